@@ -1,4 +1,4 @@
-//! Finds scripts: first in the user's folders, then among the embedded ones; the first match wins.
+//! Finds scripts, first in the user's folders, then among the embedded scripts; the first match wins.
 
 use super::group_folders;
 use crate::data::{create_folder, read_text, read_whole, write_whole};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
-/// The group of methods that do not name one.
+/// The default group of methods whose `PLUGIN` constant and folder name no group.
 pub(super) const GROUP: &str = "attribution";
 
-/// Size limits for scripts, and for other files next to them.
+/// Maximum sizes in bytes of a script and of other files next to scripts.
 const SCRIPT_BYTES: u64 = 64 << 20;
 const FILE_BYTES: u64 = 4 << 30;
 
@@ -22,30 +22,32 @@ const FILE_BYTES: u64 = 4 << 30;
 pub struct Folders {
     folders: Vec<PathBuf>,
     embedded: &'static Dir<'static>,
-    /// Whether subfolders are groups, whose scripts are found by their names alone.
+    /// Whether subfolders are groups; a script in a group's folder is found by its name alone.
     grouped: bool,
 }
 
-/// A script's text and its origin.
+/// The source code of a script and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptSource {
-    /// Its name: `gradcam`, `lib/attack`.
+    /// Name of the script, such as `gradcam` or `lib/attack`.
     pub name: String,
-    /// The group whose folder it is in; `None` in any other folder, and for a text without a file.
+    /// The group whose folder the script is in; `None` if it is in any other folder or has no file.
     pub group: Option<String>,
-    /// Its text.
+    /// Source code of the script.
     pub text: String,
-    /// Its file; `None` if it is embedded.
+    /// File of the script; `None` if it is embedded.
     pub path: Option<PathBuf>,
 }
 
 impl Folders {
-    /// Folders of methods: `first` if given, `./plugins`, the user's configuration folder, the embedded ones.
+    /// The folders searched for methods: `first` if given, `./plugins`, `plugins` in the user's configuration folder, then the
+    /// embedded methods.
     pub fn plugins(first: Option<&Path>) -> Self {
         Self { grouped: true, ..Self::new(first, "plugins", &PLUGINS) }
     }
 
-    /// Folders of architectures: likewise, in folders named `models`.
+    /// The folders searched for architectures: `first` if given, `./models`, `models` in the user's configuration folder, then
+    /// the embedded architectures.
     pub fn models(first: Option<&Path>) -> Self {
         Self::new(first, "models", &MODELS)
     }
@@ -56,13 +58,13 @@ impl Folders {
         Self { folders, embedded, grouped: false }
     }
 
-    /// Restricts the search to embedded files.
+    /// Restricts the search to the files embedded in the binary.
     pub fn embedded_only(mut self) -> Self {
         self.folders.clear();
         self
     }
 
-    /// The folders that exist, to be watched.
+    /// The folders that exist on disk, so that they can be watched for changes.
     pub fn existing(&self) -> Vec<PathBuf> {
         self.folders.iter().filter(|f| f.is_dir()).cloned().collect()
     }
@@ -88,15 +90,17 @@ impl Folders {
         self.embedded.dirs().filter(move |dir| grouped && group_of(dir.path()).is_some())
     }
 
-    /// The names of the methods in this group, sorted. Groups are read from texts and folders without compiling.
+    /// The sorted names of the methods in the group `wanted`. Groups are determined from source code and folder names, without
+    /// compiling.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
         let is = |s: ScriptSource| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
         self.names().into_iter().filter(|name| self.find(name).ok().flatten().is_some_and(is)).collect()
     }
 
-    /// The script with this name: segments of letters, digits, `-`, `_` and `+`, joined by `/`.
+    /// Finds a script by name; `None` if there is no such script. A name consists of segments of letters, digits, `-`, `_` and
+    /// `+`, joined by `/`.
     ///
-    /// Errors if the name has other characters, or if two files in one folder have it.
+    /// Errors if the name contains other characters, or if two files in one folder match it.
     pub fn find(&self, name: &str) -> Result<Option<ScriptSource>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is not a valid script name; use letters, digits, - and _");
@@ -124,7 +128,7 @@ impl Folders {
         Some(ScriptSource { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
     }
 
-    /// Reads a script file. Inside a group's folder, it belongs to that group.
+    /// Reads a script file. A script in a group's folder belongs to that group.
     pub(super) fn read(&self, path: &Path) -> Result<ScriptSource> {
         Ok(ScriptSource { group: self.group(path), ..ScriptSource::read(path)? })
     }
@@ -137,7 +141,8 @@ impl Folders {
         self.folders.iter().any(is_root).then(|| group_of(folder)).flatten()
     }
 
-    /// The file of a script, for editing. An embedded script is first copied to the user's folder, inside its group's folder.
+    /// The path of a script's file, for editing. An embedded script is first copied to its group's folder in the user's
+    /// configuration folder.
     pub fn to_edit(&self, name: &str) -> Result<PathBuf> {
         let source = self.find(name)?.with_context(|| format!("no script named \"{name}\""))?;
         if let Some(path) = source.path {
@@ -151,12 +156,13 @@ impl Folders {
         Ok(path)
     }
 
-    /// Another embedded file next to the scripts: labels, weights.
+    /// The content of an embedded file that is not a script, such as labels or weights; `None` if there is no such file.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
         self.embedded.get_file(name).map(|f| f.contents())
     }
 
-    /// Another file next to the scripts: from the first folder that has it, else the embedded one.
+    /// The content of a file that is not a script, such as labels or weights: from the first folder that contains it, else from
+    /// the embedded files.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self.folders.iter().map(|f| f.join(name)).find(|p| p.is_file()) {
             Some(path) => read_whole(&path, FILE_BYTES).map(Some),
@@ -173,12 +179,12 @@ impl ScriptSource {
         Ok(Self { name, group: None, text, path: Some(path.to_path_buf()) })
     }
 
-    /// A script without a file.
+    /// A script from a string of source code, without a file.
     pub fn of_text(name: &str, text: impl Into<String>) -> Self {
         Self { name: name.into(), group: None, text: text.into(), path: None }
     }
 
-    /// Reads the same script again from its file. An embedded script may have a file by now.
+    /// Reads this script again from its file. A script that was embedded when first read may have been copied to a file since.
     pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
             Some(path) => Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? }),
@@ -187,12 +193,12 @@ impl ScriptSource {
     }
 }
 
-/// The group of the folder at the end of a path.
+/// The group whose folder is the last component of a path; `None` if that folder is not a group's.
 fn group_of(folder: &Path) -> Option<String> {
     folder.file_name().and_then(|name| group_folders::group(&name.to_string_lossy()))
 }
 
-/// The text after `group:` in a method's declaration.
+/// The group named by `group:` in a method's `PLUGIN` declaration, found without compiling; `None` if there is none.
 fn declared_group(text: &str) -> Option<&str> {
     let (_, declared) = text.split_once("const PLUGIN")?;
     let mut behind = declared.split("};").next()?.split("group").skip(1);

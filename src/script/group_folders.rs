@@ -1,4 +1,4 @@
-//! Folders of scripts whose subfolders are groups: `attack/fgsm.rhai` is the script `fgsm` of the group `attack`.
+//! Folders of scripts in which each subfolder is a group: `attack/fgsm.rhai` is the script `fgsm` of the group `attack`.
 //!
 //! Groups are one level deep, so symlink cycles do no harm. Hidden files and folders (such as an editor's) are skipped, and so is
 //! `lib`, whose scripts are imported by path.
@@ -7,25 +7,26 @@ use crate::words;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// The folder of libraries.
+/// Name of the folder that holds libraries.
 const LIBRARIES: &str = "lib";
 
-/// The group of a folder with this name: `data set` for `data_set`. `None` for hidden folders and for `lib`.
+/// The name of the group that a folder stands for, such as `data set` for the folder `data_set`. `None` for hidden folders and
+/// for `lib`.
 pub(super) fn group(folder: &str) -> Option<String> {
     (!folder.starts_with('.') && folder != LIBRARIES).then(|| folder.replace('_', " "))
 }
 
-/// The name of the script in this file; `None` for other kinds of files and for hidden ones.
+/// The name of the script in a file, without `.rhai`; `None` if the file is hidden or is not a script.
 pub fn script_name(path: &Path) -> Option<String> {
     let name = path.file_stem()?.to_string_lossy();
     (path.extension()? == "rhai" && !name.starts_with('.')).then(|| name.into_owned())
 }
 
-/// The groups' folders in `root`, sorted.
+/// The sorted paths of the subfolders of `root` that are groups.
 pub(super) fn folders(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let named = entries.filter(|e| group(&e.file_name().to_string_lossy()).is_some());
-    // Symlinks are followed.
+    // Symlinks to folders are followed.
     let is_folder =
         |e: &std::fs::DirEntry| e.file_type().is_ok_and(|t| t.is_dir() || (t.is_symlink() && e.path().is_dir()));
     let mut folders: Vec<_> = named.filter(is_folder).map(|e| e.path()).collect();
@@ -33,15 +34,16 @@ pub(super) fn folders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The names of the scripts in one folder, without its subfolders.
+/// The names of the scripts directly inside one folder.
 pub(super) fn names(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|f| script_name(&f.path())).collect()
 }
 
-/// The file of the script with this name in `root` or one of its groups. A path such as `lib/attack` is relative to `root`.
+/// The file of the script `name` in `root` or in one of its groups; `None` if there is none. A name with a folder, such as
+/// `lib/attack`, is relative to `root`.
 ///
-/// Errors if two files have the name.
+/// Errors if two different files have the name.
 pub fn file(root: &Path, name: &str) -> Result<Option<PathBuf>> {
     let file = format!("{name}.rhai");
     let groups = if name.contains('/') { vec![] } else { folders(root) };

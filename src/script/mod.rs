@@ -1,6 +1,6 @@
-//! Scripts: methods in `plugins/`, architectures in `models/`.
+//! Everything about scripts, which are methods in `plugins/`, architectures in `models/`, and programs.
 //!
-//! A [`host::Host`] compiles and calls them within limits; a [`session::Session`] holds a model, a picture, a method and its
+//! A [`host::Host`] compiles and calls scripts within limits; a [`session::Session`] holds a model, a picture, a method and its
 //! parameters, and keeps the steps of the run; a [`program`] is a script that runs on its own.
 
 pub mod summary;

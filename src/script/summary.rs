@@ -3,141 +3,141 @@
 use crate::render::Figure;
 use std::path::PathBuf;
 
-/// One method in the list.
+/// One row in the list of available methods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodRow {
-    /// Its file name without `.rhai`.
+    /// Name of the method: its file name without `.rhai`.
     pub name: String,
-    /// Its group: `attribution`, `attack`, …
+    /// Group of the method: `attribution`, `attack`, …
     pub group: String,
-    /// First line of its `//!` comment.
+    /// First line of the script's `//!` comment.
     pub summary: String,
-    /// Its file, unless it is embedded.
+    /// File of the script; `None` if it is embedded.
     pub path: Option<PathBuf>,
-    /// Line of the error that prevents it, or its newest version, from loading.
+    /// Line of the error that prevents the script, or its newest version, from loading; `None` if it loads.
     pub broken: Option<usize>,
 }
 
-/// One architecture in the list.
+/// One row in the list of available architectures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRow {
-    /// Its name.
+    /// Name of the architecture.
     pub name: String,
-    /// First line of its `//!` comment.
+    /// First line of the script's `//!` comment.
     pub summary: String,
-    /// Whether it comes with weights.
+    /// Whether the architecture comes with trained weights.
     pub weights: bool,
 }
 
-/// An open model.
+/// The open network as plain values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
-    /// Its name.
+    /// Name of the network's architecture.
     pub name: String,
-    /// The device it runs on: `cpu`.
+    /// Name of the device that the network runs on, such as `cpu`.
     pub device: String,
-    /// Its layers in order.
+    /// Layers of the network in order of execution.
     pub layers: Vec<LayerRow>,
-    /// Names of its classes, by index.
+    /// Names of the classes, by class index.
     pub labels: Vec<String>,
-    /// Total number of parameters.
+    /// Total number of trained values in the network.
     pub parameters: usize,
 }
 
-/// One layer.
+/// One layer of a network as plain values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerRow {
-    /// Its name: `features.3.squeeze`.
+    /// Name of the layer, such as `features.3.squeeze`.
     pub name: String,
-    /// Its kind: `conv`.
+    /// Kind of operation, such as `conv`.
     pub kind: String,
-    /// Shape of its value for one picture, without the batch.
+    /// Shape of the layer's output for one picture, without the batch dimension.
     pub shape: Vec<usize>,
-    /// Number of parameters.
+    /// Number of trained values in the layer.
     pub parameters: usize,
 }
 
-/// The open method.
+/// The open method as plain values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodCard {
-    /// Its name.
+    /// Name of the method.
     pub name: String,
-    /// Its whole `//!` comment.
+    /// The script's whole `//!` comment.
     pub doc: String,
-    /// Whether it has steps.
+    /// Whether the method runs in steps.
     pub stepped: bool,
-    /// Its parameters in the order declared.
+    /// Parameters of the method in the order they are declared.
     pub params: Vec<ParamRow>,
 }
 
-/// One parameter with its current value.
+/// One parameter of a method with its current value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamRow {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// Its description.
+    /// Description of the parameter.
     pub doc: String,
-    /// Its type and range.
+    /// Type and range of the parameter.
     pub kind: ParamKind,
-    /// Its current value, as written for `--set`.
+    /// Current value of the parameter, in the syntax of `--set`.
     pub value: String,
-    /// Its default, likewise.
+    /// Default value of the parameter, in the syntax of `--set`.
     pub default: String,
 }
 
-/// The type and range of a parameter.
+/// The type of a method's parameter and the range of its values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamKind {
-    /// A real number within bounds.
+    /// A real number between these two bounds, inclusive.
     Number(f64, f64),
-    /// A whole number within bounds.
+    /// An integer between these two bounds, inclusive.
     Integer(i64, i64),
-    /// A pixel length in units of 1/255, within bounds.
+    /// A difference in pixel value, in units of 1/255, between these two bounds, inclusive.
     Pixels(f64, f64),
     /// A boolean.
     Switch,
-    /// One of these choices.
+    /// One of the listed strings.
     Choice(Vec<String>),
-    /// A class of the model, or none.
+    /// A class of the model, or no class.
     Class,
-    /// A layer of the model, of one of these kinds (any if empty).
+    /// A layer of the model whose kind is one of those listed; any layer if the list is empty.
     Layer(Vec<String>),
-    /// A channel of a layer, or none.
+    /// A channel of a layer, or no channel.
     Channel,
     /// Any string.
     Text,
     /// An array from a `.npy` file.
     Array,
-    /// Picture files.
+    /// A list of picture files.
     Pictures,
 }
 
 /// The result of one step, or of a one-shot run.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The request it belongs to: the number of requests that the worker had received by then.
+    /// Number of the request that this frame answers: how many requests the worker had received by then.
     pub generation: u64,
-    /// The index of the step; 0 for the start of a stepped method and for one-shot methods.
+    /// Index of the step; 0 for the initial state of a stepped method and for one-shot methods.
     pub step: usize,
-    /// The number of steps kept, including this one.
+    /// Number of steps in the run's history, including this one.
     pub kept: usize,
-    /// One in this many of the older steps can be shown; 1 if all can.
+    /// Only one in `stride` of the older steps can still be shown; 1 if all of them can.
     pub stride: usize,
-    /// Why the run has ended, if it has.
+    /// Why the run has ended; `None` if it can continue.
     pub done: Option<String>,
     /// The figures to show, in order.
     pub figures: Vec<Figure>,
-    /// The name of the data set, if any. With a number in brackets after it, it opens one of the pictures.
+    /// Name of the session's data set, if any. Followed by an index in brackets, it names one picture: `cifar10:FILE[17]`.
     pub data: Option<String>,
-    /// Curves of scalars: a name, and one value per step.
+    /// Curves of scalars over the run: the name of each scalar, and one value per step.
     pub scalars: Vec<(String, Vec<f64>)>,
-    /// Time to compute it, in milliseconds.
+    /// Time taken to compute the step, in milliseconds.
     pub millis: f64,
-    /// Whether it is a preview from `cx.show`, before the computation has ended.
+    /// Whether this frame is a preview that `cx.show` sent before the computation ended.
     pub partial: bool,
-    /// New notes for the user.
+    /// Notes for the user that no earlier frame of the run has reported.
     pub notes: Vec<String>,
-    /// Values used instead of the parameters' own: name and value, as written for `--set`.
+    /// Names and values of the parameters for which the method used another value than the user set, in the syntax of `--set`.
     pub used: Vec<(String, String)>,
 }
 
@@ -146,10 +146,10 @@ pub struct Frame {
 pub struct Report {
     /// One sentence that says what went wrong.
     pub message: String,
-    /// The script, with line and column counted from 1.
+    /// The script that failed, and the line and column of the error, counted from 1; `None` if the error has no position.
     pub place: Option<(String, usize, usize)>,
-    /// Numbered lines around the error.
+    /// Lines of source code around the error, each with its line number.
     pub excerpt: Vec<(usize, String)>,
-    /// A suggestion of what would work, if known.
+    /// A suggestion of what would work instead, if there is one.
     pub advice: Option<String>,
 }

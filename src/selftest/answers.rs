@@ -1,10 +1,11 @@
-//! Results of a test case: joining those of single rows, and their names in other programs.
+//! Helpers for the results of a test case: joins the results of single rows, and translates the names of results in other
+//! programs.
 
 use super::harness::Answer;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
-/// Joins the results of single rows to those of the batch.
+/// Joins the results of the single rows of a batch to the results of the batch.
 pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     if rows.len() == 1 {
         return Ok(rows.remove(0));
@@ -19,7 +20,7 @@ pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     first.keys().map(|name| Ok((name.clone(), joined(name)?))).collect()
 }
 
-/// The name used here for a result of another program.
+/// The name that gradscope uses for a result that another program calls `name`; `None` if there is none.
 pub fn alias(name: &str) -> Option<&'static str> {
     Some(match name {
         "cam" | "cam_raw" | "attribution" => "map",

@@ -1,4 +1,4 @@
-//! Attacks: gradient steps in norm balls, DeepFool, Carlini & Wagner, and the arithmetic they use.
+//! Test cases for attacks: gradient steps in norm balls, DeepFool, Carlini & Wagner, and the arithmetic that these attacks use.
 
 use super::answers::{alias, together};
 use super::harness::{Answer, Harness, by_input, map};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 type Set = Vec<(&'static str, String)>;
 
-/// PGD with the case's parameters; never stops early.
+/// Runs PGD with the parameters of the case, without stopping early.
 pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     let mut set = ball(desk)?;
     set.push(("norm", norm(desk)?.into()));
@@ -27,7 +27,8 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     end(desk, "pgd", set)
 }
 
-/// MI-FGSM; with sign steps, how the gradient is normalized does not matter.
+/// Runs MI-FGSM with the parameters of the case. Since its steps use only the sign, the scale to which gradients are normalized
+/// does not matter.
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
     ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM steps in Linf");
     let loss = &desk.params()["loss"];
@@ -48,7 +49,7 @@ pub(super) fn deepfool(desk: Harness) -> Result<Answer> {
     end(desk, "deepfool", set)
 }
 
-/// The norm of the smallest perturbation found, compared with the bounds in the case.
+/// Runs Carlini & Wagner's attack, and compares the L2 norm of the smallest perturbation it finds with the bounds in the case.
 pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     let set: Set = vec![("steps", "300".into()), ("searches", "9".into()), ("c", "0.001".into())];
     let (low, high) = bounds(desk)?;
@@ -61,24 +62,24 @@ pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     held.into_iter().map(|(name, v)| Ok((name.to_string(), Tensor::new(v, &Device::Cpu)?))).collect()
 }
 
-/// One steepest-ascent step along the gradient, which is given as the picture.
+/// Takes one steepest-ascent step along a gradient, which the case gives in place of a picture.
 pub(super) fn steepest_step(desk: Harness) -> Result<Answer> {
     let set = [("norm", norm(desk)?.to_string()), ("length", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["gradient"], include_str!("scripts/step.rhai"), &set)
 }
 
-/// Norms of the difference of two vectors.
+/// Computes norms of the difference of the vectors `a` and `b`.
 pub(super) fn distances(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["a", "b"], include_str!("scripts/distances.rhai"), &[])
 }
 
-/// Projects a vector onto norm balls around another; for L1 by rescaling the difference, as in Foolbox.
+/// Projects a vector onto norm balls around another vector; for L1, the difference is rescaled as in Foolbox.
 pub(super) fn project(desk: Harness) -> Result<Answer> {
     let set = [("radius", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["a", "b"], include_str!("scripts/project.rhai"), &set)
 }
 
-/// By how many of the 256 levels a PNG file changes after one step of each length.
+/// Computes by how many of the 256 gray levels the pixels of a PNG file change after one step of each length in the case.
 pub(super) fn quantise(desk: Harness) -> Result<Answer> {
     let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length must be a number"));
     let mut rows = vec![];
@@ -90,7 +91,7 @@ pub(super) fn quantise(desk: Harness) -> Result<Answer> {
     Ok([("levels_changed".into(), Tensor::cat(&rows, 0)?)].into())
 }
 
-/// The norm of a case, as the plugins name it.
+/// The norm that a case specifies, by its name in the plugins.
 fn norm(desk: Harness) -> Result<&'static str> {
     let norm = &desk.params()["norm"];
     let written = norm.as_str().map_or_else(|| norm.to_string(), str::to_lowercase);
@@ -102,13 +103,14 @@ fn norm(desk: Harness) -> Result<&'static str> {
     }
 }
 
-/// The target class of a targeted attack.
+/// The parameter `goal` of a targeted attack, set to the target class of the case; `None` if the attack is untargeted.
 fn goal(desk: Harness) -> Option<(&'static str, String)> {
     let targeted = desk.params()["targeted"].as_bool().unwrap_or(false);
     targeted.then(|| ("goal", desk.target().to_string()))
 }
 
-/// Radius, step size and number of steps, in units of 1/255 of the range between the bounds.
+/// Parameters for an attack in a norm ball: radius and step size, in units of 1/255 of the range between the bounds, and the
+/// number of steps.
 fn ball(desk: Harness) -> Result<Set> {
     let (low, high) = bounds(desk)?;
     let pixels = |name: &str| Ok::<_, anyhow::Error>((number(desk.params(), name)? * 255.0 / (high - low)).to_string());
@@ -116,7 +118,7 @@ fn ball(desk: Harness) -> Result<Set> {
     Ok(vec![("epsilon", pixels("eps")?), ("step", pixels("step")?), ("steps", steps.to_string())])
 }
 
-/// The values of black and white: the case's bounds, or bounds that no step reaches.
+/// The values that stand for black and white: the bounds given in the case, or else bounds that no step can reach.
 fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let params = desk.params();
     if params.get("lower").is_some() {
@@ -130,7 +132,7 @@ fn bounds(desk: Harness) -> Result<(f64, f64)> {
     Ok((-side, side))
 }
 
-/// The final picture of an attack, in the case's units, and whether the network is fooled.
+/// Runs the attack `name` and returns its final picture, in the units of the case, and whether the network is fooled.
 fn end(desk: Harness, name: &str, set: Set) -> Result<Answer> {
     let (low, high) = bounds(desk)?;
     let which = &desk.params()["which"];
@@ -156,7 +158,7 @@ fn fooled(figures: &[Figure]) -> Result<bool> {
     figures.iter().find_map(badge).context("the method returned no badge \"fooled\"")
 }
 
-/// Runs a script on vectors, row by row; they become the channels of a picture, in this order.
+/// Runs a script on the vectors named `inputs`, row by row; the vectors become the channels of a picture, in the given order.
 fn arithmetic(desk: Harness, inputs: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Answer> {
     let names: serde_json::Map<_, _> = inputs.iter().map(|n| (n.to_string(), json!([]))).collect();
     let case = json!({

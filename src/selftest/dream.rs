@@ -15,7 +15,7 @@ pub(super) fn regulariser(desk: Harness, name: &str) -> Result<Answer> {
     shaped(desk, [("img".to_string(), map(&figures, "img")?)].into())
 }
 
-/// Gram matrices and style losses of two maps.
+/// Computes Gram matrices and style losses of two feature maps.
 pub(super) fn style(desk: Harness) -> Result<Answer> {
     let figures = ask(desk, &["F", "target"], include_str!("scripts/styles.rhai"), &[])?;
     let mut answer = table(&figures)?;
@@ -25,7 +25,7 @@ pub(super) fn style(desk: Harness) -> Result<Answer> {
     shaped(desk, answer)
 }
 
-/// Runs a script on inputs that become the channels of a picture, in this order.
+/// Runs a script on inputs that become the channels of a picture, in the given order, and returns its figures.
 fn ask(
     desk: Harness,
     names: &[&str],
@@ -50,7 +50,7 @@ fn ask(
     desk.ask(&desk.network(ReadOptions::default())?, desk.script(script, set)?)
 }
 
-/// Reshapes results to the shapes the case expects.
+/// Reshapes results to the shapes that the case expects.
 fn shaped(desk: Harness, answer: Answer) -> Result<Answer> {
     let shaped = |(name, value): (String, Tensor)| {
         let expected = &desk.case["expected"][&name];

@@ -1,4 +1,4 @@
-//! Test cases for plain gradients: of a class, of the sum of all outputs, of the cross entropy.
+//! Test cases for plain gradients of a class score, of the sum of all outputs, and of the cross entropy.
 
 use super::harness::{Answer, Harness, by_input};
 use super::network::ReadOptions;
@@ -7,7 +7,8 @@ use anyhow::Result;
 use candle_core::DType;
 use std::sync::Arc;
 
-/// The gradient computed by `saliency`; for the cross entropy, which no plugin covers, by the backward pass directly.
+/// Computes the gradient with the plugin `saliency`. The gradient of the cross entropy, which no plugin covers, is computed by a
+/// backward pass directly.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let mut answer = match desk.params()["seed"].as_str() {
         Some("cross_entropy" | "ce" | "loss") => of_cross_entropy(desk)?,
@@ -19,7 +20,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     Ok(answer)
 }
 
-/// Magnitudes of the gradient, or signed values if the case asks for them.
+/// Computes the magnitudes of the gradient with the plugin `saliency`, or signed values if the case specifies `abs: false`.
 pub(super) fn saliency(desk: Harness) -> Result<Answer> {
     let signed = desk.params()["abs"] == false;
     let answer = answer(desk)?;

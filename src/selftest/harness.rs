@@ -1,4 +1,4 @@
-//! Runs plugins on a test case: on its network and one row of its inputs, in one dtype.
+//! Runs plugins on a test case, which provides the network and the inputs; each run uses one row of the inputs and one dtype.
 
 use super::network::{CaseSeed, Network, ReadOptions};
 use crate::graph::Scores;
@@ -13,10 +13,10 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Results in f64, by the names used in the case.
+/// Results of a test case in f64, by the names used in the case.
 pub(super) type Answer = BTreeMap<String, Tensor>;
 
-/// One row of a case, in one dtype.
+/// One row of a test case to be computed in one dtype, and the host that runs the plugins.
 #[derive(Clone, Copy)]
 pub(super) struct Harness<'a> {
     pub host: &'a Host,
@@ -25,16 +25,16 @@ pub(super) struct Harness<'a> {
     pub dtype: DType,
 }
 
-/// A method and its parameters.
+/// A method to be run, and the values of its parameters.
 pub(super) struct PluginCall<'a> {
     pub method: Method,
     pub set: Vec<(&'a str, String)>,
-    /// A tensor parameter that does not come from a file.
+    /// Name and value of a parameter that is set to a tensor, if any.
     pub given: Option<(&'a str, Tensor)>,
 }
 
 impl<'a> Harness<'a> {
-    /// The same harness with another case, at its first row.
+    /// Returns the same harness for another case, at the first row of that case.
     pub fn with(self, case: &'a Value) -> Self {
         Self { case, row: 0, ..self }
     }
@@ -47,14 +47,15 @@ impl<'a> Harness<'a> {
         self.params()[name].as_str().with_context(|| format!("the case needs the parameter \"{name}\""))
     }
 
-    /// The target class of this row: the case's only one, or its entry in a list; 0 if the case has none.
+    /// The target class of this row. A case gives one class for all rows or a list with one class per row; it is 0 if the case
+    /// gives none.
     pub fn target(&self) -> usize {
         let target = &self.case["target"];
         let class = target.as_u64().or_else(|| target.get(self.row)?.as_u64());
         class.and_then(|class| usize::try_from(class).ok()).unwrap_or(0)
     }
 
-    /// The seed of the backward pass: the target class, unless the case specifies the outputs.
+    /// The seed of the backward pass, which is the target class unless the case specifies a seed for the outputs.
     pub fn seed(&self) -> Result<CaseSeed> {
         let seed = &self.params()["seed"];
         if let Some(weights) = seed.as_array() {
@@ -70,33 +71,36 @@ impl<'a> Harness<'a> {
         }
     }
 
-    /// The target among a model's classes: a single output is the second class of its pair.
+    /// The index of the target class among the classes of `model`; the only output of a network with a single output is the
+    /// second class of a pair.
     pub fn class(&self, model: &Model) -> usize {
         if model.graph.scores == Scores::Pair { 1 } else { self.target() }
     }
 
-    /// The case's network, extended by its seed, with this row as the picture.
+    /// Builds the network of the case, extended so that its seed becomes a class score, with this row of the inputs as the
+    /// picture.
     pub fn network(&self, reading: ReadOptions) -> Result<Network> {
         Network::of(self.case, &ReadOptions { row: self.row, seed: self.seed()?, ..reading })
     }
 
-    /// The case's network as it is, with this row as the picture.
+    /// Builds the network of the case without extensions, with this row of the inputs as the picture.
     pub fn bare(&self, reading: ReadOptions) -> Result<Network> {
         Network::of(self.case, &ReadOptions { row: self.row, seed: CaseSeed::Class, ..reading })
     }
 
-    /// A built-in plugin with parameters.
+    /// A call of the built-in plugin `name` with the parameters `set`.
     pub fn plugin(&self, name: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
         Ok(PluginCall { method: self.host.method(name)?, set: set.to_vec(), given: None })
     }
 
-    /// A script with this text, which may import the plugins' library, with parameters.
+    /// A call of a script with the source code `text` and the parameters `set`. The script may import the libraries of the
+    /// plugins.
     pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
         let source = ScriptSource::of_text("case", text);
         Ok(PluginCall { method: self.host.compile(source)?, set: set.to_vec(), given: None })
     }
 
-    /// Runs the method to its end and returns its figures.
+    /// Runs a method on `network` to its end and returns the figures.
     pub fn ask(&self, network: &Network, question: PluginCall) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype)?;
         let single = model.graph.scores == Scores::Pair;
@@ -117,18 +121,18 @@ impl<'a> Harness<'a> {
         Ok(frame.figures)
     }
 
-    /// Runs the method and returns the values of the figure with this title.
+    /// Runs a method on `network` and returns the values of the figure titled `title`.
     pub fn map(&self, network: &Network, question: PluginCall, title: &str) -> Result<Tensor> {
         map(&self.ask(network, question)?, title)
     }
 
-    /// Runs the method and splits the figure with this title by input.
+    /// Runs a method on `network` and splits the values of the figure titled `title` into those of each input.
     pub fn by_input(&self, network: &Network, question: PluginCall, title: &str) -> Result<Answer> {
         by_input(network, &self.map(network, question, title)?)
     }
 }
 
-/// The values of the figure with this title.
+/// The values of the figure titled `title`. Errors if there is no such figure.
 pub(super) fn map(figures: &[Figure], title: &str) -> Result<Tensor> {
     let figure = figures
         .iter()
@@ -142,7 +146,7 @@ pub(super) fn map(figures: &[Figure], title: &str) -> Result<Tensor> {
     Ok(Tensor::from_vec(numbers, values.shape.clone(), &Device::Cpu)?)
 }
 
-/// The values of a table, by the first cell of each row.
+/// The values of the first table among the figures, by the first cell of each row.
 pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
     let Some(Body::Table { rows, .. }) = figures.iter().map(|f| &f.body).find(|b| matches!(b, Body::Table { .. }))
     else {
@@ -155,7 +159,7 @@ pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
     rows.iter().map(number).collect()
 }
 
-/// The channels of each input, in its shape.
+/// Splits a map into the channels of each input of `network`, in the shape of the input.
 pub(super) fn by_input(network: &Network, map: &Tensor) -> Result<Answer> {
     let mut start = 0;
     let mut answer = Answer::new();

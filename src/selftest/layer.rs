@@ -1,4 +1,4 @@
-//! Builds layers from their description in a case, with PyTorch's names and options.
+//! Builds layers from their descriptions in a test case; names and options follow PyTorch.
 
 use super::value::{list, number, tensor, text};
 use crate::graph::op::{self, Attribute, OpSpec};
@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Keys of a layer's parameters in a case, and their names in a weight file.
+/// Keys under which a case gives the parameters of a layer, and the names of these parameters in a weight file.
 const NUMBERS: [(&str, &str); 6] = [
     ("weight", "weight"),
     ("bias", "bias"),
@@ -18,10 +18,11 @@ const NUMBERS: [(&str, &str); 6] = [
     ("var", "running_var"),
 ];
 
-/// Maximum size or count in a case.
+/// Maximum value of an integer option, such as a size or a count, in a case.
 const LARGEST: u64 = 256;
 
-/// Adds a layer and its weights, stored under their full names; returns its name and node.
+/// Adds a layer to the network under construction and its weights, by full name, to `weights`; returns the name and the node of
+/// the layer.
 pub(super) fn add(
     builder: &mut Builder,
     layer: &Value,
@@ -53,7 +54,7 @@ pub(super) fn add(
     Ok((name, id))
 }
 
-/// Adds an operation of the graph module.
+/// Adds a layer that is a single operation of the graph module.
 fn own(
     builder: &mut Builder,
     spec: &'static OpSpec,
@@ -76,7 +77,7 @@ fn own(
         given.extend(from_shapes(&parameters.collect())?.into_iter().map(|(key, value)| (key.to_string(), value)));
     }
     let op = spec.build(given, &shapes)?;
-    // Batch norms without a weight or bias use ones or zeros.
+    // For a batch norm without weight or bias, the weight is one and the bias zero.
     if spec.kind == "batch_norm" {
         for (of, number) in [("weight", 1.0), ("bias", 0.0)] {
             let own = weights.entry(format!("{name}.{of}"));
@@ -86,7 +87,7 @@ fn own(
     builder.add_shared(name, op, inputs)
 }
 
-/// A JSON value as an attribute; integers are limited to [`LARGEST`].
+/// Converts a JSON value to an attribute of an operation. Errors if an integer exceeds [`LARGEST`].
 fn attribute(value: &Value) -> Result<Attribute> {
     Ok(match value {
         Value::Bool(b) => Attribute::Bool(*b),
@@ -101,7 +102,7 @@ fn attribute(value: &Value) -> Result<Attribute> {
     })
 }
 
-/// `scale · x + shift`, as a linear layer.
+/// Adds `scale · x + shift`, expressed as a linear operation.
 fn affine(
     builder: &mut Builder,
     layer: &Value,
@@ -116,7 +117,7 @@ fn affine(
     builder.add(name, op::Linear { input: size, output: size, bias: true }, &[id])
 }
 
-/// `first − second`, as a sum with a negated second input.
+/// Adds `first − second`, expressed as a sum whose second input is negated.
 fn difference(
     builder: &mut Builder,
     name: &str,
@@ -133,7 +134,7 @@ fn difference(
     builder.add(name, op::Add, &[first, second])
 }
 
-/// The sum of all outputs of a layer, weighted by `factors` if given: `(N, 1)`.
+/// Adds the sum of all outputs of the node `id`, weighted by `factors` if given; the result has shape `(N, 1)`.
 pub(super) fn sum(
     builder: &mut Builder,
     weights: &mut BTreeMap<String, Tensor>,

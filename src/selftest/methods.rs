@@ -1,4 +1,4 @@
-//! Computes the results of each method's cases: with a plugin wherever its parameters can express the case.
+//! Computes the results of the test cases of each method, with the built-in plugin wherever its parameters can express the case.
 
 use super::harness::{Answer, Harness, map, table};
 use super::network::ReadOptions;
@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
-/// Computes the values a case expects.
+/// Computes the results for which a case gives expected values.
 ///
-/// Errors name what the case uses that is not supported.
+/// Errors if the case uses something that is not supported; the message names it.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     match desk.case["method"].as_str().unwrap_or_default() {
         "gradient" => gradient::answer(desk),
@@ -55,7 +55,8 @@ fn relu_rule(desk: Harness, rule: &str) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_backprop", &[("rule", rule.into())])?, "gradient")
 }
 
-/// The Grad-CAM map; for a layer without positions the sum over its units, or each unit's contribution if the case asks for it.
+/// Computes the Grad-CAM map of a layer. For a layer without spatial positions, this is the sum over the units, or the
+/// contribution of each unit if the case specifies that.
 fn grad_cam(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
     let params = desk.params();
@@ -79,7 +80,7 @@ fn grad_cam(desk: Harness) -> Result<Answer> {
     Ok([("map".into(), if flag("relu", false)? { map.relu()? } else { map })].into())
 }
 
-/// The layer of a case, or its input if the case asks for that.
+/// The name of the layer that a case specifies, which may also be the input.
 fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     let name = desk.param("layer")?;
     if !switch(desk.params(), "at_input", false)? {
@@ -90,7 +91,7 @@ fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     layer["in"][0].as_str().with_context(|| format!("layer \"{name}\" has no inputs"))
 }
 
-/// A boolean parameter of a case.
+/// The boolean parameter `name` of a case, or `default` if the case does not give it.
 fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
     let value = &params[name];
     if value.is_null() {
@@ -100,7 +101,8 @@ fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
     }
 }
 
-/// Builds a network with the given gradient: the activation is its input, the gradient its only weights.
+/// Computes Grad-CAM from a given activation and gradient, on a network whose input is the activation and whose only weights are
+/// the gradient.
 fn grad_cam_from_arrays(desk: Harness) -> Result<Answer> {
     let (activation, gradient) = (&desk.case["inputs"]["activation"], &desk.case["inputs"]["gradient"]);
     let weights = tensor(gradient)?.flatten_all()?.to_vec1::<f64>()?;
@@ -136,7 +138,8 @@ fn guided_grad_cam(desk: Harness) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_gradcam", &set)?, "attribution")
 }
 
-/// A baseline other than 0 becomes the origin of the picture, so that the plugin sees it as black.
+/// Computes integrated gradients. A baseline other than 0 becomes the origin of the picture, so that the plugin sees the baseline
+/// as black.
 fn integrated_gradients(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let rule = rule(params)?;
@@ -146,7 +149,7 @@ fn integrated_gradients(desk: Harness) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("integrated_gradients", &set)?, "attribution")
 }
 
-/// The plugin's name of the quadrature rule; Gauss-Legendre by default, as in captum.
+/// The plugin's name for the quadrature rule of a case; by default Gauss-Legendre, as in captum.
 fn rule(params: &Value) -> Result<&str> {
     if params["rule"].is_null() {
         return Ok("gauss_legendre");
@@ -161,7 +164,7 @@ fn rule(params: &Value) -> Result<&str> {
     })
 }
 
-/// Nodes and weights of a quadrature, over [0, 1] unless the case gives an interval or expects negative nodes.
+/// Computes the nodes and weights of a quadrature rule, over [0, 1] unless the case gives an interval or expects negative nodes.
 fn quadrature(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let n = params["n"].as_u64().context("a quadrature needs the number of points, \"n\"")?;
@@ -187,7 +190,7 @@ fn quadrature(desk: Harness) -> Result<Answer> {
     Ok([("nodes".into(), nodes), ("weights".into(), (of("weights")? * (high - low))?)].into())
 }
 
-/// SmoothGrad with given noise: one tensor of the input's shape per sample.
+/// Computes SmoothGrad with the noise given in the case, which has one tensor of the input's shape per sample.
 fn smoothgrad(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
     let samples = list(&desk.params()["noise"]).context("SmoothGrad needs \"noise\"")?;
@@ -209,7 +212,7 @@ fn smoothgrad(desk: Harness) -> Result<Answer> {
     desk.by_input(&network, super::harness::PluginCall { given: Some(("given", noise)), ..question }, "gradient")
 }
 
-/// The scores are the input of a network that returns its input.
+/// Computes the area under a curve of scores. The scores are passed as the input of a network that returns its input.
 fn curve_auc(desk: Harness) -> Result<Answer> {
     let case = json!({
         "network": { "inputs": { "x": [] }, "output": "flat", "layers": [{ "name": "flat", "op": "flatten", "in": ["x"] }] },

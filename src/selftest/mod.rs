@@ -1,6 +1,6 @@
-//! The self-test: compares results on small networks with those of other programs, in f64 and in f32.
+//! The self-test, which compares results on small networks with those of other programs, in f64 and in f32.
 //!
-//! Methods are scripts, so the built-in plugins are tested, each with the network of a case as its model.
+//! Since methods are scripts, it tests the built-in plugins; each plugin runs with the network of a test case as its model.
 //! `cases.json` in this folder is written by `scripts/reference/selftest.py`.
 
 mod value;
@@ -30,26 +30,26 @@ use value::{list, tensor};
 /// Minimum relative tolerance in f32, as a fraction of the largest expected magnitude.
 const SINGLE: f64 = 2e-5;
 
-/// The result of a case.
+/// The outcome of a test case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The ID of the case.
+    /// ID of the case.
     pub name: String,
-    /// The method.
+    /// Name of the method that the case tests.
     pub method: String,
-    /// The origin of the expected values: a repository or library.
+    /// Origin of the expected values: a repository or a library.
     pub source: String,
     /// Maximum absolute difference from the expected values in f64; infinite on failure.
     pub double: f64,
     /// Maximum absolute difference from the expected values in f32; infinite on failure.
     pub single: f64,
-    /// Whether both differences are within the tolerance.
+    /// Whether the differences in f64 and in f32 are both within the tolerance of the case.
     pub passed: bool,
-    /// Why the case could not be computed.
+    /// Why the case could not be computed; `None` if it was computed.
     pub why: Option<String>,
 }
 
-/// The built-in plugins, ready to run.
+/// Runs the self-test; holds the host that compiles and calls the built-in plugins.
 pub struct Selftest(Host);
 
 impl Default for Selftest {
@@ -59,14 +59,14 @@ impl Default for Selftest {
 }
 
 impl Selftest {
-    /// Runs all embedded cases.
+    /// Runs all embedded test cases.
     pub fn run(&self) -> Result<Vec<Outcome>> {
         self.run_text(include_str!("cases.json"), None)
     }
 
-    /// Runs the cases in a JSON text, or only those of one method; a case that cannot be computed has failed.
+    /// Runs the test cases in a JSON string, or only those of `method` if given. A case that cannot be computed counts as failed.
     ///
-    /// Errors: text that cannot be parsed, no cases for the method.
+    /// Errors if the JSON cannot be parsed, or if there are no cases for the method.
     pub fn run_text(&self, text: &str, method: Option<&str>) -> Result<Vec<Outcome>> {
         let file: Value = decoding("JSON", || serde_json::from_str(text)).context("reading the cases")?;
         let wanted = |case: &&Value| method.is_none_or(|m| case["method"] == m);
@@ -76,7 +76,7 @@ impl Selftest {
         Ok(outcomes)
     }
 
-    /// Runs one case in f64 and in f32.
+    /// Runs one test case in f64 and in f32.
     pub fn check(&self, case: &Value) -> Outcome {
         let text = |key: &str, none: &str| case[key].as_str().unwrap_or(none).to_string();
         let errors = |dtype| {
@@ -101,7 +101,7 @@ impl Selftest {
         }
     }
 
-    /// The error of each expected value, in one dtype.
+    /// Computes a case in one dtype and returns the error of each result compared with its expected value.
     fn errors(&self, case: &Value, dtype: DType) -> Result<Vec<Error>> {
         let rows = rows(case)?;
         let desk = |row| Harness { host: &self.0, case, row, dtype };
@@ -112,17 +112,18 @@ impl Selftest {
     }
 }
 
-/// The tolerance of a case.
+/// The largest error that a test case accepts.
 #[derive(Clone, Copy)]
 struct Tolerance {
-    /// Absolute tolerance.
+    /// Absolute tolerance for results.
     abs: f64,
-    /// Tolerance relative to the largest expected magnitude.
+    /// Tolerance relative to the largest magnitude among the expected values.
     rel: f64,
 }
 
 impl Tolerance {
-    /// The case's tolerance; in f32 at least [`SINGLE`], unless the case sets its own for f32.
+    /// Reads the tolerance of a case. In f32, the relative tolerance is at least [`SINGLE`], unless the case sets its own
+    /// tolerance for f32.
     fn of(value: &Value, dtype: DType) -> Result<Self> {
         let [abs, rel, single] = ["abs", "rel", "f32"].map(|key| value[key].as_f64());
         ensure!(abs.or(rel).is_some(), "the case has no tolerance");
@@ -135,26 +136,26 @@ impl Tolerance {
     }
 }
 
-/// The error of a result, and the largest acceptable one.
+/// The error of a result, and the largest error that is acceptable for it.
 struct Error {
     size: f64,
     bound: f64,
 }
 
-/// The origin of a case's expected values: its own source, else that of the file.
+/// The origin of the expected values of a case: the source given in the case, else the source given for the whole file.
 fn source(file: &Value, case: &Value) -> String {
     let own = case["source"]["repo"].as_str().or(file["source"].as_str());
     own.unwrap_or("unknown").into()
 }
 
-/// Number of rows of the inputs of a case; 1 without a network.
+/// The number of rows that the inputs of a case have; 1 if the case has no network.
 fn rows(case: &Value) -> Result<usize> {
     let Some(inputs) = case["network"]["inputs"].as_object() else { return Ok(1) };
     let name = inputs.keys().next().context("the network has no inputs")?;
     list(&case["inputs"][name.as_str()]).map(Vec::len)
 }
 
-/// Computed and expected values; an expected value may also be the name of another result.
+/// Pairs of computed and expected values; the expected value may also be given as the name of another result.
 fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
     let get = |name: &str| {
         let own = answer.get(name).or_else(|| answer.get(alias(name)?));
@@ -176,7 +177,8 @@ fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
     Ok(pairs)
 }
 
-/// The largest difference; NaN counts as infinite. Shapes may differ in dimensions of size 1.
+/// The largest absolute difference between a result and its expected value; NaN counts as infinite. The two shapes may differ in
+/// dimensions of size 1.
 fn error(ours: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Result<Error> {
     let mut ours = ours.to_device(expected.device())?;
     let sizes = |t: &Tensor| t.dims().iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
@@ -229,7 +231,7 @@ mod tests {
         }
     }
 
-    /// JSON pointers to everything in a value; for lists of numbers only to the first number.
+    /// Appends to `found` JSON pointers to everything inside `value`; of a list of numbers, only the first number is included.
     fn places(value: &Value, at: &str, found: &mut Vec<String>) {
         found.push(at.to_string());
         match value {

@@ -1,4 +1,4 @@
-//! Turns the network of a case into a model.
+//! Turns the network of a test case into a model.
 
 use super::layer;
 use super::value::{list, tensor, text};
@@ -10,45 +10,45 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Maximum number of weights for a constant input.
+/// Maximum number of weights of the layer that produces a constant input.
 const LARGEST: usize = 1 << 24;
 
 /// A case's network as a model, and one row of its inputs as the model's picture.
 pub(super) struct Network {
     /// The model, in f64.
     pub model: Model,
-    /// The inputs, concatenated as channels: `(1, C, H, W)`; a vector is a row of pixels.
+    /// The inputs as one picture `(1, C, H, W)`, concatenated along the channels; a vector input becomes one row of pixels.
     pub picture: Tensor,
-    /// Names and shapes of the inputs in the picture.
+    /// Names and shapes of the inputs that the picture contains, in order.
     pub inputs: Vec<(String, Vec<usize>)>,
 }
 
-/// The seed of a backward pass.
+/// The seed of the backward pass that a case specifies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum CaseSeed {
-    /// 1 at the target class.
+    /// The seed is 1 at the target class.
     #[default]
     Class,
-    /// 1 at every output.
+    /// The seed is 1 at every output.
     Sum,
-    /// A weight for every output.
+    /// The seed is a weight for every output.
     Weighted(Vec<f64>),
 }
 
-/// How to turn a case's network into a model.
+/// Options for turning the network of a case into a model.
 #[derive(Default)]
 pub(super) struct ReadOptions<'a> {
-    /// Row of the inputs used as the picture.
+    /// Index of the row of the inputs that becomes the picture.
     pub row: usize,
-    /// The only input in the picture; the others are constant.
+    /// Name of the only input that the picture contains, while the other inputs are constant; `None` for all inputs.
     pub only: Option<&'a str>,
-    /// The origin of the inputs, per input or one for all; the picture holds the differences from it.
+    /// The origin that is subtracted from the inputs to obtain the picture, given per input or once for all inputs.
     pub origin: Option<&'a Value>,
-    /// Values that 0 and 1 in the picture stand for.
+    /// The input values that 0 and 1 in the picture stand for.
     pub bounds: Option<(f64, f64)>,
     /// The seed of the backward pass.
     pub seed: CaseSeed,
-    /// Whether to square the outputs: the gradients of o² and log |o| have the same direction.
+    /// Whether to square each output o, since the gradients of o² and log |o| have the same direction.
     pub squared: bool,
 }
 
@@ -78,7 +78,8 @@ impl Network {
         Ok(Self { model, picture, inputs: inputs.collect() })
     }
 
-    /// The graph's name of a layer of the case; for an input, the node that holds its channels or its vector.
+    /// The name in the graph of the layer that the case calls `name`; for an input, that of the node that holds its channels or
+    /// its vector.
     pub fn layer(&self, name: &str) -> String {
         match self.inputs.iter().find(|(input, _)| input == name) {
             Some((_, shape)) if shape.len() == 2 => format!("{name}.vector"),
@@ -88,7 +89,7 @@ impl Network {
         }
     }
 
-    /// The model and picture in another dtype, on the default device.
+    /// Returns the model and the picture in the given dtype, on the default device.
     pub fn to(&self, dtype: DType) -> Result<(Model, Tensor)> {
         let graph = self.model.graph.to(dtype, &device())?;
         let picture = self.picture.to_dtype(dtype)?.to_device(&device())?;
@@ -96,19 +97,19 @@ impl Network {
     }
 }
 
-/// One row of a batch, as a batch of size 1.
+/// Extracts one row of a batch, as a batch of size 1.
 fn row(x: &Tensor, row: usize) -> Result<Tensor> {
     ensure!(x.rank() == 2 || x.rank() == 4, "an input must be (N, features) or (N, C, H, W), got {:?}", x.dims());
     ensure!(row < x.dims()[0], "an input has {} rows, fewer than another", x.dims()[0]);
     Ok(x.narrow(0, row, 1)?)
 }
 
-/// A vector as a map of one row.
+/// Converts vectors `(N, features)` to maps `(N, 1, 1, features)`; maps are returned unchanged.
 fn map(x: &Tensor) -> Result<Tensor> {
     Ok(if x.rank() == 2 { x.unsqueeze(1)?.unsqueeze(1)? } else { x.clone() })
 }
 
-/// The origin of an input, in its shape.
+/// The origin of the input `name`, in the shape of the input; `None` if the case gives no origin.
 fn origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Option<Tensor>> {
     let Some(origin) = reading.origin else { return Ok(None) };
     let own = if origin.is_object() { &origin[name] } else { origin };
@@ -123,14 +124,14 @@ fn from_origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Tensor> 
     })
 }
 
-/// A network under construction, with its weights by full name.
+/// A network under construction, with the weights added so far by full name.
 struct Plan {
     builder: Builder,
     known: BTreeMap<String, NodeId>,
     weights: BTreeMap<String, Tensor>,
     /// The node that holds the picture.
     picture: NodeId,
-    /// Number of channels used by inputs so far.
+    /// Number of channels of the picture that inputs use so far.
     channels: usize,
 }
 
@@ -147,7 +148,7 @@ impl Plan {
         Ok(Self { builder, known: BTreeMap::new(), weights: BTreeMap::new(), picture, channels: 0 })
     }
 
-    /// Adds an input as the layers expect it, from its channels of the picture.
+    /// Adds an input of the network, extracted from its channels of the picture and converted to the form that the layers expect.
     fn input(&mut self, name: &str, x: &Tensor, reading: &ReadOptions) -> Result<()> {
         let count = if x.rank() == 4 { x.dims()[1] } else { 1 };
         let (start, end) = (self.channels, self.channels + count);
@@ -171,14 +172,14 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds a constant input.
+    /// Adds an input that is constant, so that it does not depend on the picture.
     fn constant(&mut self, name: &str, x: &Tensor) -> Result<()> {
         let id = self.numbers(name, x)?;
         self.known.insert(name.into(), id);
         Ok(())
     }
 
-    /// Adds values that do not depend on the picture: the bias of a linear layer whose weights are zero.
+    /// Adds a node with constant values, implemented as the bias of a linear layer whose weights are zero.
     fn numbers(&mut self, name: &str, x: &Tensor) -> Result<NodeId> {
         let (input, output) = (self.builder.shape(0).iter().product::<usize>(), x.elem_count());
         ensure!(input * output <= LARGEST, "the input \"{name}\" is too large for a constant input");
@@ -196,7 +197,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Finishes the model at the layer `output`.
+    /// Finishes the model, with the layer `output` as its output.
     fn finish(mut self, output: &str, picture: &[usize], reading: &ReadOptions) -> Result<Model> {
         let mut id = *self.known.get(output).with_context(|| format!("no layer named \"{output}\" for the output"))?;
         match &reading.seed {
@@ -230,7 +231,7 @@ impl Plan {
     }
 }
 
-/// Mean and standard deviation of a normalization that maps 0 to `low` and 1 to `high`.
+/// The mean and standard deviation, per channel, of a normalization that maps 0 to `low` and 1 to `high`.
 fn normalisation((low, high): (f64, f64), channels: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     ensure!(high > low, "the lower bound {low} must be below the upper bound {high}");
     Ok((vec![-low / (high - low); channels], vec![1.0 / (high - low); channels]))

@@ -1,4 +1,4 @@
-//! Test cases for occlusion: square windows are run by the plugin, others by a script with the plugin's library.
+//! Test cases for occlusion. Cases with square windows are run by the plugin, others by a script that uses the plugin's library.
 
 use super::harness::{Answer, Harness, by_input};
 use super::network::{Network, ReadOptions};
@@ -30,7 +30,8 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     by_input(&network, &map.broadcast_as(network.picture.shape())?.contiguous()?)
 }
 
-/// `[height, width]` from a list of sizes, which for maps starts with the number of channels.
+/// Reads `[height, width]` from the parameter `name`, which is `[size]` for vectors (height 1) or `[channels, height, width]` for
+/// maps.
 fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
     let sizes = list(&desk.params()[name])?.iter().map(|v| v.as_u64().context("a size must be a nonnegative integer"));
     let sizes = sizes.collect::<Result<Vec<_>>>().with_context(|| format!("\"{name}\""))?;
@@ -45,7 +46,7 @@ fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
     }
 }
 
-/// The side of a square window; for a single row of pixels only the width counts.
+/// The side length of a window if it is square, else `None`; if the picture is a single row of pixels, only the width counts.
 fn square(network: &Network, [down, across]: [u64; 2]) -> Option<u64> {
     (down == across || network.picture.dims()[2] == 1).then_some(across)
 }

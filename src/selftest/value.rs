@@ -1,25 +1,25 @@
-//! Helpers to read JSON values of cases.
+//! Helpers that read the JSON values of test cases.
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 
-/// The items of a list.
+/// The items of a JSON list. Errors if `value` is not a list.
 pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
     value.as_array().context("expected a list")
 }
 
-/// The string under a key.
+/// The string under `key` in a JSON object. Errors if there is none.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
     value[key].as_str().with_context(|| format!("\"{key}\" is missing"))
 }
 
-/// The number under a key.
+/// The number under `key` in a JSON object. Errors if there is none.
 pub(super) fn number(value: &Value, key: &str) -> Result<f64> {
     value[key].as_f64().with_context(|| format!("\"{key}\" is missing"))
 }
 
-/// Nested lists of numbers or booleans as an f64 tensor; true is 1.
+/// Converts nested JSON lists of numbers or booleans to an f64 tensor; true becomes 1.
 pub(super) fn tensor(value: &Value) -> Result<Tensor> {
     let mut shape = vec![];
     let mut first = value;
@@ -43,7 +43,7 @@ fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<()> {
     }
 }
 
-/// The baseline of a case; `None` if it is 0.
+/// The baseline among the parameters of a case; `None` if it is absent or 0.
 pub fn baseline(params: &Value) -> Option<&Value> {
     params.get("baseline").filter(|b| b.as_f64() != Some(0.0) && !b.is_null())
 }

@@ -1,7 +1,7 @@
-//! The vocabulary of cases, with alternative spellings.
+//! The vocabulary of test cases, with alternative spellings of each word.
 //!
-//! [`read`] replaces every word by the spelling used here. An unknown word is an error, so that nothing a case asks for is
-//! silently ignored.
+//! [`read`] replaces every word by its first spelling. An unknown word is an error, so that nothing in a case is silently
+//! ignored.
 
 use crate::graph::op::SPECS;
 use crate::script::report::closest;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
-/// Spellings of one word, separated by spaces; the first is the one used here.
+/// The spellings of one word, separated by spaces; the first spelling is used in the rest of the self-test.
 type Word = &'static str;
 
 /// Descriptive keys of a case, which do not affect the results.
@@ -31,7 +31,7 @@ const CASE: &[Word] =
 const NETWORK: &[Word] = &["inputs", "layers", "output", "name", "notes note comment"];
 const TOLERANCE: &[Word] = &["abs atol absolute", "rel rtol relative", "f32 float32 single"];
 
-/// A method: its names, its parameters, and its inputs if it has no network.
+/// The vocabulary of a method: its names, the names of its parameters, and those of its inputs if its cases have no network.
 struct Method(Word, &'static [Word], &'static [Word]);
 
 const SEED: Word = "seed";
@@ -132,20 +132,20 @@ const METHODS: &[Method] = &[
 ];
 
 const LAYER: &[Word] = &["name", "op type kind", "in input inputs", "notes note comment"];
-/// Keys of a layer's parameters.
+/// Keys under which a case gives the parameters of a layer.
 const NUMBERS: &[Word] = &["weight", "bias", "gamma", "beta", "mean running_mean", "var running_var variance"];
 
-/// Layers made of several operations, or named differently here: their names and options.
+/// Names and options of layers that consist of several operations or that have another name in the graph module.
 const OTHER: &[(Word, &[Word])] =
     &[("affine scale_shift", &["scale", "shift"]), ("square", &[]), ("sub subtract", &[]), ("sum", &[])];
 
-/// An operation: its names and options.
+/// The vocabulary of an operation: its names and its options.
 struct Operation {
     names: String,
     takes: Vec<String>,
 }
 
-/// All operations a case may use.
+/// All operations that a case may use.
 static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let own = SPECS.iter().map(|spec| Operation {
         names: spec.names().collect::<Vec<_>>().join(" "),
@@ -156,7 +156,7 @@ static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     other.chain(own).collect()
 });
 
-/// The operation with this name.
+/// The operation that `written` is a spelling of; `None` if there is none.
 fn operation(written: &str) -> Option<&'static Operation> {
     OPS.iter().find(|op| spelled(&op.names, written))
 }
@@ -164,7 +164,7 @@ fn operation(written: &str) -> Option<&'static Operation> {
 const PLACE: &[Word] = &["op ops type", "name names layer", "first", "first_conv", "any all"];
 const KEPT: &[Word] = &["eps epsilon stabiliser stabilizer", "bias"];
 
-/// LRP rules: their names and options, besides stabilizer and bias.
+/// Names and options of LRP rules; the options for stabilizer and bias, which all rules have, are not listed.
 const RULES: &[(Word, &[Word])] = &[
     ("epsilon lrp_epsilon norm z", &[]),
     ("zero lrp_0 lrp0", &[]),
@@ -186,7 +186,7 @@ const RULES: &[(Word, &[Word])] = &[
 
 /// Normalizes the vocabulary of a case.
 ///
-/// Errors name the unknown word and suggest a similar one.
+/// Errors if a word is unknown; the message suggests a similar word.
 pub(super) fn read(case: &Value) -> Result<Value> {
     let mut case = renamed(object(case, "a case")?, "a case", &[CASE, REMARKS])?;
     let written = case.get("method").and_then(Value::as_str).context("the case has no \"method\"")?;
@@ -225,7 +225,7 @@ pub(super) fn read(case: &Value) -> Result<Value> {
     Ok(case.into())
 }
 
-/// Options with a single supported value: any other is an error rather than ignored.
+/// Checks options for which only a single value is supported. Errors if such an option has any other value.
 fn unsupported(set: &Map<String, Value>) -> Result<()> {
     let number = |key: &str| set.get(key).map(|v| v.as_f64().unwrap_or(f64::NAN));
     let only = |key: &str, value: f64| {
@@ -263,7 +263,7 @@ fn layer(layer: &Value) -> Result<Value> {
     let written = written.as_str().with_context(|| format!("\"{key}\" of a layer must be a name"))?;
     let op = operation(written).with_context(|| format!("unknown operation \"{written}\""))?;
     let own: Vec<Word> = op.takes.iter().map(String::as_str).collect();
-    // A bias is a list of numbers, or a switch that is implied by such a list.
+    // The option `bias` is either a list of numbers, or a boolean that such a list implies.
     let numbers: Vec<Word> = NUMBERS.iter().copied().filter(|w| !own.contains(w)).collect();
     let mut layer = renamed(layer, &format!("a layer \"{}\"", first(&op.names)), &[LAYER, &own, &numbers])?;
     layer.insert("op".into(), first(&op.names).into());
@@ -273,7 +273,7 @@ fn layer(layer: &Value) -> Result<Value> {
     Ok(layer.into())
 }
 
-/// `{ match, rule }`; both may be abbreviated to a name.
+/// Normalizes a pair `{ match, rule }` of an LRP case; either value may be abbreviated to a name.
 fn rule(pair: &Value) -> Result<Value> {
     let pair = renamed(object(pair, "one of \"rules\"")?, "one of \"rules\"", &[&["match layers where", "rule"]])?;
     let place = match optional(&pair, "match") {
@@ -312,7 +312,7 @@ fn rule(pair: &Value) -> Result<Value> {
     Ok(json!({ "match": place, "rule": rule }))
 }
 
-/// `{ abs, rel, f32 }`, or a single number.
+/// Normalizes a tolerance, given as `{ abs, rel, f32 }` or as a single number.
 fn tolerance(value: &Value) -> Result<Value> {
     if value.is_number() {
         return Ok(json!({ "abs": value }));
@@ -320,7 +320,7 @@ fn tolerance(value: &Value) -> Result<Value> {
     Ok(renamed(object(value, "\"tolerance\"")?, "\"tolerance\"", &[TOLERANCE])?.into())
 }
 
-/// Renames the keys of a map to their first spellings.
+/// Renames the keys of a map to their first spellings. Errors if a key is none of `words`.
 fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<String, Value>> {
     let words = || words.iter().copied().flatten();
     let mut known = Map::new();
@@ -337,7 +337,7 @@ fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<
     Ok(known)
 }
 
-/// Whether a text is a spelling of a word, ignoring case, hyphens, underscores and spaces except in one-letter words.
+/// Whether `text` is a spelling of `word`. Case, hyphens, underscores and spaces are ignored, except in one-letter words.
 fn spelled(word: &str, text: &str) -> bool {
     let plain = |t: &str| t.to_lowercase().replace(['-', '_', ' '], "");
     word.split(' ').any(|w| w == text || (w.len() > 1 && plain(w) == plain(text)))

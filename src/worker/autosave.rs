@@ -1,7 +1,7 @@
 //! Saves the session to a file on a separate thread, so that a killed program loses no changes.
 //!
-//! Each request is saved before it is processed, since processing it may crash the program. The step shown is saved afterwards, as
-//! often as the time to write it allows.
+//! Each request is saved before it is processed, since processing it may crash the program. The step shown is saved after the
+//! request was processed, as often as the time that writing takes allows.
 
 use super::message::Update;
 use crate::data::lock::Lock;
@@ -12,45 +12,46 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A session file, and the lock that keeps other processes from writing it.
+/// The path of a session file, and the lock that keeps other processes from writing that file.
 #[derive(Debug)]
 pub struct SessionFile {
-    /// The file.
+    /// Path of the session file.
     pub file: PathBuf,
-    /// The lock, held while the file is in use.
+    /// The lock on the session file, held while the file is in use.
     pub lock: Lock,
 }
 
-/// The longest time a new request waits to be written before it is processed.
+/// Maximum time that the worker waits for a request to be written before it processes the request.
 const MOMENT: Duration = Duration::from_millis(30);
-/// The minimum interval between saved steps.
+/// Minimum interval between two saves of the step shown.
 const EVERY: Duration = Duration::from_secs(1);
-/// The interval is at least this many times as long as saving a step takes.
+/// The interval between saves is at least this many times as long as saving a step takes.
 const PAUSE: u32 = 20;
 
 /// A job for the writer thread.
 enum AutosaveJob {
-    /// A request, whether it differs from the last one (so that the saved step is outdated), and a channel to confirm the write.
+    /// A request to save, whether it differs from the last saved request (so that the saved step is outdated), and a channel that
+    /// confirms the write.
     Question(Workspace, bool, Sender<()>),
     Step(Option<Vec<u8>>),
 }
 
-/// The state of autosaving, and the thread that writes.
+/// The state of autosaving, and the thread that writes the files.
 pub(super) struct Autosave {
     file: PathBuf,
     jobs: Option<Sender<AutosaveJob>>,
     thread: Option<JoinHandle<()>>,
-    /// The request as last sent to the thread.
+    /// The request that was last sent to the writer thread.
     question: Option<Workspace>,
-    /// When the next step may be saved.
+    /// The earliest time at which the next step may be saved.
     due: Instant,
-    /// Whether the step shown has not been saved.
+    /// Whether the step shown has not been saved yet.
     behind: bool,
 }
 
 impl Autosave {
-    /// Starts a thread that writes to `place` and reports errors to `updates`. `opened` is the session restored from that file, which
-    /// need not be written again.
+    /// Starts a thread that writes to the session file `place` and reports errors to `updates`. `opened` is the session that was
+    /// restored from that file and need not be written again.
     pub(super) fn new(place: SessionFile, opened: Option<Workspace>, updates: Sender<Update>) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let file = place.file.clone();
@@ -59,12 +60,13 @@ impl Autosave {
         Ok(Self { file, jobs: Some(jobs), thread, question: opened, due: Instant::now(), behind: false })
     }
 
-    /// The file.
+    /// The path of the session file.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Saves a request before it is processed, and waits briefly for the write. `anew` says that its script changed.
+    /// Saves the request `question` before it is processed, and waits briefly for the write. An unchanged request is not saved
+    /// again, unless `anew` says that the method's script has changed.
     pub(super) fn begins(&mut self, question: Option<Workspace>, anew: bool) {
         let Some(question) = question.map(|question| question.under_way(true)) else { return };
         let same = self.question.as_ref().is_some_and(|kept| kept.clone().under_way(true) == question);
@@ -73,13 +75,13 @@ impl Autosave {
         }
     }
 
-    /// Notes that the request was processed and one of its steps is shown.
+    /// Records that the request was processed and that a step resulting from it is shown.
     pub(super) fn answered(&mut self) {
         self.behind = true;
         self.settle();
     }
 
-    /// Notes that the program survived the request.
+    /// Records that the program survived the request, by saving the request again with `under_way` unset.
     pub(super) fn settle(&mut self) {
         if let Some(question) = self.question.as_ref().filter(|q| q.under_way) {
             self.hand_on(question.clone().under_way(false), false);
@@ -91,12 +93,13 @@ impl Autosave {
         let (done, written) = channel();
         self.send(AutosaveJob::Question(question, new, done));
         if new {
-            // If it takes longer, it is written while the request is processed.
+            // If the write takes longer, it continues while the request is processed.
             let _ = written.recv_timeout(MOMENT);
         }
     }
 
-    /// Saves the step shown, unless the interval has not passed; `at_once` ignores the interval.
+    /// Saves the step shown if it has not been saved yet and the interval between saves has passed; `at_once` ignores the
+    /// interval.
     pub(super) fn step(&mut self, at_once: bool, step: impl FnOnce() -> Option<Vec<u8>>) {
         if !self.behind || (!at_once && Instant::now() < self.due) {
             return;
@@ -108,24 +111,24 @@ impl Autosave {
     }
 
     fn send(&self, job: AutosaveJob) {
-        // The thread lives as long as `self`.
+        // The writer thread lives as long as `self`.
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(job);
         }
     }
 
-    /// Waits until everything is written, before an orderly exit.
+    /// Waits until everything is written; called before an orderly exit.
     pub(super) fn end(&mut self) {
         self.settle();
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic has already been reported.
+            // A panic of the thread has already been reported.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes the newest of all pending jobs until the channel is closed.
+/// Runs the writer thread: writes the newest of all pending jobs, repeatedly, until the channel `inbox` is closed.
 fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
     let mut said = String::new();
     while let Ok(first) = inbox.recv() {
@@ -133,7 +136,7 @@ fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Up
         for job in std::iter::once(first).chain(inbox.try_iter()) {
             match job {
                 AutosaveJob::Question(asked, new, done) => {
-                    // The saved step belongs to an earlier request.
+                    // If the request is new, the saved step belongs to an earlier request and is removed.
                     step = if new { Some(None) } else { step };
                     question = Some(asked);
                     waiting.push(done);
@@ -155,7 +158,8 @@ fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Up
     }
 }
 
-/// Removes the step of an old request before the new request is written, and writes the new step after it.
+/// Writes the request and the step to their files. The step of an old request is removed before the new request is written, and a
+/// new step is written after its request.
 fn write_both(file: &Path, question: Option<Workspace>, step: Option<Option<Vec<u8>>>) -> Result<()> {
     if let Some(None) = step {
         workspace::write_step(file, None)?;

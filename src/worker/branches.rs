@@ -1,14 +1,15 @@
-//! The branches of a worker: sessions side by side, each with its own model, picture, method, parameters and steps.
+//! The branches of a worker. Branches are sessions that exist side by side, each with its own model, picture, method, parameters
+//! and steps.
 
 use crate::data::Picture;
 use crate::script::session::Session;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 
-/// The maximum number of branches: one for each letter.
+/// Maximum number of branches, one for each letter of the alphabet.
 const MOST: usize = 26;
 
-/// The sources of a session's model and picture.
+/// Where the model and the picture of a session came from.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub picture: Picture,
@@ -16,13 +17,13 @@ pub(super) struct Origin {
     pub weights: Option<PathBuf>,
 }
 
-/// A branch that is not open.
+/// A branch that is not open: its session, and where its model and picture came from.
 pub(super) struct Branch {
     pub session: Session,
     pub origin: Origin,
 }
 
-/// All branches; the slot of the open one is empty.
+/// All branches of a worker; the slot of the open branch is empty, because the worker holds its session.
 pub(super) struct Branches {
     all: Vec<Option<Branch>>,
     at: usize,
@@ -40,12 +41,13 @@ impl Branches {
         self.all.len()
     }
 
-    /// The index of the open one.
+    /// The index of the open branch, from 0.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Adds a branch and opens it; `left` is the one that was open.
+    /// Adds a branch after the others and marks it as open; `left` is the branch that was open before. Errors if there are
+    /// already [`MOST`] branches.
     pub fn fork(&mut self, left: Branch) -> Result<()> {
         ensure!(self.all.len() < MOST, "there are already {MOST} branches; :close closes one");
         self.all[self.at] = Some(left);
@@ -54,20 +56,22 @@ impl Branches {
         Ok(())
     }
 
-    /// Takes a branch out to open it, to be followed by [`go_to`](Self::go_to); `None` if it is already open.
+    /// Removes the branch `at` from its slot so that it can be opened; a call of [`go_to`](Self::go_to) must follow. `None` if
+    /// the branch is already open.
     pub fn take(&mut self, at: usize) -> Result<Option<Branch>> {
         let count = self.all.len();
         ensure!(at < count, "no branch {}; there are {count}", letter(at));
         Ok(self.all[at].take())
     }
 
-    /// Marks the taken branch as open; `left` is the previously open one.
+    /// Marks the branch `at`, which [`take`](Self::take) returned, as open; `left` is the branch that was open before.
     pub fn go_to(&mut self, at: usize, left: Branch) {
         self.all[self.at] = Some(left);
         self.at = at;
     }
 
-    /// Removes the open branch, and takes out the one before it to open it.
+    /// Removes the open branch, and returns the branch to be opened instead: the branch before it or, if it was the first, the
+    /// next. Errors if there is only one branch.
     pub fn close(&mut self) -> Result<Option<Branch>> {
         ensure!(self.all.len() > 1, "there is only one branch; f forks another");
         self.all.remove(self.at);
@@ -76,7 +80,7 @@ impl Branches {
     }
 }
 
-/// The name of a branch.
+/// The letter that names the branch with index `at`: `A` for 0.
 pub fn letter(at: usize) -> char {
     char::from(b'A' + (at % MOST) as u8)
 }

@@ -1,4 +1,4 @@
-//! Executes commands.
+//! Executes the commands that the app sends to its worker.
 
 use super::branches::{Branch, Origin};
 use super::message::{Command, Update};
@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 impl Worker {
-    /// Executes a command and sends its updates.
+    /// Executes a command and sends the resulting updates to the app.
     pub(super) fn change(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Model { name, weights } => self.open_model(&name, weights)?,
@@ -87,7 +87,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The open picture, or the new network's default picture if the open one is the default of the old network.
+    /// The picture to use with the new network `model`: the open picture, or the default picture of `model` if the open picture
+    /// is the default of the old network.
     fn picture_for(&self, model: &Model) -> Result<(String, (String, Picture))> {
         let (before, now) = (&self.session.model().card.picture, &model.card.picture);
         let name = self.session.picture();
@@ -120,7 +121,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Exports a film, a contact sheet or all files, depending on the extension.
+    /// Exports the session to `place`: a film if the path ends in `.gif`, a contact sheet if it ends in `.png`, else a folder
+    /// with the files of all figures.
     fn save(&mut self, place: &Path) -> Result<()> {
         match place.extension().and_then(|e| e.to_str()) {
             Some("gif") => self.save_film(place),
@@ -171,7 +173,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Forks a branch from the current state of the open one, and opens it.
+    /// Forks a branch from the current state of the open branch, and opens the new branch.
     fn fork(&mut self) -> Result<()> {
         let left = Branch { session: self.session.clone(), origin: self.origin.clone() };
         self.branches.fork(left)?;
@@ -180,7 +182,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens another branch where it was left off.
+    /// Opens another branch in the state in which it was left.
     fn go_to_branch(&mut self, at: usize) -> Result<()> {
         if let Some(wanted) = self.branches.take(at)? {
             let left = self.open_branch(wanted);
@@ -190,7 +192,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Closes the open branch, and opens the one before it.
+    /// Closes the open branch, and opens the branch before it.
     fn close_branch(&mut self) -> Result<()> {
         if let Some(wanted) = self.branches.close()? {
             self.open_branch(wanted);
@@ -199,7 +201,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens a branch, and returns the one that was open.
+    /// Opens a branch, and returns the branch that was open before.
     fn open_branch(&mut self, wanted: Branch) -> Branch {
         Branch {
             session: std::mem::replace(&mut self.session, wanted.session),

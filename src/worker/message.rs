@@ -1,7 +1,7 @@
 //! Messages between the app and its worker, as plain values without tensors.
 //!
-//! Commands go to the worker, updates come back. Every frame carries the generation of its request, so that the app can tell when
-//! a result is stale.
+//! Commands go to the worker, and updates come back. Every frame carries the number of the request that it answers, so that the
+//! app can tell when a result is stale.
 
 use crate::render::{Array, ClassRow};
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, Report};
@@ -11,58 +11,59 @@ use std::path::PathBuf;
 /// computation, and so does [`Command::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Open an architecture, with its own weights or those given.
+    /// Open an architecture, with its own weights or with those in a file.
     Model {
-        /// The name of an architecture, or a weight file.
+        /// Name of an architecture, or path of a weight file.
         name: String,
-        /// The weight file, if not the architecture's own.
+        /// The weight file; `None` for the architecture's own weights.
         weights: Option<PathBuf>,
     },
-    /// Open a picture: a file, or `made:shapes[3]`.
+    /// Open a picture, which is a file or a picture of a data set such as `made:shapes[3]`.
     Picture(String),
-    /// Choose a method and run it; a stepped method shows step 0.
+    /// Open the method with this name and run it; a stepped method shows step 0.
     Method(String),
-    /// Set a parameter of the open method from a string. A one-shot method runs again, a stepped method continues from here.
+    /// Set the parameter with this name from a string. A one-shot method runs again, a stepped method continues from the current
+    /// step.
     Set(String, String),
-    /// Set the target class; `None` for the predicted class.
+    /// Set the target class to this index; `None` selects the predicted class.
     Target(Option<usize>),
     /// Run the method again from its start.
     Restart,
-    /// Go to the next step, which is computed unless it was kept.
+    /// Go to the next step, which is computed unless it is stored.
     Step,
     /// Go back one step.
     Back,
-    /// Go to this step, if it was kept.
+    /// Go to the step with this index, or to the nearest stored step if its state was dropped.
     Seek(usize),
-    /// Take steps until the end or a pause.
+    /// Take steps until the run ends or is paused.
     Play,
     /// Stop taking steps.
     Pause,
-    /// Cancel the current computation; results so far are kept.
+    /// Cancel the current computation; the results obtained so far are kept.
     Cancel,
-    /// Fork a branch: another run from the step shown, while the current one stays as it is.
+    /// Fork a branch, in which the run continues from the current step independently; the branch that was open stays as it is.
     Fork,
-    /// Open this branch, counted from 0, where it was left off.
+    /// Open the branch with this index, from 0, in the state in which it was left.
     Branch(usize),
-    /// Close the open branch.
+    /// Close the open branch and open the branch before it.
     CloseBranch,
-    /// Export the current figures into this folder; if the path ends in `.png`, as one contact sheet, and if in `.gif`, the steps as
-    /// a film.
+    /// Export the current figures into this folder. If the path ends in `.png`, they are exported as one contact sheet; if it
+    /// ends in `.gif`, the steps of the run are exported as a film.
     Save(PathBuf),
     /// Save the session under this name.
     Keep(String),
-    /// Request the functions that scripts can call; answered by [`Update::Reference`].
+    /// Request a list of the functions that scripts can call, which is answered by [`Update::Reference`].
     Reference,
-    /// Request the file of a method's script, for editing. An embedded script is first copied to the user's plugin folder. Answered by
-    /// [`Update::Script`].
+    /// Request the path of a method's script, for editing; answered by [`Update::Script`]. An embedded script is first copied to
+    /// the user's plugin folder.
     Edit(String),
-    /// Quit.
+    /// End the worker.
     Quit,
 }
 
 impl Command {
-    /// Whether it requests a new result, so that what is shown is stale until the result arrives. The generation of a request is the
-    /// number of requests sent so far, including itself; before the first one it is 0.
+    /// Whether the command requests a new result, so that what is shown is stale until the result arrives. Requests are numbered
+    /// from 1; the number of a request is called its generation, and is 0 before the first request.
     pub fn asks(&self) -> bool {
         let silent = matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Quit);
         !silent && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
@@ -72,67 +73,67 @@ impl Command {
 /// A message from the worker.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// All methods, in order; sent at the start and when a folder changes.
+    /// All methods, in order; sent at the start and when a script folder changes.
     Methods(Vec<MethodRow>),
-    /// All architectures.
+    /// All architectures, in order.
     Models(Vec<ModelRow>),
-    /// A model was opened.
+    /// Sent when a model was opened.
     Model(ModelCard),
-    /// A picture was opened.
+    /// Sent when a picture was opened.
     Picture {
-        /// Its name.
+        /// Name of the picture.
         name: String,
-        /// How it was opened: a file, or `made:shapes[3]`.
+        /// The name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
         source: String,
-        /// Its pixels as the model sees them, `(C, H, W)` in `[0, 1]`.
+        /// Pixels of the picture as the model sees them, of shape `(C, H, W)` and in `[0, 1]`.
         pixels: Array,
-        /// Its most likely classes.
+        /// The most likely classes of the picture, most likely first.
         classes: Vec<ClassRow>,
     },
-    /// The open method and its parameters; sent when either changes.
+    /// The open method and its parameters; sent when the method or a parameter changes.
     Method(MethodCard),
     /// The current target class; `None` if none was chosen and there is no predicted class.
     Target(Option<usize>),
-    /// The number of branches, and which one is open; later updates belong to that one.
+    /// The number of branches, and which branch is open; later updates belong to that branch.
     Branches {
-        /// The open branch, from 0.
+        /// Index of the open branch, from 0.
         at: usize,
-        /// The number of branches.
+        /// Number of branches.
         count: usize,
     },
-    /// Figures to show.
+    /// The result of a request or a preview of it, with the figures to show.
     Frame(Frame),
     /// Progress of a long computation.
     Progress {
-        /// What is being counted.
+        /// What the computation counts, such as samples or steps.
         what: String,
-        /// How much is done.
+        /// Number of parts that are done.
         done: usize,
-        /// The total; 0 if unknown.
+        /// Total number of parts; 0 if unknown.
         total: usize,
     },
-    /// Whether the worker is computing.
+    /// Whether the worker is computing a result.
     Busy(bool),
-    /// A script was reloaded after it was saved.
+    /// Sent when the open method was reloaded after its script was saved.
     Reloaded {
-        /// Its name.
+        /// Name of the method.
         method: String,
-        /// Time to reload it, in milliseconds.
+        /// Time taken to reload the script, in milliseconds.
         millis: f64,
     },
     /// The file of a method's script, in answer to [`Command::Edit`].
     Script {
-        /// The method's name.
+        /// Name of the method that the script defines.
         method: String,
-        /// Its file.
+        /// Path of the script.
         path: PathBuf,
     },
-    /// What scripts can call: pairs of a name and a description or signature.
+    /// The functions that scripts can call, as pairs of a name and a description or signature.
     Reference(Vec<(String, String)>),
-    /// An error; what was shown before is still valid.
+    /// An error to show; results that were shown before stay valid.
     Failed(Report),
-    /// A line for the log.
+    /// A line of text for the log.
     Log(String),
-    /// A line for the log and for the status line.
+    /// A line of text for both the log and the status line.
     Said(String),
 }

@@ -1,4 +1,5 @@
-//! The thread that computes for the app: commands come in, updates go out, the newest request wins.
+//! The worker, a thread that computes results for the app. It receives commands and sends updates; a new request cancels the one
+//! before it.
 
 pub mod message;
 mod watch;
@@ -34,34 +35,35 @@ use std::time::{Duration, Instant};
 use throttled_observer::ThrottledObserver;
 use watch::Watch;
 
-/// How often an idle worker checks the open script for changes where there are no file events, as on network drives.
+/// Interval at which an idle worker checks the open script for changes, since there are no file events on network drives.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long quitting waits for a worker that has not noticed the request to end.
+/// Maximum time that quitting waits for a worker that has not noticed the request to end.
 const AT_ONCE: Duration = Duration::from_millis(300);
-/// How long quitting waits for a worker that has, and for files being written.
+/// Maximum time that quitting waits for a worker that has noticed the request to end, and for files being written.
 const KEEPING: Duration = Duration::from_secs(10);
 
-/// The initial state of a worker. Everything is already open, so that errors are reported before the app starts.
+/// The initial state of a worker. The model, the picture and the method are already open, so that errors are reported before the
+/// app starts.
 pub struct WorkerInit {
-    /// Compiles and calls scripts.
+    /// The host that compiles and calls scripts.
     pub host: Host,
-    /// The session: model, picture, and method if there is one.
+    /// The session, with a model, a picture and possibly a method.
     pub session: Session,
-    /// The picture before preprocessing, for other models.
+    /// The picture before preprocessing, which is needed when another model is opened.
     pub picture: Picture,
-    /// How that picture was opened.
+    /// The name by which the picture was opened.
     pub asked: String,
-    /// The weight file that the model was opened with.
+    /// The weight file that the model was opened with; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
-    /// Whether pictures keep their size.
+    /// Whether pictures keep their size instead of being resized for the model.
     pub no_resize: bool,
-    /// The file that the session is saved to; `None` disables saving.
+    /// The file that the session is saved to; `None` disables autosaving.
     pub session_file: Option<SessionFile>,
-    /// Whether it was opened from that file.
+    /// Whether the session was restored from `session_file`.
     pub restored: bool,
-    /// Whether not to run the method until requested, since it may have crashed the program.
+    /// Whether the method runs only once the user requests it, since it may have crashed the program before.
     pub waits: bool,
-    /// Notes to show at the start.
+    /// Notes to show to the user at the start.
     pub notes: Vec<String>,
 }
 
@@ -73,14 +75,15 @@ pub struct WorkerHandle {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-/// A message to the worker, with the number of cancel requests when it was sent.
+/// A message to the worker, with the number of cancel requests made by the time it was sent.
 enum Message {
     Command(Command, u64),
     /// Files in the script folders were saved.
     Saved(Vec<PathBuf>, u64),
 }
 
-/// Starts a worker; the first updates describe what is open.
+/// Starts a worker, and returns a handle for sending commands and the channel of its updates. The first updates describe what is
+/// open.
 pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
     let (inbox, messages) = channel();
     let (updates, answers) = channel();
@@ -92,8 +95,8 @@ pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
 }
 
 impl WorkerHandle {
-    /// Sends a command. The current computation is cancelled if the command requests something else; a step waits for the step before
-    /// it.
+    /// Sends a command to the worker. The current computation is cancelled if the command requests another result; a request for
+    /// the next step waits for the current step instead.
     pub fn ask(&self, command: Command) {
         let ends = matches!(command, Command::Cancel | Command::Quit);
         if ends || (command.asks() && command != Command::Step) {
@@ -103,8 +106,8 @@ impl WorkerHandle {
         let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests()));
     }
 
-    /// Ends the worker and waits until it has saved the session. A long native step is abandoned; its request was saved before it
-    /// started.
+    /// Ends the worker and waits until it has saved the session. Native code that does not end in time is abandoned; the request
+    /// that started it has already been saved.
     pub fn end(&self) {
         self.ask(Command::Quit);
         let asked = Instant::now();
@@ -116,11 +119,12 @@ impl WorkerHandle {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        // A panic has already been reported.
+        // A panic of the worker has already been reported.
         let _ = thread.join();
     }
 
-    /// Reports saved files. The current computation is cancelled if the open script may have changed.
+    /// Tells the worker which script files were saved; the current computation is cancelled if `open` says that the open script
+    /// may have changed.
     fn saved(&self, files: Vec<PathBuf>, open: bool) {
         if open {
             self.guard.cancel();
@@ -129,7 +133,7 @@ impl WorkerHandle {
     }
 }
 
-/// A request to the session.
+/// A request for a result of the session.
 #[derive(Clone, Copy, Debug)]
 enum Request {
     /// Run the method from its start.
@@ -138,7 +142,7 @@ enum Request {
     View,
     /// Take the next step.
     Next,
-    /// Show a kept step.
+    /// Show the step with this index.
     Seek(usize),
 }
 
@@ -149,7 +153,7 @@ struct Worker {
     origin: Origin,
     no_resize: bool,
     keeping: Option<Autosave>,
-    /// Whether not to run the method until requested.
+    /// Whether the method runs only once the user requests it.
     waits: bool,
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
@@ -158,7 +162,7 @@ struct Worker {
     busy: bool,
     shown: Option<Frame>,
     branches: Branches,
-    /// The request that was cancelled by another message.
+    /// The request that another message cancelled, if any.
     dropped: Option<Request>,
     watch: Watch,
 }
@@ -231,7 +235,7 @@ impl Worker {
         }
     }
 
-    /// Reports a panic as an error; the session stays open.
+    /// Calls `work` and reports a panic in it as an error; the session stays open.
     fn survive(&mut self, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = caught(|| work(self)) {
             self.playing = false;
@@ -240,7 +244,7 @@ impl Worker {
         }
     }
 
-    /// The next message. It updates the count of known cancel requests and the generation.
+    /// Receives the next message, and updates the number of known cancel requests and the number of the current request.
     fn next(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
         let message = match messages.try_recv() {
             Ok(message) => message,
@@ -299,14 +303,14 @@ impl Worker {
         }
     }
 
-    /// Executes a command; an error is reported and changes nothing.
+    /// Executes a command; if it fails, the error is reported and nothing changes.
     fn execute(&mut self, command: Command, known: u64) {
         self.known = known;
         // Changing a parameter does not pause a run.
         if command.asks() && !matches!(command, Command::Set(..)) {
             self.playing = false;
         }
-        // A command is never cancelled halfway, since a newer one builds on it.
+        // A command is never cancelled halfway, since newer commands build on its effects.
         self.host.guard().start(u64::MAX);
         if let Err(error) = self.change(command) {
             self.playing = false;
@@ -314,7 +318,7 @@ impl Worker {
         }
     }
 
-    /// Takes one step of a playing run.
+    /// Takes one step of a run that is playing.
     fn play(&mut self) {
         let fresh = !self.session.started();
         if !fresh && !self.session.can_go_on() {
@@ -324,13 +328,13 @@ impl Worker {
         self.answer(if fresh { Request::Run } else { Request::Next });
     }
 
-    /// Computes and shows a result; a newer request cancels it silently.
+    /// Computes the result of a request and sends it to the app; a newer request cancels the computation silently.
     fn answer(&mut self, question: Request) {
         if self.session.method().is_none() {
             return;
         }
         self.begin();
-        // A step belongs to a request that was already saved.
+        // A request for a further step need not be saved, because it belongs to a run whose request was already saved.
         if matches!(question, Request::Run | Request::View) {
             self.keep_question(false);
         }
@@ -360,12 +364,12 @@ impl Worker {
         }
     }
 
-    /// The session as saved to a file.
+    /// Describes the session in the form in which it is saved to a file; `None` if no method is open.
     fn opened(&self) -> Option<Workspace> {
         Workspace::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
     }
 
-    /// Saves the request about to be processed; `anew` says that its script changed.
+    /// Saves the request that is about to be processed; `anew` says that the method's script has changed.
     fn keep_question(&mut self, anew: bool) {
         let opened = self.opened();
         self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), anew));
@@ -423,7 +427,7 @@ impl Worker {
         }
     }
 
-    /// Reloads the open method if its text, or that of an imported library, has changed; returns whether it did.
+    /// Reloads the open method if its source code or that of an imported library has changed; returns whether it was reloaded.
     fn reload(&mut self) -> Result<bool> {
         let Some(old) = self.session.method().cloned() else { return Ok(false) };
         if !self.watch.is_new(&old, self.host.plugins()) {

@@ -10,10 +10,10 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The minimum interval between updates of one kind.
+/// Minimum interval between two updates of the same kind.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// An observer that passes on figures and progress no more often than they can be seen.
+/// An observer that passes figures and progress on to the app at a limited rate, and drops the rest.
 pub(super) struct ThrottledObserver {
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
@@ -21,12 +21,12 @@ pub(super) struct ThrottledObserver {
 }
 
 impl ThrottledObserver {
-    /// Sends to `updates`, with the current value of `generation` in each frame.
+    /// Creates an observer that sends to `updates`, with the current value of `generation` in each frame.
     pub(super) fn new(updates: Sender<Update>, generation: Arc<AtomicU64>) -> Self {
         Self { updates, generation, last: Mutex::default() }
     }
 
-    /// Whether an update of this kind is due.
+    /// Whether an update of the given kind may be sent now, because the minimum interval since the last one has passed.
     fn may(&self, kind: usize) -> bool {
         let mut last = self.last.lock_unpoisoned();
         let due = last[kind].is_none_or(|at| at.elapsed() >= PAUSE);

@@ -1,4 +1,4 @@
-//! Watches the script folders, and reports each save once, when it is complete.
+//! Watches the script folders, and reports each saved file once, when the save is complete.
 
 use crate::script::folders::Folders;
 use crate::script::group_folders::script_name;
@@ -12,21 +12,23 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A save is complete when there were no events for this long; editors truncate, write and rename.
+/// A save counts as complete when there were no events for this long, since editors save in several operations: they truncate,
+/// write and rename.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// Watches folders, and tracks changes of the open script.
+/// Watches script folders, and tracks changes of the open script.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
     folders: Vec<PathBuf>,
-    /// The text of the method's script and its libraries as last checked.
+    /// The source code of the open script and its libraries as last checked for changes.
     judged: Option<String>,
-    /// The name of the open script.
+    /// Name of the open script.
     open: Arc<Mutex<String>>,
 }
 
 impl Watch {
-    /// Calls `saved` with the files that were saved, and whether the open script or a library is among them. No folder is watched yet.
+    /// Creates a watcher that calls `saved` with the files that were saved, and with whether the open script or a library is
+    /// among them. No folder is watched until [`Watch::add`] is called.
     pub(super) fn new(saved: impl Fn(Vec<PathBuf>, bool) + Send + 'static) -> Result<Self> {
         let (send, events) = channel();
         let watcher = notify::recommended_watcher(move |event| drop(send.send(event)));
@@ -42,7 +44,7 @@ impl Watch {
         Ok(Self { watcher, folders: vec![], judged: None, open })
     }
 
-    /// Watches another folder recursively. If it cannot be watched, changes are found by polling.
+    /// Watches another folder recursively. If the folder cannot be watched, changes are found only by polling.
     pub(super) fn add(&mut self, folder: &Path) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         if !self.folders.iter().any(|f| f == folder) && self.watcher.watch(folder, RecursiveMode::Recursive).is_ok() {
@@ -50,8 +52,8 @@ impl Watch {
         }
     }
 
-    /// Whether the text of a method, or of a library it imports, differs from the compiled one and from the one last checked. An empty
-    /// file is taken to be still in the process of being written.
+    /// Whether the source code of a method or of a library it imports differs both from the compiled version and from the version
+    /// last checked. An empty file is assumed to be in the process of being written, and does not count as changed.
     pub(super) fn is_new(&mut self, method: &Method, folders: &Folders) -> bool {
         let Some(text) = present(method, folders).filter(|t| !t.trim().is_empty()) else { return false };
         let judged = self.judged.take().unwrap_or_else(|| method.all_text());
@@ -60,7 +62,7 @@ impl Watch {
         new
     }
 
-    /// Sets the open method.
+    /// Sets the name of the open method, whose script is tracked from now on.
     pub(super) fn open(&mut self, name: &str) {
         self.judged = None;
         let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
@@ -68,14 +70,15 @@ impl Watch {
     }
 }
 
-/// The current text of a method's script and its libraries.
+/// The current source code of a method's script followed by that of its libraries; `None` if the method's file cannot be read.
 fn present(method: &Method, folders: &Folders) -> Option<String> {
     let text = method.source.again(folders).ok()?.text;
     let library = |name: &str| folders.find(name).ok().flatten().map(|s| s.text).unwrap_or_default();
     Some(method.library_names().fold(text, |all, name| all + library(name).as_str()))
 }
 
-/// Collects the files of events until there are none for [`QUIET`].
+/// Collects the files that events name until there are no events for [`QUIET`], then calls `saved` with the files; repeats this
+/// until the channel is closed.
 fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)) {
     while let Ok(first) = events.recv() {
         let mut files = vec![];
@@ -92,13 +95,14 @@ fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)
     }
 }
 
-/// Whether an event changes a file. Reads do not, and our own must not be reported.
+/// Whether an event changes the content of a file. Reads do not change files, and reads by the worker itself must not be
+/// reported.
 fn changes(event: &Event) -> bool {
     let metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
     !metadata && !matches!(event.kind, EventKind::Access(_))
 }
 
-/// Whether a file is the open script, or a library it may import.
+/// Whether a file is the script named `open`, or a library that this script may import.
 fn concerns(file: &Path, open: &str) -> bool {
     let library = file.parent().is_some_and(|folder| folder.ends_with("lib"));
     library || file.file_stem().is_some_and(|stem| stem.to_string_lossy() == open)

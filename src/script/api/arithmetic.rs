@@ -1,4 +1,4 @@
-//! Broadcasting operators between tensors and numbers on either side: `+ - * / **` and comparisons.
+//! Broadcasting operators `+ - * / **` and comparisons, between two tensors or between a tensor and a number on either side.
 
 use super::{Guard, Out, broadcast, out, promoted, scalar};
 use crate::backend;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(super) type Binary = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
-/// All operators. Comparisons return 1 or 0 in the dtype of the left operand.
+/// All binary operators and the functions that compute them. Comparisons return 1 or 0 in the dtype of the left operand.
 pub(super) const OPERATORS: [(&str, Binary); 11] = [
     ("+", backend::add),
     ("-", backend::sub),
@@ -24,10 +24,11 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
     (">=", |a, b| Ok(a.broadcast_ge(b)?.to_dtype(a.dtype())?)),
 ];
 
-/// Elementwise maximum and minimum.
+/// The functions `maximum` and `minimum`, which work elementwise on two tensors or a tensor and a number.
 pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", backend::maximum), ("minimum", backend::minimum)];
 
-/// `a / b`, or 0 where `b` is 0: for division by a norm, a standard deviation or a maximum.
+/// The function `divide_no_nan`, which returns `a / b`, or 0 where `b` is 0; used to divide by a norm, a standard deviation or a
+/// maximum.
 pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", backend::divide_no_nan);
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -50,14 +51,15 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("+", |a: Tensor| a);
 }
 
-/// `a ∘ b`, after reserving memory for the result.
+/// Computes `a ∘ b` for the operator `name`, after reserving memory for the result. Errors if the shapes cannot be broadcast or
+/// memory is short.
 pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = &promoted([a, b])?;
     broadcast(guard, name, a, b)?;
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
-/// `a ∘ number`, in a single pass where that is exact.
+/// Computes `a ∘ number` for the operator `name`, in a single pass over `a` where that is exact.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
         "+" => backend::affine(a, 1.0, b)?,

@@ -1,7 +1,8 @@
-//! Fuzz test: calls every script function with hostile arguments; none may panic or hang.
+//! Fuzz test that calls every script function with hostile arguments; no call may panic or hang.
 //!
-//! It covers all functions registered by the host, including the language's own, so new functions are tested automatically. Each
-//! call is a script, printed on failure. For a longer run: `GRADSCOPE_FUZZ_SECONDS=600 cargo test --lib attack`.
+//! The test covers all functions registered by the host, including the language's built-in functions, so new functions are tested
+//! automatically. Each call is made by a script of its own, which is printed on failure. For a longer run:
+//! `GRADSCOPE_FUZZ_SECONDS=600 cargo test --lib attack`.
 
 use crate::data::source;
 use crate::script::architecture::Architectures;
@@ -128,7 +129,7 @@ const CLOSURES: &[&str] = &[
     "|a| a[\"nothing\"].sum()",
     "|a| 0.0",
 ];
-/// Names of options that functions take.
+/// Names of options that script functions take.
 pub(super) const OPTIONS: &[&str] = &[
     "k",
     "metric",
@@ -203,7 +204,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("timestamp", &["timestamp()"]),
     ("Instant", &["timestamp()"]),
 ];
-/// Types that exist only inside closures or builders: an expression for the value, and the script around a call.
+/// Types that exist only inside closures or builders: the type's name, an expression for a value of it, and the script that
+/// surrounds a call.
 const INSIDE: &[(&str, &str, &str)] = &[
     ("Activations", "a", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
     ("Variable", "a[\"conv1\"]", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
@@ -211,7 +213,7 @@ const INSIDE: &[(&str, &str, &str)] = &[
     ("Site", "s", "backward(cx.model.forward(cx.input), logit(0), #{ rules: [[\"conv\", |s, r| { CALL; r }]] })"),
 ];
 
-/// A function: its name and parameter types.
+/// A function that scripts can call: its name and parameter types.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Native {
     name: String,
@@ -219,7 +221,7 @@ struct Native {
 }
 
 impl Native {
-    /// Parses `name(x: &mut Tensor, _: i64) -> …`.
+    /// Parses a signature such as `name(x: &mut Tensor, _: i64) -> …`.
     fn of(signature: &str) -> Option<Self> {
         let signature = signature.split(" -> ").next()?;
         let (name, takes) = signature.split_once('(')?;
@@ -238,7 +240,7 @@ impl Native {
         Some(Self { name, takes: all.iter().map(|t| kind(t)).collect() })
     }
 
-    /// A call with these argument expressions, as a function or as a method.
+    /// The source code of a call with the argument expressions `args`, written as a function or as a method call.
     fn call(&self, args: &[String], as_method: bool) -> String {
         let property = |prefix: &str| self.name.strip_prefix(prefix);
         match (args, property("get$"), property("set$")) {
@@ -268,7 +270,7 @@ impl Native {
     }
 }
 
-/// `x: &mut rhai::Array` as `Array`.
+/// The bare type of a parameter: `Array` for `x: &mut rhai::Array`.
 fn kind(written: &str) -> String {
     let word = written.rsplit(": ").next().unwrap_or(written).replace("&mut ", "").replace('&', "");
     let word = word.trim();
@@ -282,7 +284,7 @@ fn kind(written: &str) -> String {
     }
 }
 
-/// Expressions for values of a type; `None` for an unknown type.
+/// Expressions for values of the type `kind`; `None` if the type is unknown.
 fn values(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "i64" | "INT" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "u64" | "i128" | "u128" => WHOLE,
@@ -316,7 +318,7 @@ fn value(random: &mut ChaCha8Rng, kind: &str) -> String {
         let first = |e: &&String| names.insert(e.split(':').next().unwrap_or_default().to_string());
         return format!("#{{ {} }}", entries.iter().filter(first).cloned().collect::<Vec<_>>().join(", "));
     }
-    // Occasionally a value of the wrong type, which must be rejected.
+    // Occasionally, a value of the wrong type is passed, which the function must reject.
     let other = random.random_range(0..12) == 0;
     match values(kind).filter(|_| !other) {
         Some(values) => (*values.choose(random).expect("one")).to_string(),
@@ -327,7 +329,7 @@ fn value(random: &mut ChaCha8Rng, kind: &str) -> String {
     }
 }
 
-/// A script that makes one call.
+/// A script that calls `native` once with random arguments.
 fn script(random: &mut ChaCha8Rng, native: &Native) -> String {
     let inside = INSIDE.iter().find(|(kind, ..)| native.takes.iter().any(|t| t == kind));
     let arg = |random: &mut ChaCha8Rng, kind: &String| match INSIDE.iter().find(|(name, ..)| name == kind) {

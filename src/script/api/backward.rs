@@ -1,4 +1,5 @@
-//! `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`.
+//! The functions `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`, which propagate
+//! gradients or relevance backward through a network.
 
 use super::model::facts;
 use super::objective::Objective;
@@ -38,8 +39,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     );
 }
 
-/// Redistributes the score of a class, or of one class per picture, to the input by these rules, and by [`default_rules`] for
-/// layers that none of them matches.
+/// Redistributes the score of a class (or of one class per picture) to the input by the given rules, and by [`default_rules`] at
+/// layers that none of the rules matches.
 fn relevance(
     guard: &Guard,
     context: &NativeCallContext,
@@ -97,7 +98,8 @@ fn go(
     Ok(answer)
 }
 
-/// Resolves a seed, an array of seeds, an objective closure, or a tensor at the logits.
+/// Converts a seed, an array of seeds, an objective closure, or a tensor of gradients at the logits to pairs of a node and the
+/// gradient placed there.
 fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {
@@ -119,12 +121,12 @@ fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Re
     many.iter().map(|s| seeds(context, run, s)).collect::<Result<Vec<_>>>().map(|s| s.concat())
 }
 
-/// Seeds in the dtype of the trace.
+/// Converts seeds to the dtype of the trace.
 fn in_types_of(trace: &Trace, seeds: Vec<(NodeId, Tensor)>) -> Result<Vec<(NodeId, Tensor)>> {
     seeds.into_iter().map(|(id, seed)| Ok((id, in_type_of(trace.input(), &seed)?))).collect()
 }
 
-/// Parses `to: "layer"` or `to: ["layer", …]`.
+/// Parses the option `to: "layer"` or `to: ["layer", …]`; `None` if the option is absent.
 fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     let Some(to) = to else { return Ok(None) };
     let names = match to.read_lock::<Array>() {
@@ -135,7 +137,7 @@ fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
 }
 
-/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`; a selector is a kind, a name or a predicate
+/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`, where a selector is a kind, a name or a predicate such as
 /// `|layer| layer.parameters > 0`.
 pub(super) fn composite<'a>(
     guard: &Guard,
@@ -172,7 +174,8 @@ fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &D
     super::selector::selector(guard, graph, "rule", &text)
 }
 
-/// Calls a rule, which returns the relevance of its only input, or an array with one tensor per input.
+/// Calls the rule of a layer with the relevance `r` of the layer's output, and returns the relevance of each of its inputs. The
+/// rule returns a tensor if the layer has one input, else an array with one tensor per input.
 fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
     let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {

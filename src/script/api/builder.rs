@@ -1,4 +1,4 @@
-//! Functions that build networks in `models/` scripts: each appends a node, with PyTorch's names and arguments.
+//! Functions that build networks in `models/` scripts. Each function appends a node; names and arguments follow PyTorch.
 //!
 //! `x.conv("conv1", 16, 5, #{ padding: 2 }).relu("relu1").max_pool("pool1", 2).flatten("flatten").linear("fc", 10)`
 
@@ -20,7 +20,8 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// The input of a new network for `(C, H, W)` pictures, followed by normalisation unless `mean` is 0 and `std` is 1.
+    /// Creates the input node of a new network for pictures of shape `(C, H, W)`, followed by a normalization unless `mean` is 0
+    /// and `std` is 1.
     ///
     /// Errors if a dimension is 0.
     pub(crate) fn input(shape: &[usize], mean: &[f64], std: &[f64]) -> Result<Self> {
@@ -33,12 +34,12 @@ impl Handle {
         input.join("normalize", Arc::new(normalize), std::slice::from_ref(&input))
     }
 
-    /// The finished network, with this node as its output.
+    /// Finishes the network, with this node as its output.
     pub(crate) fn finish(&self) -> Result<Graph> {
         self.lock().clone().finish(self.id)
     }
 
-    /// Appends a node that reads `inputs`.
+    /// Appends a node named `name` that applies `op` to `inputs`.
     fn join(&self, name: &str, op: Arc<dyn Op>, inputs: &[Self]) -> Result<Self> {
         self.check_own(name, inputs)?;
         let ids: Vec<_> = inputs.iter().map(|input| input.id).collect();
@@ -52,7 +53,7 @@ impl Handle {
         Ok(())
     }
 
-    /// The node's shape for a batch of one: `(1, C, H, W)`, `(1, features)`, ….
+    /// The shape of the node's output for a batch of one, such as `(1, C, H, W)` or `(1, features)`.
     fn shape(&self) -> Vec<usize> {
         self.lock().shape(self.id).to_vec()
     }
@@ -62,7 +63,7 @@ impl Handle {
     }
 }
 
-/// Registers the functions that build networks, one for each kind of operation.
+/// Registers the functions that build networks, one per kind of operation.
 pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("shape", |x: &mut Handle| -> Array {
         x.shape().into_iter().map(|n| Dynamic::from(n as INT)).collect()
@@ -84,7 +85,8 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(module.into());
 }
 
-/// Registers a function for `spec` with `by_place` positional arguments and, if `options`, a map of options.
+/// Registers a function for the operation `spec` with `by_place` positional arguments and, if `options` is true, a map of
+/// options.
 fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: bool) {
     let (name, node) = (("name: string", TypeId::of::<ImmutableString>()), ("x: Node", TypeId::of::<Handle>()));
     let mut params = match spec.inputs {
@@ -122,7 +124,7 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
     );
 }
 
-/// Parses full parameter names: `params: #{ weight: "encoder.in_proj_weight" }`.
+/// Parses the option that gives a layer's parameters full names in weight files: `params: #{ weight: "encoder.in_proj_weight" }`.
 fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
     let what = || format!("\"params\" of layer \"{layer}\" must be a map of names, #{{ weight: \"in_proj_weight\" }}");
     let names = names.try_cast::<Map>().with_context(what)?;
@@ -132,7 +134,7 @@ fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
     names.iter().map(text).collect()
 }
 
-/// The name and the inputs of a node, from the first arguments of a call.
+/// Reads the name and the input nodes of a new node from the first arguments of a call.
 fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> {
     let node = |value: &Dynamic| value.clone().flatten().try_cast::<Handle>();
     let text = |value: &Dynamic| {
@@ -151,7 +153,7 @@ fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> 
     Ok((name, all))
 }
 
-/// Appends a node of this kind after `inputs`.
+/// Appends a node for the operation `spec`, with the given attributes, after `inputs`.
 fn build(
     spec: &'static OpSpec,
     name: &str,

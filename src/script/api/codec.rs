@@ -1,4 +1,4 @@
-//! What file formats do to pictures: rounding to 8 bits, JPEG compression.
+//! Simulates saving pictures to files: rounding to 8 bits, and JPEG compression.
 
 use super::{finite, out};
 use crate::backend;
@@ -18,8 +18,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("through_file", |x: Tensor, format: &str, quality: INT| out(through_file(&x, format, quality)));
 }
 
-/// Encodes and decodes a batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, as `png` or `jpeg` (quality 1 to
-/// 100, chroma at half resolution). The result equals that of Pillow's `save` and `open`.
+/// Encodes and decodes a batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, as `png` or `jpeg` (quality 1 to 100,
+/// chroma at half resolution). The result is the same as with Pillow's `save` and `open`.
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let shape = x.dims4().ok().filter(|&(_, c, h, w)| (c == 1 || c == 3) && h * w > 0);
     let Some((n, c, h, w)) = shape else {
@@ -37,7 +37,7 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     Ok((read.to_dtype(x.dtype())? / 255.0)?.contiguous()?)
 }
 
-/// The pixels of one picture after encoding and decoding.
+/// The bytes of one picture's pixels after encoding and decoding it in the file format `format`.
 fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &str, quality: u8) -> Result<Vec<u8>> {
     let read = match format {
         "png" => {

@@ -1,4 +1,4 @@
-//! `cx`: a method's input and parameters, random numbers, and progress reports.
+//! The functions of `cx`, through which a method reads its input and parameters, draws random numbers and reports progress.
 
 use super::{Guard, LabelledTrace, Out, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
@@ -14,10 +14,10 @@ use rand_chacha::ChaCha8Rng;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
-/// Random numbers drawn per task; even, because normal numbers are drawn in pairs.
+/// Number of random numbers drawn per parallel task; it is even, because normal numbers are drawn in pairs.
 const PART: usize = 16 * 1024;
 
-/// `cx.params`: parameters by name.
+/// The value of `cx.params`, which gives access to parameters by name.
 #[derive(Clone)]
 pub(super) struct Named {
     params: Arc<Params>,
@@ -59,13 +59,14 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("rand", move |cx: &mut Cx, shape: Array| -> Out<Tensor> { out(draw(&g, cx, &shape, false)) });
 }
 
-/// Records the value actually used for a parameter, to be reported with the result.
+/// Records the value actually used for the parameter `name`, so that it is reported with the result.
 fn used(cx: &Cx, name: &str, value: &Dynamic) -> Result<()> {
     cx.used.tell(name, cx.params.written(name, value)?);
     Ok(())
 }
 
-/// The smaller of a parameter's value and `limit`, recorded as the value used. If the user had set a larger value, a note says so.
+/// Returns the smaller of the parameter's value and `limit`, and records it as the value used. If the user had set a larger
+/// value, a note says that it was lowered.
 fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic> {
     let asked = cx.params.get(name, &cx.model)?;
     if number(&asked)? <= number(&limit)? {
@@ -81,20 +82,21 @@ fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic
     Ok(limit)
 }
 
-/// 1 for each row of logits for which the attack succeeded, else 0: `(N)`.
+/// A tensor `(N)` with 1 for each row of `logits` for which the attack succeeded, else 0.
 fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
     let rows = cx.fooled(logits)?.into_iter().map(|yes| f64::from(u8::from(yes))).collect::<Vec<_>>();
     let count = rows.len();
     like(rows, count, logits)
 }
 
-/// Why the picture needs no attack, or `()` if it does.
+/// A string that says why the first picture needs no attack; `()` if some picture does need one.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
     let fooled = cx.fooled(&LabelledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 
-/// A tensor of normal or uniform random numbers, in the dtype of the input.
+/// A tensor of the given shape filled with random numbers, in the dtype of the input: standard normal if `normal` is true, else
+/// uniform in `[0, 1)`.
 fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
     let shape = sizes(shape)?;
     guard.reserve(&shape, 4)?;
@@ -102,10 +104,11 @@ fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, cx.input.device())?.to_dtype(cx.input.dtype())?)
 }
 
-/// The first `count` normal or uniform numbers of a generator, drawn in parallel with the same result as in sequence.
+/// The first `count` random numbers of a generator, normal or uniform. They are drawn in parallel, with the same result as
+/// drawing them in sequence.
 fn drawn(random: &ChaCha8Rng, count: usize, normally: bool) -> Vec<f32> {
     let mut values = vec![0.0; count];
-    // Each part seeks to its own position in the stream: a uniform number takes one word, a normal number two.
+    // Each task seeks to its own position in the random stream, where a uniform number takes one word and a normal number two.
     let words = if normally { 2 } else { 1 };
     parts(&mut values, PART, |i, part| {
         let mut random = random.clone();

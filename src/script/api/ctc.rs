@@ -1,4 +1,4 @@
-//! `ctc_loss(logits, target)`: the CTC loss of a label sequence.
+//! The function `ctc_loss(logits, target)`, which computes the CTC loss of a label sequence.
 
 use super::{finite, out};
 use crate::explain::ctc;
@@ -11,9 +11,11 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("ctc_loss", |logits: Tensor, target: Array| out(loss(&logits, &target)));
 }
 
-/// The CTC loss of logits `(N, labels, 1, steps)` or `(N, labels, steps)` for one target shared by all rows; label 0 is the blank.
+/// The CTC loss of logits of shape `(N, labels, 1, steps)` or `(N, labels, steps)` for one target shared by all rows; label 0 is
+/// the blank.
 ///
-/// Returns `#{ loss, gradient }`: the loss summed over rows, and its gradient, in the shape of the logits.
+/// Returns `#{ loss, gradient }`: the loss summed over rows, and the gradient of that loss with respect to the logits, in the
+/// shape of the logits.
 fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
     let shape = logits.dims();
     let fits = matches!(shape, [_, _, 1, _] | [_, _, _]);

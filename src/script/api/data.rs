@@ -1,4 +1,4 @@
-//! `cx.data`: batches of pictures from a data set, and their classes.
+//! The functions of `cx.data`, which gives access to the pictures of a data set and their classes.
 
 use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
-/// A data set as scripts see it, with the model whose preprocessing and classes apply.
+/// A data set as scripts see it, with the model whose preprocessing and classes apply to it.
 #[derive(Clone)]
 pub(super) struct Pictures {
     pub(super) set: Arc<Dataset>,
@@ -22,7 +22,7 @@ impl Pictures {
         self.model.card.preprocess()
     }
 
-    /// The mapping from its classes to the network's.
+    /// The mapping from the classes of the data set to those of the network. Errors if they cannot be matched.
     fn classes(&self) -> Result<ClassMap> {
         ClassMap::of_classes(&self.set, &self.model.card, &self.model.graph)
     }
@@ -74,7 +74,7 @@ fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
     Ok((start..end).collect())
 }
 
-/// The pictures with these indices, preprocessed: `(N, C, H, W)` in `[0, 1]`.
+/// The pictures with the indices `which`, preprocessed for the model, as a tensor `(N, C, H, W)` in `[0, 1]`.
 fn batch(guard: &Guard, pictures: &Pictures, which: Result<Vec<usize>>) -> Result<Tensor> {
     let which = which?;
     let [c, h, w] = pictures.preprocess().input;
@@ -82,7 +82,7 @@ fn batch(guard: &Guard, pictures: &Pictures, which: Result<Vec<usize>>) -> Resul
     pictures.set.batch(&which, &pictures.preprocess())
 }
 
-/// Each picture's class in the data set, as an index into `classes`.
+/// The class of each picture in `which`, as an index into the classes of the data set.
 fn own_labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     let set = &pictures.set;
     ensure!(set.labelled, "\"{}\" has no labels; put its pictures into one folder per class", set.name);
@@ -93,14 +93,14 @@ fn own_labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     which.into_iter().map(label).collect()
 }
 
-/// Each picture's class in the network.
+/// The class of each picture in `which`, as a class index of the network.
 fn labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     let classes = pictures.classes()?;
     let class = |label: Dynamic| Ok(Dynamic::from(classes.class(label.as_int().unwrap_or_default() as usize)? as INT));
     own_labels(pictures, which)?.into_iter().map(class).collect()
 }
 
-/// Reads a tensor of picture indices.
+/// Converts a tensor of picture indices to integers. Errors if a value is not an integer of 0 or more.
 pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     let number = |v: f64| {
         ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number must be whole and 0 or more, got {v}");
@@ -109,8 +109,8 @@ pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     tensor::numbers(which)?.into_iter().map(number).collect()
 }
 
-/// Indices of `count` pictures (0 for all): the `first` ones, or some evenly `spread` over the set; optionally only those of
-/// one class of the network.
+/// A tensor with the indices of `count` pictures of the data set (0 for all). `how` is `first` for the first pictures, or
+/// `spread` for pictures spread evenly over the set. With `class`, only pictures of that class of the network are picked.
 fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Result<Tensor> {
     let Some(class) = class else { return picked(pictures, count, how, None) };
     let labels = pictures.classes()?.labels(size(class, "a class")?);
@@ -119,7 +119,7 @@ fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Resul
     picked(pictures, count, how, Some(&labels))
 }
 
-/// The same as [`pick`], restricted to some classes of the data set.
+/// Like [`pick`], but restricted to the classes `labels` of the data set, if given.
 fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) -> Result<Tensor> {
     let set = &pictures.set;
     let wanted = |i: &usize| labels.is_none_or(|labels| labels.contains(&set.label(*i)));
@@ -132,7 +132,8 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
     let number = |i: usize| match how {
         "first" => Ok(all[i] as f32),
         "spread" => {
-            // One from each stretch, but not always its first: classes often alternate regularly.
+            // One picture is taken from each of `count` equal stretches, at varying positions, because classes often alternate
+            // regularly.
             let (from, to) = (i * all.len() / count, (i + 1) * all.len() / count);
             let part = (i as f64 * 0.618_033_988_749_894_9).fract();
             Ok(all[from + ((to - from) as f64 * part) as usize] as f32)
@@ -142,7 +143,7 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &device())?)
 }
 
-/// The classes that `labels` gives for these pictures, as a tensor `(N)`.
+/// The classes that `labels` returns for the pictures with the indices `which`, as a tensor `(N)`.
 fn tensor_of(which: &Tensor, labels: impl Fn(Vec<usize>) -> Result<Array>) -> Result<Tensor> {
     let which = numbers(which)?;
     let count = which.len();

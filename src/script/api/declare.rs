@@ -1,4 +1,4 @@
-//! How a method declares its parameters: `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the ball")`.
+//! Functions by which a method declares its parameters, as in `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the ball")`.
 
 use super::{Out, out};
 use crate::script::method::params::{Param, ParamValue};
@@ -7,14 +7,15 @@ use anyhow::{Result, anyhow, bail, ensure};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::{Range, RangeInclusive};
 
-/// A default that also states the parameter's type: `pixels(8.0)`, `class()`, `layer("conv")`, `channel()`, `method("attribution")`.
+/// The default value of a parameter, together with the parameter's type: `pixels(8.0)`, `class()`, `layer("conv")`, `channel()`,
+/// `method("attribution")`.
 #[derive(Clone)]
 pub(in crate::script) struct Declared {
     kind: ParamKind,
     value: ParamValue,
 }
 
-/// Bounds of real numbers: `0.0..=64.0`.
+/// Inclusive bounds of a real-valued parameter, written `0.0..=64.0`.
 #[derive(Clone, Copy)]
 struct Bounds(f64, f64);
 
@@ -44,14 +45,15 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// A layer of one of these kinds (`"conv|linear"`, any if empty). Default: the last layer with a feature map.
+/// Declares a parameter whose value is a layer of one of the given kinds (`"conv|linear"`; any kind if empty). The default is the
+/// last layer whose output is a feature map.
 fn layer(kinds: &str) -> Declared {
     let kinds = kinds.split('|').map(str::trim).filter(|k| !k.is_empty()).map(String::from).collect();
     Declared { kind: ParamKind::Layer(kinds), value: ParamValue::Layer(None) }
 }
 
 impl Declared {
-    /// One of several choices.
+    /// Declares a parameter whose value is one of `choices`.
     pub(in crate::script) fn choice(choices: Vec<String>, default: String) -> Self {
         Self { kind: ParamKind::Choice(choices), value: ParamValue::Text(default) }
     }

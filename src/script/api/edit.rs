@@ -1,5 +1,5 @@
-//! `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })`: runs with changed activations; `covered(trace, windows,
-//! fill)`: with windows of the picture covered.
+//! Forward passes with changed values: `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })` changes activations, and
+//! `covered(trace, windows, fill)` covers windows of the picture.
 
 use super::options::CallOptions;
 use super::{Guard, LabelledTrace, Out, out};
@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 /// How an edit changes a node's value.
 enum Change {
-    /// Replaces it with the result of a closure.
+    /// Replaces the value with the result of a closure that is called with it.
     Closure(FnPtr),
-    /// Replaces it with this tensor.
+    /// Replaces the value with a fixed tensor.
     Replacement(Tensor),
 }
 
-/// Changes to the nodes that a selector matches, in order.
+/// Selectors, and the change to the value of each node that the selector matches, in the order in which they are applied.
 type Edits = Vec<(Selector, Change)>;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -59,7 +59,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// Logits `(K, classes)` of the trace's picture with each of the `K` windows covered by `fill`.
+/// The logits `(K, classes)` of `K` copies of the trace's picture, each with one of the `K` windows covered by `fill`.
 fn covered(guard: &Guard, run: &LabelledTrace, windows: Array, fill: &Tensor) -> Result<Tensor> {
     let form = "windows must be an array of [top, left, height, width]";
     let window = |w: Dynamic| {
@@ -96,7 +96,8 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     Ok((selector, Change::Closure(change.try_cast::<FnPtr>().context(form)?)))
 }
 
-/// A node's value after all edits that match it. If they enlarge the batch, `reserve` reserves memory for a run on more rows.
+/// The value of a node after all edits that match the node. If the edits enlarge the batch, `reserve` reserves memory for the
+/// additional rows.
 fn changed(
     guard: &Guard,
     reserve: &dyn Fn(usize) -> Result<()>,
@@ -127,7 +128,7 @@ fn call(context: &NativeCallContext, closure: &FnPtr, node: &Node, y: Tensor) ->
     Ok(tensor)
 }
 
-/// A replacement with a single row is broadcast to all rows.
+/// The tensor that replaces a node's value `y`; a replacement with a single row is broadcast to all rows.
 fn replaced(tensor: &Tensor, y: &Tensor) -> Result<Tensor> {
     let one_for_all = tensor.rank() == y.rank() && tensor.dims()[0] == 1 && tensor.dims()[1..] == y.dims()[1..];
     Ok(if one_for_all { tensor.broadcast_as(y.shape())? } else { tensor.clone() })

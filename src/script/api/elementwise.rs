@@ -1,4 +1,4 @@
-//! Elementwise functions.
+//! Elementwise functions of tensors.
 
 use super::{Guard, Out, broadcast, number, out, promoted, tensor_or_number};
 use crate::backend;
@@ -55,7 +55,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// Clamps to bounds that are numbers or broadcastable tensors.
+/// Clamps `x` elementwise to the bounds `low` and `high`, which are numbers or tensors that can be broadcast.
 fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Tensor> {
     if let (Ok(low), Ok(high)) = (number(low), number(high)) {
         return backend::clamp(x, low, high);
@@ -66,7 +66,7 @@ fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Ten
     backend::minimum(&backend::maximum(x, low)?, high)
 }
 
-/// `a` where `condition` is nonzero, else `b`.
+/// Elementwise `a` where `condition` is nonzero, else `b`; both are tensors or numbers.
 fn choose(guard: &Guard, condition: &Tensor, a: &Dynamic, b: &Dynamic) -> Result<Tensor> {
     let [a, b] = &promoted([&tensor_or_number(a, condition)?, &tensor_or_number(b, condition)?])?;
     let shape =

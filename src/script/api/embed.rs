@@ -1,4 +1,4 @@
-//! Points in feature space: nearest neighbours, t-SNE, clusters.
+//! Functions of points in feature space: nearest neighbors, t-SNE, clusters.
 
 use super::data::numbers;
 use super::options::CallOptions;
@@ -37,10 +37,11 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("divergence", |map: &mut Tsne| map.exact_slope().kl);
 }
 
-/// The nearest points to each query: `#{ index, distance }`, each `(Q, k)`, nearest first.
+/// Finds the `k` points nearest to each of `Q` queries. Returns `#{ index, distance }`, two tensors `(Q, k)` with the nearest
+/// point first.
 ///
 /// Options: `k` (5), `metric` (`"euclidean"` or `"cosine"`), and `other: true` if the queries are the points themselves, so that
-/// no point is its own neighbour.
+/// no point is its own neighbor.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("neighbours", options.clone(), &["k", "metric", "other"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
@@ -58,7 +59,8 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     ]))
 }
 
-/// A t-SNE map before its first iteration, with affinities from three times the perplexity nearest neighbours.
+/// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its nearest neighbors, three times
+/// the perplexity in number.
 ///
 /// Options: `perplexity` (30), `metric`, and `start`, the initial positions `(N, 2)`.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
@@ -88,7 +90,8 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     Tsne::new(Arc::new(math::Affinities::of(&near, perplexity)?), places)
 }
 
-/// The map after more iterations. Options: `exaggeration` (1.0), `momentum` (0.8), `rate` (N / exaggeration).
+/// Returns a t-SNE map after `iterations` further iterations. Options: `exaggeration` (1.0), `momentum` (0.8), `rate` (N /
+/// exaggeration).
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
     let how = Descent {
@@ -102,13 +105,13 @@ fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<
     Ok(map)
 }
 
-/// Points as an f64 tensor `(N, 2)`.
+/// Converts points in the plane to an f64 tensor `(N, 2)`.
 fn plane(points: &[math::Point]) -> Result<Tensor> {
     Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &device())?)
 }
 
-/// The `q` smallest eigenvalues of the normalised Laplacian of the `k`-nearest-neighbour graph, with their eigenvectors:
-/// `#{ values, vectors }`.
+/// The `q` smallest eigenvalues of the normalized Laplacian of the `k`-nearest-neighbor graph of the rows of `x`, with their
+/// eigenvectors: `#{ values, vectors }`.
 fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     finite(x, "laplacian")?;
     let n = x.dims2().context("laplacian takes points (N, D)")?.0;
@@ -124,7 +127,8 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
 }
 
-/// The cluster of each row, `(N)`; clusters are numbered from the largest.
+/// Clusters the rows of `x` by k-means and returns the cluster index of each row, `(N)`. Clusters are numbered by size, and 0 is
+/// the largest.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
     finite(x, "kmeans")?;
     let clusters = math::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;

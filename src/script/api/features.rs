@@ -1,4 +1,4 @@
-//! `features(cx, #{ layer: "avgpool" })`: a layer's features for each picture of a data set.
+//! The function `features(cx, #{ layer: "avgpool" })`, which computes a layer's features for the pictures of a data set.
 
 use super::data::{Pictures, numbers};
 use super::options::CallOptions;
@@ -20,7 +20,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// A layer's features, `(pictures, D)`, cached on disk by network, weights, layer and pictures.
+/// The features of a layer for pictures of a data set, `(pictures, D)`. They are cached on disk by network, weights, layer and
+/// pictures.
 ///
 /// Options: `layer`, `pool` (`"mean"`, `"max"` or `"flat"`), `pictures` (a tensor of indices), `model`, `data`.
 fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {

@@ -1,4 +1,4 @@
-//! Figures that methods return: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds.
+//! Functions that create the figures a method returns, such as `heatmap(t, "saliency", #{ over: cx.input })`.
 
 use super::options::CallOptions;
 use super::{LabelledTrace, number, out};
@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// The figures that a method returned: one, an array of them, or none.
+/// The figures in the value that a method returned, which is a figure, an array of figures, or `()`.
 pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
     if answer.is_unit() {
         return Ok(vec![]);
@@ -53,7 +53,7 @@ pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
     many.into_iter().map(figures).collect::<Result<Vec<_>>>().map(|f| f.concat())
 }
 
-/// A tensor's shape and values.
+/// Copies the shape and the values of a tensor.
 pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
     let (shape, flat) = (t.dims().to_vec(), t.flatten_all()?);
     match t.dtype() {
@@ -62,7 +62,7 @@ pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
     }
 }
 
-/// The first picture of a batch, `(C, H, W)`.
+/// The first picture of a batch, as values of shape `(C, H, W)`.
 fn picture(t: &Tensor) -> Result<Values> {
     let t = if t.rank() == 4 { t.narrow(0, 0, 1)?.squeeze(0)? } else { t.clone() };
     ensure!(t.rank() == 3, "a picture must have shape (N, C, H, W) or (C, H, W), got {:?}", t.dims());
@@ -73,7 +73,7 @@ fn check(options: &Map, known: &[&str]) -> Result<()> {
     CallOptions::new("a figure", options.clone(), known).map(drop)
 }
 
-/// Parses `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
+/// Parses the option `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
 fn scale(options: &Map, default: Scale) -> Result<Scale> {
     let Some(value) = options.get("scale") else { return Ok(default) };
     if let Some(bounds) = value.read_lock::<Array>() {
@@ -105,7 +105,7 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
     })
 }
 
-/// Relevance at the input, summed over channels and drawn over its picture.
+/// A heatmap of the relevance at the input, summed over channels and drawn over the input picture.
 fn relevance_map(relevance: &Relevance) -> Result<Figure> {
     let over = if (3..=4).contains(&relevance.x.rank()) { Some(picture(&relevance.x)?) } else { None };
     let body = Body::Map {
@@ -121,11 +121,11 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
 }
 
-/// A grid of `K` tiles, `(K, H, W)` or `(K, C, H, W)`.
+/// A figure that shows a grid of `K` tiles, given as `(K, H, W)` or `(K, C, H, W)`.
 ///
-/// Options: `scale`; `each: true` to scale each tile separately; `columns`; `marked`, the index of a highlighted tile; `captions`,
-/// an array of texts below the tiles; `show`, the number of tiles drawn; `of`, the total number if these are only some;
-/// `frames`, border colours `(K, 3)`.
+/// Options: `scale`; `each: true` to scale each tile separately; `columns`; `marked`, the index of a highlighted tile;
+/// `captions`, an array of strings shown below the tiles; `show`, the number of tiles drawn; `of`, the total number of tiles if
+/// the `K` tiles are a selection; `frames`, border colors `(K, 3)`.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     let o = CallOptions::new(
         "a montage",
@@ -155,7 +155,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     Ok(Figure { title: title.into(), body })
 }
 
-/// Reads `count` RGB colours in `[0, 1]` from the option `key`, a tensor `(count, 3)`; empty if the option is absent.
+/// Reads `count` RGB colors from the option `key`, a tensor `(count, 3)` in `[0, 1]`; empty if the option is absent.
 pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
     let Some(given) = o.raw(key) else { return Ok(vec![]) };
     let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` must be a tensor ({count}, 3)"))?;
@@ -164,7 +164,7 @@ pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result
     Ok(values(&t)?.data.chunks_exact(3).map(|c| [byte(&c[0]), byte(&c[1]), byte(&c[2])]).collect())
 }
 
-/// The most likely classes, or a badge with the reason if the scores are not finite.
+/// A figure that lists the `count` most likely classes, or a badge with the reason if the scores are not finite.
 fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
@@ -173,7 +173,7 @@ fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
     Ok(Figure { title: "classes".into(), body })
 }
 
-/// The first picture's `count` most likely classes, best first.
+/// The `count` most likely classes of the first picture, most likely first.
 ///
 /// Errors with [`ScoresNotFinite`] if the scores are not finite.
 pub(in crate::script) fn class_rows(run: &LabelledTrace, count: usize) -> Result<Vec<ClassRow>> {
@@ -203,7 +203,8 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }
 
-/// Plots curves `#{ name: [y, …] }` over their index, or over `#{ x: [x, …], axis: "name of the x axis" }`.
+/// A plot of the curves `series`, a map `#{ name: [y, …] }`. The x axis is the index of each value, unless the options give `#{
+/// x: [x, …], axis: "name of the x axis" }`.
 fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
     check(options, &["x", "axis"])?;
     let places = options.get("x").map(numbers).transpose()?;
@@ -232,7 +233,8 @@ fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
 }
 
-/// A value as text. A number that is exact in f32 gets the fewest digits that identify it as f32: 99.1, not 99.0999984741211.
+/// Formats a value for a table cell. A number that is exact in f32 gets the fewest digits that identify it as f32: 99.1, not
+/// 99.0999984741211.
 fn cell(value: &Dynamic) -> String {
     match value.as_float() {
         Ok(v) if FLOAT::from(v as f32) == v => format!("{:?}", v as f32),

@@ -1,4 +1,4 @@
-//! Normal random numbers in bulk, by polynomials that compilers vectorize; the same on every machine.
+//! Generates normal random numbers in bulk with polynomials that compilers vectorize; the numbers are the same on every machine.
 
 use rand::Rng;
 use std::array::from_fn;
@@ -28,7 +28,7 @@ fn pair(u: f32, v: f32) -> [f32; 2] {
     [radius * cos, radius * sin]
 }
 
-/// `ln u` for a normal float above 0 (Moshier 1989, Cephes: logf).
+/// `ln u` for a positive, normal (not subnormal) float `u` (Moshier 1989, Cephes: logf).
 #[inline(always)]
 fn ln(u: f32) -> f32 {
     // u = (1 + m) 2ᵉ with 1 + m between √½ and √2.
@@ -65,7 +65,7 @@ fn sin_cos_of_turns(v: f32) -> (f32, f32) {
     (turned(a, quarter & 2 != 0), turned(b, (quarter + 1) & 2 != 0))
 }
 
-/// Evaluates a polynomial; the coefficient of the highest power comes first.
+/// Evaluates a polynomial at `x`; the coefficient of the highest power comes first.
 #[inline(always)]
 fn polynomial<const N: usize>(x: f32, factors: [f32; N]) -> f32 {
     factors.into_iter().fold(0.0, |sum, c| sum * x + c)

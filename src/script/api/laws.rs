@@ -1,7 +1,7 @@
-//! Property tests for every tensor function that scripts can call, on random arguments: none panics, and NaN inputs give NaN or
-//! an error, never a number.
+//! Property tests for every tensor function that scripts can call, on random arguments: no function may panic, and NaN inputs
+//! must give NaN or an error, never a number.
 //!
-//! They cover all functions registered in the engine, so new ones are tested automatically. For more cases:
+//! The tests cover all functions registered in the engine, so new functions are tested automatically. For more cases:
 //! `PROPTEST_CASES=100000 cargo test --lib laws`.
 
 use super::attack::OPTIONS;
@@ -45,7 +45,7 @@ const NO_VALUES: [&str; 23] = [
     "print",
 ];
 
-/// Values of options and modes, and some invalid ones.
+/// Valid values of options and modes, and some invalid values.
 const WORDS: [&str; 26] = [
     "linf",
     "l2",
@@ -75,7 +75,7 @@ const WORDS: [&str; 26] = [
     "ü\n",
 ];
 
-/// A function: its name and parameter types.
+/// A function that scripts can call: its name and parameter types.
 #[derive(Clone, Debug)]
 struct Native {
     name: String,
@@ -83,7 +83,8 @@ struct Native {
 }
 
 impl Native {
-    /// Parses `name(_: candle_core::Tensor, i64) -> …`; `None` if it takes no tensor, or a type that is not generated here.
+    /// Parses a signature such as `name(_: candle_core::Tensor, i64) -> …`; `None` if the function takes no tensor, or a type for
+    /// which no values are generated.
     fn of(signature: &str) -> Option<Self> {
         let (name, rest) = signature.split_once('(')?;
         let (takes, _) = rest.rsplit_once(") ->").or(rest.rsplit_once(')'))?;
@@ -106,7 +107,7 @@ impl Native {
         drawn.then(|| Self { name: name.into(), takes })
     }
 
-    /// A call with the arguments `a0`, `a1`, ….
+    /// The source code of a call with the arguments `a0`, `a1`, ….
     fn call(&self) -> String {
         let args: Vec<_> = (0..self.takes.len()).map(|i| format!("a{i}")).collect();
         match self.name.strip_prefix("get$") {
@@ -123,7 +124,7 @@ impl Native {
     }
 }
 
-/// One argument in every type; a function uses the type it takes at that position.
+/// One argument, with a value of every type; a call uses the value whose type the function takes at that position.
 #[derive(Clone, Debug)]
 struct Argument {
     shape: Vec<usize>,
@@ -175,7 +176,7 @@ impl Argument {
     }
 }
 
-/// Edge cases of floating point, and ordinary numbers.
+/// Generates ordinary numbers and edge cases of floating point.
 fn number() -> impl Strategy<Value = f64> {
     let edges = [
         0.0,
@@ -223,7 +224,7 @@ fn argument() -> impl Strategy<Value = Argument> {
     )
 }
 
-/// The numbers in a returned value; empty if it holds none.
+/// All numbers in a returned value; empty if the value holds none.
 fn values(answer: &Dynamic) -> Vec<f64> {
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return numbers(&tensor).expect("numbers");
@@ -241,7 +242,7 @@ fn values(answer: &Dynamic) -> Vec<f64> {
     }
 }
 
-/// Draws a returned figure, and checks that its caption counts the values that are not finite.
+/// If the returned value is a figure, draws it and checks that its caption counts the values that are not finite.
 fn look(answer: &Dynamic) -> Result<(), String> {
     let Some(figure) = answer.read_lock::<Figure>() else { return Ok(()) };
     let bad = figure.values().map_or(0, |v| v.data.iter().filter(|v| !v.is_finite()).count());
@@ -254,7 +255,7 @@ fn look(answer: &Dynamic) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes one call. A script error is fine; a panic, or a number in place of NaN, is not.
+/// Calls `native` with the arguments. A script error is fine; a panic, or a number in place of NaN, fails the test.
 fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool) -> Result<(), String> {
     let mut scope = Scope::new();
     for (i, (kind, argument)) in native.takes.iter().zip(arguments).enumerate() {
@@ -285,7 +286,8 @@ fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool
     Ok(())
 }
 
-/// Cases where a number is the correct result for NaN: `NaN ** 0` and `1 ** NaN` are 1 (IEEE 754), and L0 counts nonzero values.
+/// Whether a call with NaN may correctly return a number: `NaN ** 0` and `1 ** NaN` are 1 (IEEE 754), and L0 counts nonzero
+/// values.
 fn excused(native: &Native, arguments: &[Argument]) -> bool {
     let one = |i: usize| arguments[i].whole == 0 || arguments[i].real as f32 == 0.0;
     match native.bare() {
@@ -304,7 +306,7 @@ fn natives() -> (Engine, Vec<Native>) {
     (engine, natives)
 }
 
-/// Signatures of the functions that scripts can call, without the language's own.
+/// Signatures of the functions that scripts can call, without the language's built-in functions.
 fn plain_signatures() -> Vec<String> {
     let mut plain = Engine::new_raw();
     register(&mut plain, &Arc::new(Guard::default()));

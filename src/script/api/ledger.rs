@@ -1,5 +1,5 @@
-//! Where relevance went, and which rule applies where: `ledger(rel)`, `balance(rel)`, `coverage(model, rules)`,
-//! `uncovered(model, rules)`.
+//! Functions that show where relevance went and which rule applies at which layer: `ledger(rel)`, `balance(rel)`,
+//! `coverage(model, rules)`, `uncovered(model, rules)`.
 
 use super::backward::composite;
 use super::{Guard, out};
@@ -24,7 +24,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// The ledger's totals, `#{ start, reached, bias, epsilon, missing, other }`; `start` is the sum of the others.
+/// The totals of the relevance ledger, `#{ start, reached, bias, epsilon, missing, other }`; `start` is the sum of the other
+/// entries.
 fn balance(relevance: &Relevance) -> Result<Map> {
     check(relevance)?;
     let (ends, passed): (Vec<_>, Vec<_>) = relevance.ledger.values().partition(|e| e.rule == END);
@@ -46,7 +47,7 @@ fn check(relevance: &Relevance) -> Result<()> {
     Ok(())
 }
 
-/// A table of the relevance that enters and leaves each layer, and of what is lost there, from the seed to the input.
+/// A table of the relevance that enters and leaves each layer and of the amounts lost there, from the seed to the input.
 fn ledger(relevance: &Relevance) -> Result<Figure> {
     check(relevance)?;
     let row = |(id, e): (&NodeId, &LedgerEntry)| {
@@ -62,12 +63,12 @@ fn ledger(relevance: &Relevance) -> Result<Figure> {
     Ok(Figure { title: "ledger".into(), body: Body::Table { columns, rows } })
 }
 
-/// Relevance with six decimals; values below 1e-3 with four significant digits.
+/// Formats an amount of relevance with six decimals; nonzero amounts below 1e-3 in magnitude get four significant digits.
 fn amount(value: f64) -> String {
     if value == 0.0 || value.abs() >= 1e-3 { format!("{:.6}", value + 0.0) } else { format!("{value:.3e}") }
 }
 
-/// A part of an entry; `·` if it is negligible compared with the whole.
+/// Formats `value`, a part of the amount `whole`; `·` if the part is negligible compared with the whole.
 fn short(value: f64, whole: f64) -> String {
     if value.abs() <= 1e-7 * whole.abs().max(1e-30) { "·".into() } else { format!("{value:.3e}") }
 }
@@ -83,7 +84,7 @@ fn coverage(graph: &Graph, composite: &Composite) -> Figure {
     Figure { title: "coverage".into(), body: Body::Table { columns, rows } }
 }
 
-/// Names of the layers that change values but have no rule, so that the plain gradient is used.
+/// Names of the layers that change values but have no rule, so that the plain gradient is used for them.
 fn uncovered(graph: &Graph, composite: &Composite) -> Array {
     passed(graph).filter(|node| is_uncovered(node, composite)).map(|node| node.name.clone().into()).collect()
 }

@@ -1,4 +1,4 @@
-//! Least squares, principal components and image segmentation.
+//! Functions for least squares, principal components and image segmentation.
 
 use super::options::CallOptions;
 use super::{Guard, finite, out, size};
@@ -20,7 +20,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("segments", move |picture: Tensor, options: Map| out(segments(&g, &picture, &options)));
 }
 
-/// Minimizes `Σ w (b − A x)² + ridge ‖x‖²` for `A` `(M, N)` and `b` `(M)` or `(M, K)`: `#{ solution, residuals }`.
+/// Minimizes `Σ w (b − A x)² + ridge ‖x‖²` over `x`, for `A` of shape `(M, N)` and `b` of shape `(M)` or `(M, K)`, and returns
+/// `#{ solution, residuals }`.
 ///
 /// Options: `weights` `(M)` (ones), `ridge` (0).
 fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
@@ -37,7 +38,8 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
 }
 
-/// The `q` largest principal components: `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
+/// The `q` largest principal components of the rows of `A`, as `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`; `center` subtracts the
+/// mean of each column first.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
     finite(a, "pca_lowrank")?;
     let c = math::pca_lowrank(a, size(q, "the number of components")?, center)?;

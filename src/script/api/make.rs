@@ -1,4 +1,4 @@
-//! New tensors: constants, ranges, values from arrays.
+//! Functions that create tensors: constants, ranges, values from arrays.
 
 use super::{Guard, Out, number, out, size, sizes};
 use crate::tensor::device;
@@ -35,7 +35,7 @@ fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
     Ok(Tensor::full(value as f32, shape.as_slice(), &place(shape.iter().product()))?)
 }
 
-/// The device for a tensor of `count` elements: an empty one stays on the CPU, since a GPU cannot allocate 0 bytes.
+/// The device for a tensor of `count` elements. An empty tensor is placed on the CPU, since a GPU cannot allocate 0 bytes.
 fn place(count: usize) -> Device {
     if count == 0 { Device::Cpu } else { device() }
 }
@@ -54,7 +54,7 @@ fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tenso
     Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &device())?)
 }
 
-/// One-hot rows, `(N, classes)`: one row for a class, or one for each class of an array.
+/// One-hot rows `(N, classes)`: a single row if `class` is one class, or a row for each class if it is an array.
 fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
     let chosen = super::classes(class)?;
     let count = size(classes, "the number of classes")?;
@@ -66,12 +66,12 @@ fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
     Ok(Tensor::from_vec(rows, (chosen.len(), count), &device())?)
 }
 
-/// A tensor from nested arrays of numbers, with the dtype and device of `like`: PyTorch's `x.new_tensor`.
+/// Creates a tensor from nested arrays of numbers, with the dtype and device of `like`, like PyTorch's `x.new_tensor`.
 fn new_tensor(like: &Tensor, values: &Array) -> Result<Tensor> {
     Ok(nested(values, like.dtype())?.to_dtype(like.dtype())?.to_device(like.device())?)
 }
 
-/// A tensor from nested arrays of numbers, or of tensors with the same shape.
+/// Creates a tensor from nested arrays of numbers, or of tensors with the same shape.
 fn nested(values: &Array, dtype: DType) -> Result<Tensor> {
     let part = |value: &Dynamic| -> Result<Tensor> {
         if let Some(tensor) = value.read_lock::<Tensor>() {

@@ -1,4 +1,5 @@
-//! The functions that scripts can call, one file per noun. Names, argument order and meaning follow PyTorch where it has the function.
+//! The functions that scripts can call, with one file for each noun of the API. Where PyTorch has the same function, its name,
+//! argument order and meaning follow PyTorch.
 
 mod arithmetic;
 mod backward;
@@ -55,7 +56,7 @@ pub(super) use values::{
 use rhai::Engine;
 use std::sync::Arc;
 
-/// Registers everything.
+/// Registers all types and functions that scripts can use.
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     types::register(engine);
     nouns::NOUNS.iter().flat_map(|noun| noun.register).for_each(|register| register(engine, guard));

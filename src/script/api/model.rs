@@ -1,4 +1,4 @@
-//! Networks and their traces: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
+//! Functions of networks and their traces, such as `cx.model.forward(x)`, `trace["features.12"]` and `trace.top`.
 
 use super::seed::Seed;
 use super::{Guard, LabelledTrace, Out, classes, one_or_many, out};
@@ -11,10 +11,10 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// A function of logits `(N, classes)` and a class per row, which gives one number per row.
+/// A function that takes logits `(N, classes)` and a class per row, and returns one number per row.
 type Asked = fn(Scores, &Tensor, &[usize]) -> Result<Tensor>;
 
-/// These functions by their names in scripts.
+/// Functions of logits and classes, by their names in scripts.
 const ASKED: [(&str, Asked); 4] = [
     ("names", |scores, logits, classes| {
         let named = scores.names(logits, classes)?.into_iter().map(|yes| f64::from(u8::from(yes)));
@@ -65,7 +65,8 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("std", |m: &mut Model| out(per_channel(m, &m.card.std)));
 }
 
-/// Functions of class scores: `cx.model.margin(logits, class)`, with one class for all rows or one per row.
+/// Registers functions of class scores, such as `cx.model.margin(logits, class)`, which take one class for all rows or one class
+/// per row.
 fn scores(engine: &mut Engine) {
     engine.register_get("scores", |m: &mut Model| m.graph.scores.name());
     engine.register_fn("probabilities", |m: &mut Model, logits: Tensor| out(m.graph.scores.probabilities(&logits)));
@@ -77,7 +78,7 @@ fn scores(engine: &mut Engine) {
     engine.register_fn("class_scores", |m: &mut Model, value: Tensor| out(m.graph.scores.logits(&value)));
 }
 
-/// A layer's `#{ name, kind, shape, inputs, parameters, formula }`; the shape is without the batch dimension.
+/// Describes a layer as `#{ name, kind, shape, inputs, parameters, formula }`; the shape is without the batch dimension.
 pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
     let inputs: Array = node.inputs.iter().map(|&i| graph.nodes[i].name.clone().into()).collect();
     let shape: Array = node.shape[1..].iter().map(|&n| Dynamic::from(n as INT)).collect();
@@ -91,7 +92,7 @@ pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
     ])
 }
 
-/// One number per channel as a `(1, C, 1, 1)` tensor in the model's dtype.
+/// Converts a list with one number per channel to a tensor `(1, C, 1, 1)` in the model's dtype.
 fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
     let like = model.graph.nodes.iter().find_map(|n| n.params.first());
     let plain = || Tensor::zeros((), candle_core::DType::F32, &tensor::device());
@@ -99,7 +100,7 @@ fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
     tensor::like(values, (1, values.len(), 1, 1), &like)
 }
 
-/// What a trace gives.
+/// Registers the functions and properties of traces.
 pub(super) fn trace(engine: &mut Engine) {
     engine.register_fn("names", |t: &mut LabelledTrace, class: Dynamic| {
         out(classes(&class).and_then(|classes| ASKED[0].1(t.trace.graph.scores, &t.trace.scores()?, &classes)))
@@ -123,20 +124,20 @@ pub(super) fn trace(engine: &mut Engine) {
     });
 }
 
-/// The first picture's score for a class.
+/// The score of a class for the first picture.
 fn score(run: &LabelledTrace, class: INT) -> Result<f64> {
     let first = run.trace.scores()?.narrow(0, 0, 1)?;
     super::reduce::item(&run.trace.graph.scores.score(&first, &[super::size(class, "a class")?])?)
 }
 
-/// The first picture's value for a class, from `(N, classes)`.
+/// The value of a class for the first picture, given values `(N, classes)`. Errors if there is no such class.
 fn of_class(values: &Tensor, class: INT) -> Result<f64> {
     let (_, classes) = values.dims2()?;
     ensure!((0..classes as INT).contains(&class), "no class {class}; the network has {classes}");
     super::reduce::item(&values.narrow(0, 0, 1)?.narrow(1, class as usize, 1)?)
 }
 
-/// Gradients and relevance by layer.
+/// Registers the functions and properties of gradients and relevance, which are looked up by layer.
 pub(super) fn relevance(engine: &mut Engine) {
     engine.register_get("input", |r: &mut Relevance| out(r.input().cloned()));
     engine.register_indexer_get(|r: &mut Relevance, layer: &str| out(r.get(layer).cloned()));

@@ -1,4 +1,4 @@
-//! Row-wise norms, projections onto norm balls, and masks of the largest entries, for attacks.
+//! Functions for attacks that work on each row of a batch: norms, projections onto norm balls, and masks of the largest entries.
 
 use super::{number, out};
 use crate::backend;
@@ -30,7 +30,8 @@ fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
     shaped(&lengths, x)
 }
 
-/// The Euclidean norm of each row of magnitudes, `(N, 1)`, even if their squares would overflow or underflow.
+/// The Euclidean norm of each row of `a`, `(N, 1)`, given absolute values `(N, values)`. It is correct even if squares would
+/// overflow or underflow.
 fn euclidean(a: &Tensor) -> Result<Tensor> {
     let length = |a: &Tensor| -> Result<Tensor> { Ok(backend::square(a)?.sum_keepdim(1)?.sqrt()?) };
     let plain = length(a)?;
@@ -42,7 +43,7 @@ fn euclidean(a: &Tensor) -> Result<Tensor> {
     Ok((length(&backend::divide_no_nan(a, &most)?)? * most)?)
 }
 
-/// Scales each row of a batch to norm 1 (PyTorch's `functional.normalize`); a row of zeros stays zero.
+/// Scales each row of a batch to norm 1, like PyTorch's `functional.normalize`; a row of zeros stays zero.
 fn normalize(x: &Tensor, norm: &str) -> Result<Tensor> {
     backend::divide_no_nan(x, &lengths(x, norm)?)
 }
@@ -79,7 +80,7 @@ fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
     like(mask, x.shape(), x)
 }
 
-/// Indices of the `k` largest values.
+/// The indices of the `k` largest values of a row.
 fn largest(row: &[f64], k: usize) -> impl Iterator<Item = usize> {
     let mut places: Vec<_> = (0..row.len()).collect();
     let order = |&a: &usize, &b: &usize| row[b].total_cmp(&row[a]).then(a.cmp(&b));
@@ -90,8 +91,8 @@ fn largest(row: &[f64], k: usize) -> impl Iterator<Item = usize> {
     places.into_iter()
 }
 
-/// Projects each row onto the ball of this radius around zero: `linf` clamps, `l2` rescales, `l1` soft-thresholds
-/// (Duchi et al. 2008, doi:10.1145/1390156.1390191), `l0` keeps the largest magnitudes.
+/// Projects each row onto the ball of radius `radius` around zero: `linf` clamps, `l2` rescales, `l1` soft-thresholds (Duchi et
+/// al. 2008, doi:10.1145/1390156.1390191), `l0` keeps the largest magnitudes.
 fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
     ensure!(radius >= 0.0, "a ball's radius must be 0 or more, got {radius}");
     Ok(match norm {
@@ -113,7 +114,7 @@ fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
     })
 }
 
-/// The soft threshold of each row that reduces its L1 norm to the radius; 0 inside the ball.
+/// The soft threshold that reduces the L1 norm of each row to the radius; 0 for rows inside the ball.
 fn levels(x: &Tensor, radius: f64) -> Result<Tensor> {
     let level = |mut row: Vec<f64>| {
         row.sort_by(|a, b| b.total_cmp(a));
@@ -146,7 +147,7 @@ mod tests {
         Tensor::from_vec(values.concat(), (values.len(), 4), &Device::Cpu).unwrap()
     }
 
-    /// The projection lies in the ball and is nearer than any other point of the ball.
+    /// The projection of a point lies in the ball, and no other point of the ball is nearer to the projected point.
     #[test]
     fn projections_lie_in_the_ball_and_are_nearer_than_its_other_points() {
         let x = tensor(&[[0.9, -0.4, 0.05, 0.0], [3.0, 2.0, -1.0, 0.5]]);

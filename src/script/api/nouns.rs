@@ -1,4 +1,4 @@
-//! The nouns of the API, a row each: what registers their functions, and an example that runs.
+//! The nouns by which the API is organized, each with the functions that register it and an example script.
 
 use super::{
     Guard, arithmetic, backward, builder, codec, context, ctc, data, declare, edit, elementwise, embed, features,
@@ -8,17 +8,17 @@ use super::{
 use rhai::Engine;
 use std::sync::Arc;
 
-/// Functions that belong together, as `gradscope api NOUN` shows them.
+/// A group of related API functions, as shown by `gradscope api NOUN`.
 pub(in crate::script) struct Noun {
-    /// Its name: `model`.
+    /// Name of the noun, such as `model`.
     pub name: &'static str,
-    /// What registers its functions.
+    /// Functions that register the noun's functions with an engine.
     pub register: &'static [fn(&mut Engine, &Arc<Guard>)],
-    /// A script that calls some of them and runs as it is: a method, an architecture or a program.
+    /// An example that calls some of the noun's functions: a complete script, which is a method, an architecture or a program.
     pub example: &'static str,
 }
 
-/// A row: the noun, which is also the name of its example, and the functions that register it.
+/// Builds a [`Noun`] from its name, which is also the file name of its example, and the functions that register it.
 macro_rules! noun {
     ($name:literal $(, $register:expr)*) => {
         Noun {
@@ -29,7 +29,7 @@ macro_rules! noun {
     };
 }
 
-/// Every noun, in the order of documentation. What is registered elsewhere has a row for its example.
+/// All nouns, in the order of the documentation. A noun whose functions are registered elsewhere is listed only for its example.
 pub(in crate::script) const NOUNS: &[Noun] = &[
     noun!("cx", context::register),
     noun!("params", |e, _| declare::register(e)),

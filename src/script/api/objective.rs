@@ -1,7 +1,8 @@
-//! Objectives: `objective(trace, |a| (a["features.7"] ** 2).mean())`, a number computed from any activations.
+//! Objectives, which are numbers computed from any activations of a trace: `objective(trace, |a| (a["features.7"] ** 2).mean())`.
 //!
-//! The closure looks up activations by name; each one becomes a leaf of the small expression that it computes. candle
-//! differentiates that expression only; the gradients at the leaves seed the backward pass.
+//! The closure looks up activations by name, and each activation becomes a leaf of the small expression that the closure
+//! computes. candle differentiates only that expression; the gradients at the leaves are the seeds of the backward pass through
+//! the network.
 
 use super::{LabelledTrace, Out, Variable, out};
 use crate::backend;
@@ -16,14 +17,14 @@ use rhai::{Dynamic, Engine, FnPtr, INT, NativeCallContext};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The argument of an objective's closure: `a["layer"]`, `a.logits`, `a.input`.
+/// The argument `a` of an objective's closure, which gives access to activations: `a["layer"]`, `a.logits`, `a.input`.
 #[derive(Clone)]
 pub(super) struct Activations {
     trace: Arc<Trace>,
     leaves: Arc<Mutex<BTreeMap<NodeId, Var>>>,
 }
 
-/// A number computed from activations of one run, with its gradient with respect to each of them.
+/// A number computed from activations of one trace, with its gradient with respect to each of these activations.
 #[derive(Clone)]
 pub struct Objective {
     /// The value of the objective.
@@ -64,7 +65,8 @@ impl Objective {
         Ok(Self { value, trace, seeds })
     }
 
-    /// Its gradients as seeds. Errors if `trace` is not the run that it was computed on.
+    /// The gradients of the objective as seeds of a backward pass. Errors if `trace` is not the trace that the objective was
+    /// computed on.
     pub fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let same = std::ptr::eq(&*self.trace, trace);
         ensure!(same, "the objective was computed on another run; pass its closure to backward(), or compute it again");
@@ -93,7 +95,7 @@ impl Activations {
         Ok(Variable(tensor))
     }
 
-    /// The score of a class, `(N)`.
+    /// The score of a class for each picture, `(N)`, as a variable of the objective.
     fn score(&self, class: INT) -> Result<Variable> {
         let (logits, graph) = (self.logits()?.0, &self.trace.graph);
         let class = usize::try_from(class).ok().filter(|c| *c < graph.classes());
@@ -121,7 +123,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("class_score", |a: &mut Activations, class: INT| out(a.score(class)));
 }
 
-/// The single number that an objective returned, as a tensor of rank 0.
+/// The single number that an objective's closure returned, as a tensor of rank 0. Errors if it returned anything else.
 fn scalar(answer: &Dynamic) -> Result<Tensor> {
     let Some(y) = answer.read_lock::<Variable>() else {
         bail!(

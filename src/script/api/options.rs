@@ -6,14 +6,14 @@ use crate::script::sandbox::bounded_text::text as text_of;
 use anyhow::{Context, Result, bail};
 use rhai::{Dynamic, INT, Map};
 
-/// A map of options whose keys are all known.
+/// A map of options passed to a function, whose keys have been checked.
 pub(crate) struct CallOptions {
     what: &'static str,
     map: Map,
 }
 
 impl CallOptions {
-    /// The options of `what`. A key that is not in `known` is an error, which suggests the closest one.
+    /// Checks the options passed to `what`. Errors if a key is not in `known`; the message suggests the closest known key.
     pub(crate) fn new(what: &'static str, map: Map, known: &[&str]) -> Result<Self> {
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
@@ -25,7 +25,7 @@ impl CallOptions {
         Ok(Self { what, map })
     }
 
-    /// The value as converted by `read`, or `default` if the key is absent.
+    /// The value of an option as converted by `read`, or `default` if the key is absent.
     fn read<T>(&self, key: &str, default: T, read: impl Fn(&Dynamic) -> Result<T>) -> Result<T> {
         match self.map.get(key) {
             None => Ok(default),
@@ -33,47 +33,47 @@ impl CallOptions {
         }
     }
 
-    /// Whether the key is present.
+    /// Whether the option `key` is present.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
-    /// A whole number, 0 or more.
+    /// The option `key` as an integer from 0 to 2²⁰, or `default` if it is absent.
     pub(crate) fn size(&self, key: &str, default: usize) -> Result<usize> {
         self.read(key, default, size)
     }
 
-    /// A whole number.
+    /// The option `key` as an integer, or `default` if it is absent.
     pub(crate) fn whole(&self, key: &str, default: INT) -> Result<INT> {
         self.read(key, default, |v| attribute(v).int())
     }
 
-    /// A number.
+    /// The option `key` as a finite number, or `default` if it is absent.
     pub(crate) fn number(&self, key: &str, default: f64) -> Result<f64> {
         self.read(key, default, number)
     }
 
-    /// `true` or `false`.
+    /// The option `key` as a boolean, or `default` if it is absent.
     pub(crate) fn switch(&self, key: &str, default: bool) -> Result<bool> {
         self.read(key, default, |v| attribute(v).bool())
     }
 
-    /// A list of numbers.
+    /// The option `key` as a list of numbers; empty if it is absent.
     pub(crate) fn numbers(&self, key: &str) -> Result<Vec<f64>> {
         self.read(key, vec![], |v| attribute(v).list()?.iter().map(Attribute::float).collect())
     }
 
-    /// A list of sizes.
+    /// The option `key` as a list of integers from 0 to 2²⁰; empty if it is absent.
     pub(crate) fn sizes(&self, key: &str) -> Result<Vec<usize>> {
         self.read(key, vec![], sizes)
     }
 
-    /// A list of strings.
+    /// The option `key` as a list of strings; empty if it is absent.
     pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>> {
         self.read(key, vec![], |v| attribute(v).list()?.iter().map(|t| t.text().map(String::from)).collect())
     }
 
-    /// One of `words`; the first if the key is absent.
+    /// The option `key`, which must be one of `words`; the first word if the option is absent.
     pub(crate) fn one_of(&self, key: &str, words: &[&'static str]) -> Result<&'static str> {
         self.read(key, words[0], |v| {
             let word = words.iter().find(|w| v.is_string() && **w == v.to_string());
@@ -81,7 +81,7 @@ impl CallOptions {
         })
     }
 
-    /// The value without any conversion.
+    /// The value of the option `key` without any conversion; `None` if it is absent.
     pub(crate) fn raw(&self, key: &str) -> Option<&Dynamic> {
         self.map.get(key)
     }
@@ -104,22 +104,22 @@ pub(crate) fn attribute(value: &Dynamic) -> Attribute {
     }
 }
 
-/// A whole number from 0 to 2²⁰.
+/// Converts a script value to an integer from 0 to 2²⁰.
 pub(crate) fn size(value: &Dynamic) -> Result<usize> {
     attribute(value).size()
 }
 
-/// A list of sizes.
+/// Converts a script value to a list of integers from 0 to 2²⁰.
 pub(crate) fn sizes(value: &Dynamic) -> Result<Vec<usize>> {
     attribute(value).list()?.iter().map(Attribute::size).collect()
 }
 
-/// A string.
+/// Converts a script value to a string.
 pub(crate) fn text(value: &Dynamic) -> Result<String> {
     attribute(value).text().map(String::from)
 }
 
-/// A finite number, integer or float.
+/// Converts a script value, an integer or a float, to a finite number.
 pub(crate) fn number(value: &Dynamic) -> Result<f64> {
     attribute(value).float()
 }

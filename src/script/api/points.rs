@@ -1,4 +1,5 @@
-//! Figures of a data set's points: `scatter(coordinates, "map", #{ groups, names, pictures })` and `sheet`.
+//! Functions that create figures of points, each of which stands for a picture of a data set: `scatter(coordinates, "map", #{
+//! groups, names, pictures })` and `sheet`.
 
 use super::figure::{colors, values};
 use super::options::CallOptions;
@@ -22,9 +23,9 @@ pub(super) fn register(engine: &mut Engine) {
     }
 }
 
-/// Points from rows `(N, D)`, whose first two columns are the position in the plane.
+/// Creates points from rows `(N, D)`, whose first two columns are the position in the plane.
 ///
-/// Options: `groups` and `pictures`, tensors `(N)` of whole numbers; `names`, strings; `colors`, RGB rows `(N, 3)` in `[0, 1]`.
+/// Options: `groups` and `pictures`, tensors `(N)` of integers; `names`, strings; `colors`, RGB rows `(N, 3)` in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {
     let o = CallOptions::new("points", options.clone(), &["groups", "names", "pictures", "colors"])?;
     ensure!(t.rank() == 2, "points must be rows (N, D), got {:?}", t.dims());

@@ -1,4 +1,4 @@
-//! Nodes and weights of numerical integration over [0, 1]: `quadrature("midpoint", 50)`.
+//! The function `quadrature("midpoint", 50)`, which returns nodes and weights for numerical integration over [0, 1].
 
 use super::out;
 use anyhow::{Result, bail, ensure};
@@ -9,7 +9,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quadrature", |rule: &str, points: INT| out(quadrature(rule, points)));
 }
 
-/// `#{ t, w }`: nodes in ascending order, and weights that sum to 1.
+/// Returns `#{ t, w }`, the nodes in ascending order and the weights, which sum to 1, of the quadrature rule `rule` with the
+/// given number of points.
 fn quadrature(rule: &str, points: INT) -> Result<Map> {
     ensure!((1..=10_000).contains(&points), "quadrature takes 1 to 10000 points, got {points}");
     let n = points as usize;
@@ -28,7 +29,8 @@ fn quadrature(rule: &str, points: INT) -> Result<Map> {
     Ok(Map::from([("t".into(), list(|p| p.0).into()), ("w".into(), list(|p| p.1).into())]))
 }
 
-/// Evenly spaced nodes from 0 to 1; the two ends have half the weight.
+/// Nodes and weights of the trapezoid rule: `n` evenly spaced nodes from 0 to 1, of which the first and the last have half the
+/// weight of the others.
 fn trapezoid(n: usize) -> Result<Vec<(f64, f64)>> {
     ensure!(n >= 2, "the trapezoid rule takes at least 2 points");
     let step = 1.0 / (n - 1) as f64;
@@ -36,8 +38,8 @@ fn trapezoid(n: usize) -> Result<Vec<(f64, f64)>> {
     Ok((0..n).map(|i| (i as f64 * step, weight(i))).collect())
 }
 
-/// Gauss–Legendre quadrature, mapped from [-1, 1] to [0, 1]: nodes at the roots of the Legendre polynomial of degree `n`, found by
-/// Newton's method, with weights `2 / ((1 − x²) Pₙ'(x)²)`.
+/// Nodes and weights of Gauss–Legendre quadrature with `n` points, mapped from [-1, 1] to [0, 1]. The nodes are the roots of the
+/// Legendre polynomial of degree `n`, found by Newton's method, and the weights on [-1, 1] are `2 / ((1 − x²) Pₙ'(x)²)`.
 fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     let mut pairs: Vec<_> = (0..n).map(|i| root(n, (PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos())).collect();
     pairs.reverse();
@@ -58,7 +60,7 @@ fn root(n: usize, mut x: f64) -> (f64, f64) {
     ((x + 1.0) / 2.0, 1.0 / ((1.0 - x * x) * slope * slope))
 }
 
-/// `Pₙ(x)` and its derivative.
+/// The value and the derivative of the Legendre polynomial `Pₙ` at `x`.
 fn legendre(n: usize, x: f64) -> (f64, f64) {
     let (mut before, mut p) = (1.0, x);
     for k in 2..=n {

@@ -1,4 +1,4 @@
-//! Reductions: sums, extrema, norms; and sorting.
+//! Functions for reductions (sums, extrema, norms) and sorting.
 
 use super::{dim, dims, out};
 use crate::backend::{self, sum_keepdim};
@@ -12,7 +12,8 @@ use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 type Reduce = fn(&Tensor, &[usize], bool) -> Result<Tensor>;
 type Total = fn(&Tensor) -> Result<f64>;
 
-/// Reductions, each along dimensions and over all elements in f64.
+/// The reductions that scripts can call: the name of each, its implementation along dimensions, and its implementation over all
+/// elements, which accumulates in f64.
 const REDUCTIONS: [(&str, Reduce, Total); 6] = [
     ("sum", sum, backend::sum),
     ("mean", mean, |x| Ok(backend::sum(x)? / x.elem_count() as f64)),
@@ -56,7 +57,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));
 }
 
-/// Reduces along the dimensions `d` to a tensor, or with `()` over all elements to a number, accumulated in f64.
+/// Reduces along the dimensions `d` to a tensor or, if `d` is `()`, over all elements to a number, accumulated in f64.
 fn over((f, total): (Reduce, Total), x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
     ensure!(x.elem_count() > 0, "cannot reduce an empty tensor of shape {:?}", x.dims());
     if d.is_unit() && !keep {
@@ -84,7 +85,7 @@ fn mean(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     finish((sum_keepdim(x, d)? / count as f64)?, d, keep)
 }
 
-/// The variance with Bessel's correction, as in PyTorch.
+/// The variance along the dimensions `d` with Bessel's correction, as in PyTorch.
 fn var(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     let count: usize = d.iter().map(|&d| x.dims()[d]).product();
     let centred = x.broadcast_sub(&x.mean_keepdim(d.to_vec())?)?;
@@ -108,7 +109,7 @@ fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor
     finish(y, d, keep)
 }
 
-/// `(Σ |x|ᵖ)^(1/p)`; p = 0 counts the nonzero values, p = ∞ is the largest magnitude.
+/// The norm `(Σ |x|ᵖ)^(1/p)` over all elements. For p = 0 it is the number of nonzero values, for p = ∞ the largest magnitude.
 fn norm(x: &Tensor, p: f64) -> Result<f64> {
     Ok(match p {
         0.0 => item(&wide(&x.ne(0.0)?)?.sum_all()?)?,
@@ -119,7 +120,7 @@ fn norm(x: &Tensor, p: f64) -> Result<f64> {
     })
 }
 
-/// The value of a tensor with one element.
+/// The value of a tensor with a single element. Errors if the tensor has another number of elements.
 pub(super) fn item(x: &Tensor) -> Result<f64> {
     ensure!(
         x.elem_count() == 1,
@@ -139,7 +140,8 @@ fn numbers(x: &Tensor) -> Result<Array> {
     Ok(values(x)?.into_iter().map(Dynamic::from).collect())
 }
 
-/// Errors if a value is NaN, which has no place in an order; PyTorch treats it as the largest. Also errors on an empty tensor.
+/// Errors if the tensor is empty or contains NaN, which cannot be ordered (PyTorch treats NaN as the largest value). `what` names
+/// the operation in the message.
 fn comparable(x: &Tensor, what: &str) -> Result<()> {
     let nan = backend::not_finite(x)?.nan;
     ensure!(nan == 0, "{what} of a tensor of shape {:?} in which {nan} of {} values are NaN", x.dims(), x.elem_count());
@@ -160,13 +162,13 @@ fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
     Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
 }
 
-/// Passes on the result of a comparison, and from time to time checks for cancellation.
+/// Returns the result of a comparison unchanged, and occasionally checks whether the script was cancelled.
 fn asked<T>(order: T) -> T {
     now_and_then();
     order
 }
 
-/// The values of the flattened tensor, and their indices, largest value first.
+/// The values of the flattened tensor, and the indices that sort these values in descending order.
 fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
     let v = values(x)?;
     let mut places: Vec<_> = (0..v.len()).collect();
@@ -174,7 +176,7 @@ fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
     Ok((v, places))
 }
 
-/// The `k` largest values of the flattened tensor: `#{ values, indices }`.
+/// The `k` largest values of the flattened tensor and their indices, as `#{ values, indices }`, largest first.
 fn topk(x: &Tensor, k: INT) -> Result<Map> {
     comparable(x, "the order")?;
     let (v, places) = order(x)?;
@@ -185,7 +187,7 @@ fn topk(x: &Tensor, k: INT) -> Result<Map> {
     Ok(Map::from([("values".into(), values.into()), ("indices".into(), indices.into())]))
 }
 
-/// The flattened values in ascending order, NaN last, as in PyTorch.
+/// The flattened values of a tensor in ascending order, with NaN last, as in PyTorch.
 fn sorted(x: &Tensor) -> Result<Tensor> {
     let mut v = values(x)?;
     v.sort_by(|a, b| asked(a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b))));
@@ -193,7 +195,8 @@ fn sorted(x: &Tensor) -> Result<Tensor> {
     like(v, count, x)
 }
 
-/// PyTorch's `argsort(dim, descending, stable=True)`: the indices that sort along a dimension; equal values keep their order.
+/// The indices that sort a tensor along dimension `d`, like PyTorch's `argsort(dim, descending, stable=True)`; equal values keep
+/// their order.
 fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
     comparable(x, "the order")?;
     let d = dim(x, d)?;
@@ -208,7 +211,8 @@ fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
     Ok(like(places, shape, x)?.transpose(d, x.rank() - 1)?.contiguous()?)
 }
 
-/// The rank of each value among all, from 1; equal values share their mean rank (`scipy.stats.rankdata`).
+/// The rank of each value among all values of the tensor, starting at 1; equal values share their mean rank, as in
+/// `scipy.stats.rankdata`.
 fn ranks(x: &Tensor) -> Result<Tensor> {
     comparable(x, "the ranks")?;
     let (v, mut places) = order(x)?;
@@ -221,7 +225,7 @@ fn ranks(x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(ranks, x.dims(), x.device())?)
 }
 
-/// PyTorch's `quantile` with linear interpolation.
+/// The `q`-quantile of all values with linear interpolation, like PyTorch's `quantile`.
 fn quantile(x: &Tensor, q: f64) -> Result<f64> {
     ensure!((0.0..=1.0).contains(&q), "a quantile must lie between 0 and 1, got {q}");
     let mut v = values(x)?;
@@ -232,6 +236,6 @@ fn quantile(x: &Tensor, q: f64) -> Result<f64> {
     v.sort_by(|a, b| asked(a.total_cmp(b)));
     let place = q * (v.len() - 1) as f64;
     let (low, part) = (place.floor() as usize, place.fract());
-    // Two infinities of the same sign have no difference to interpolate.
+    // Two infinities of the same sign cannot be interpolated, because their difference is NaN.
     Ok(if part == 0.0 || v[low] == v[low + 1] { v[low] } else { v[low] + part * (v[low + 1] - v[low]) })
 }

@@ -1,4 +1,4 @@
-//! Native rules for the backward pass: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and others.
+//! Built-in rules for the backward pass: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and others.
 
 use super::{Out, out};
 use crate::explain::{Bias, Lrp};
@@ -34,8 +34,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
 }
 
-/// Rules `[[selector, rule], …]` for the kinds of operations that leave no choice: activations and norms pass relevance through,
-/// sums and means distribute it by LRP-ε. A composite lists its own rules first.
+/// Rules `[[selector, rule], …]` for the kinds of operations that have a default rule: activations and norms pass relevance
+/// through, sums and means distribute it by LRP-ε. A composite places its own rules before them.
 pub(super) fn default_rules() -> Array {
     let kinds = |relevance| {
         let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);
@@ -45,7 +45,7 @@ pub(super) fn default_rules() -> Array {
     vec![rule(DefaultRule::Pass, Lrp::Pass), rule(DefaultRule::Share, Lrp::Epsilon(1e-6, Bias::Full))]
 }
 
-/// Captum's rules, with its stabiliser.
+/// An LRP rule with the stabilizer that captum uses, 1e-9.
 fn plain(positive: f64, negative: f64, bias: Bias) -> Lrp {
     Lrp::Reweigh { positive, negative, epsilon: 1e-9, bias }
 }

@@ -1,4 +1,4 @@
-//! A trace of a network, as scripts see it.
+//! The traces of forward passes, as scripts see them.
 
 use super::Guard;
 use crate::exec::Trace;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// A trace with the card that names its classes.
+/// A trace of a network together with the model card, which names the classes.
 #[derive(Clone)]
 pub struct LabelledTrace {
     pub(in crate::script) trace: Arc<Trace>,
@@ -17,8 +17,8 @@ pub struct LabelledTrace {
 }
 
 impl LabelledTrace {
-    /// Runs a network on a batch `(N, C, H, W)`, or returns the cached trace of the same input. Cancellation takes effect between
-    /// layers.
+    /// Runs a network on a batch `(N, C, H, W)` and returns the trace, which is taken from the cache if the same input was run
+    /// before. Cancellation takes effect between layers.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
         let x = &model.take(x)?;
         let trace = guard.recent.trace(&model.graph, x, || {
@@ -28,12 +28,12 @@ impl LabelledTrace {
         Ok(Self { trace, card: model.card.clone() })
     }
 
-    /// The scores of a batch, `(N, classes)`, without a trace. Errors if one is not finite.
+    /// The scores of a batch, `(N, classes)`, computed without keeping a trace. Errors if a score is not finite.
     pub fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         model.graph.check_scores(&model.take(x)?, Self::logits(guard, model, x)?)
     }
 
-    /// The class with the highest score of each picture, `(N)`; -1 if its scores are not finite.
+    /// The class with the highest score for each picture, `(N)`; -1 for a picture whose scores are not finite.
     pub fn named(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let logits = Self::logits(guard, model, x)?;
         let class = |top: Option<usize>| top.map_or(-1.0, |class| class as f64);
@@ -41,14 +41,15 @@ impl LabelledTrace {
         tensor::like(classes, logits.dims()[0], &logits)
     }
 
-    /// 1 for each picture classified as its label, else 0: `(N)`. Pictures whose scores are not finite get 0.
+    /// A tensor `(N)` with 1 for each picture that is classified as its label, else 0. Pictures whose scores are not finite get
+    /// 0.
     pub fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
         let logits = Self::logits(guard, model, x)?;
         let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));
         tensor::like(right.collect::<Vec<_>>(), logits.dims()[0], &logits)
     }
 
-    /// The scores of a batch, `(N, classes)`, finite or not.
+    /// The scores of a batch, `(N, classes)`, computed without keeping a trace and not checked for finiteness.
     pub fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let x = &model.take(x)?;
         if let Some(trace) = guard.recent.kept(&model.graph, x) {
@@ -58,12 +59,12 @@ impl LabelledTrace {
         model.graph.logits_in_parts(x, part, &|_| guard.tick())
     }
 
-    /// The probabilities of the classes, `(N, classes)`.
+    /// The probabilities of the classes for each picture of the trace, `(N, classes)`.
     pub fn probabilities(&self) -> Result<Tensor> {
         self.trace.graph.scores.probabilities(&self.trace.scores()?)
     }
 
-    /// The class with the highest logit of each picture.
+    /// The class with the highest logit for each picture of the trace.
     pub fn top(&self) -> Result<Vec<usize>> {
         self.trace.graph.scores.top(&self.trace.scores()?)
     }

@@ -1,5 +1,5 @@
-//! Seeds of the backward pass: `logit(class)`, `sum_of_logits()`, `cross_entropy(class)`, `margin(class)`,
-//! `at(layer, tensor)`, an objective, and any of these multiplied by a number or by one number per picture.
+//! Seeds of the backward pass: `logit(class)`, `sum_of_logits()`, `cross_entropy(class)`, `margin(class)`, `at(layer, tensor)`,
+//! objectives, and products of a seed and a number or one number per picture.
 
 use super::objective::Objective;
 use super::{LabelledTrace, classes, in_type_of, out};
@@ -13,24 +13,24 @@ use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
 /// A seed of the backward pass, not yet bound to a trace.
 #[derive(Clone)]
 pub enum Seed {
-    /// The logit of a class: one class for all rows, or one per row.
+    /// The logit of a class; there is one class for all rows or one per row.
     Logit(Vec<usize>),
-    /// The sum of all logits.
+    /// The sum of the logits of all classes.
     Sum,
-    /// The cross-entropy of a class; for independent scores its binary cross-entropy.
+    /// The cross-entropy of a class; for a network with independent scores, the binary cross-entropy.
     CrossEntropy(Vec<usize>),
-    /// The margin of a class over the next best.
+    /// The margin by which a class is predicted, as computed by [`Scores::margin`].
     Margin(Vec<usize>),
-    /// A tensor at a layer.
+    /// A tensor of gradients placed at the layer with the given name.
     At(String, Tensor),
-    /// The gradients of a number computed from activations.
+    /// The gradients of an objective, which is a number computed from activations.
     Objective(Objective),
-    /// Another seed multiplied by one number, or by one per picture.
+    /// Another seed, multiplied by one number or by one number per picture.
     Times(Box<Self>, Tensor),
 }
 
 impl Seed {
-    /// The gradients it places at nodes of this trace.
+    /// The gradients that the seed places at nodes of `trace`.
     pub(super) fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let at_logits = |f: fn(Scores, &Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             Ok(vec![trace.seed(&f(trace.graph.scores, &trace.scores()?, classes)?)?])
@@ -76,7 +76,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("-", |seed: Seed| out(seed.scaled(-1.0)));
 }
 
-/// A seed of `n` pictures multiplied by one number or by `n`.
+/// Multiplies the seed of `n` pictures by one number or by `n` numbers, one per picture.
 fn weighted(seed: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (n, rest) = (seed.dims()[0], seed.rank() - 1);
     let count = weight.elem_count();
@@ -85,7 +85,7 @@ fn weighted(seed: &Tensor, weight: &Tensor) -> Result<Tensor> {
     Ok(seed.broadcast_mul(&weight)?)
 }
 
-/// The value of an objective.
+/// The value of a seed that is an objective. Errors for other seeds.
 fn value(seed: &Seed) -> Result<f64> {
     match seed {
         Seed::Objective(objective) => Ok(objective.value),

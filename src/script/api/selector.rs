@@ -1,4 +1,4 @@
-//! Selectors in scripts, with notes about parts that cannot match any layer.
+//! Parses the selectors in scripts, and notes parts that match no layer.
 
 use super::Guard;
 use crate::explain::Selector;
@@ -7,9 +7,9 @@ use crate::graph::op::{Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
-/// Parses the selector of `what`, a rule or an edit of this network.
+/// Parses a selector of layers of the network `graph`; `what` says whether it belongs to a rule or to an edit.
 ///
-/// A part that matches no layer and is not a kind has no effect, so it is noted, with a suggestion.
+/// A part that matches no layer and is not a kind has no effect, so a note about it with a suggestion is shown to the user.
 pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> Result<Selector> {
     let selector = Selector::parse(text)?;
     for part in selector.idle(&graph.nodes) {
@@ -18,7 +18,7 @@ pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> 
     Ok(selector)
 }
 
-/// Says that a part matches nothing, and suggests what may have been meant.
+/// A message that a part of a selector matches no layer, with a suggestion of what may have been meant.
 fn missing(graph: &Graph, part: &Selector) -> String {
     let Selector::Name(name) = part else { return format!("no layer matches \"{part}\"") };
     let words = KINDS.iter().copied().chain(Family::ALL.map(Family::name));

@@ -1,4 +1,4 @@
-//! Reshaping, indexing and joining tensors.
+//! Functions that reshape, index and join tensors.
 
 use super::{Guard, Out, Variable, dim, integers, one_type, out, promoted, size};
 use crate::backend;
@@ -62,7 +62,7 @@ fn text(x: &mut Tensor) -> String {
     format!("Tensor({})", crate::tensor::shape_text(x.dims()))
 }
 
-/// Reshapes `x`; one size may be -1, which is inferred.
+/// Reshapes a tensor; one size may be -1 and is then inferred.
 pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
     let product = |of: &[INT]| of.iter().filter(|&&n| n >= 0).try_fold(1, |all: INT, &n| all.checked_mul(n));
@@ -81,7 +81,7 @@ pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     Ok(x.reshape(resolved)?)
 }
 
-/// Removes all dimensions of size 1.
+/// Removes all dimensions of size 1 from a tensor.
 pub(super) fn squeeze(x: &Tensor) -> Result<Tensor> {
     let shape: Vec<_> = x.dims().iter().copied().filter(|&n| n != 1).collect();
     Ok(x.reshape(shape)?)
@@ -106,7 +106,7 @@ pub(super) fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
     Ok(x.permute(order)?)
 }
 
-/// Broadcasts to a larger shape; -1 keeps a size.
+/// Broadcasts a tensor to a larger shape; -1 keeps the size of a dimension.
 pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
     ensure!(shape.len() >= x.rank(), "cannot expand {:?} to {shape:?}, which has fewer dimensions", x.dims());
@@ -117,7 +117,7 @@ pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor>
     x.broadcast_as(resolved.as_slice()).with_context(|| format!("expand of {:?} to {shape:?}", x.dims()))
 }
 
-/// Repeats the tensor along each dimension, as often as `times` says.
+/// Repeats a tensor along each dimension; `times` gives the number of repetitions per dimension.
 fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
     let times = super::sizes(times)?;
     ensure!(times.len() == x.rank(), "repeat of {:?} needs {} counts, got {times:?}", x.dims(), x.rank());
@@ -153,7 +153,8 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
     part(x, d, first as usize, count as usize)
 }
 
-/// A slice along a dimension. An empty one is a new tensor: candle's would start past the end of its storage, where reading panics.
+/// A slice of `count` elements from `start` along dimension `d`. An empty slice is a new tensor, because candle's own would start
+/// past the end of its storage, where reading panics.
 fn part(x: &Tensor, d: usize, start: usize, count: usize) -> Result<Tensor> {
     if x.elem_count() > 0 && count > 0 {
         return Ok(x.narrow(d, start, count)?);
@@ -185,7 +186,7 @@ pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor>
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
-/// The slices at the indices in `places`, which is flattened.
+/// The slices of `x` along dimension `d` at the indices in `places`, which is flattened.
 fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> {
     let d = dim(x, d)?;
     let mut shape = x.dims().to_vec();
@@ -199,7 +200,8 @@ fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> 
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
-/// Concatenates or stacks tensors; the result is a variable of an objective if one of them is.
+/// Concatenates or stacks tensors along dimension `d`. The result is a variable of an objective if one of the tensors is such a
+/// variable.
 fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
     let tensor = |v: &Dynamic| match v.read_lock::<Variable>() {
         Some(variable) => Ok(variable.0.clone()),
@@ -216,7 +218,7 @@ fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
         Tensor::stack(&parts, size(d, "a dimension")?).with_context(shapes)?
     } else {
         let d = dim(&parts[0], d)?;
-        // Empty tensors add nothing, and are on the CPU whatever the device.
+        // Empty tensors contribute nothing, and they are on the CPU even if the other tensors are not.
         let full: Vec<_> = parts.iter().filter(|part| part.elem_count() > 0).collect();
         Tensor::cat(&if full.is_empty() { parts.iter().collect() } else { full }, d).with_context(shapes)?
     };

@@ -1,4 +1,5 @@
-//! One layer in a run, as a rule sees it: `site.x`, `site.y`, `site.vjp(r)`, `site.share(r, [[x, w]])`.
+//! The functions of `site`, which represents one layer of a trace in a rule: `site.x`, `site.y`, `site.vjp(r)`, `site.share(r,
+//! [[x, w]])`.
 
 use super::options::CallOptions;
 use super::{Out, in_type_of, out, size};
@@ -49,19 +50,20 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// Names of nodes.
+/// The names of the given nodes, as an array.
 fn names(site: &LayerContext, nodes: impl Iterator<Item = NodeId>) -> Array {
     nodes.map(|id| site.graph().nodes[id].name.clone().into()).collect()
 }
 
-/// The weight of a layer that has one and is linear: conv, linear.
+/// The weight of a linear layer (conv or linear). Errors if the layer is not linear or has no weight.
 fn weight(site: &LayerContext) -> Result<&Tensor> {
     let node = site.node();
     let weight = node.params.first().filter(|_| node.op.with_bias().is_some());
     weight.with_context(|| format!("layer \"{}\" ({}) has no weight; conv and linear do", node.name, node.op.kind()))
 }
 
-/// `Σ x · J(w)ᵀ (r / (Σ x w + b))` for terms `[[x, w], …]`. Options: `bias` (none), `epsilon` (1e-6).
+/// Computes `Σ x · J(w)ᵀ (r / (Σ x w + b))` for terms `[[x, w], …]`, where `J(w)` is the Jacobian of the layer with weights `w`.
+/// Options: `bias` (none), `epsilon` (1e-6).
 fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
     const FORM: &str = "terms must be an array of [x, w], shaped like the layer's input and weight";
     let o = CallOptions::new("share", options.clone(), &["bias", "epsilon"])?;

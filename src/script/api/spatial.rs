@@ -1,4 +1,4 @@
-//! Functions on maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
+//! Functions on maps of shape `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
 use super::options::CallOptions;
 use super::{Guard, finite, number, out, size, sizes};
@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// The largest side of a map, and the largest padding. An empty map takes no memory, but the tables for its rows do.
+/// Maximum side of a map and maximum padding, in pixels. An empty map takes no memory, but the tables for its rows do.
 const LARGEST: usize = 65_536;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -79,8 +79,8 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     backend::conv2d(x, w, None, &slide)
 }
 
-/// Gaussian blur with standard deviation `sigma` in pixels, truncated at 4 σ, with mirrored borders: SciPy's `gaussian_filter`.
-/// With `sigma` 0 the picture is unchanged.
+/// Gaussian blur with standard deviation `sigma` in pixels, truncated at 4 σ, with mirrored borders, like SciPy's
+/// `gaussian_filter`. With `sigma` 0 the picture is unchanged.
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     ensure!((0.0..100.0).contains(&sigma), "the sigma of a blur must lie between 0 and 100 pixels, got {sigma}");
     let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur needs (N, C, H, W), got {:?}", x.dims()))?;
@@ -104,13 +104,14 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     backend::conv2d(&backend::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
 }
 
-/// The source index of a row or column of a picture padded by mirroring, edges repeated: `dcba|abcd|dcba`.
+/// The index of the original row or column that row or column `at` of a mirror-padded picture copies; edges are repeated, as in
+/// `dcba|abcd|dcba`.
 fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
     let place = (at as isize - pad as isize).rem_euclid(2 * limit as isize) as usize;
     place.min(2 * limit - 1 - place)
 }
 
-/// The median of each pixel's `size x size` neighbourhood, with mirrored borders: SciPy's `median_filter`.
+/// The median of each pixel's `size x size` neighborhood, with mirrored borders, like SciPy's `median_filter`.
 fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     ensure!((1..=15).contains(&size), "the size of a median filter must be 1 to 15 pixels, got {size}");
     let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
@@ -133,7 +134,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     like(y, (n, c, h, w), x)
 }
 
-/// PyTorch's `affine_grid` for pictures of a shape `[N, C, H, W]`, `align_corners=False`.
+/// PyTorch's `affine_grid` with `align_corners=False`, for pictures of shape `[N, C, H, W]`.
 fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = sizes(shape)?;
     ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
@@ -142,8 +143,8 @@ fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     backend::affine_grid(theta, (shape[2], shape[3]), false)
 }
 
-/// PyTorch's `grid_sample` with `#{ mode: "bilinear" | "nearest", padding_mode: "zeros" | "border" }`,
-/// `align_corners=False`.
+/// PyTorch's `grid_sample` with `align_corners=False` and the options `#{ mode: "bilinear" | "nearest", padding_mode: "zeros" |
+/// "border" }`.
 fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     let o = CallOptions::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
     let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(bounded_text::text) {
@@ -157,7 +158,7 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     backend::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
 }
 
-/// Pads with zeros at the left, right, top and bottom, in PyTorch's order.
+/// Pads a map with zeros; `sides` gives the padding at the left, right, top and bottom in pixels, which is PyTorch's order.
 pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");

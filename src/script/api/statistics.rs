@@ -1,4 +1,4 @@
-//! Quantiles of the normal distribution, and confidence bounds on probabilities.
+//! Functions for quantiles of the normal distribution and confidence bounds on probabilities.
 
 use super::out;
 use anyhow::{Result, ensure};
@@ -28,7 +28,7 @@ fn clopper_pearson(k: i64, n: i64, alpha: f64) -> Result<f64> {
     Ok(bisect(0.0, 1.0, |x| beta(x, a, b) < alpha))
 }
 
-/// The point where `below` turns false.
+/// The point between `low` and `high` where `below` turns from true to false, found by bisection.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
@@ -37,7 +37,8 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     0.5 * (low + high)
 }
 
-/// `Φ(x)`, by the series of the incomplete gamma function near 0 and its continued fraction in the tails.
+/// `Φ(x)`, the cumulative distribution function of the standard normal distribution, computed by the series of the incomplete
+/// gamma function near 0 and its continued fraction in the tails.
 fn normal(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
     if x.abs() < 3.0 {
@@ -52,7 +53,7 @@ fn normal(x: f64) -> f64 {
     if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-/// The regularised incomplete beta function `I_x(a, b)` (Press et al. 2007, Numerical Recipes, 6.4).
+/// The regularized incomplete beta function `I_x(a, b)` (Press et al. 2007, Numerical Recipes, 6.4).
 fn beta(x: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 || x >= 1.0 {
         return f64::from(x >= 1.0);
@@ -65,7 +66,7 @@ fn beta(x: f64, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Its continued fraction, evaluated forwards (Lentz 1976, doi:10.1364/AO.15.000668).
+/// The continued fraction of the incomplete beta function, evaluated forwards (Lentz 1976, doi:10.1364/AO.15.000668).
 fn fraction(x: f64, a: f64, b: f64) -> f64 {
     let tiny = |v: f64| if v.abs() < 1e-300 { 1e-300 } else { v };
     let (mut c, mut d) = (1.0, 1.0 / tiny(1.0 - (a + b) * x / (a + 1.0)));
@@ -87,7 +88,7 @@ fn fraction(x: f64, a: f64, b: f64) -> f64 {
     f
 }
 
-/// `ln Γ(x)` for `x ≥ 1`: Stirling's series, after raising `x` by `Γ(x + 1) = x Γ(x)`.
+/// `ln Γ(x)` for `x ≥ 1`, by Stirling's series; a small `x` is first raised by the recurrence `Γ(x + 1) = x Γ(x)`.
 fn ln_gamma(x: f64) -> f64 {
     if x < 12.0 {
         return ln_gamma(x + 1.0) - x.ln();
@@ -101,7 +102,8 @@ fn ln_gamma(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// `scipy.stats.beta.ppf(alpha, k, n - k + 1)` and `scipy.stats.norm.ppf(p)`: scripts/reference/chance.py.
+    /// The expected values are `scipy.stats.beta.ppf(alpha, k, n - k + 1)` and `scipy.stats.norm.ppf(p)`, computed by
+    /// scripts/reference/chance.py.
     #[test]
     fn quantiles_match_scipy() {
         for (k, n, alpha, expected) in BOUNDS {

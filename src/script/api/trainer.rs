@@ -1,4 +1,4 @@
-//! `cx.trainer(options)`: training one batch at a time, for methods that show how a network learns.
+//! The function `cx.trainer(options)`, which trains a network one batch at a time, for methods that show how a network learns.
 
 use super::options::CallOptions;
 use super::{Guard, out, training};
@@ -10,7 +10,7 @@ use anyhow::Result;
 use rhai::{Dynamic, Engine, FLOAT, INT, Map};
 use std::sync::Arc;
 
-/// A network in training. A copy trains independently.
+/// A network that is being trained. A copy trains independently.
 #[derive(Clone)]
 pub(super) struct Learner {
     trainer: Trainer,
@@ -26,7 +26,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 impl Learner {
-    /// Trains the current network on the training split of the data set; with `fresh`, the default, from random weights.
+    /// Prepares training of the method's network on the training split of the data set. With the option `fresh`, which is on by
+    /// default, training starts from random weights.
     fn new(cx: &Cx, map: Map) -> Result<Self> {
         let o = CallOptions::new("a trainer", map, &[&["fresh"], &training::OPTIONS[..]].concat())?;
         let set = cx.data.get()?;
@@ -40,13 +41,13 @@ impl Learner {
         Ok(Self { trainer, model: cx.model.clone() })
     }
 
-    /// Trains on the next batch and reports on it; `()` when all epochs are done.
+    /// Trains on the next batch and returns a report on it; returns `()` when all epochs are done.
     fn learn(&mut self, guard: &Guard) -> Result<Dynamic> {
         guard.tick()?;
         Ok(self.trainer.step()?.map_or(Dynamic::UNIT, |report| told(&report).into()))
     }
 
-    /// The network with its current weights.
+    /// The network with the weights reached so far in training.
     fn model(&self) -> Model {
         let hash = format!("{} trained {} steps", self.model.hash, self.trainer.progress().0);
         Model { graph: self.trainer.graph().clone(), hash: hash.into(), ..self.model.clone() }

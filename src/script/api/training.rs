@@ -1,11 +1,11 @@
-//! Training options in scripts.
+//! Reads the training options that scripts pass.
 
 use super::options::{CallOptions, text};
 use crate::train::{Adversary, TrainingOptions as Training};
 use anyhow::{Context, Result};
 use std::str::FromStr;
 
-/// The options that [`options`] reads, named as on the command line.
+/// Names of the options that [`options`] reads, which are those of the command line.
 pub(in crate::script) const OPTIONS: [&str; 17] = [
     "epochs",
     "batch",
@@ -26,7 +26,7 @@ pub(in crate::script) const OPTIONS: [&str; 17] = [
     "patience",
 ];
 
-/// Reads training options; missing ones are taken from `usual`. Attack radii and step sizes are in 1/255.
+/// Reads training options from `o`; missing options are taken from `usual`. Attack radii and step sizes are in units of 1/255.
 pub(in crate::script) fn options(o: &CallOptions, usual: Training) -> Result<Training> {
     Ok(Training {
         epochs: o.size("epochs", usual.epochs)?,

@@ -1,4 +1,4 @@
-//! Types of the values that scripts hold: their names, and which of them no function changes in place.
+//! The types of values that scripts can hold: their names, and which of these types are immutable.
 
 use super::builder::Handle;
 use super::context::Named;
@@ -18,7 +18,7 @@ use crate::script::method::params::Param;
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine};
 
-/// Names every type as scripts, signatures and errors do.
+/// Registers the name of every type that scripts can hold, for use in scripts, signatures and error messages.
 pub(in crate::script) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Tensor>("Tensor");
     engine.register_type_with_name::<Cx>("Context");
@@ -40,7 +40,7 @@ pub(in crate::script) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Handle>("Node");
 }
 
-/// Whether a value is of a type that no function changes in place: a copy is as good.
+/// Whether the type of a value is immutable: no function changes such a value in place, so a copy is equivalent to the original.
 pub(in crate::script) fn is_immutable(value: &Dynamic) -> bool {
     value.is::<Tensor>()
         || value.is::<Cx>()

@@ -1,4 +1,4 @@
-//! Conversion of script values: numbers, sizes, dimensions, classes, and tensors, which are promoted and broadcast.
+//! Conversion of script values to numbers, sizes, dimensions, classes and tensors; type promotion and broadcasting of tensors.
 
 use crate::backend::not_finite;
 use crate::script::report::raise;
@@ -8,22 +8,22 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Shape, Tensor};
 use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT};
 
-/// The result of a native function that scripts call.
+/// The result type of native functions that scripts can call.
 pub type Out<T> = Result<T, Box<EvalAltResult>>;
 
-/// Converts a result for scripts.
+/// Converts the error of a result to a script error.
 pub fn out<T>(result: Result<T>) -> Out<T> {
     result.map_err(raise)
 }
 
-/// Errors if a value is NaN or infinite; `what` names the operation that needs finite values.
+/// Errors if a value of the tensor is NaN or infinite; `what` names the operation that needs finite values.
 pub fn finite(x: &Tensor, what: &str) -> Result<()> {
     let bad = not_finite(x)?;
     anyhow::ensure!(bad.count() == 0, "{what} needs finite values: {bad}");
     Ok(())
 }
 
-/// A number, integer or float.
+/// Converts a script value, an integer or a float, to `f64`. Errors for other types.
 pub fn number(value: &Dynamic) -> Result<f64> {
     match (value.as_float(), value.as_int()) {
         (Ok(v), _) => Ok(v),
@@ -32,18 +32,18 @@ pub fn number(value: &Dynamic) -> Result<f64> {
     }
 }
 
-/// An array of whole numbers.
+/// Converts a script array to integers. Errors if a value is not an integer.
 pub fn integers(values: &Array) -> Result<Vec<INT>> {
     let integer = |v: &Dynamic| v.as_int().map_err(|t| anyhow::anyhow!("expected a whole number, got {t}"));
     values.iter().map(integer).collect()
 }
 
-/// A size: a whole number of 0 or more.
+/// Converts an integer to a size. Errors if it is negative; `what` names it in the message.
 pub fn size(value: INT, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| anyhow::anyhow!("{what} must be 0 or more, got {value}"))
 }
 
-/// A class, or an array with one per picture of a batch.
+/// Converts a class, or an array with one class per picture of a batch, to class indices.
 pub fn classes(value: &Dynamic) -> Result<Vec<usize>> {
     let many = match value.read_lock::<Array>() {
         Some(many) => integers(&many)?,
@@ -53,7 +53,7 @@ pub fn classes(value: &Dynamic) -> Result<Vec<usize>> {
     many.into_iter().map(|class| size(class, "a class")).collect()
 }
 
-/// The class of a batch of one, or an array of classes for a larger batch.
+/// Converts class indices to a script value: an integer for a batch of one picture, an array for a larger batch.
 pub fn one_or_many(classes: &[usize]) -> Dynamic {
     match classes {
         [class] => Dynamic::from(*class as INT),
@@ -61,12 +61,12 @@ pub fn one_or_many(classes: &[usize]) -> Dynamic {
     }
 }
 
-/// An array of sizes.
+/// Converts a script array to sizes. Errors if a value is not an integer of 0 or more.
 pub fn sizes(values: &Array) -> Result<Vec<usize>> {
     integers(values)?.into_iter().map(|v| size(v, "a size")).collect()
 }
 
-/// A dimension; negative ones count from the end.
+/// Converts the index of a dimension of `x`, which counts from the end if negative, to a non-negative index.
 pub fn dim(x: &Tensor, dim: INT) -> Result<usize> {
     let rank = x.rank() as INT;
     let place = if dim < 0 { dim + rank } else { dim };
@@ -76,7 +76,7 @@ pub fn dim(x: &Tensor, dim: INT) -> Result<usize> {
     Ok(place as usize)
 }
 
-/// Dimensions given as a number or an array; `()` means all.
+/// Converts dimensions of `x`, given as an integer, an array or `()` for all, to non-negative indices.
 pub fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
     if value.is_unit() {
         return Ok((0..x.rank()).collect());
@@ -93,7 +93,8 @@ pub fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
     Ok(all)
 }
 
-/// The shape that two tensors broadcast to, after reserving memory for it. Errors name the function and both shapes.
+/// The shape that two tensors broadcast to; memory for a result of this shape is reserved. Errors if the shapes cannot be
+/// broadcast; the message contains `name`, the called function, and both shapes.
 pub fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Shape> {
     let shape = a.shape().broadcast_shape_binary_op(b.shape(), "broadcast");
     let Ok(shape) = shape else { bail!("{name}: cannot broadcast {:?} with {:?}", a.dims(), b.dims()) };
@@ -101,8 +102,8 @@ pub fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Sh
     Ok(shape)
 }
 
-/// Tensors in a common dtype: f64 if one of them is, as in PyTorch's type promotion. Tensors on the CPU are moved to the
-/// device of the others.
+/// Converts tensors to a common dtype, which is f64 if one of them is f64, as in PyTorch's type promotion. Tensors on the CPU are
+/// moved to the device of the others.
 pub fn one_type(mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let wide = tensors.iter().any(|t| t.dtype() == DType::F64);
     for t in tensors.iter_mut().filter(|t| wide && t.dtype() != DType::F64) {
@@ -114,18 +115,18 @@ pub fn one_type(mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
     Ok(tensors)
 }
 
-/// [`one_type`] for a fixed number of tensors.
+/// Like [`one_type`], but for a fixed number of tensors.
 pub fn promoted<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let tensors = one_type(tensors.map(Tensor::clone).into())?;
     Ok(tensors.try_into().unwrap_or_else(|_| unreachable!("as many as before")))
 }
 
-/// A tensor in the dtype of another.
+/// Converts `x` to the dtype of `like`.
 pub fn in_type_of(like: &Tensor, x: &Tensor) -> Result<Tensor> {
     Ok(x.to_dtype(like.dtype())?)
 }
 
-/// A tensor, or a number as a tensor of rank 0.
+/// Converts a script value to a tensor; a number becomes a tensor of rank 0 with the dtype and device of `like`.
 pub fn tensor_or_number(value: &Dynamic, like: &Tensor) -> Result<Tensor> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         return Ok(tensor.clone());
@@ -133,11 +134,11 @@ pub fn tensor_or_number(value: &Dynamic, like: &Tensor) -> Result<Tensor> {
     scalar(number(value)?, like)
 }
 
-/// A number as a tensor of rank 0, with the dtype and device of `like`.
+/// Creates a tensor of rank 0 from a number, with the dtype and device of `like`.
 pub fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
     tensor::like([value], (), like)
 }
 
-/// A tensor inside an objective, differentiated by candle.
+/// A tensor inside an objective, through which candle differentiates.
 #[derive(Clone)]
 pub struct Variable(pub Tensor);

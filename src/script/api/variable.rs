@@ -1,8 +1,8 @@
-//! Activations inside an objective, and their differentiable functions.
+//! Variables inside an objective, and the differentiable functions of variables.
 //!
-//! A separate type, so that calling a function without a gradient is an error rather than a silently missing gradient. Where
-//! candle's derivative at a kink differs from PyTorch's, it is corrected here: relu'(0) = 0, abs'(0) = 0, tied maxima share
-//! the gradient. Comparisons and `detach()` give constants.
+//! Variables have a type of their own, so that calling a function without a gradient is an error instead of silently losing the
+//! gradient. Where candle's derivative at a kink differs from PyTorch's, it is corrected here: relu'(0) = 0, abs'(0) = 0, tied
+//! maxima share the gradient. Comparisons and `detach()` return constants.
 
 use super::arithmetic::{BOUNDS, Binary, OPERATORS, binary};
 use super::{Guard, Out, Variable, dims, number, out, scalar, shape, spatial};
@@ -91,7 +91,7 @@ fn operator<T: rhai::Variant + Clone>(
     engine.register_fn(name, move |a: INT, b: Variable| out(turned(a as FLOAT, &b)));
 }
 
-/// `x ∘ number`; powers are also defined for negative `x`.
+/// Computes `x ∘ number` for the operator `name`; powers are also defined for negative `x`.
 fn with_number(name: &str, f: Binary, x: &Tensor, number: f64) -> Result<Tensor> {
     match name {
         "**" => power(x, number),
@@ -112,7 +112,7 @@ fn of(f: impl Fn(&Tensor) -> Result<Tensor>, x: &Variable) -> Out<Variable> {
     out(f(&x.0).map(Variable))
 }
 
-/// Reduces over some or all dimensions.
+/// Reduces a variable over the dimensions `d`, or over all dimensions if `d` is `()`.
 fn reduced(f: Reduce, x: &Variable, d: &Dynamic, keep: bool) -> Out<Variable> {
     let go = || {
         let x = &x.0;
@@ -135,7 +135,8 @@ fn variance(x: &Tensor, d: &[usize]) -> Result<Tensor> {
     Ok((centred.sqr()?.sum_keepdim(d)? / (count as f64 - 1.0))?)
 }
 
-/// The largest or smallest value, as the mean of all tied values, so that ties share the gradient.
+/// The largest or smallest value along the dimensions `d`, computed as the mean of all tied values so that these share the
+/// gradient.
 fn extreme(x: &Tensor, d: &[usize], greatest: bool) -> Result<Tensor> {
     let mut best = x.detach();
     for &d in d {
@@ -146,7 +147,7 @@ fn extreme(x: &Tensor, d: &[usize], greatest: bool) -> Result<Tensor> {
     Ok((x * share)?.sum_keepdim(d)?)
 }
 
-/// `(Σ |x|ᵖ)^(1/p)`; its gradient at zero is zero, as in PyTorch.
+/// The norm `(Σ |x|ᵖ)^(1/p)` over all elements; the gradient at `x = 0` is zero, as in PyTorch.
 fn norm(x: &Tensor, p: f64) -> Result<Tensor> {
     ensure!(p > 0.0, "a norm in an objective needs p above 0, got {p}");
     let all: Vec<_> = (0..x.rank()).collect();
@@ -196,7 +197,7 @@ fn others(engine: &mut Engine) {
     });
 }
 
-/// Clamps to `[low, high]`; the gradient passes where the value lies within the bounds, inclusive.
+/// Clamps `x` elementwise to `[low, high]`; the gradient passes where the value lies within the bounds, inclusive.
 fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     let inside = (x.ge(low)?.to_dtype(x.dtype())? * x.le(high)?.to_dtype(x.dtype())?)?.detach();
     let bound = (x.detach().clamp(low, high)? * (1.0 - &inside)?)?;

@@ -1,4 +1,4 @@
-//! Architectures: the scripts in `models/`, their declarations, and the graphs they build.
+//! Architectures, which are defined by the scripts in `models/`: reads the declarations in these scripts and builds graphs.
 
 mod open_model;
 pub mod model_fn;
@@ -21,17 +21,17 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The fields that a script's `const MODEL` may have.
+/// Names of the fields that the constant `MODEL` of an architecture's script may have.
 const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
 
-/// All available architectures: those in the user's folders, then the embedded ones.
+/// All available architectures: first those in the user's folders, then the embedded architectures.
 pub struct Architectures {
     folders: Folders,
     engine: Engine,
     guard: Arc<Guard>,
 }
 
-/// One compiled file of `models/`.
+/// A compiled script of `models/`, which defines one or more architectures.
 struct Script {
     source: ScriptSource,
     ast: AST,
@@ -40,21 +40,22 @@ struct Script {
 }
 
 impl Architectures {
-    /// The architectures in these folders; `guard` limits their scripts.
+    /// Finds architectures in `folders`; `guard` limits their scripts.
     pub fn new(folders: Folders, guard: &Arc<Guard>) -> Self {
         Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone() }
     }
 
-    /// Every architecture, and the errors of files that cannot be read.
+    /// Lists all architectures, and the errors of the files that cannot be read.
     pub fn list(&self) -> (Vec<ModelRow>, Vec<anyhow::Error>) {
         let (scripts, errors) = self.scripts();
         let rows = scripts.iter().flat_map(|script| script.names.iter().map(|name| self.row(script, name)));
         (rows.collect(), errors)
     }
 
-    /// The card and graph of the architecture with this name, without weights.
+    /// Builds the architecture `name` and returns its card and its graph, without weights.
     ///
-    /// Errors suggest similar names, or point to the line of the script that failed.
+    /// Errors if there is no such architecture, in which case similar names are suggested, or if its script fails, in which case
+    /// the line is reported.
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
         let (card, graph) = self.run(&script, &name)?;
@@ -65,12 +66,13 @@ impl Architectures {
         Ok((named(card, &graph)?, graph))
     }
 
-    /// Another file next to the scripts: weights of the embedded networks, labels.
+    /// The content of a file next to the scripts that is not a script itself, such as labels or weights; `None` if there is no
+    /// such file.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folders.file(name)
     }
 
-    /// The names of all architectures that can be read.
+    /// The names of all architectures whose scripts can be read.
     pub(super) fn names(&self) -> Vec<String> {
         self.scripts().0.into_iter().flat_map(|script| script.names).collect()
     }
@@ -91,7 +93,8 @@ impl Architectures {
         (scripts, errors)
     }
 
-    /// The script that defines this architecture, and the architecture's name.
+    /// Finds the script that defines the architecture `name`, which may also be a `.rhai` file; returns the script and the name
+    /// of the architecture.
     fn find(&self, name: &str) -> Result<(Script, String)> {
         if name.ends_with(".rhai") {
             let script = self.read(ScriptSource::read(Path::new(name))?)?;
@@ -110,7 +113,7 @@ impl Architectures {
         }
     }
 
-    /// Compiles a script and reads its `MODEL`.
+    /// Compiles a script and reads its constant `MODEL`.
     fn read(&self, source: ScriptSource) -> Result<Script> {
         self.guard.begin();
         let read = protected(&self.guard, || {
@@ -129,7 +132,7 @@ impl Architectures {
         Ok(Script { source, ast, names, options })
     }
 
-    /// Runs `build(x)` or `build(x, name)`.
+    /// Runs the script's function `build(x)` or `build(x, name)` and returns the card and the graph of the architecture `name`.
     fn run(&self, script: &Script, name: &str) -> Result<(Card, Graph)> {
         let what = || format!("building the architecture \"{name}\"");
         let card = self.card(script, name).with_context(what)?;
@@ -173,8 +176,8 @@ impl Architectures {
         Ok(Card { name, summary, input, resize, mean, std, labels, synonyms, picture })
     }
 
-    /// Class names, given as a list or as the name of a file in `models/labels`, and each class's synonyms from the file of
-    /// synonyms next to it, if there is one: `n02111889, Samoyed, Samoyede`.
+    /// Reads class names, which are given as a list or as the name of a file in `models/labels`. Synonyms of each class
+    /// (`n02111889, Samoyed, Samoyede`) are read from the file of synonyms next to that file, if there is one.
     fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
             return Ok((o.texts("labels")?, vec![]));
@@ -192,7 +195,7 @@ impl Architectures {
         Ok((labels, synonyms.iter().map(names).collect()))
     }
 
-    /// The lines of a text file next to the scripts, if there is one.
+    /// The lines of the text file `name` next to the scripts; `None` if there is no such file.
     fn lines(&self, name: &str) -> Result<Option<Vec<String>>> {
         let Some(bytes) = self.file(name)? else { return Ok(None) };
         let text = String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8"))?;
@@ -201,19 +204,19 @@ impl Architectures {
 }
 
 impl Script {
-    /// The first line of its `//!` comment.
+    /// The first line of the script's `//!` comment.
     fn summary(&self) -> String {
         let doc = self.ast.doc().lines().next();
         doc.unwrap_or_default().trim_start_matches("//!").trim().to_string()
     }
 }
 
-/// An open model as plain values.
+/// Describes an open model as plain values.
 pub fn card(model: &Model) -> ModelCard {
     describe(&model.card, &model.graph)
 }
 
-/// A network as plain values, with or without weights; a class without a name is labelled with its number.
+/// Describes a network, with or without weights, as plain values; a class without a name is labeled with its number.
 pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
@@ -224,7 +227,7 @@ pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     }
 }
 
-/// The layers of a network in order.
+/// Describes the layers of a network as plain values, in order of execution.
 pub fn layers(graph: &Graph) -> Vec<LayerRow> {
     let row = |node: &crate::graph::Node| LayerRow {
         name: node.name.clone(),
@@ -235,7 +238,8 @@ pub fn layers(graph: &Graph) -> Vec<LayerRow> {
     graph.nodes.iter().map(row).collect()
 }
 
-/// An unreadable file may be the one that defines the architecture, so its error takes precedence.
+/// The error for an unknown architecture. If a file could not be read, it may have defined that architecture, so its error is
+/// returned instead.
 fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::Error {
     if let Some(error) = errors.into_iter().next() {
         return error.context(format!("no architecture named \"{name}\" among those that can be read"));
@@ -250,11 +254,11 @@ fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Res
     Ok(values)
 }
 
-/// The card with a name for each class. The only name of a network with a single logit is that of the positive class.
+/// Returns the card with a name for each class. A network with a single logit may name only its positive class.
 fn named(mut card: Card, graph: &Graph) -> Result<Card> {
     let labels = card.labels.len();
     let classes = match graph.scores {
-        // Values at positions may have names, which are not used yet.
+        // The channels of position-wise values may have names, which are not used yet.
         Scores::Places => graph.nodes[graph.logits].shape[1],
         Scores::Pair if labels == 1 => {
             card.labels = [format!("not {}", card.labels[0]), card.labels[0].clone()].into();

@@ -1,4 +1,4 @@
-//! Opening networks by name in scripts: `model("resnet20", "resnet20.th")`.
+//! The function `model("resnet20", "resnet20.th")`, by which scripts open networks by name.
 
 use super::Architectures;
 use crate::model::Model;
@@ -9,8 +9,8 @@ use rhai::{Engine, EvalAltResult};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Registers `model(name)` and `model(name, weights)`: an architecture with its own weights, or with those of a file. `tell` is
-/// called with a note if the weights were not simply matched by name.
+/// Registers `model(name)` and `model(name, weights)`, which open an architecture with its own weights or with the weights in a
+/// file. `tell` is called with a note if the weights were not simply matched by name.
 pub(in crate::script) fn register(
     engine: &mut Engine,
     guard: &Arc<Guard>,

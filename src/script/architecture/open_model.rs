@@ -1,4 +1,4 @@
-//! From an architecture to a model: loads its weights, or finds the architecture that a weight file's tensors fit.
+//! Opens models: loads the weights of an architecture, or finds the architecture that fits the tensors of a weight file.
 
 use super::Architectures;
 use crate::graph::Graph;
@@ -12,15 +12,16 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use std::path::{Path, PathBuf};
 
-/// The largest number of tensors in a file that is compared with every architecture.
+/// Maximum number of tensors in a weight file for which every architecture is compared with the file.
 const MANY: usize = 50_000;
 
 impl Architectures {
-    /// A network ready to run in float32. `name` is an architecture, a `.rhai` file that defines one, or a weight file, whose
-    /// tensors determine the architecture.
+    /// Opens a network, ready to run in float32. `name` is an architecture, a `.rhai` file that defines an architecture, or a
+    /// weight file, whose tensors determine the architecture.
     ///
-    /// `weights` defaults to the architecture's own, `models/<name>.safetensors`; `FILE:KEY` selects one of several state dicts
-    /// in a file. Errors list missing, unexpected and misshapen tensors, and name the closest architecture.
+    /// `weights` defaults to the architecture's own file, `models/<name>.safetensors`; `FILE:KEY` selects one of several state
+    /// dicts in a file. Errors if the weights do not fit; the message lists missing, unexpected and misshapen tensors and names
+    /// the closest architecture.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
         if is_weight_file(name) {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
@@ -44,15 +45,16 @@ impl Architectures {
         with_labels_of(&file, card, &graph).and_then(|card| model(card, &graph, &archive, &found)).with_context(loading)
     }
 
-    /// The weights next to the scripts, or embedded in the binary.
+    /// The weights that come with the architecture `name`, from next to the scripts or embedded in the binary.
     fn own(&self, name: &str) -> Result<Archive> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
         let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// A model for a weight file, in the architecture that has exactly the tensors of the file or of one of its state dicts. If
-    /// several fit, it is the one that leaves the fewest tensors unused, then the one the file is named after.
+    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts. If several
+    /// architectures fit, the one that leaves the fewest tensors unused is chosen, and among equals the one that the file is
+    /// named after.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         let (file, key) = split(path);
         let archive = weights::open(&file)?;
@@ -88,7 +90,7 @@ impl Architectures {
         )
     }
 
-    /// Why weights do not fit, and which architecture is closest.
+    /// The error for weights that do not fit the architecture `name`; it says why, and which architecture is closest.
     fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
         match self.nearest(archive) {
@@ -102,7 +104,8 @@ impl Architectures {
         anyhow::Error::msg(text)
     }
 
-    /// The architecture with the fewest differing tensors, and their number; `None` if no tensor fits any architecture.
+    /// The number of tensors that differ between the file and the closest architecture, and the name of that architecture; `None`
+    /// if no tensor fits any architecture.
     fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
         if most_tensors(archive) > MANY {
             return None;
@@ -118,7 +121,7 @@ impl Architectures {
     }
 }
 
-/// The number of tensors in its largest state dict.
+/// The number of tensors in the largest state dict of a weight file.
 fn most_tensors(archive: &Archive) -> usize {
     archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default()
 }
@@ -138,7 +141,7 @@ fn is_weight_file(name: &str) -> bool {
     ENDINGS.contains(&ending) || name.ends_with(INDEX)
 }
 
-/// A card with the class names that the weights were trained with, if their file stores any.
+/// Returns the card with the class names that the weights in `path` were trained with, if that file stores any.
 fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
     let labels = labels(path)?.filter(|labels| labels[..] != card.labels[..]);
     let Some(labels) = labels else { return Ok(card) };
@@ -147,7 +150,7 @@ fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
     Ok(Card { labels: labels.into(), synonyms: [].into(), ..card })
 }
 
-/// An architecture with weights, in float32.
+/// Creates a model in float32 from an architecture and the weights that were found to fit it.
 fn model(card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
     let weights = archive.read(found.entries.clone())?;
     let graph = graph.with_weights(weights.tensors)?.to(DType::F32, &device())?;

@@ -1,5 +1,5 @@
-//! Replacements for rhai's own functions that ignore a closure's error, panic, or use unbounded memory: sorting and
-//! deduplicating with closures, padding arrays, replacing in strings.
+//! Replacements for rhai functions that ignore a closure's error, panic, or use unbounded memory: sorting and deduplicating with
+//! closures, padding arrays, and replacing in strings.
 
 use crate::script::report::raise;
 use crate::script::sandbox::bounded_text::LONGEST;
@@ -53,7 +53,8 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// Extends an array to `len` with copies of `item`. rhai's own `pad` overflows when it multiplies sizes.
+/// Extends an array to length `len` with copies of `item`. It replaces rhai's own `pad`, which overflows when it multiplies
+/// sizes.
 fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     let len = usize::try_from(len).unwrap_or(0);
     if len <= array.len() {
@@ -68,7 +69,7 @@ fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     Ok(())
 }
 
-/// The number of values in a value, itself included.
+/// The total number of values that a value consists of: itself and everything nested inside it.
 fn values(value: &Dynamic) -> usize {
     let inside = |all: &mut dyn Iterator<Item = &Dynamic>| all.map(values).fold(1, usize::saturating_add);
     if let Some(array) = value.read_lock::<Array>() {
@@ -80,8 +81,9 @@ fn values(value: &Dynamic) -> usize {
     value.read_lock::<Blob>().map_or(1, |blob| blob.len().max(1))
 }
 
-/// Stable sort by a closure that compares two values: it returns a number below, at or above 0, or whether the first value comes
-/// first. An inconsistent closure gives some unspecified order.
+/// Sorts an array stably by a closure that compares two values. The closure returns either a negative, zero or positive number,
+/// or a boolean that says whether the first value comes first. If its answers are inconsistent, the resulting order is
+/// unspecified.
 ///
 /// Errors if the closure fails or returns another type; the array is then unchanged.
 fn sort(context: &NativeCallContext, array: &mut Array, by: &FnPtr) -> Out<()> {
@@ -101,7 +103,7 @@ fn sort(context: &NativeCallContext, array: &mut Array, by: &FnPtr) -> Out<()> {
     Ok(())
 }
 
-/// Merges two sorted runs.
+/// Merges two sorted arrays into one sorted array.
 fn merge(
     left: Vec<Dynamic>,
     right: Vec<Dynamic>,
@@ -117,7 +119,7 @@ fn merge(
     Ok(())
 }
 
-/// Whether the first of two values comes after the second.
+/// Whether `a` comes after `b` in the order defined by the closure `by`.
 fn comes_later(context: &NativeCallContext, by: &FnPtr, a: &Dynamic, b: &Dynamic) -> Out<bool> {
     let answer = by.call_raw(context, None, [a.clone(), b.clone()])?;
     if let Ok(order) = answer.as_int() {
@@ -171,7 +173,7 @@ fn plain_order(a: &Dynamic, b: &Dynamic) -> Ordering {
     (a.as_char().ok(), a.as_bool().ok()).cmp(&(b.as_char().ok(), b.as_bool().ok()))
 }
 
-/// Removes values that a closure considers equal to their predecessor.
+/// Removes each value that the closure `same` considers equal to the value kept before it.
 ///
 /// Errors if the closure fails or does not return a boolean; the array is then unchanged.
 fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()> {

@@ -1,27 +1,29 @@
-//! Captured variables that are never assigned, read by value so that a closure may use the object whose method takes it.
+//! Reads captured variables that are never assigned by value, so that a closure may use the very object whose method it is passed
+//! to.
 //!
-//! rhai keeps a captured variable in a cell and locks it while a method of it runs: `cx.model.layers.map(|l| cx.model.layer(l))`
-//! would be a data race. A value that no function changes in place, in a variable that no statement assigns, is the same
-//! when copied, so it is copied (a few pointers) and nothing is locked.
+//! rhai keeps a captured variable in a cell and locks the cell while a method of the variable runs, so `cx.model.layers.map(|l|
+//! cx.model.layer(l))` would be reported as a data race. If no function changes a value in place and no statement assigns its
+//! variable, then a copy is as good as the original. Such values are therefore copied, which costs a few pointers, and nothing is
+//! locked.
 
 use crate::script::api::types::is_immutable;
 use rhai::{AST, ASTNode, Dynamic, Engine, EvalContext, Expr, ImmutableString, Stmt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The names in a script that closures capture, and those that statements assign.
+/// The names of the variables that closures in a script capture, and of those that its statements assign.
 #[derive(Clone, Debug, Default)]
 pub(in crate::script) struct Captures {
     captured: BTreeSet<ImmutableString>,
     assigned: BTreeSet<ImmutableString>,
 }
 
-/// Names of variables that closures capture and no statement assigns; travels with a call as its tag.
+/// The names of variables that closures capture and no statement assigns; attached as the tag to each call into a script.
 #[derive(Clone, Debug, Default)]
 pub(in crate::script) struct Constants(Arc<BTreeSet<ImmutableString>>);
 
 impl Captures {
-    /// Those of a compiled script, without its libraries.
+    /// Collects the captured and assigned names of a compiled script, without its libraries.
     pub fn of(ast: &AST) -> Self {
         let mut all = Self::default();
         ast.walk(&mut |path| {
@@ -37,19 +39,19 @@ impl Captures {
         all
     }
 
-    /// Adds those of a library.
+    /// Adds the captured and assigned names of a library.
     pub fn add(&mut self, other: &Self) {
         self.captured.extend(other.captured.iter().cloned());
         self.assigned.extend(other.assigned.iter().cloned());
     }
 
-    /// The captured variables that stay as they are.
+    /// The captured variables that no statement assigns.
     pub fn constants(&self) -> Constants {
         Constants(Arc::new(self.captured.difference(&self.assigned).cloned().collect()))
     }
 }
 
-/// The variable that an assignment changes: `x` of `x`, `x.y[0]`.
+/// The variable that an assignment to `expr` changes: `x` for both `x` and `x.y[0]`.
 fn root(expr: &Expr) -> Option<ImmutableString> {
     match expr {
         Expr::Variable(variable, ..) => Some(variable.1.clone()),
@@ -58,7 +60,7 @@ fn root(expr: &Expr) -> Option<ImmutableString> {
     }
 }
 
-/// Has an engine read the constants of each call by value.
+/// Makes an engine read the variables in a call's [`Constants`] by value.
 pub(super) fn register(engine: &mut Engine) {
     #[allow(deprecated, reason = "rhai marks what may change between versions so; its version is pinned")]
     engine.on_var(|name, _, context| Ok(copy(name, &context)));

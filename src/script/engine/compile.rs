@@ -1,4 +1,4 @@
-//! Compiles methods and calls their functions; errors become reports.
+//! Compiles methods and calls their functions; errors are converted to reports.
 
 use super::CompiledLibraries;
 use crate::panics::caught;
@@ -40,7 +40,7 @@ pub(in crate::script) fn compile(
     method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
 }
 
-/// The libraries that a script imports, directly or indirectly, out of all that the engine has compiled.
+/// Selects the libraries that the script `text` imports, directly or indirectly, from all libraries the engine has compiled.
 fn imported(text: &str, all: &Libraries) -> Libraries {
     let (mut wanted, mut found) = (vec![text], BTreeMap::new());
     while let Some(text) = wanted.pop() {
@@ -74,8 +74,8 @@ pub(in crate::script) fn call(
     settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} returned"))
 }
 
-/// Checks that a value may leave the deep stack that scripts run on: it must be shallow enough to be copied, printed and dropped
-/// on any stack. `what` begins the error message.
+/// Returns a value if it may leave the deep stack that scripts run on. Errors if the value is nested too deeply to be copied,
+/// printed and dropped on any stack; `what` begins the error message.
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),
@@ -83,7 +83,7 @@ pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, 
     }
 }
 
-/// The report of a script error.
+/// Converts a script error to a report for the user.
 pub(in crate::script) fn report(
     engine: &Engine,
     texts: &Texts,
@@ -93,8 +93,9 @@ pub(in crate::script) fn report(
     Report::run(texts, error, function, || engine::functions(engine)).into()
 }
 
-/// Runs a script on a deep stack, with `guard` able to cancel its native work; a panic in native code becomes an error of the
-/// script. No deeply nested value gets out: thrown values become strings, results must be [`settled`].
+/// Runs a script on a deep stack. `guard` can cancel native code that the script calls, and a panic in native code becomes an
+/// error of the script. No deeply nested value leaves the deep stack: thrown values are converted to strings, and results must
+/// have been checked by [`settled`].
 pub(in crate::script) fn protected<T: Send>(
     guard: &Arc<Guard>,
     f: impl FnOnce() -> Result<T, Box<EvalAltResult>> + Send,
@@ -103,7 +104,7 @@ pub(in crate::script) fn protected<T: Send>(
     stack::deep(move || {
         let run = || interrupt::within(probe, || stack::script(f));
         let answer = match (caught(run), guard.cancelled()) {
-            // Native work was cancelled by unwinding to here.
+            // Native code was cancelled by a panic that unwinds to this point.
             (Err(_), Some(why)) => Err(raise(interrupt::Stopped(why))),
             (Err(text), None) => Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))),
             (Ok(answer), _) => answer,
@@ -115,7 +116,7 @@ pub(in crate::script) fn protected<T: Send>(
     })
 }
 
-/// Replaces a thrown value by its text.
+/// Replaces a thrown value by the string that represents it.
 fn tell(error: &mut EvalAltResult) {
     match error {
         EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => tell(inner),

@@ -1,4 +1,4 @@
-//! The script engine and its limits: no file access, no endless loops, no runaway recursion.
+//! The script engine, which denies scripts file access and stops endless loops and runaway recursion.
 
 mod builtins;
 pub mod captured;
@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The texts of the libraries that an engine has compiled, as last read.
+/// The source code of each library that an engine has compiled, as last read.
 #[derive(Clone, Default)]
 pub(super) struct CompiledLibraries {
     texts: Arc<Mutex<Libraries>>,
@@ -28,12 +28,13 @@ pub(super) struct CompiledLibraries {
 }
 
 impl CompiledLibraries {
-    /// The current texts.
+    /// The source code of all libraries, by name.
     pub fn libraries(&self) -> Libraries {
         self.texts.lock_unpoisoned().clone()
     }
 
-    /// These merged with others, which take precedence.
+    /// Returns the libraries in `self` merged with `others`; where both have a library of the same name, that in `others` is
+    /// used.
     pub fn and(&self, others: &Libraries) -> Libraries {
         let mut all = self.libraries();
         if !all.is_empty() {
@@ -43,13 +44,13 @@ impl CompiledLibraries {
         others.clone()
     }
 
-    /// Stores a text.
+    /// Stores the source code of the library `name`.
     pub fn add(&self, name: &str, text: &str) {
         let mut libraries = self.texts.lock_unpoisoned();
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
     }
 
-    /// The names that a script and these libraries of it capture and assign.
+    /// The names of the variables that a script and its `libraries` capture and assign.
     pub fn captures(&self, ast: &AST, libraries: &Libraries) -> Captures {
         let mut all = Captures::of(ast);
         let known = self.captures.lock_unpoisoned();
@@ -58,12 +59,12 @@ impl CompiledLibraries {
     }
 }
 
-/// A new engine whose imports come from `folders`.
+/// Creates an engine that resolves imports in `folders`.
 pub(super) fn engine(guard: &Arc<Guard>, folders: Folders) -> Engine {
     engine_that_tells(guard, folders, CompiledLibraries::default())
 }
 
-/// The same, with the texts of its imports stored in `read`.
+/// Creates an engine that resolves imports in `folders` and stores the source code of each imported library in `read`.
 pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: CompiledLibraries) -> Engine {
     let mut engine = Engine::new_raw();
     StandardPackage::new().register_into_engine(&mut engine);
@@ -96,7 +97,8 @@ fn limit(engine: &mut Engine) {
     engine.set_max_array_size(limits::ARRAY).set_max_map_size(limits::MAP);
 }
 
-/// Registers integer division that requires an exact result, mathematical functions of integers, and a `sleep` that fails.
+/// Registers integer division that errors unless the result is exact, mathematical functions of integers, and a `sleep` that
+/// always errors.
 fn numbers(engine: &mut Engine) {
     engine.register_fn("/", divide);
     engine.register_fn("/=", |a: &mut INT, b: INT| -> Result<(), Box<EvalAltResult>> {
@@ -134,7 +136,7 @@ struct Resolver {
 }
 
 thread_local! {
-    /// The imports in progress on this thread.
+    /// The names of the libraries whose import is in progress on this thread, outermost first.
     static IMPORTING: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
 

@@ -1,4 +1,4 @@
-//! CSV files of points.
+//! Exports the points of scatter plots and sheets as CSV.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

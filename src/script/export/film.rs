@@ -1,4 +1,4 @@
-//! The steps of a run as an animated GIF.
+//! Exports the steps of a run as an animated GIF.
 
 use super::sheet::heading;
 use crate::data::write_whole;
@@ -11,15 +11,16 @@ use image::imageops::replace;
 use image::{Delay, DynamicImage, Frame, RgbImage};
 use std::path::Path;
 
-/// The maximum number of frames.
+/// Maximum number of frames in a film.
 const PICTURES: usize = 120;
-/// The duration of a frame in milliseconds, and that of the last one.
+/// Durations in milliseconds of an ordinary frame and of the last frame.
 const MILLIS: (u32, u32) = (80, 1500);
-/// The encoder's speed: 1 is slow with the best colours, 30 is fast.
+/// Speed of the GIF encoder, from 1 (slow, with the best colors) to 30 (fast).
 const COARSE: i32 = 10;
 
-/// Writes the kept steps of a run as a GIF, one contact sheet per step, evenly thinned to at most 120, and returns the number of
-/// frames. `tell` is called with the number of steps done and their total. The session itself does not change.
+/// Writes the stored steps of a run as an animated GIF with one contact sheet per frame, and returns the number of frames. If
+/// there are more than 120 steps, 120 evenly spaced ones are shown. `tell` is called with the number of frames done and their
+/// total. The session itself does not change.
 ///
 /// Errors if the method has no steps, or if its `view` fails.
 pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
@@ -40,7 +41,7 @@ pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, u
     Ok(pictures.len())
 }
 
-/// Encodes the pictures on a canvas as large as the largest of them.
+/// Encodes pictures as an animated GIF, on a canvas with the height and width of the largest picture.
 fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     let most = |side: fn(&RgbImage) -> u32| pictures.iter().map(side).max().unwrap_or(1);
     let (width, height) = (most(RgbImage::width), most(RgbImage::height));
@@ -58,7 +59,7 @@ fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The first step, the last, and others evenly spaced in between.
+/// The indices of the steps to show out of `kept` steps: the first, the last, and others evenly spaced in between.
 fn chosen(kept: usize) -> Vec<usize> {
     let count = kept.min(PICTURES);
     (0..count).map(|i| if count > 1 { i * (kept - 1) / (count - 1) } else { 0 }).collect()

@@ -1,23 +1,23 @@
-//! The interface of an output format.
+//! The interface that every output format implements.
 
 use crate::render::Figure;
 use anyhow::Result;
 use image::RgbImage;
 
-/// A figure with its painted picture.
+/// A figure to be exported, and its painted picture.
 pub(super) struct Drawn<'a> {
     pub figure: &'a Figure,
-    /// The painted figure; `None` for text.
+    /// The painted figure; `None` if the figure is text.
     pub picture: Option<RgbImage>,
 }
 
 /// One output format for figures.
 #[derive(Clone, Copy)]
 pub(super) struct Format {
-    /// The file name extension, without the dot.
+    /// The file name extension of the format, without the dot.
     pub ending: &'static str,
-    /// Whether its files are for viewing; these are numbered in the order of the figures.
+    /// Whether files of this format are meant for viewing; their names then start with the number of the figure.
     pub shown: bool,
-    /// The bytes of a figure's file; `None` if the format does not apply to the figure.
+    /// Encodes a figure as the content of a file; returns `None` if the format does not apply to the figure.
     pub bytes: fn(&Drawn) -> Result<Option<Vec<u8>>>,
 }

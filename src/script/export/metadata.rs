@@ -1,4 +1,4 @@
-//! Names of points for TensorBoard's embedding projector, to go with their vectors.
+//! Exports the names of points for TensorBoard's embedding projector, which accompany the vectors in the TSV file.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

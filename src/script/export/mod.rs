@@ -1,6 +1,7 @@
 //! Exports results as files: one module for each output format, listed in [`FORMATS`].
 //!
-//! A result is a folder with these files and `result.json`. A [`sheet`] is a picture of all figures, a [`film`] the steps of a run.
+//! An exported result is a folder that contains the files of all figures and `result.json`. A [`sheet`] is a single picture of
+//! all figures, and a [`film`] shows the steps of a run.
 
 mod csv;
 pub mod film;
@@ -26,14 +27,15 @@ use image::RgbImage;
 use names::{Files, Names};
 use std::path::{Path, PathBuf};
 
-/// All formats; a figure is written in each one that applies to it.
+/// All output formats; a figure is written in each format that applies to it.
 const FORMATS: [Format; 6] = [png::FORMAT, text::FORMAT, npy::FORMAT, csv::FORMAT, tsv::FORMAT, metadata::FORMAT];
 
-/// Writes figures into a folder, created if missing: `NN-title.png` (`.txt` for text), `title.npy`, `result.json`. Returns the
-/// files written.
+/// Writes figures and `result.json` into a folder, which is created if missing, and returns the paths of the files. Each figure
+/// is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
 ///
-/// Files are written atomically. `result.json` is written last, and that of an earlier run is removed first, so if it exists, all
-/// files that it names exist and belong to the same run. `paint` is called once for each figure.
+/// Files are written atomically. `result.json` is written last, and the `result.json` of an earlier run is removed first.
+/// Therefore, if `result.json` exists, all files that it names exist and belong to the same run. `paint` is called once for each
+/// figure.
 pub fn write(
     folder: &Path,
     session: &Session,
@@ -50,7 +52,7 @@ pub fn write(
     Ok(names.map(|name| folder.join(name)).chain([result]).collect())
 }
 
-/// Paints a figure for export; `None` for text.
+/// Paints a figure for export with the default colormap; `None` if the figure is text.
 pub fn paint(figure: &Figure) -> Option<RgbImage> {
     render::paint(figure, Colormap::default())
 }

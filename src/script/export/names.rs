@@ -1,22 +1,22 @@
-//! File names of figures.
+//! File names for exported figures.
 
 use std::collections::BTreeSet;
 
-/// The names of one figure's files.
+/// The names of the files that one figure was exported to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::script) struct Files {
-    /// For viewing: a picture or text.
+    /// Names of the files for viewing: a picture or a text file.
     pub shown: Vec<String>,
-    /// For other programs, raw values first.
+    /// Names of the files for other programs; the file of raw values comes first.
     pub raw: Vec<String>,
 }
 
-/// The names used so far.
+/// The file names used so far in a folder.
 #[derive(Default)]
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// A figure's title as part of file names, numbered if it was used before.
+    /// Converts a figure's title to a part of file names, with a number appended if an earlier figure used the same name.
     pub fn next(&mut self, title: &str) -> String {
         let title = plain(title);
         let other = (2..).map(|n| format!("{title}-{n}"));
@@ -26,7 +26,7 @@ impl Names {
     }
 }
 
-/// A title as part of a file name.
+/// Converts a title to a part of a file name: characters other than letters, digits and `-_+.` become `_`.
 fn plain(title: &str) -> String {
     let letter = |c: char| if c.is_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
     let name: String = title.chars().take(80).map(letter).collect();

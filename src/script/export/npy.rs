@@ -1,4 +1,4 @@
-//! Raw values as NumPy's `.npy`; pictures as `(1, C, H, W)`.
+//! Exports raw values as NumPy's `.npy` files; pictures have shape `(1, C, H, W)`.
 
 use super::format::{Drawn, Format};
 use crate::data::npy_bytes;

@@ -1,4 +1,4 @@
-//! Painted figures as PNG.
+//! Exports painted figures as PNG.
 
 use super::format::{Drawn, Format};
 use anyhow::{Context, Result};

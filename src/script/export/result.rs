@@ -1,4 +1,4 @@
-//! The contents of `result.json`: a run and its figures.
+//! Builds `result.json`, which describes a run and its figures.
 
 use super::names::Files;
 use crate::data::{Dataset, source};
@@ -10,12 +10,12 @@ use crate::script::summary::Frame;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-/// The contents of `result.json`, without file names.
+/// The contents of `result.json` for the current run and the figures in `frame`, without file names.
 pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> {
     with_files(session, host, frame, &vec![Files::default(); frame.figures.len()])
 }
 
-/// The same, with the files of each figure.
+/// The contents of `result.json` for the current run and the figures in `frame`; `names` lists the files of each figure.
 pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Result<Value> {
     let model = session.model();
     let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, text)| (name, text.into())).collect();
@@ -58,7 +58,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
     }))
 }
 
-/// A data set, and how its classes were matched with the network's, if possible.
+/// Describes a data set for `result.json`, and how its classes were matched with those of the network, if they could be matched.
 fn data(set: &Dataset, model: &Model) -> Value {
     let map = ClassMap::matched(set, &model.card, model.classes());
     json!({ "name": set.name, "pictures": set.len(), "labels": map.ok().map(|map| map.by.to_string()) })

@@ -1,4 +1,4 @@
-//! A contact sheet: all figures in one picture.
+//! Exports a contact sheet, which is a single picture of all figures.
 
 use crate::data::write_whole;
 use crate::render::ContactSheet;
@@ -8,7 +8,7 @@ use image::ImageFormat;
 use std::io::Cursor;
 use std::path::Path;
 
-/// Writes a contact sheet as PNG. Errors if none of its figures is a picture.
+/// Writes a contact sheet as PNG. Errors if none of the figures on the sheet is a picture.
 pub fn write(file: &Path, session: &Session, sheet: &ContactSheet) -> Result<()> {
     let sheet = sheet.paint(&heading(session)).context("there is no picture to save")?;
     let mut bytes = Cursor::new(vec![]);

@@ -1,4 +1,4 @@
-//! Texts and tables as plain text, for figures that are not pictures.
+//! Exports figures that are not pictures, such as tables, as plain text.
 
 use super::format::{Drawn, Format};
 use crate::render;
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 pub(super) const FORMAT: Format = Format { ending: "txt", shown: true, bytes };
 
-/// The width in characters.
+/// Width of the text in characters.
 const WIDTH: usize = 100;
 
 fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! Vectors of points for TensorBoard's embedding projector.
+//! Exports the coordinates of points as TSV for TensorBoard's embedding projector.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

@@ -1,4 +1,4 @@
-//! Calls from one method to another: `answer(cx, "gradcam", #{ input: x })` runs it to completion.
+//! Calls from one method to another: `answer(cx, "gradcam", #{ input: x })` runs the method `gradcam` to completion.
 
 use super::fooled;
 use crate::exec::ScoresNotFinite;
@@ -22,21 +22,21 @@ use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext, Position};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// The maximum depth of calls from method to method.
+/// Maximum depth of nested calls from one method to another.
 const DEEPEST: usize = 3;
-/// Maximum number of steps of an attack. Other methods end by themselves.
+/// Maximum number of steps of an attack that is called by another method. Other methods end by themselves.
 pub const ATTACK_STEPS: usize = 100;
-/// The keys of a stepped method's last state that are part of its result.
+/// Keys of the last state of a stepped method whose values are part of the method's result.
 const SAID: [&str; 3] = ["x", "scalars", "done"];
-/// Titles of a method's main figure, if none has the method's name.
+/// Titles by which a method's main figure is recognized if no figure has the method's name as its title.
 const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradient", "saliency"];
 
-/// The source of methods, and the texts of those that were called.
+/// The folders that methods are called from, and the source code of the methods that were called.
 #[derive(Clone)]
 pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
     pub read: CompiledLibraries,
-    /// The texts of called methods, for error reports.
+    /// The source code of called methods, for error reports.
     pub asked: CompiledLibraries,
 }
 
@@ -55,7 +55,8 @@ pub(in crate::script) fn register(engine: &mut Engine, guard: &Arc<Guard>, askin
     });
 }
 
-/// A parameter that is one of the methods in a group; the default is `name`, or the first of them.
+/// Declares a parameter whose value is one of the methods in the group `group`; the default is `name`, or the first method of the
+/// group.
 fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared> {
     let methods = folders.of_group(group);
     let first = methods.first().with_context(|| format!("no method is in the group \"{group}\""))?.clone();
@@ -63,8 +64,8 @@ fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared
 }
 
 impl MethodCaller {
-    /// Runs a method on each picture of the batch separately and concatenates results of equal shape; or on all of them `together`, if
-    /// the method supports it.
+    /// Runs the method `name` on each picture of the batch separately and concatenates results of equal shape. With the option
+    /// `together`, it runs on all pictures as one batch if the method supports it.
     fn answer(&self, engine: &Engine, guard: &Arc<Guard>, cx: &Cx, name: &str, options: Map) -> Result<Map> {
         let circle = || cx.asked.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(" -> ");
         ensure!(!cx.asked.iter().any(|n| n == name), "a method cannot call itself: {}", circle());
@@ -100,7 +101,7 @@ impl MethodCaller {
     }
 }
 
-/// The arguments of a call: pictures with a class each, network, parameters.
+/// The arguments of a call: the pictures with a class for each, the network, and the parameters.
 #[derive(Clone)]
 struct MethodCall {
     model: Model,
@@ -109,9 +110,9 @@ struct MethodCall {
     params: Params,
     seed: u64,
     steps: usize,
-    /// Runs all pictures as one batch, and returns `x`, `scalars` and `done` of the last step, without figures.
+    /// Whether to run all pictures as one batch and return only `x`, `scalars` and `done` of the last step, without figures.
     together: bool,
-    /// Whether a picture whose scores become non-finite gives an `x` of NaN instead of an error.
+    /// Whether a picture whose scores become non-finite results in an `x` of NaN instead of an error.
     lenient: bool,
 }
 
@@ -144,7 +145,7 @@ impl MethodCall {
         })
     }
 
-    /// The method's result for one picture.
+    /// Runs the method on one picture and returns its result.
     fn ask(&self, engine: &Engine, cx: &Cx, method: &Method, input: Tensor, target: usize) -> Result<Map> {
         let run = self.run(engine, cx, method, input, vec![target]);
         if !method.stepped {
@@ -155,8 +156,8 @@ impl MethodCall {
         run.answer(run.call("view", step, Some(state))?, "view", end)
     }
 
-    /// The result of the method's last step for all pictures. Those that already fool the network (`idle`) are left unchanged. If
-    /// scores become non-finite, each picture is run separately.
+    /// Runs the method on all pictures as one batch and returns the result of the last step. Pictures that already fool the
+    /// network (those marked in `idle`) are left unchanged. If scores become non-finite, each picture is run separately.
     fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         if idle.contains(&true) {
             return self.ask_the_rest(engine, cx, method, idle);
@@ -167,7 +168,8 @@ impl MethodCall {
         }
     }
 
-    /// Runs the pictures that do not fool the network yet, and inserts the others unchanged.
+    /// Runs the method on the pictures that do not fool the network yet, and inserts the other pictures unchanged into the
+    /// result.
     fn ask_the_rest(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         let rows: Vec<_> = (0..idle.len()).filter(|&i| !idle[i]).collect();
         let places: Vec<_> = rows.iter().map(|&i| i as u32).collect();
@@ -186,7 +188,8 @@ impl MethodCall {
         Ok(end)
     }
 
-    /// The `x` of each picture's last step; NaN if its scores became non-finite.
+    /// Runs the method on each picture separately and returns the `x` of each last step; NaN for a picture whose scores became
+    /// non-finite.
     fn ask_apart(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
         let mut answers = vec![];
         for (i, &target) in self.targets.iter().enumerate() {
@@ -234,7 +237,7 @@ impl MethodCall {
     }
 }
 
-/// A run of a method.
+/// A run of a method that was called by another method.
 struct MethodRun<'a> {
     engine: &'a Engine,
     method: &'a Method,
@@ -251,7 +254,7 @@ impl MethodRun<'_> {
         answer.map_err(|e| self.wrong(function, *e))
     }
 
-    /// The state at the method's end, or after `steps` steps, and the index of its step.
+    /// Runs the method until it ends, or for `steps` steps, and returns the last state and the index of its step.
     fn to_the_end(&self, steps: usize) -> Result<(Dynamic, usize)> {
         let mut state = self.call("start", 0, None)?;
         let mut step = 0;
@@ -264,7 +267,8 @@ impl MethodRun<'_> {
         Ok((state, step))
     }
 
-    /// The result of a run: raw tensors by title, `map`, and the values of the last state.
+    /// Builds the result of a run: the raw tensors of figures by title, the main figure as `map`, and the entries of the last
+    /// state in `end`.
     fn answer(&self, answer: Dynamic, function: &str, end: Map) -> Result<Map> {
         let figures = figures(answer).map_err(|e| self.wrong(function, *raise(e)))?;
         let mut map = Map::new();
@@ -284,7 +288,7 @@ impl MethodRun<'_> {
         Ok(map)
     }
 
-    /// The raw values of a figure, `(N, C, H, W)`, if it has any.
+    /// The raw values of a figure as a tensor `(N, C, H, W)`; `None` if the figure has none.
     fn tensor(&self, figure: &Figure) -> Result<Option<Dynamic>> {
         let Some(values) = figure.values() else { return Ok(None) };
         let mut shape = values.shape.clone();
@@ -299,7 +303,7 @@ impl MethodRun<'_> {
         Ok(Some(Dynamic::from(tensor)))
     }
 
-    /// Keeps the position of an error in the text of the called method.
+    /// Converts an error of the called method so that its position in that method's source code is kept.
     fn wrong(&self, function: &str, error: EvalAltResult) -> anyhow::Error {
         let place = || line_with(&self.method.source.text, &format!("fn {function}(")).unwrap_or(Position::NONE);
         let error = match error {
@@ -315,7 +319,7 @@ impl MethodRun<'_> {
     }
 }
 
-/// Whether an error says that a network's scores are not finite.
+/// Whether an error was caused by non-finite scores of a network.
 fn not_finite(error: &anyhow::Error) -> bool {
     ScoresNotFinite::is_told_in(&format!("{error:#}"))
 }
@@ -325,26 +329,26 @@ fn unknown(input: &Tensor) -> Result<Map> {
     Ok(Map::from([("x".into(), Dynamic::from((input.ones_like()? * f64::NAN)?))]))
 }
 
-/// The entries of a stepped method's last state that are part of its result.
+/// The entries of the last state of a stepped method that are part of the method's result.
 fn said(state: &Dynamic) -> Result<Map> {
     let end = state.read_lock::<Map>().context("the state of a stepped method must be a map")?.clone();
     Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
 }
 
-/// Whether a state is marked as the last one.
+/// Whether a state is marked by `done` as the last state of its run.
 fn done(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.get("done").is_some_and(|d| !d.is_unit()))
 }
 
-/// A method's main figure: the map with the method's name as its title, else the first title of [`ANSWERS`] found, else its
-/// first map.
+/// The main figure of a method: the map whose title is the method's name, else the map whose title comes first in [`ANSWERS`],
+/// else the first map.
 fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();
     [method].into_iter().chain(ANSWERS).find_map(titled).or(maps.first().copied())
 }
 
-/// Combines the results for several pictures: tensors of equal shape `(1, …)` are concatenated to a batch.
+/// Combines the results for several pictures into one result; tensors of equal shape `(1, …)` are concatenated to a batch.
 fn joined(answers: Vec<Map>) -> Result<Map> {
     let mut all = Map::new();
     for key in answers[0].keys() {
@@ -361,14 +365,14 @@ fn joined(answers: Vec<Map>) -> Result<Map> {
     Ok(all)
 }
 
-/// The value of an option, if present, checked for its type.
+/// The value of the option `key`, if present. Errors if it does not have the type `T`, which `what` describes.
 fn of<T: Clone + 'static>(options: &Map, key: &str, what: &str) -> Result<Option<T>> {
     let Some(value) = options.get(key) else { return Ok(None) };
     let wrong = || anyhow!("option \"{key}\" of answer must be {what}, got {}", value.type_name());
     value.read_lock::<T>().map(|v| Some(v.clone())).ok_or_else(wrong)
 }
 
-/// The method's parameters, with values from a map or a string `layer=conv1 relu=false`, as for `--set`.
+/// The parameters of `method`, with values from a map or from a string such as `layer=conv1 relu=false` in the syntax of `--set`.
 fn params(method: &Method, model: &Model, given: Option<&Dynamic>) -> Result<Params> {
     let mut params = Params::new(method.params.clone());
     let setting = |name: &str, text: &str| format!("calling {} with {name}={text}", method.name);

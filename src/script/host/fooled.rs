@@ -1,8 +1,9 @@
-//! Whether a network is fooled, and the rule for all attacks: a picture that already fools the network needs no step.
+//! Checks whether a network is fooled, and implements the rule that an attack takes no step on a picture that already fools the
+//! network.
 //!
 //! An attack is a method in the group `attack`, or one with `attack: true` in its `PLUGIN`. Before it starts, the network
-//! classifies the picture as it is. If that already fools it, the method is not called; the result is the picture itself, shown by
-//! `nothing_to_do.rhai`. In methods that stop by default, `stop=false` disables the rule.
+//! classifies the picture as it is. If the picture already fools the network, the method is not called; the result is the picture
+//! itself, shown by `nothing_to_do.rhai`. For methods that stop by default, `stop=false` disables this rule.
 
 use crate::backend;
 use crate::graph::{Scores, named};
@@ -15,15 +16,15 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rhai::{Dynamic, Map};
 
-/// The state's key that marks an attack that has not begun.
+/// The key that marks the state of an attack that was skipped because the picture already fools the network.
 const UNTOUCHED: &str = "untouched";
 
-/// The method that shows a picture that needs no attack.
+/// The source code of the method that shows a picture that needs no attack.
 pub(in crate::script) fn idle() -> ScriptSource {
     ScriptSource::of_text("nothing_to_do", include_str!("nothing_to_do.rhai"))
 }
 
-/// Whether a state is that of an attack that had nothing to do.
+/// Whether a state belongs to an attack that was skipped because the picture already fools the network.
 pub(in crate::script) fn is_untouched(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.contains_key(UNTOUCHED))
 }
@@ -39,7 +40,8 @@ impl Cx {
         self.params.switch("stop").is_none_or(|(on, _)| on)
     }
 
-    /// For each row of logits, whether it predicts the goal or, without a goal, no longer the target.
+    /// For each row of `logits`, whether the attack has succeeded: the predicted class is the goal or, without a goal, any class
+    /// other than the target.
     pub(in crate::script) fn fooled(&self, logits: &Tensor) -> Result<Vec<bool>> {
         let scores = self.model.graph.scores;
         match self.goal() {
@@ -48,7 +50,8 @@ impl Cx {
         }
     }
 
-    /// Which pictures of the input need no attack.
+    /// For each picture of the input, whether it needs no attack because it already fools the network. False for all pictures if
+    /// `method` is not an attack.
     pub(in crate::script) fn nothing_to_do(&self, guard: &Guard, method: &Method) -> Result<Vec<bool>> {
         let asked_to_go_on = self.params.switch("stop") == Some((false, true));
         if !method.attack || asked_to_go_on || self.targets.is_err() || self.model.graph.scores == Scores::Places {
@@ -61,7 +64,7 @@ impl Cx {
         Ok(self.fooled(&logits)?.into_iter().zip(finite).map(|(fooled, finite)| fooled && finite).collect())
     }
 
-    /// Why the first picture needs no attack.
+    /// A sentence for the user that says why the first picture needs no attack.
     pub(in crate::script) fn why_nothing(&self, guard: &Guard) -> Result<String> {
         let run = LabelledTrace::forward(guard, &self.model, &self.input)?;
         let label = |class: usize| self.model.card.label(class);

@@ -1,4 +1,4 @@
-//! The host: finds, compiles and calls methods.
+//! The host, which finds, compiles and calls methods.
 
 pub mod call_method;
 pub mod fooled;
@@ -27,12 +27,12 @@ pub struct Host {
     models: Folders,
     engine: Engine,
     read: CompiledLibraries,
-    /// The texts of methods called by other methods.
+    /// The source code of methods that were called by other methods.
     asked: CompiledLibraries,
 }
 
 impl Host {
-    /// A host with methods and architectures from these folders.
+    /// Creates a host that finds methods in `plugins` and architectures in `models`.
     pub fn new(plugins: Folders, models: Folders) -> Self {
         panics::quiet();
         let guard = Arc::new(Guard::default());
@@ -53,34 +53,34 @@ impl Host {
         engine::functions(&self.engine)
     }
 
-    /// The same as definition files for editors: name and text.
+    /// Definition files for editors, which describe the functions that scripts can call; pairs of file name and content.
     pub(super) fn definitions(&self) -> Vec<(String, String)> {
         self.engine.definitions().with_headers(true).iter_files().collect()
     }
 
-    /// The guard that limits and cancels its scripts.
+    /// The guard that limits and cancels the scripts of this host.
     pub fn guard(&self) -> &Arc<Guard> {
         &self.guard
     }
 
-    /// The folders of methods.
+    /// The folders in which methods are found.
     pub fn plugins(&self) -> &Folders {
         &self.plugins
     }
 
-    /// The folders of architectures.
+    /// The folders in which architectures are found.
     pub fn models(&self) -> &Folders {
         &self.models
     }
 
-    /// The method with this name, or in this `.rhai` file.
+    /// Compiles the method named `name`, which may also be the path of a `.rhai` file.
     ///
-    /// Errors in the script carry a [`Report`].
+    /// Errors if there is no such method, or if the script does not compile; errors in the script carry a [`Report`].
     pub fn method(&self, name: &str) -> Result<Method> {
         if name.ends_with(".rhai") {
             return self.compile(self.plugins.read(Path::new(name))?);
         }
-        // Names contain no group, and libraries are not methods.
+        // The name of a method contains no slash: groups are not part of it, and libraries are not methods.
         let found = if name.contains('/') { None } else { self.plugins.find(name)? };
         match found {
             Some(source) => self.compile(source),
@@ -88,12 +88,12 @@ impl Host {
         }
     }
 
-    /// The method that stands in for an attack that has nothing to do.
+    /// The method that is run in place of an attack if the picture already fools the network.
     pub(super) fn idle(&self) -> Result<Method> {
         self.compile(fooled::idle())
     }
 
-    /// Compiles an open method again from its file.
+    /// Compiles an open method again from the current version of its file.
     pub(crate) fn again(&self, method: &Method) -> Result<Method> {
         self.compile(method.source.again(&self.plugins)?)
     }
@@ -104,7 +104,7 @@ impl Host {
         compile::compile(&self.engine, &self.guard, &self.read, source)
     }
 
-    /// Calls a function of a method.
+    /// Calls the function `function` of a method on a deep stack, within the limits for scripts.
     pub(super) fn call(&self, method: &Method, function: &str, args: impl FuncArgs + Send) -> Result<Dynamic> {
         self.guard.begin();
         let answer = protected(&self.guard, || compile::call(&self.engine, method, function, args));
@@ -114,7 +114,7 @@ impl Host {
         })
     }
 
-    /// All methods; those that do not compile have the line of their error.
+    /// Lists all methods; a method that does not compile is listed with the line of its error.
     pub fn methods(&self) -> Vec<MethodRow> {
         self.plugins.names().into_iter().map(|name| self.row(name)).collect()
     }

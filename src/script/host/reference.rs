@@ -1,4 +1,5 @@
-//! What scripts can call, by noun: the rows that people read, the signatures that the engine knows, and an example.
+//! The reference of what scripts can call. For each noun of the API, it holds rows of documentation, the signatures known to the
+//! engine, and an example.
 
 use super::Host;
 use crate::data::create_folder;
@@ -8,32 +9,32 @@ use anyhow::Result;
 use rhai::Engine;
 use std::path::Path;
 
-/// Everything that scripts can call.
+/// The reference of everything that scripts can call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// Its nouns, in the order of documentation.
+    /// One section per noun of the API, in the order of the documentation.
     pub sections: Vec<Section>,
 }
 
-/// What belongs to one noun.
+/// The part of the reference that belongs to one noun of the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
-    /// The noun: `model`.
+    /// The noun, such as `model`.
     pub noun: String,
-    /// An object or a task, and the functions for it.
+    /// Rows of documentation: an object or a task, and the functions for it.
     pub rows: Vec<(String, String)>,
-    /// `narrow(Tensor, int, int, int) -> Tensor`, sorted.
+    /// Sorted signatures, such as `narrow(Tensor, int, int, int) -> Tensor`.
     pub signatures: Vec<String>,
-    /// A script that runs as it is.
+    /// An example script that runs without changes.
     pub example: String,
 }
 
-/// Functions that the API does not register itself, and their nouns.
+/// Names of functions that are registered outside the API's nouns, and the noun under which each is listed.
 const ELSEWHERE: [(&str, &str); 3] = [("answer", "answer"), ("method", "params"), ("model", "program")];
-/// The noun of all that comes with the language.
+/// The noun under which the functions of the language itself are listed.
 const LANGUAGE: &str = "language";
 
-/// Types as scripts name them.
+/// Types in the engine's signatures, and the names that scripts use for them.
 const TYPES: [(&str, &str); 7] = [
     ("BTreeMap<SmartString<LazyCompact>,Dynamic>", "map"),
     ("ImmutableString", "string"),
@@ -44,7 +45,7 @@ const TYPES: [(&str, &str); 7] = [
     ("f64", "float"),
 ];
 
-/// Results that the engine gives by their names in Rust.
+/// Result types for which the engine's signatures give the name in Rust, and the names that scripts use for them.
 const RESULTS: [(&str, &str); 9] = [
     ("Cx", "Context"),
     ("Named", "Parameters"),
@@ -57,11 +58,11 @@ const RESULTS: [(&str, &str); 9] = [
     ("Handle", "Node"),
 ];
 
-/// The file among the methods that tells people, and its table.
+/// The documentation file next to the embedded methods, and the heading of its table of functions.
 const FILE: &str = "README.md";
 const HEADING: &str = "## What scripts can call";
 
-/// The whole reference.
+/// Builds the whole reference.
 pub fn reference(host: &Host) -> Reference {
     let text = host.plugins().embedded_file(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let section = text.split_once(HEADING).map_or("", |(_, rest)| rest.split("\n## ").next().unwrap_or_default());
@@ -75,7 +76,7 @@ pub fn reference(host: &Host) -> Reference {
     Reference { sections }
 }
 
-/// Takes a noun's signatures out of those that are `left`.
+/// Removes the signatures that belong to `noun` from `left` and returns them.
 fn taken(noun: &Noun, host: &Host, left: &mut Vec<String>) -> Vec<String> {
     let mut engine = Engine::new_raw();
     types::register(&mut engine);
@@ -85,7 +86,7 @@ fn taken(noun: &Noun, host: &Host, left: &mut Vec<String>) -> Vec<String> {
     left.extract_if(.., |s| own.binary_search(s).is_ok() || elsewhere(s)).collect()
 }
 
-/// Signatures as scripts see them, sorted, without operators and setters.
+/// Converts signatures to the form that scripts see, sorted, without operators and setters.
 fn shown(signatures: &[String]) -> Vec<String> {
     let named = signatures.iter().filter(|s| s.starts_with(char::is_alphabetic) && !s.starts_with("set$"));
     let mut all: Vec<_> = named.map(|s| short(s)).collect();
@@ -94,7 +95,7 @@ fn shown(signatures: &[String]) -> Vec<String> {
     all
 }
 
-/// `narrow` of `narrow(Tensor, …)`.
+/// The name of a function, given its signature: `narrow` for `narrow(Tensor, …)`.
 fn name_of(signature: &str) -> &str {
     signature.split(['(', ' ']).next().unwrap_or_default()
 }
@@ -108,7 +109,7 @@ impl Section {
 }
 
 impl Reference {
-    /// All rows, then all signatures by their names.
+    /// The reference as pairs: first all rows of documentation, then all signatures sorted by function name.
     pub fn lines(self) -> Vec<(String, String)> {
         let mut signatures: Vec<_> = self.sections.iter().flat_map(|s| s.signatures.clone()).collect();
         signatures.sort();
@@ -116,12 +117,13 @@ impl Reference {
         self.sections.into_iter().flat_map(|s| s.rows).chain(signatures).collect()
     }
 
-    /// The names of its nouns.
+    /// The names of the nouns in the reference.
     pub fn nouns(&self) -> impl Iterator<Item = &str> {
         self.sections.iter().map(|s| s.noun.as_str())
     }
 
-    /// The section of this noun; of another word the rows and signatures that contain it, in any case.
+    /// Restricts the reference to the noun `word`. If there is no such noun, restricts it to the rows and signatures that contain
+    /// `word`, ignoring case.
     pub fn with(mut self, word: &str) -> Self {
         let word = word.to_lowercase();
         if word.is_empty() || self.nouns().any(|noun| noun == word) {
@@ -140,7 +142,7 @@ impl Reference {
 }
 
 impl Host {
-    /// Writes definitions for rhai's language server, one file per module, and returns their number.
+    /// Writes definition files for rhai's language server into `folder`, one per module, and returns the number of files.
     ///
     /// Errors if the folder cannot be written.
     pub fn write_definitions(&self, folder: &Path) -> Result<usize> {
@@ -154,7 +156,8 @@ impl Host {
     }
 }
 
-/// A row of the table: its noun, its object or task and its functions, without marks. `|` within a word stands as `\|`.
+/// Parses a row of the table in the documentation file: the noun, the object or task, and its functions, without Markdown
+/// formatting. A `|` within a cell is written `\|`.
 fn row(line: &str) -> Option<(String, String, String)> {
     let line = line.trim().strip_prefix('|')?.strip_suffix('|')?.replace("\\|", "\u{1}");
     let (noun, rest) = line.split_once('|')?;
@@ -163,7 +166,7 @@ fn row(line: &str) -> Option<(String, String, String)> {
     (!noun.contains("---")).then(|| (plain(noun), plain(of), plain(what)))
 }
 
-/// A signature as scripts see it: without the paths of types, and with `T` in place of `Result<T, …>`.
+/// Converts a signature to the form that scripts see: without the paths of types, and with `T` in place of `Result<T, …>`.
 fn short(signature: &str) -> String {
     let mut words = String::new();
     for word in signature.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
@@ -185,7 +188,8 @@ fn short(signature: &str) -> String {
     renamed.unwrap_or(words)
 }
 
-/// `get$shape(Tensor) -> array` as `Tensor.shape -> array`.
+/// Converts the signature of a getter, `get$shape(Tensor) -> array`, to the form `Tensor.shape -> array`; `None` for other
+/// signatures.
 fn property(words: &str) -> Option<String> {
     let (name, rest) = words.strip_prefix("get$")?.split_once('(')?;
     let (of, rest) = rest.split_once(')')?;

@@ -1,4 +1,4 @@
-//! `cx`, the argument of a method's functions.
+//! The context `cx`, which is the argument of a method's functions.
 
 use super::data::Data;
 use super::params::Params;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Observer: Send + Sync {
     /// Shows figures immediately.
     fn show(&self, figures: Vec<Figure>);
-    /// Reports the progress of a long computation; `total` is 0 if unknown.
+    /// Reports that `done` of `total` parts of the long computation `what` are finished; `total` is 0 if unknown.
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
@@ -28,39 +28,42 @@ impl Observer for NoObserver {
     fn progress(&self, _: &str, _: usize, _: usize) {}
 }
 
-/// The context of a method: its input, parameters and environment.
+/// The context of a running method: its input, its parameters and its environment.
 #[derive(Clone)]
 pub struct Cx {
-    /// The network.
+    /// The network that the method is applied to.
     pub model: Model,
-    /// The picture, `(1, C, H, W)` in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
+    /// The input picture, of shape `(1, C, H, W)` and with values in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
     pub input: Tensor,
-    /// How the picture was opened: `cifar10:FILE[17]` or a file; `None` if it was computed or changed.
+    /// The name by which the picture was opened, such as `cifar10:FILE[17]` or a file path; `None` if the picture was computed or
+    /// changed.
     pub source: Option<Arc<str>>,
-    /// The target class of each picture; an error if none was chosen and the network's scores are not finite.
+    /// The target class of each picture; an error if no class was chosen and the network's scores are not finite.
     pub targets: Result<Vec<usize>, ScoresNotFinite>,
-    /// The data set, for methods that use one.
+    /// The data set of the session, for methods that use one.
     pub data: Arc<Data>,
-    /// The parameters.
+    /// The parameters of the method with their current values.
     pub params: Arc<Params>,
-    /// Values used in place of the parameters' own.
+    /// Records the values that the method uses in place of those the user set.
     pub used: Arc<UsedValues>,
-    /// The index of the step being computed; 0 at the start.
+    /// The index of the step being computed; 0 for the initial state.
     pub step: usize,
     /// The seed of all random numbers.
     pub seed: u64,
-    /// The call stack: names of methods, each called by the one before; the last one is running.
+    /// The call stack of methods: each named method was called by the previous one, and the last one is running.
     pub asked: Vec<String>,
-    /// Which of two streams random numbers come from, so that a method and the methods it calls have independent noise.
+    /// The random number stream, 0 or 1. A method and the methods it calls use different streams, so that their noise is
+    /// independent.
     pub stream: u64,
     /// The number of random draws so far in this step.
     pub draws: Arc<AtomicU64>,
-    /// Receives figures and progress.
+    /// Receives the figures and progress reports of the running method.
     pub observer: Arc<dyn Observer>,
 }
 
 impl Cx {
-    /// A generator keyed by (seed, step, draw, stream), so that results are reproducible.
+    /// Returns a random number generator keyed by seed, step, draw and stream, so that results are reproducible; each call counts
+    /// as one draw.
     pub(crate) fn random(&self) -> ChaCha8Rng {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);
         let mut key = [0u8; 32];

@@ -4,7 +4,7 @@ use crate::data::{Dataset, source};
 use anyhow::{Result, anyhow, bail};
 use std::sync::{Arc, OnceLock};
 
-/// A data set by name, or none yet.
+/// The data set of a session: known by name until it is opened, or absent.
 #[derive(Debug, Default)]
 pub struct Data {
     spec: Option<String>,
@@ -12,12 +12,13 @@ pub struct Data {
 }
 
 impl Data {
-    /// The data set that `--data` names.
+    /// The data set named by `spec`, in the syntax of `--data`.
     pub fn named(spec: &str) -> Self {
         Self { spec: Some(spec.into()), set: OnceLock::new() }
     }
 
-    /// The synthetic data set that a network with this name, or its first word, was trained on, if any.
+    /// The synthetic data set that the network `name` was trained on, judged by the part of its name before the first `_`; absent
+    /// if there is none.
     pub fn of_model(name: &str) -> Self {
         let name = name.split('_').next().unwrap_or(name);
         let made = crate::data::synthetic::NAMES.contains(&name).then(|| format!("made:{name}"));
@@ -29,7 +30,7 @@ impl Data {
         Self { spec: Some(set.name.clone()), set: OnceLock::from(Ok(Arc::new(set))) }
     }
 
-    /// Its name; `None` if there is no data set.
+    /// Name of the data set; `None` if there is no data set.
     pub fn name(&self) -> Option<&str> {
         self.spec.as_deref()
     }
@@ -39,7 +40,7 @@ impl Data {
         self.set.get()?.as_deref().ok()
     }
 
-    /// The index of the picture with this name, if the data set contains it; compared by name, not by pixels.
+    /// The index of the picture named `picture` in the data set, if there is one. Only names are compared, not pixels.
     pub fn number_of(&self, picture: &str) -> Option<usize> {
         self.get().ok()?.number_of(picture)
     }

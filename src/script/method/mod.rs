@@ -17,32 +17,33 @@ use std::sync::Arc;
 /// A compiled method.
 #[derive(Clone, Debug)]
 pub struct Method {
-    /// Its name: the file name without `.rhai`.
+    /// Name of the method: the file name of its script without `.rhai`.
     pub name: String,
-    /// Its group: `attribution`, `attack`, …; from `PLUGIN`, else its folder, else `attribution`.
+    /// Group of the method (`attribution`, `attack`, …), taken from `PLUGIN`, else from its folder, else `attribution`.
     pub group: String,
-    /// Its `//!` comment.
+    /// The script's whole `//!` comment.
     pub doc: String,
-    /// Its declared parameters.
+    /// The parameters that the method declares.
     pub params: Vec<Param>,
-    /// Whether it has `start`, `step` and `view` instead of `run`.
+    /// Whether the method runs in steps, with functions `start`, `step` and `view` instead of `run`.
     pub stepped: bool,
-    /// Whether one run can process a whole batch, each row independently.
+    /// Whether one run of the method can process a whole batch of pictures, each independently of the others.
     pub batched: bool,
-    /// Whether it is an attack, which has nothing to do if the network is already fooled.
+    /// Whether the method is an attack, which is skipped if the picture already fools the network.
     pub attack: bool,
-    /// Whether convolutions use direct sums even where Winograd's transforms are faster, because the method magnifies rounding errors.
+    /// Whether convolutions use direct sums even where Winograd transforms are faster, because the method magnifies rounding
+    /// errors.
     pub exact: bool,
-    /// The compiled text and its origin.
+    /// The source code that was compiled, and its origin.
     pub source: Arc<ScriptSource>,
     pub(super) ast: Arc<AST>,
-    /// Captured variables that it never assigns.
+    /// Variables that closures capture and that the method never assigns.
     pub(super) constants: Constants,
     libraries: Libraries,
 }
 
 impl Method {
-    /// A method from a compiled script and its `PLUGIN` constant.
+    /// Creates a method from a compiled script and the script's `PLUGIN` constant.
     pub(super) fn new(
         source: ScriptSource,
         (ast, constants): (AST, Constants),
@@ -84,37 +85,38 @@ impl Method {
         })
     }
 
-    /// The compiled texts, for reports.
+    /// The source code of the method and its libraries as compiled, for error reports.
     pub(super) fn texts(&self) -> Texts<'_> {
         Texts { name: &self.name, text: &self.source.text, libraries: &self.libraries }
     }
 
-    /// A report of an error in the result of one of its functions.
+    /// A report that the result of the method's function `function` is invalid, located at that function.
     pub(super) fn wrong(&self, function: &str, error: &anyhow::Error) -> Report {
         Report::at_text(&self.name, &self.source.text, &format!("fn {function}("), format!("{error:#}"))
     }
 
-    /// The texts of its libraries, as of compilation.
+    /// The source code of the libraries that the method imports, as of compilation.
     pub(super) fn libraries(&self) -> &Libraries {
         &self.libraries
     }
 
-    /// The names of its libraries.
+    /// The names of the libraries that the method imports.
     pub(crate) fn library_names(&self) -> impl Iterator<Item = &str> {
         self.libraries.keys().map(String::as_str)
     }
 
-    /// Its text followed by those of its libraries, as of compilation.
+    /// The method's source code followed by that of its libraries, as of compilation.
     pub(crate) fn all_text(&self) -> String {
         self.libraries.values().fold(self.source.text.clone(), |all, text| all + text.as_str())
     }
 
-    /// The stream of its random numbers: one for methods that others call, another for the rest.
+    /// The random number stream of the method: 0 for attributions and attacks, which other methods call, and 1 for all other
+    /// groups.
     pub(super) fn stream(&self) -> u64 {
         u64::from(!["attribution", "attack"].contains(&self.group.as_str()))
     }
 
-    /// The first line of its `//!` comment.
+    /// The first line of the script's `//!` comment.
     pub fn summary(&self) -> &str {
         self.doc.lines().next().unwrap_or_default()
     }
@@ -130,7 +132,8 @@ fn params(list: Option<Array>) -> Result<Vec<Param>> {
     Ok(params)
 }
 
-/// Whether a method is stepped. Errors if it does not define the required functions.
+/// Whether the compiled script `ast` is a stepped method. Errors if the script does not define the functions that a method
+/// requires.
 fn form(ast: &AST) -> Result<bool> {
     let has = |name: &str, count: usize| ast.iter_functions().any(|f| f.name == name && f.params.len() == count);
     let stepped = has("start", 1) && has("step", 2) && has("view", 2);

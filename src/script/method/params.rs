@@ -13,57 +13,57 @@ use candle_core::Tensor;
 use rhai::{Dynamic, INT};
 use std::path::Path;
 
-/// The unit of a length relative to epsilon.
+/// Suffix of a length given as a fraction of the parameter `epsilon`, as in `0.25eps`.
 pub const EPSILON: &str = "eps";
 
-/// One declared parameter.
+/// One parameter that a method declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// Its description.
+    /// Description of the parameter for users.
     pub doc: String,
-    /// Its type and range.
+    /// Type and range of the parameter.
     pub kind: ParamKind,
-    /// Its default value.
+    /// Default value of the parameter.
     pub default: ParamValue,
 }
 
-/// A parameter's value.
+/// The value of a method's parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamValue {
     /// A real number.
     Number(f64),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A length in 1/255.
+    /// A difference in pixel value, in units of 1/255.
     Pixels(f64),
-    /// A length as a fraction of the parameter `epsilon`.
+    /// A difference in pixel value, as a fraction of the parameter `epsilon`.
     Share(f64),
     /// A boolean.
     Switch(bool),
-    /// A choice, or any string.
+    /// A string, which for a choice is one of the listed strings.
     Text(String),
-    /// A class; `None` leaves it to the method.
+    /// A class index; `None` leaves the choice to the method.
     Class(Option<usize>),
-    /// A layer by name; `None` for the last one with a feature map.
+    /// A layer by name; `None` stands for the last layer whose output is a feature map.
     Layer(Option<String>),
     /// All layers instead of a single one.
     AllLayers,
-    /// A channel; `None` leaves it to the method.
+    /// A channel index; `None` leaves the choice to the method.
     Channel(Option<usize>),
-    /// An array; `None` leaves it to the method.
+    /// An array; `None` leaves its values to the method.
     Array(Option<GivenArray>),
-    /// Pictures in their own sizes, possibly none.
+    /// A possibly empty list of pictures, each in its original size.
     Pictures(Vec<GivenArray>),
 }
 
-/// An array passed to a parameter, and its origin.
+/// An array given as the value of a parameter, and its origin.
 #[derive(Clone, Debug)]
 pub struct GivenArray {
-    /// Its file.
+    /// Name of the file that the array was read from.
     pub name: String,
-    /// Its values.
+    /// The values of the array.
     pub tensor: Tensor,
 }
 
@@ -83,7 +83,7 @@ pub struct Params {
 impl Param {
     /// Parses a value from `--set` or the app.
     ///
-    /// Errors name the type and range.
+    /// Errors if the value has the wrong type or is out of range; the message states the type and range expected.
     pub fn read(&self, text: &str, model: &Model) -> Result<ParamValue> {
         let value = self.parse(text.trim(), model)?;
         self.check(&value)?;
@@ -123,7 +123,7 @@ impl Param {
         value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
     }
 
-    /// Errors if a value is out of range.
+    /// Errors if `value` has the wrong type or is out of range for this kind of parameter.
     pub fn check(&self, value: &ParamValue) -> Result<()> {
         let fits = match (&self.kind, value) {
             (ParamKind::Number(low, high), ParamValue::Number(v))
@@ -160,7 +160,7 @@ impl ParamKind {
 }
 
 impl ParamValue {
-    /// The value as written for `--set`.
+    /// The value in the syntax of `--set`.
     pub fn text(&self) -> String {
         match self {
             Self::Number(v) | Self::Pixels(v) => v.to_string(),
@@ -176,7 +176,7 @@ impl ParamValue {
         }
     }
 
-    /// The same, with the default layer resolved to its name.
+    /// The value in the syntax of `--set`, with the default layer replaced by its name in `model`.
     fn seen(&self, model: &Model) -> String {
         match self {
             Self::Layer(None) => last_map(&model.graph).into(),
@@ -184,7 +184,8 @@ impl ParamValue {
         }
     }
 
-    /// The value as scripts see it: pixel lengths in `[0, 1]`, a layer by name, all layers as `()`.
+    /// The value as scripts see it: differences in pixel value are scaled to `[0, 1]`, a layer is given by name, and all layers
+    /// are `()`.
     pub(in crate::script) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
         match self {
@@ -205,13 +206,14 @@ impl ParamValue {
 }
 
 impl Params {
-    /// Parameters at their defaults.
+    /// Creates the parameters of a method, all at their default values.
     pub fn new(params: Vec<Param>) -> Self {
         let values = params.iter().map(|p| p.default.clone()).collect();
         Self { params, values }
     }
 
-    /// New declarations with the values of `self` where the name still exists and the value is still valid.
+    /// Returns parameters for new declarations, which keep the values of `self` wherever the name still exists and the value is
+    /// still valid.
     pub fn carried_to(&self, params: Vec<Param>) -> Self {
         let mut new = Self::new(params);
         for (param, value) in new.params.iter().zip(&mut new.values) {
@@ -226,7 +228,8 @@ impl Params {
         new
     }
 
-    /// Sets a parameter from a string. Errors if there is no such parameter, or if the value is not valid.
+    /// Sets a parameter from a string in the syntax of `--set`. Errors if there is no such parameter, or if the value is not
+    /// valid.
     pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
         let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         let value = self.params[i].read(text, model)?;
@@ -242,7 +245,8 @@ impl Params {
         Ok(())
     }
 
-    /// Sets an array or picture parameter to a tensor instead of a file.
+    /// Sets an array or picture parameter to a tensor that does not come from a file. Errors if there is no array or picture
+    /// parameter named `name`.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         let takes = |p: &Param| p.name == name && matches!(p.kind, ParamKind::Array | ParamKind::Pictures);
         let Some(i) = self.params.iter().position(takes) else { bail!("{}", self.unknown(name)) };
@@ -254,7 +258,7 @@ impl Params {
         Ok(())
     }
 
-    /// The value of a parameter as scripts see it.
+    /// The value of the parameter `name` as scripts see it. Errors if there is no such parameter.
     pub(in crate::script) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
         match self.params.iter().position(|p| p.name == name) {
             Some(i) => match self.values[i] {
@@ -265,18 +269,18 @@ impl Params {
         }
     }
 
-    /// A script's value for a parameter, as written for `--set`.
+    /// Converts a script's value for the parameter `name` to the syntax of `--set`. Errors if there is no such parameter.
     pub(in crate::script) fn written(&self, name: &str, value: &Dynamic) -> Result<String> {
         let Some(param) = self.params.iter().find(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         Ok(written(value, if matches!(param.kind, ParamKind::Pixels(..)) { 255.0 } else { 1.0 }))
     }
 
-    /// Whether a parameter differs from its default.
+    /// Whether the parameter `name` exists and differs from its default.
     pub(in crate::script) fn is_changed(&self, name: &str) -> bool {
         self.params.iter().zip(&self.values).any(|(p, v)| p.name == name && p.default != *v)
     }
 
-    /// A length relative to epsilon, in `[0, 1]`.
+    /// Converts `share`, a fraction of the parameter `epsilon`, to a difference in pixel value in `[0, 1]`.
     fn length(&self, i: usize, share: f64) -> Result<f64> {
         let epsilon = match self.value("epsilon") {
             Some((_, ParamValue::Pixels(epsilon))) => *epsilon,
@@ -288,7 +292,7 @@ impl Params {
         Ok(share * epsilon / 255.0)
     }
 
-    /// The class that a parameter is set to, if any.
+    /// The class index that the parameter `name` is set to, if any.
     pub(in crate::script) fn class(&self, name: &str) -> Option<usize> {
         match self.value(name)? {
             (_, ParamValue::Class(class)) => *class,
@@ -296,7 +300,7 @@ impl Params {
         }
     }
 
-    /// Whether a boolean parameter is on, and whether it is on by default; `None` if there is no such parameter.
+    /// Whether the boolean parameter `name` is on, and whether it is on by default; `None` if there is no such parameter.
     pub(in crate::script) fn switch(&self, name: &str) -> Option<(bool, bool)> {
         match self.value(name)? {
             (Param { default: ParamValue::Switch(default), .. }, ParamValue::Switch(on)) => Some((*on, *default)),
@@ -319,7 +323,7 @@ impl Params {
         self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.seen(model))).collect()
     }
 
-    /// Rows for the app's form.
+    /// One row per parameter, for the app's form.
     pub fn rows(&self, model: &Model) -> Vec<ParamRow> {
         let row = |(p, v): (&Param, &ParamValue)| ParamRow {
             name: p.name.clone(),
@@ -342,13 +346,13 @@ impl Params {
 }
 
 impl GivenArray {
-    /// Reads a `.npy` file.
+    /// Reads an array from a `.npy` file.
     fn read(path: &str) -> Result<Self> {
         let array = read_npy(Path::new(path))?;
         Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &device())? })
     }
 
-    /// Reads a picture with the model's channels, `(1, C, H, W)` in `[0, 1]`.
+    /// Opens the picture named by `text` with the number of channels that `model` expects, as `(1, C, H, W)` in `[0, 1]`.
     fn picture(text: &str, model: &Model) -> Result<Self> {
         let pixels = model.card.preprocess().apply(&source::picture(text)?.1, true)?;
         Ok(Self { name: text.into(), tensor: pixels.to_device(&device())? })
@@ -366,7 +370,7 @@ fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// A layer by name, or by index among those of the given kinds; negative indices count from the end.
+/// Finds a layer by name, or by index among the layers of the given kinds; negative indices count from the end.
 fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     debug_assert!(kinds.iter().all(|k| KINDS.contains(&k.as_str())));
     let fits: Vec<_> =
@@ -386,7 +390,7 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     Ok(node.with_context(|| format!("no layer {number}; there are {}", fits.len()))?.name.clone())
 }
 
-/// The last layer with a feature map whose channels are not yet the classes: Grad-CAM's default.
+/// The last layer whose output is a feature map and whose channels are not yet the classes; Grad-CAM uses it by default.
 fn last_map(graph: &Graph) -> &str {
     let classes = graph.nodes[graph.logits].shape.get(1).filter(|_| graph.classes() > 0).copied().unwrap_or(0);
     let passing = ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool"];

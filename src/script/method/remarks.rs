@@ -1,4 +1,5 @@
-//! What a method reports besides figures: values used instead of its parameters' own, such as a lowered count, and notes.
+//! What a method reports besides figures: notes, and values used in place of those set for its parameters, such as a lowered
+//! count.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::sync::LockUnpoisoned;
@@ -6,38 +7,38 @@ use rhai::Dynamic;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Values used for parameters, by name, as written for `--set`.
+/// The values that a method actually used for its parameters, by parameter name, in the syntax of `--set`.
 #[derive(Debug, Default)]
 pub struct UsedValues(Mutex<BTreeMap<String, String>>);
 
 impl UsedValues {
-    /// Records the value used for a parameter.
+    /// Records the value that was used for the parameter `name`.
     pub(in crate::script) fn tell(&self, name: &str, text: String) {
         self.0.lock_unpoisoned().insert(name.into(), text);
     }
 
-    /// Takes all recorded values.
+    /// Removes and returns all recorded values.
     pub(in crate::script) fn take(&self) -> BTreeMap<String, String> {
         std::mem::take(&mut *self.0.lock_unpoisoned())
     }
 }
 
-/// What a method reports besides figures.
+/// The notes of a method's run, and the values it used in place of those set for its parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Remarks {
     used: BTreeMap<String, String>,
     notes: Vec<String>,
-    /// The number of notes already passed on.
+    /// The number of notes that [`Remarks::new_notes`] has already returned.
     passed: usize,
 }
 
 impl Remarks {
-    /// The remarks of a resumed run.
+    /// The remarks of a resumed run: the values used so far, and no notes.
     pub(in crate::script) fn of(used: BTreeMap<String, String>) -> Self {
         Self { used, ..Self::default() }
     }
 
-    /// Adds the remarks of one more call; repeated notes are dropped.
+    /// Adds the remarks of one more call of the method; notes that are already present are dropped.
     pub(in crate::script) fn add(&mut self, used: BTreeMap<String, String>, notes: Vec<String>) {
         self.used.extend(used);
         for note in notes {
@@ -47,17 +48,17 @@ impl Remarks {
         }
     }
 
-    /// Values used instead of the parameters' own, as written for `--set`.
+    /// The values used in place of those set for the parameters, by parameter name, in the syntax of `--set`.
     pub fn used(&self) -> &BTreeMap<String, String> {
         &self.used
     }
 
-    /// Notes for the user about the result.
+    /// All notes for the user about the result of the run.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The notes that have not been passed on yet.
+    /// Returns the notes that have not been returned before.
     pub(in crate::script) fn new_notes(&mut self) -> Vec<String> {
         let new = self.notes[self.passed..].to_vec();
         self.passed = self.notes.len();
@@ -65,7 +66,8 @@ impl Remarks {
     }
 }
 
-/// A value as written for `--set`; `unit` is the factor from the script's unit to the parameter's.
+/// Converts a script's value to the syntax of `--set`; floats are multiplied by `unit`, the factor from the script's unit to the
+/// parameter's.
 pub(in crate::script) fn written(value: &Dynamic, unit: f64) -> String {
     if let Some(many) = value.read_lock::<rhai::Array>() {
         return many.iter().map(|v| written(v, unit)).collect::<Vec<_>>().join(" ");

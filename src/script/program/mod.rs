@@ -1,6 +1,7 @@
-//! Programs: scripts with several runs, for `gradscope exec`.
+//! Programs, which are scripts for `gradscope exec` that can run several methods.
 //!
-//! A program can call everything methods can, and `run`, `train`, `evaluate`, `model`, `show` and `save`; it runs from top to bottom.
+//! A program runs from top to bottom. It can call every function that methods can call, as well as `run`, `train`, `evaluate`,
+//! `model`, `show` and `save`.
 
 mod run;
 mod train;
@@ -21,15 +22,15 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Scope};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// The output of a program.
+/// Receives the output of a program.
 pub trait Console: Send + Sync {
-    /// Prints a line of the program's output.
+    /// Prints a line of the program's output. Errors if the line cannot be printed.
     fn print(&self, line: &str) -> Result<()>;
-    /// Draws a figure.
+    /// Draws a figure that the program shows.
     fn draw(&self, figure: &Figure) -> Result<()>;
     /// Reports a note about the program's progress.
     fn say(&self, line: &str);
-    /// The observer of the program's runs.
+    /// The observer that receives figures and progress from the methods that the program runs.
     fn observer(&self) -> Arc<dyn Observer>;
 }
 
@@ -38,13 +39,13 @@ pub trait Console: Send + Sync {
 struct Setting {
     host: Arc<Host>,
     desk: Arc<dyn Console>,
-    /// The error of the first line that could not be printed.
+    /// The error of the first line that could not be printed; `None` if all lines were printed.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
 
 /// Runs a program; the script sees `args` as an array of strings.
 ///
-/// Errors if the script fails (with the position), if it is cancelled, or if `desk` cannot print.
+/// Errors if the script fails (the error then includes the position), if it is cancelled, or if `desk` cannot print its output.
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
     let read = CompiledLibraries::default();
@@ -97,7 +98,7 @@ impl Setting {
         figures(answer)?.iter().try_for_each(|figure| self.desk.draw(figure))
     }
 
-    /// Ends the program if its output cannot be printed.
+    /// Ends the program if `printed`, the result of printing its output, is an error.
     fn tried(&self, printed: Result<()>) {
         if let Err(error) = printed {
             self.unprinted.lock_unpoisoned().get_or_insert(error);

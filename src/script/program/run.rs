@@ -1,4 +1,4 @@
-//! `run(method, options)`, which runs a method as on the command line, and `evaluate`.
+//! The functions `run(method, options)`, which runs a method as the command line does, and `evaluate(model, data)`.
 
 use super::Setting;
 use crate::data::{Picture, pixels, source};
@@ -19,11 +19,12 @@ use rhai::{Array, Dynamic, INT, Map};
 use std::path::PathBuf;
 
 const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", "seed", "out", "no_resize"];
-/// The default network, embedded in the binary.
+/// Name of the default network, whose weights are embedded in the binary.
 const OWN_MODEL: &str = "shapes";
 
 impl Setting {
-    /// Runs a method to its end: `#{ tensors, tables, steps, scalars, done, target, parameters }`, with the parameters as used.
+    /// Runs a method to its end and returns `#{ tensors, tables, steps, scalars, done, target, parameters }`, where `parameters`
+    /// holds the values that were actually used.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = CallOptions::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;
@@ -85,8 +86,9 @@ impl Setting {
         session.view(&self.host)
     }
 
-    /// A network's accuracy on a data set: `#{ correct, total, accuracy, top_label, exact_match, labels, not_finite }`; `labels` says how
-    /// classes were matched.
+    /// Measures a network's accuracy on the data set named `data` and returns `#{ correct, total, accuracy, top_label,
+    /// exact_match, labels, not_finite }`, where `labels` says how the classes of the data set were matched with those of the
+    /// network.
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
         let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
@@ -107,7 +109,7 @@ impl Setting {
     }
 }
 
-/// The input: a picture by name, a tensor, or the model's default picture.
+/// The name and tensor of the input that the options specify: a picture by name, a tensor, or by default the model's own picture.
 fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     let prepared = |picture: &Picture| model.card.preprocess().apply(picture, o.switch("no_resize", false)?);
     match o.raw("input") {
@@ -125,7 +127,7 @@ fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     }
 }
 
-/// The entries of `#{ epsilon: 8 }` as strings, as for `--set`.
+/// Converts a map of parameters such as `#{ epsilon: 8 }` to pairs of name and value in the syntax of `--set`.
 fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
     let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` must be a map: #{{ epsilon: 8 }}"))?;
     Ok(map.iter().map(|(name, value)| (name.to_string(), bounded_text::text(value))).collect())

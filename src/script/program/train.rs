@@ -1,4 +1,5 @@
-//! `train(model, options)`: trains a network like `gradscope train`, unless that was done before.
+//! The function `train(model, options)`, which trains a network like `gradscope train`, unless the same training run was
+//! completed before.
 
 use super::Setting;
 use crate::data::lock::Lock;
@@ -15,10 +16,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 impl Setting {
-    /// Trains a network and writes it to `out`. If `out` was already written by the same training, it is loaded instead; an interrupted
-    /// training is resumed.
+    /// Trains a network and writes it to the file `out`. If an identical training run already wrote `out`, the file is loaded
+    /// instead; an interrupted training run is resumed.
     ///
-    /// `teacher: net` trains on that network's predictions instead of labels; `count: n` uses only the first `n` pictures.
+    /// With `teacher: net`, the network is trained on the predictions of `net` instead of labels; with `count: n`, only the first
+    /// `n` pictures are used.
     pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
         let known = [&["data", "test", "out", "weights", "teacher", "count"], &training::OPTIONS[..]].concat();
         let o = CallOptions::new("train", map, &known)?;
@@ -61,7 +63,7 @@ impl Setting {
         architectures.open(name, Some(&out))
     }
 
-    /// The training pictures, with their own labels or a teacher's.
+    /// The training pictures, labeled by the data set or by the predictions of a teacher network.
     fn lessons(&self, o: &CallOptions, data: Dataset) -> Result<Dataset> {
         let count = o.size("count", data.len())?.min(data.len());
         let labels = match o.raw("teacher") {
@@ -106,7 +108,7 @@ impl Setting {
     }
 }
 
-/// The interrupted training, if its options are the same.
+/// Returns the interrupted training run `begun` if its options equal those of `asked`. Errors if they differ.
 fn same(begun: Trainer, asked: Trainer, file: &Path) -> Result<Trainer> {
     if begun.options() != asked.options() {
         bail!("\"{}\" is left over from a training with other options; remove it to start over", words::path(&file));

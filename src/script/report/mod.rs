@@ -15,20 +15,20 @@ use suggest::{advice, message};
 /// Number of lines shown before and after the error.
 const AROUND: usize = 2;
 
-/// The texts of libraries by name, `lib/attack`, as compiled.
+/// The source code of libraries as compiled, by name, such as `lib/attack`.
 pub(super) type Libraries = Arc<BTreeMap<String, String>>;
 
-/// A script and its imports, where errors may be located.
+/// The source code of a script and its libraries, in which errors are located.
 pub(super) struct Texts<'a> {
-    /// The script's name.
+    /// Name of the script.
     pub name: &'a str,
-    /// Its text.
+    /// Source code of the script.
     pub text: &'a str,
-    /// Its libraries.
+    /// Source code of the libraries that the script imports.
     pub libraries: &'a Libraries,
 }
 
-/// A script error that passes through native code.
+/// Wraps a script error that passes through native code, such as one in a closure called by a native function.
 #[derive(Debug)]
 pub(super) struct Inner(pub Box<EvalAltResult>);
 
@@ -40,16 +40,17 @@ impl fmt::Display for Inner {
 
 impl std::error::Error for Inner {}
 
-/// The prefix of the frame that native code adds around a script error.
+/// The prefix that marks a stack frame added by native code around a script error.
 const NATIVE: &str = "native ";
 
-/// Converts an error for scripts: one sentence, with the position filled in by the engine. Cancellation cannot be caught by the
-/// script; an error in a closure keeps its own position.
+/// Converts an error to a script error with a one-sentence message, whose position the engine fills in. Scripts cannot catch a
+/// cancellation, and an error in a closure keeps its own position.
 pub(super) fn raise(error: impl Into<anyhow::Error>) -> Box<EvalAltResult> {
     raise_at(error, Position::NONE)
 }
 
-/// The same, at a known position.
+/// Converts an error to a script error at a known position. Scripts cannot catch a cancellation, and an error in a closure keeps
+/// its own position.
 pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> Box<EvalAltResult> {
     let error = error.into();
     let texts: Vec<_> = error.chain().map(without_backtrace).collect();
@@ -66,7 +67,7 @@ pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> B
     }
 }
 
-/// The text of an error without the backtrace that candle appends if the environment enables one.
+/// The message of an error without the backtrace that candle appends if the environment enables one.
 fn without_backtrace(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     words::line(text.split("\n   0: ").next().unwrap_or_default().trim_end()).into_owned()
@@ -79,7 +80,7 @@ impl Report {
         Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None }
     }
 
-    /// The report inside an error, or one without a position.
+    /// Extracts the report that an error carries; an error without one becomes a report without a position.
     pub fn of(error: anyhow::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(report) => report,
@@ -87,8 +88,8 @@ impl Report {
         }
     }
 
-    /// A report of an error in a script: while calling `function`, or while compiling. `functions` lists the signatures that scripts
-    /// can call.
+    /// A report of an error that occurred in a script while calling `function`, or while compiling if that is `None`. `functions`
+    /// lists the signatures of the functions that scripts can call.
     pub(super) fn run(
         texts: &Texts,
         error: &EvalAltResult,
@@ -109,7 +110,7 @@ impl Report {
         Self::at(found.script, text, found.position, message, advice)
     }
 
-    /// A report at the first line of a script that contains `needle`.
+    /// A report located at the first line of the script `text` that contains `needle`, else at its start.
     pub(super) fn at_text(name: &str, text: &str, needle: &str, message: String) -> Self {
         Self::at(name, text, line_with(text, needle).unwrap_or(Position::new(1, 1)), message, None)
     }
@@ -149,20 +150,20 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Whitespace as wide as the text before a column, with its tabs kept.
+/// Whitespace as wide as the part of `text` before `column`, with tabs kept, to align a marker below that column.
 fn blank(text: &str, column: usize) -> String {
     let before = text.chars().chain(std::iter::repeat(' ')).take(column.saturating_sub(1));
     before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
 }
 
-/// The innermost error of nested calls, its position, and how it got there.
+/// The innermost error of nested script calls, its position, and the calls that led to it.
 struct Found<'a> {
     error: &'a EvalAltResult,
     script: &'a str,
     position: Position,
-    /// Contexts added by native code, outermost first.
+    /// Context messages that native code added around the error, outermost first.
     around: Vec<&'a str>,
-    /// The call in another script that led to it.
+    /// The name of the other script whose call led to the error, and the position of that call.
     caller: Option<(&'a str, Position)>,
 }
 
@@ -186,7 +187,7 @@ fn find<'a>(error: &'a EvalAltResult, script: &'a str) -> Found<'a> {
     }
 }
 
-/// Adds the call at `position` of `script` that an error was found in.
+/// Records that an error was raised inside the call at `position` in `script`.
 fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Found<'a> {
     if found.position.is_none() {
         (found.script, found.position) = (script, position);
@@ -196,8 +197,8 @@ fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Fou
     found
 }
 
-/// A position for an error that has none: the only call of the function that rejected its arguments, else the start of the
-/// function that was called.
+/// Guesses the position of an error that has none: the call of the function that rejected its arguments, if there is only one
+/// such call, else the start of the script function `function`.
 fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position {
     if let EvalAltResult::ErrorDataRace(what, _) = error {
         let name = what.split('\'').nth(1).unwrap_or_default();
@@ -210,7 +211,7 @@ fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position 
     function.and_then(|f| line_with(text, &format!("fn {f}("))).unwrap_or(Position::NONE)
 }
 
-/// The position of the first occurrence of `needle`.
+/// The position of the first occurrence of `needle` in `text`; `None` if there is none.
 pub(super) fn line_with(text: &str, needle: &str) -> Option<Position> {
     let (line, column) = text.lines().enumerate().find_map(|(i, l)| Some((i, l.find(needle)?)))?;
     let column = text.lines().nth(line)?[..column].chars().count();

@@ -1,4 +1,4 @@
-//! Error messages in plain words, with suggestions of what would work.
+//! Error messages in plain words, with suggestions of what would work instead.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::script::sandbox::limits;
@@ -6,7 +6,8 @@ use crate::words;
 pub(crate) use crate::words::closest;
 use rhai::{EvalAltResult, ParseErrorType};
 
-/// Names from other tools (with the first argument if the name is ambiguous) and their equivalents here.
+/// Function names from other tools and their equivalents in gradscope; an ambiguous name is followed by the type of its first
+/// argument.
 const ELSEWHERE: [(&str, &str); 7] = [
     ("map (Tensor", "heatmap(t, \"title\", #{ over: cx.input }) or signed(t, \"title\")"),
     ("imshow", "image(t, \"title\") or heatmap(t, \"title\")"),
@@ -39,7 +40,8 @@ pub(in crate::script) fn message(error: &EvalAltResult) -> String {
     clean(&told)
 }
 
-/// The message for `Size of object map`, `Size of array/BLOB` or `Length of string`.
+/// The message for a value that exceeds a size limit; `what` is rhai's name of the limit: `Size of object map`, `Size of
+/// array/BLOB` or `Length of string`.
 fn too_large(what: &str) -> String {
     let what = what.to_lowercase();
     if what.contains("map") {
@@ -51,8 +53,8 @@ fn too_large(what: &str) -> String {
     }
 }
 
-/// A suggestion of what would work, if there is one. `functions` lists the signatures that scripts can call, which takes
-/// milliseconds.
+/// A suggestion of what would work instead, if there is one. `functions` lists the signatures of the functions that scripts can
+/// call; it takes milliseconds, so it is called only when needed.
 pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> Vec<String>) -> Option<String> {
     match error {
         EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, &functions()),
@@ -80,7 +82,7 @@ pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> V
     }
 }
 
-/// Says that nothing of this kind has this name, and suggests a similar name or lists all names.
+/// A message that there is no `kind` named `name`, with a similar name as suggestion or, failing that, a list of all `names`.
 pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
     match closest(last, names.iter().map(String::as_str)) {
@@ -89,7 +91,8 @@ pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> St
     }
 }
 
-/// For `clampp (Tensor, i64)`: suggests a function with a similar name, or lists the arguments that the function takes.
+/// Suggestion for a call that matches no function, such as `clampp (Tensor, i64)`: a function with a similar name, or the
+/// arguments that the function of this name takes.
 fn function(signature: &str, functions: &[String]) -> Option<String> {
     let name = signature.split([' ', '(']).next().unwrap_or(signature);
     if name.starts_with("anon$") {
@@ -114,7 +117,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     Some(format!("its forms are {}", forms.join(", ")))
 }
 
-/// For `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
+/// Suggestion for rhai's error `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
 fn property(text: &str, functions: &[String]) -> Option<String> {
     let mut quoted = text.split('\'').skip(1).step_by(2);
     let (name, of) = (quoted.next()?, clean(quoted.next()?));
@@ -137,7 +140,7 @@ fn reserved(word: &str) -> Option<String> {
     })
 }
 
-/// For `8 / 255 is not a whole number, …`.
+/// Suggestion for the error `8 / 255 is not a whole number, …`, raised by an inexact integer division.
 fn whole_division(text: &str) -> Option<String> {
     let (division, _) = text.split_once(" is not a whole number")?;
     let (a, b) = division.split_once(" / ")?;
@@ -148,7 +151,7 @@ fn name_of(signature: &str) -> &str {
     signature.split('(').next().unwrap_or(signature).trim()
 }
 
-/// `clamp(_: Tensor, _: Dynamic) -> …` as `clamp(Tensor, any)`.
+/// Converts a signature `clamp(_: Tensor, _: Dynamic) -> …` to the form shown to users, `clamp(Tensor, any)`.
 fn shown(signature: &str) -> String {
     let end = signature.find(") ->").map_or(signature.len(), |i| i + 1);
     clean(&signature[..end].replace("_: ", "").replace("&mut ", ""))
@@ -160,14 +163,14 @@ fn without_place(error: &EvalAltResult) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_string()
 }
 
-/// Lowercases the first letter of the engine's messages, as in our own.
+/// Lowercases the first letter of a message of the script engine, in the style of gradscope's own messages.
 fn small(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
     first + letters.as_str()
 }
 
-/// Replaces Rust's type names by those of scripts.
+/// Replaces the names of Rust types in a message by the names that scripts use.
 fn clean(text: &str) -> String {
     let mut text = text.strip_prefix("Runtime error: ").unwrap_or(text).to_string();
     for (rust, ours) in [

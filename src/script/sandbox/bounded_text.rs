@@ -1,14 +1,14 @@
-//! Text of bounded length for any value, even for closures that capture one another in a cycle.
+//! Converts any value to a string of bounded length, even for closures that capture one another in a cycle.
 //!
-//! rhai's own conversion follows captured variables without end.
+//! rhai's own conversion recurses through captured variables and never returns if they form a cycle.
 
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
-/// Maximum length of a value's text in bytes, equal to that of a script's strings.
+/// Maximum length in bytes of the string that represents a value, equal to the maximum length of a script's strings.
 pub(in crate::script) const LONGEST: usize = 1 << 20;
-/// Maximum depth of arrays and maps shown.
+/// Maximum nesting depth of arrays and maps that is printed; deeper values are replaced by [`REST`].
 const LEVELS: usize = 64;
-/// Stands for omitted parts.
+/// Placeholder for the omitted parts of a value.
 const REST: &str = "…";
 
 pub(in crate::script) fn register(engine: &mut Engine) {
@@ -18,7 +18,7 @@ pub(in crate::script) fn register(engine: &mut Engine) {
     }
 }
 
-/// A value as the language prints it.
+/// The string that `print` shows for a value, at most [`LONGEST`] bytes long.
 pub(in crate::script) fn text(value: &Dynamic) -> String {
     let mut writer = Writer { text: String::new(), leaf: &leaf };
     match value.read_lock::<rhai::ImmutableString>() {
@@ -29,12 +29,12 @@ pub(in crate::script) fn text(value: &Dynamic) -> String {
     writer.text
 }
 
-/// A scalar value as printed inside an array.
+/// A scalar value as it is printed inside an array or a map.
 fn leaf(value: &Dynamic) -> String {
     if value.is_char() { value.to_string() } else { format!("{value:?}") }
 }
 
-/// Whether a value holds no other values.
+/// Whether a value is neither shared nor a container, so that it can be printed without recursion.
 fn is_plain(value: &Dynamic) -> bool {
     !value.is_shared() && !value.is_array() && !value.is_map()
 }
@@ -47,7 +47,7 @@ fn entries(context: &NativeCallContext, map: &Map) -> String {
     written(context, |writer| writer.entries(map, LEVELS))
 }
 
-/// The text written by `write`, in which values of our types are formatted by their own functions.
+/// Runs `write` and returns the string it produced; values of gradscope's own types are formatted by their `to_debug` functions.
 fn written(context: &NativeCallContext, write: impl FnOnce(&mut Writer)) -> String {
     let leaf = |value: &Dynamic| {
         let told = context.call_native_fn_raw("to_debug", true, &mut [&mut value.clone()]);
@@ -113,7 +113,7 @@ impl Writer<'_> {
         self.text.len() + 3 * LEVELS >= LONGEST
     }
 
-    /// Appends as much of a piece as fits, leaving room for the closing brackets.
+    /// Appends as much of `piece` as fits into [`LONGEST`] bytes, leaving room for the closing brackets.
     fn put(&mut self, piece: &str) {
         let room = LONGEST.saturating_sub(self.text.len() + if piece.len() > 8 { 6 * LEVELS } else { 0 });
         match piece.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|&end| end <= room).last() {

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use rhai::{Array, Dynamic, Map};
 
-/// A copy of a state that shares nothing with the script, so that a kept step never changes. Errors if it holds a function.
+/// Returns a copy of a method's state that shares no storage with the script, so that a stored step never changes. Errors if the
+/// state holds a function.
 pub(in crate::script) fn freeze(value: Dynamic) -> Result<Dynamic> {
     let value = value.flatten();
     if value.is_fnptr() {

@@ -1,4 +1,4 @@
-//! Stops scripts: by cancellation, a limit on operations, and a limit on memory.
+//! Stops scripts that are cancelled, run too many operations, or use too much memory.
 
 use super::stack;
 use super::trace_cache::TraceCache;
@@ -12,48 +12,48 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Maximum number of operations per call into a script: a few seconds of pure script.
+/// Maximum number of operations per call into a script, which corresponds to a few seconds of pure script code.
 const OPERATIONS: u64 = 40_000_000;
 /// Maximum size of a tensor in bytes.
 const TENSOR: usize = 4 << 30;
 /// Number of operations between two checks of available memory.
 const LOOK: u64 = 1 << 16;
-/// Maximum number of pending notes.
+/// Maximum number of notes held for the user at a time; further notes are dropped.
 const NOTES: usize = 64;
-/// Bytes of memory left to the machine.
+/// Bytes of memory that must stay available on the machine; a script that leaves less is stopped.
 const SPARE: usize = 256 << 20;
 
-/// The limits of a host, shared with the code that may cancel it.
+/// The limits on the scripts of a host, shared with the code that may cancel them.
 ///
-/// Each cancel request increments `wanted`; running work compares it with the count at its start. A request between two pieces of
-/// work is therefore not lost, and an old one does not end new work.
+/// Each cancel request increments `wanted`; running work compares that count with its value when the work started. A request made
+/// between two pieces of work is therefore not lost, and an old request does not end new work.
 #[derive(Debug, Default)]
 pub struct Guard {
     wanted: AtomicU64,
     started: AtomicU64,
     operations: AtomicU64,
-    /// The most recent traces.
+    /// A cache of the most recent traces.
     pub(in crate::script) recent: TraceCache,
-    /// The cache folder for features of data sets; if unset, they are computed each time.
+    /// The cache folder for features of data sets; if unset, features are recomputed on each use.
     cache: OnceLock<PathBuf>,
     /// Notes for the user about the current result.
     notes: Mutex<Vec<String>>,
-    /// Why the current work was ended, if it was not cancelled.
+    /// The reason passed to [`Guard::end`]; `None` if the current work was not ended that way.
     reason: Mutex<Option<String>>,
     /// Whether the current work has noticed that it should end.
     noticed: AtomicBool,
-    /// Whether to wait for the current work to end.
+    /// Whether the current work saves its state when cancelled and must be waited for.
     held: AtomicBool,
 }
 
 impl Guard {
     /// Sets the cache folder for features of data sets. Only the first call has an effect.
     pub fn keep_in(&self, folder: PathBuf) {
-        // The first folder stays.
+        // If a folder was already set, it is kept.
         let _ = self.cache.set(folder);
     }
 
-    /// The cache folder for features.
+    /// The cache folder for features of data sets; `None` if it was not set.
     pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.get().map(PathBuf::as_path)
     }
@@ -71,12 +71,12 @@ impl Guard {
         }
     }
 
-    /// Takes all notes added since the last call.
+    /// Removes and returns all notes added since the last call.
     pub fn notes(&self) -> Vec<String> {
         std::mem::take(&mut *self.notes.lock_unpoisoned())
     }
 
-    /// Starts work that has seen `known` cancel requests; only later ones cancel it.
+    /// Marks the start of new work, given the number of cancel requests already known; only later requests cancel the new work.
     pub fn start(&self, known: u64) {
         *self.reason.lock_unpoisoned() = None;
         self.noticed.store(false, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl Guard {
         self.reason.lock_unpoisoned().clone()
     }
 
-    /// The check for native work in lower modules.
+    /// A closure that native code in lower modules calls to learn whether it was cancelled, and why.
     pub(crate) fn probe(self: &Arc<Self>) -> Probe {
         let guard = self.clone();
         Arc::new(move || guard.cancelled())
@@ -115,7 +115,8 @@ impl Guard {
         self.held.store(held, Ordering::Relaxed);
     }
 
-    /// Whether the current work has noticed that it should end, or is held, so that it will end by itself.
+    /// Whether the current work will end by itself, because it has noticed that it should end or because it saves its state when
+    /// cancelled (see [`Guard::hold`]).
     pub fn has_noticed(&self) -> bool {
         self.noticed.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
     }
@@ -125,7 +126,8 @@ impl Guard {
         self.cancel_requests() > self.started.load(Ordering::Relaxed)
     }
 
-    /// Errors if the current work should end; native work calls this between its parts.
+    /// Errors if the current work was cancelled or exceeds the memory limit. Native code calls this regularly during long
+    /// computations.
     pub fn tick(&self) -> Result<()> {
         match self.verdict() {
             Some(why) => Err(Stopped(why).into()),
@@ -149,7 +151,7 @@ impl Guard {
         self.verdict()
     }
 
-    /// Why the current work should end, if it was cancelled.
+    /// The reason for cancellation if the current work was cancelled, else `None`.
     pub(crate) fn cancelled(&self) -> Option<String> {
         self.is_cancelled().then(|| {
             self.noticed.store(true, Ordering::Relaxed);
@@ -167,8 +169,8 @@ impl Guard {
         })
     }
 
-    /// Reserves memory for a tensor of this shape, before it is created. Errors if it is too large; this also checks the other sizes of
-    /// an empty tensor, since strides are products of them.
+    /// Reserves memory for a tensor of the given shape before it is created. Errors if the tensor is too large. Sizes of 0 count
+    /// as 1, because the strides of an empty tensor are products of its other sizes and must not overflow.
     pub fn reserve(&self, shape: &[usize], bytes_each: usize) -> Result<()> {
         self.tick()?;
         let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
@@ -181,13 +183,14 @@ impl Guard {
         memory::reserve_tensor(shape, bytes_each)
     }
 
-    /// Reserves memory for the values of all nodes in a run on `batch` pictures of size `[C, H, W]`.
+    /// Reserves memory for the activations of all nodes in a forward pass on `batch` pictures of shape `[C, H, W]`.
     pub fn reserve_run(&self, graph: &Graph, batch: usize, picture: &[usize]) -> Result<()> {
         let bytes = graph.elements(picture).saturating_mul(batch).saturating_mul(4);
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
-    /// Reserves memory for a run in parts, and returns the number of pictures per part.
+    /// Chooses how many pictures of shape `[C, H, W]` a forward pass in parts may process at once, reserves memory for one part,
+    /// and returns the number.
     pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
         let part = graph.pictures_within(MAX_BATCH_ELEMENTS.min(budget().saturating_sub(held()) / 4), picture);
         self.reserve_run(graph, part, picture).map(|()| part)

@@ -1,8 +1,8 @@
-//! The maximum size of a value in a script, including nested values.
+//! Maximum sizes of values in scripts; nested values are included.
 
-/// Bytes of a string.
+/// Maximum length of a string in bytes.
 pub const STRING: usize = 1 << 20;
-/// Values in an array.
+/// Maximum number of values in an array.
 pub const ARRAY: usize = 20_000;
-/// Values in a map.
+/// Maximum number of values in a map.
 pub const MAP: usize = 4_000;

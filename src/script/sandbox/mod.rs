@@ -1,4 +1,4 @@
-//! The limits of scripts: operations, memory, stack, nesting, length of texts; and their cancellation.
+//! Limits on scripts (operations, memory, stack depth, nesting depth, string length) and their cancellation.
 
 pub mod limits;
 pub mod nesting;

@@ -1,4 +1,4 @@
-//! Nesting depth of values: arrays, maps, and closures with their captured variables.
+//! Limits how deeply values are nested; arrays, maps, and closures with captured variables each add a level.
 
 use rhai::{Array, Dynamic, FnPtr, Map};
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ pub(in crate::script) fn is_shallow(value: &Dynamic) -> bool {
     height(value, DEEPEST, &mut HashMap::new()).is_some()
 }
 
-/// The number of levels below a value; `None` if there are more than `left`. `known` holds those of captured variables by address,
-/// and `None` for those still being visited.
+/// The number of nesting levels below a value; `None` if there are more than `left`. `known` maps the address of each captured
+/// variable to its number of levels, or to `None` while that variable is still being visited.
 fn height(value: &Dynamic, left: usize, known: &mut HashMap<*const Dynamic, Option<usize>>) -> Option<usize> {
     if value.is_shared() {
         let inner = value.read_lock::<Dynamic>()?;

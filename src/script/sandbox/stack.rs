@@ -1,8 +1,8 @@
-//! Stacks that are deep enough for scripts.
+//! Runs scripts on stacks that are deep enough for their nested values.
 //!
-//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each level of nesting
-//! takes at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its stack, also limits
-//! the recursion depth, however a script nests its values.
+//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each level of
+//! nesting takes up at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its
+//! stack, also limits the recursion depth, however a script nests its values.
 
 use crate::backend;
 use crate::memory::{left_of_address_space, requests_here, small_blocks_here};
@@ -11,28 +11,28 @@ use std::cell::Cell;
 use std::sync::Mutex;
 use std::thread::Builder;
 
-/// The preferred stack size: address space is reserved, memory is only used on demand.
+/// Preferred stack size in bytes. Only address space is reserved; memory is used on demand.
 const LARGEST: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 128 << 20 };
-/// The smallest stack that scripts run on: calls in scripts and layers in networks recurse deeply.
+/// Minimum stack size in bytes for scripts, since calls in scripts and layers in networks recurse deeply.
 const LEAST: usize = 64 << 20;
-/// Stack bytes per small block: twice what the most demanding of these functions needs for one level.
+/// Stack bytes budgeted per small block: twice what the most demanding of the recursive functions needs for one nesting level.
 const A_BLOCK: usize = 1024;
 
-/// Number of small blocks above which each allocation counts as an operation.
+/// Number of small blocks held by a script above which each allocation counts as an operation.
 const MANY: isize = 1 << 13;
 
 thread_local! {
-    /// The stack size of this thread if it was created here, else 0.
+    /// The stack size of this thread in bytes if this module created it, else 0.
     static STACK: Cell<usize> = const { Cell::new(0) };
     /// Whether a script is running on this thread.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
     /// Number of small blocks held by this thread when its outermost script started.
     static BEFORE: Cell<isize> = const { Cell::new(0) };
-    /// Number of the thread's allocations as of the previous operation.
+    /// Number of allocations made by this thread as of the previous script operation.
     static REQUESTS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Calls `f` on a deep stack: on this thread if it has one, else on a new thread.
+/// Calls `f` on a deep stack: on this thread if its stack is deep, else on a new thread.
 pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     if STACK.get() > 0 {
         return f();
@@ -46,7 +46,7 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
                 STACK.set(size);
                 take().map(|f| backend::with_direct_sums(exact, f))
             };
-            // No room for this stack; try a smaller one.
+            // There is no address space for a stack of this size; try a smaller one.
             let Ok(thread) = Builder::new().name("script".into()).stack_size(size).spawn_scoped(scope, work) else {
                 continue;
             };
@@ -79,13 +79,14 @@ pub(crate) fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> std::io::R
     last
 }
 
-/// Stack sizes to try, from the preferred one down to [`LEAST`].
+/// Stack sizes in bytes to try, from the preferred size down to [`LEAST`].
 fn sizes() -> impl Iterator<Item = usize> {
     let wanted = left_of_address_space().map_or(LARGEST, |left| (left / 8).clamp(LEAST, LARGEST));
     std::iter::successors(Some(wanted), |&size| (size / 2 >= LEAST).then_some(size / 2))
 }
 
-/// Runs a script. Blocks that this thread held before the outermost script are not counted as the script's.
+/// Calls `f`, which runs a script. Memory blocks that this thread already held when the outermost script started are not counted
+/// against the script.
 pub(crate) fn script<T>(f: impl FnOnce() -> T) -> T {
     struct Back(bool);
     impl Drop for Back {
@@ -101,7 +102,8 @@ pub(crate) fn script<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// The weight of one operation: if a script holds many small values, an operation may copy all of them.
+/// The number of operations that the current script operation counts for: 1, plus one per allocation if the script holds many
+/// small values, because a single operation may then copy all of them.
 ///
 /// Errors with a reason if the script holds so many small values that they may be nested deeper than the stack allows.
 pub(crate) fn weigh() -> Result<u64, String> {

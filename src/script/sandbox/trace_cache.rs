@@ -1,4 +1,4 @@
-//! A cache of the most recent traces, because a method, its next step and its figures often need the same one.
+//! A cache of the most recent traces, because a method, its next step and its figures often need the same trace.
 
 use crate::backend;
 use crate::exec::Trace;
@@ -9,17 +9,19 @@ use candle_core::Tensor;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-/// Number of traces kept.
+/// Maximum number of traces in the cache.
 const RUNS: usize = 2;
-/// Maximum size of a kept trace in bytes.
+/// Maximum size in bytes of a trace that is cached.
 const LARGEST: usize = 256 << 20;
 
-/// The most recent traces, newest last. Tensors are immutable, so the same network on the same tensor gives the same values.
+/// A cache of the most recent traces, newest last. Tensors are immutable, so running the same network on the same tensor again
+/// would give the same values.
 #[derive(Debug, Default)]
 pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);
 
 impl TraceCache {
-    /// The trace of this network on this tensor: a kept one, or a new one from `run`. Tensors are compared by identity.
+    /// The trace of the network `graph` on the input `x`: the cached trace if there is one, else the trace computed by `run`.
+    /// Inputs are compared by tensor identity, not by value.
     pub(in crate::script) fn trace(
         &self,
         graph: &Arc<Graph>,
@@ -29,7 +31,7 @@ impl TraceCache {
         if let Some(kept) = self.kept(graph, x) {
             return Ok(kept);
         }
-        // The oldest goes first, so that the new run finds its buffers free and warm.
+        // The oldest trace is dropped first, so that the new run can reuse its freed buffers.
         self.shrink_to(RUNS - 1);
         let trace = Arc::new(run()?);
         if trace.bytes() <= LARGEST {
@@ -39,18 +41,18 @@ impl TraceCache {
         Ok(trace)
     }
 
-    /// Drops the oldest runs until this many are left.
+    /// Drops the oldest traces until at most `count` are left.
     fn shrink_to(&self, count: usize) {
         let surplus: Vec<_> = {
             let mut runs = self.runs();
             let surplus = runs.len().saturating_sub(count);
             runs.drain(..surplus).collect()
         };
-        // Their buffers are freed outside the lock.
+        // The buffers of the dropped traces are freed outside the lock.
         drop(surplus);
     }
 
-    /// The kept trace of this network on this tensor, if there is one.
+    /// The cached trace of the network `graph` on the input `x`, if there is one.
     pub(in crate::script) fn kept(&self, graph: &Arc<Graph>, x: &Tensor) -> Option<Arc<Trace>> {
         let exact = backend::exact();
         let same =

@@ -1,4 +1,4 @@
-//! Checkpoints of a long run, saved next to its results until it ends, so that it can be resumed.
+//! Checkpoints of a long run, from which an interrupted run can be resumed; they are kept next to the results until the run ends.
 
 use super::Session;
 use crate::data::lock::Lock;
@@ -8,19 +8,19 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The checkpoint's file name, in the folder of the results.
+/// Name of the checkpoint file in the folder of the results.
 const STATE: &str = "state.safetensors";
-/// Maximum size of a checkpoint that is read.
+/// Maximum size in bytes of a checkpoint file that is read.
 const STATE_BYTES: u64 = 8 << 30;
-/// Interval between checkpoints, unless writing one takes long.
+/// Minimum interval between checkpoints; it is longer if writing a checkpoint takes long (see [`PAUSE`]).
 const EVERY: Duration = Duration::from_secs(1);
-/// The interval is at least this many times the duration of a write.
+/// The interval between checkpoints is at least this many times as long as writing one took.
 const PAUSE: u32 = 20;
 
-/// Saves the state of a long run next to its results.
+/// Saves the state of a long run at intervals, next to the results of the run.
 pub struct Checkpoint {
     file: Option<PathBuf>,
-    /// Keeps other runs from writing into the folder.
+    /// Lock that keeps other runs from writing into the folder.
     _lock: Option<Lock>,
     last: Instant,
     pause: Duration,
@@ -28,8 +28,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The checkpoint of a run that writes into the folder `out`, which is created. With `resume`, the session continues from an
-    /// existing checkpoint.
+    /// Prepares checkpoints for a run that writes into the folder `out`, which is created; without a folder, nothing is saved.
+    /// With `resume`, the session continues from an existing checkpoint.
     ///
     /// Errors if another run is writing into that folder.
     pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {
@@ -46,12 +46,12 @@ impl Checkpoint {
         Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
     }
 
-    /// Takes the notes for the user.
+    /// Removes and returns the notes for the user about checkpoints.
     pub fn notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
-    /// Saves the state if the interval has passed, or if `now`.
+    /// Saves the session's state if the interval since the last checkpoint has passed, or in any case if `now` is true.
     pub fn save(&mut self, session: &Session, now: bool) -> Result<()> {
         let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > self.pause) else { return Ok(()) };
         let begun = Instant::now();
@@ -69,7 +69,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Removes the checkpoint after the results were written.
+    /// Removes the checkpoint file; called after the results of the run were written.
     pub fn end(self) -> Result<()> {
         self.file.map_or(Ok(()), |file| disk::remove(&file))
     }

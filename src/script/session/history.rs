@@ -1,30 +1,30 @@
-//! The steps of a run. All scalars are kept. States are kept as memory allows: when it is full, only every second of the older
-//! states is kept, then every fourth, and so on.
+//! The history of a run's steps. The scalars of all steps are kept. States are kept as long as memory allows; when memory is
+//! full, only every second of the older states is kept, then every fourth, and so on.
 
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Map};
 use std::collections::HashMap;
 
-/// Maximum size of all states in bytes.
+/// Maximum total size in bytes of all stored states.
 const ROOM: usize = 512 << 20;
-/// This many of the latest states are never dropped.
+/// Number of latest states that are never dropped.
 const LATEST: usize = 16;
 
-/// One step: the state after it, and its scalars.
+/// One step of a run: the state after the step, and the scalars it reported.
 #[derive(Clone, Default)]
 pub(super) struct KeptStep {
-    /// `()` if it was dropped or never kept.
+    /// The state after the step; `()` if it was dropped or never stored.
     pub state: Dynamic,
     pub scalars: Vec<(String, f64)>,
     pub done: Option<String>,
     pub millis: f64,
 }
 
-/// All steps of a run.
+/// All steps of a run, in order.
 #[derive(Clone)]
 pub(super) struct History {
     steps: Vec<KeptStep>,
-    /// One in `stride` of the older states is kept.
+    /// Of the older states, only one in `stride` is kept.
     stride: usize,
     room: usize,
 }
@@ -56,7 +56,7 @@ impl History {
         self.steps.iter()
     }
 
-    /// Adds a step, and drops states if they take too much memory.
+    /// Appends a step, and drops older states if all states together take too much memory.
     pub fn push(&mut self, step: KeptStep) {
         self.steps.push(step);
         // Measuring all states takes time, so it is only done occasionally.
@@ -65,17 +65,18 @@ impl History {
         }
     }
 
-    /// Removes and returns the steps from `from` on.
+    /// Removes and returns the steps from index `from` on.
     pub fn split_off(&mut self, from: usize) -> Vec<KeptStep> {
         self.steps.split_off(from)
     }
 
-    /// Appends steps that were split off.
+    /// Appends steps that [`History::split_off`] returned.
     pub fn extend(&mut self, steps: Vec<KeptStep>) {
         self.steps.extend(steps);
     }
 
-    /// The kept step closest to `step`, preferably beyond it as seen from `here`; `None` if no step is kept.
+    /// The index of the step with a stored state that is nearest to `step`, searched first in the direction from `here` to `step`
+    /// and beyond; `None` if no state is stored.
     pub fn nearest(&self, step: usize, here: usize) -> Option<usize> {
         let kept = |at: &usize| self.steps.get(*at).is_some_and(|s| !s.state.is_unit());
         let (mut after, mut before) = (step..self.steps.len(), (0..=step).rev());
@@ -85,12 +86,12 @@ impl History {
         }
     }
 
-    /// One in this many of the older states is kept; 1 if all are.
+    /// The `n` for which only one in `n` of the older states is kept; 1 if all are kept.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// One curve per scalar, over all steps; NaN at steps without it.
+    /// One curve per scalar, with one value per step of the run; NaN at steps that did not report the scalar.
     pub fn curves(&self) -> Vec<(String, Vec<f64>)> {
         let mut curves: Vec<(String, Vec<f64>)> = vec![];
         for (at, step) in self.steps.iter().enumerate() {
@@ -108,7 +109,8 @@ impl History {
         curves
     }
 
-    /// Drops states by the current stride, and doubles the stride while that is not enough.
+    /// Drops older states until all states fit into the available room: doubles the stride as often as necessary, and keeps only
+    /// one state per stride.
     fn make_room(&mut self) {
         while self.weight() > self.room && self.stride < self.steps.len() {
             self.thin();
@@ -124,7 +126,7 @@ impl History {
         dropped.for_each(|(_, step)| step.state = Dynamic::UNIT);
     }
 
-    /// The size of all states in bytes; shared tensors count once.
+    /// The total size of all stored states in bytes; a tensor that several states share counts once.
     fn weight(&self) -> usize {
         let mut tensors = HashMap::new();
         self.steps.iter().for_each(|step| collect(&step.state, &mut tensors));

@@ -1,4 +1,4 @@
-//! A session: model, picture, target, method, parameters, and the steps of the run.
+//! A session consists of a model, a picture, a target class, a method with its parameters, and the steps of the run.
 
 pub mod history;
 pub mod snapshot;
@@ -27,15 +27,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// A session with its steps so far. A clone continues independently.
+/// A model, a picture and a method with its parameters, and the steps of the method's run so far. A clone continues
+/// independently.
 #[derive(Clone)]
 pub struct Session {
     model: Model,
     picture: String,
-    /// How the picture was opened; `None` if it was computed.
+    /// The name by which the picture was opened; `None` if the picture was computed.
     source: Option<Arc<str>>,
     input: Tensor,
-    /// The predicted class, if the scores are finite; `None` if the network has no classes.
+    /// The predicted class; an error if the scores are not finite, and `None` if the network has no classes.
     top: Result<Option<usize>, ScoresNotFinite>,
     target: Option<usize>,
     method: Option<Arc<Method>>,
@@ -45,15 +46,16 @@ pub struct Session {
     steps: History,
     cursor: usize,
     told: Remarks,
-    /// Whether the steps after the one shown were computed with other parameters or another version of the script.
+    /// Whether the steps after the current one were computed with other parameters or with another version of the script.
     outdated: bool,
-    /// Whether `stop` was turned off only to continue after the network was fooled.
+    /// Whether the parameter `stop` was turned off only so that an attack could continue after the network was fooled.
     unstopped: bool,
     observer: Arc<dyn Observer>,
 }
 
 impl Session {
-    /// A session with a model and a picture, `(1, C, H, W)` in `[0, 1]`.
+    /// Creates a session with a model and an input picture of shape `(1, C, H, W)` with values in `[0, 1]`; `picture` is the name
+    /// of the picture.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
         let input = input.to_device(&device())?;
         let top = top(host, &model, &input)?;
@@ -78,8 +80,8 @@ impl Session {
         })
     }
 
-    /// Replaces the model and the picture. The method stays, with parameters that are still valid, and the target if the classes are
-    /// the same; all steps are dropped.
+    /// Replaces the model and the picture, and drops all steps. The method stays open and keeps the parameter values that are
+    /// still valid; the target class is kept if the new model has the same classes.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = input.to_device(&device())?;
@@ -93,49 +95,51 @@ impl Session {
             self.params = Arc::new(Params::new(method.params.clone()));
         }
         for (name, text) in texts {
-            // Values that do not exist in the new model fall back to the default.
+            // Parameter values that the new model does not support fall back to the default.
             let _ = Arc::make_mut(&mut self.params).set(&name, &text, &self.model);
         }
         self.forget();
         Ok(())
     }
 
-    /// Sets the observer.
+    /// Sets the observer that receives figures and progress while a method runs.
     pub fn watched_by(&mut self, observer: Arc<dyn Observer>) {
         self.observer = observer;
     }
 
-    /// Records how the picture was opened, for names that do not say so, such as those of files.
+    /// Records the name by which the picture was opened, where the picture's own name does not contain it: a file's name lacks
+    /// its folder.
     pub fn opened_as(&mut self, source: &str) {
         self.source = Some(source.into());
     }
 
-    /// The network.
+    /// The network of the session, with weights and card.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// The picture's name.
+    /// Name of the picture.
     pub fn picture(&self) -> &str {
         &self.picture
     }
 
-    /// The picture, `(1, C, H, W)` in `[0, 1]`.
+    /// The input picture, of shape `(1, C, H, W)` with values in `[0, 1]`.
     pub fn input(&self) -> &Tensor {
         &self.input
     }
 
-    /// The target class: the chosen one, else the predicted one; `None` if the scores are not finite or the network has no classes.
+    /// The target class, which is the chosen class if there is one, else the predicted class; `None` if the scores are not finite
+    /// or the network has no classes.
     pub fn target(&self) -> Option<usize> {
         self.target.or(self.top.as_ref().ok().copied().flatten())
     }
 
-    /// Why there is no predicted class; `None` if the scores are finite.
+    /// Why no class is predicted: the scores are not finite. `None` if they are finite.
     pub fn unnamed(&self) -> Option<&ScoresNotFinite> {
         self.top.as_ref().err()
     }
 
-    /// The chosen target class; `None` for the predicted class.
+    /// The target class that the user chose; `None` if the predicted class is the target.
     pub fn chosen(&self) -> Option<usize> {
         self.target
     }
@@ -145,30 +149,30 @@ impl Session {
         self.method.as_deref()
     }
 
-    /// The parameters.
+    /// The parameters of the open method.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// What the method reported besides figures.
+    /// The notes of the current run, and the values it used in place of those set for its parameters.
     pub fn told(&self) -> &Remarks {
         &self.told
     }
 
-    /// Names and values of the parameters as used.
+    /// Names of all parameters and the values that the method actually used, in the syntax of `--set`.
     pub fn as_used(&self) -> Vec<(String, String)> {
         let used =
             |(name, asked): (String, String)| (name.clone(), self.told.used().get(&name).cloned().unwrap_or(asked));
         self.params.texts(&self.model).into_iter().map(used).collect()
     }
 
-    /// Names and requested values of the parameters for which another value was used.
+    /// Names and requested values of those parameters for which the method used another value.
     pub fn asked_otherwise(&self) -> Vec<(String, String)> {
         let differs = |(name, asked): &(String, String)| self.told.used().get(name).is_some_and(|used| used != asked);
         self.params.texts(&self.model).into_iter().filter(differs).collect()
     }
 
-    /// Notes for the user that have not been returned yet.
+    /// Returns the notes for the user that were not returned before.
     pub fn new_notes(&mut self) -> Vec<String> {
         self.told.new_notes()
     }
@@ -183,17 +187,18 @@ impl Session {
         self.seed = seed;
     }
 
-    /// The data set, if one was named or the network comes with one.
+    /// The data set of the session: the named data set, or the one that the network was trained on if it is synthetic.
     pub fn data(&self) -> &Data {
         &self.data
     }
 
-    /// Sets the data set.
+    /// Sets the data set of the session.
     pub fn set_data(&mut self, data: Data) {
         self.data = Arc::new(data);
     }
 
-    /// The `count` most likely classes of the picture, best first; empty if the scores are not finite or the network has no classes.
+    /// The `count` most likely classes of the picture, most likely first; empty if the scores are not finite or the network has
+    /// no classes.
     pub fn classes(&self, host: &Host, count: usize) -> Result<Vec<ClassRow>> {
         if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
@@ -201,7 +206,7 @@ impl Session {
         super::api::class_rows(&LabelledTrace::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
-    /// Sets the target class; `None` for the predicted class. Errors if there is no such class.
+    /// Sets the target class; with `None`, the predicted class is the target. Errors if there is no such class.
     pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
         let classes = self.model.classes();
         if target.is_some() {
@@ -212,7 +217,7 @@ impl Session {
         Ok(())
     }
 
-    /// Opens a method with its default parameters.
+    /// Opens a method with the default values of its parameters.
     pub fn open(&mut self, method: Method) {
         self.params = Arc::new(Params::new(method.params.clone()));
         self.method = Some(Arc::new(method));
@@ -220,7 +225,8 @@ impl Session {
         self.forget();
     }
 
-    /// Replaces the open method by a newer version; parameters that are still valid and all steps stay.
+    /// Replaces the open method by a newer version of its script. All steps stay, and so do the parameter values that are still
+    /// valid.
     pub fn reload(&mut self, method: Method) {
         self.params = Arc::new(self.params.carried_to(method.params.clone()));
         let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
@@ -231,7 +237,8 @@ impl Session {
         }
     }
 
-    /// Sets a parameter from a string. A stepped method continues from the step shown, even if that was the last.
+    /// Sets a parameter from a string in the syntax of `--set`. A stepped method then continues from the current step, even if
+    /// the run had ended there.
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
         Arc::make_mut(&mut self.params).set(name, text, &self.model)?;
         self.unstopped &= name != "stop";
@@ -239,7 +246,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sets an array or picture parameter to a tensor instead of a file.
+    /// Sets an array or picture parameter to a tensor that does not come from a file.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         Arc::make_mut(&mut self.params).give(name, tensor)?;
         self.change();
@@ -253,7 +260,7 @@ impl Session {
         }
     }
 
-    /// The method and its parameters for the app.
+    /// The open method and its parameters as plain values, for the app; `None` if no method is open.
     pub fn card(&self) -> Option<MethodCard> {
         let m = self.method.as_ref()?;
         Some(MethodCard {
@@ -264,27 +271,27 @@ impl Session {
         })
     }
 
-    /// Whether a further step is possible.
+    /// Whether the open method can take a further step after the current one.
     pub fn can_go_on(&self) -> bool {
         self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
     }
 
-    /// The index of the step shown.
+    /// The index of the current step, which is the one shown.
     pub fn cursor(&self) -> usize {
         self.cursor
     }
 
-    /// The number of steps kept.
+    /// The number of steps in the history of the run.
     pub fn kept(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether the run has started.
+    /// Whether the run has started, so that there is at least one step.
     pub fn started(&self) -> bool {
         self.steps.len() > 0
     }
 
-    /// Why the current step is the last, if it is.
+    /// Why the run ended at the current step; `None` if it can continue.
     pub fn done(&self) -> Option<&str> {
         self.present()?.done.as_deref()
     }
@@ -293,7 +300,7 @@ impl Session {
         self.steps.get(self.cursor)
     }
 
-    /// Replaces all steps; the last one is shown.
+    /// Replaces all steps of the run, makes the last one current, and records the parameter values that the run used.
     fn set_steps(&mut self, steps: Vec<KeptStep>, used: BTreeMap<String, String>) {
         self.told = Remarks::of(used);
         self.cursor = steps.len().saturating_sub(1);
@@ -308,18 +315,19 @@ impl Session {
         self.outdated = false;
     }
 
-    /// The scalars of every step up to the one shown.
+    /// The scalars of each step up to and including the current one, as pairs of name and value.
     pub fn scalars(&self) -> Vec<Vec<(String, f64)>> {
         self.steps.iter().take(self.cursor + 1).map(|s| s.scalars.clone()).collect()
     }
 
-    /// The number of pictures in the data set with non-finite scores, as reported by the step shown; `None` if it is 0 or not reported.
+    /// The number of pictures in the data set whose scores are not finite, as reported by the current step; `None` if the number
+    /// is 0 or was not reported.
     pub fn not_finite(&self) -> Option<usize> {
         let told = self.present()?.scalars.iter().find(|(name, _)| name == "not_finite");
         told.map(|(_, count)| *count as usize).filter(|&count| count > 0)
     }
 
-    /// The duration of every step up to the one shown, in milliseconds.
+    /// The duration in milliseconds of each step up to and including the current one.
     pub fn millis(&self) -> Vec<f64> {
         self.steps.iter().take(self.cursor + 1).map(|s| s.millis).collect()
     }
@@ -347,12 +355,14 @@ impl Session {
     }
 }
 
-/// How a picture was opened, if its name says so: pictures of a data set are numbered, while files are named without their folder.
+/// The name by which a picture can be opened again, if its own name suffices: that of a numbered picture of a data set does, that
+/// of a file lacks its folder.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
 }
 
-/// The class predicted for a picture, if the network has classes; an inner error if its scores are not finite.
+/// The class that the network predicts for a picture; `None` if the network has no classes, and an inner error if its scores are
+/// not finite.
 fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<Option<usize>, ScoresNotFinite>> {
     let run = LabelledTrace::forward(host.guard(), model, input)?;
     if model.classes() == 0 {

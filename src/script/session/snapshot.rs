@@ -1,7 +1,8 @@
-//! Snapshots of a run, to resume it later: the state of the current step in one `.safetensors` file.
+//! Snapshots of a run, from which it can be resumed later: a snapshot is one `.safetensors` file with the state of the current
+//! step.
 //!
-//! Numbers and strings are stored as JSON in the metadata, tensors as tensors. The random numbers of a step depend only on the seed
-//! and the step, so a resumed run ends exactly like an uninterrupted one.
+//! Numbers and strings are stored as JSON in the metadata, and tensors as tensors of the file. The random numbers of a step
+//! depend only on the seed and the step, so a resumed run ends exactly like an uninterrupted one.
 
 use super::Session;
 use super::history::KeptStep;
@@ -17,11 +18,11 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The key of the JSON in the file's metadata.
+/// The key under which the metadata of a snapshot file holds the JSON that describes the run.
 const KEY: &str = "gradscope.run";
 
 impl Session {
-    /// The current step as the bytes of a file.
+    /// Encodes the current step as the content of a snapshot file.
     ///
     /// Errors if the state holds a value that cannot be stored, such as a trace.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
@@ -40,9 +41,10 @@ impl Session {
         Ok(safetensors::serialize(named, Some(metadata))?)
     }
 
-    /// Resumes from a snapshot. Earlier steps only have their scalars.
+    /// Resumes the run from the content of a snapshot file. Of the earlier steps, only the scalars are restored.
     ///
-    /// Errors if the bytes are not a snapshot, or one of another run, and says what differs.
+    /// Errors if the bytes are not a snapshot, or if they belong to a run with another model, picture, method or settings; the
+    /// message says what differs.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
         let (_, head) = head.context("it is not a saved run")?;
@@ -61,13 +63,13 @@ impl Session {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);
         }
-        // Snapshots of older versions do not record the values used.
+        // Snapshots written by older versions do not record the parameter values that were used.
         let used = serde_json::from_value(document["used"].clone()).unwrap_or_default();
         self.set_steps(steps, used);
         Ok(())
     }
 
-    /// Everything that the result depends on.
+    /// A JSON description of everything that the result of the run depends on.
     fn question(&self) -> Result<Value> {
         let method = self.method().context("no method is open")?;
         let input = self.input().flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>()?;
@@ -96,7 +98,7 @@ impl Session {
     }
 }
 
-/// Encodes a state as JSON, without loss; tensors are collected in `tensors` and replaced by their index.
+/// Encodes a state as JSON without loss. Tensors are appended to `tensors` and represented by their index in it.
 fn encode(value: &Dynamic, tensors: &mut Vec<Tensor>) -> Result<Value> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         tensors.push(tensor.contiguous()?);
@@ -148,7 +150,8 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
     })
 }
 
-/// Encodes an unfinished t-SNE map: positions, updates and gains, and the affinities of the points.
+/// Encodes an unfinished t-SNE map as JSON: positions, updates and gains, and the affinities of the points. Numbers are appended
+/// to `tensors`.
 fn encode_tsne(map: &Tsne, tensors: &mut Vec<Tensor>) -> Result<Value> {
     let n = map.y.len();
     let mut put = |tensor: candle_core::Result<Tensor>| {

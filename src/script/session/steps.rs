@@ -1,4 +1,4 @@
-//! Runs a method: starts it, takes steps, shows kept steps again.
+//! Starts a method, takes steps, and shows stored steps again.
 
 use super::super::api::figures;
 use super::super::host::Host;
@@ -13,7 +13,7 @@ use rhai::{Dynamic, Map};
 use std::time::Instant;
 
 impl Session {
-    /// Runs the method from its start: a one-shot method completely, a stepped method up to step 0.
+    /// Runs the open method from its start. A one-shot method runs completely, a stepped method up to step 0.
     pub fn run(&mut self, host: &Host) -> Result<Frame> {
         self.forget();
         self.stop_again()?;
@@ -34,7 +34,8 @@ impl Session {
         Ok(self.frame(figures, millis))
     }
 
-    /// Goes to the next step: a kept one, unless parameters or the script changed since; else it is computed.
+    /// Goes to the next step. A stored step is shown again, unless parameters or the script have changed since it was computed;
+    /// otherwise the step is computed.
     pub fn next(&mut self, host: &Host) -> Result<Frame> {
         match self.cursor + 1 < self.steps.len() && !self.outdated {
             true => self.seek(host, self.cursor + 1),
@@ -42,7 +43,7 @@ impl Session {
         }
     }
 
-    /// Computes the next step after the one shown, and shows it; steps after that are dropped.
+    /// Computes the step after the current one and shows it; all later steps are dropped.
     pub fn step(&mut self, host: &Host) -> Result<Frame> {
         match self.present() {
             None => self.run(host),
@@ -50,7 +51,7 @@ impl Session {
         }
     }
 
-    /// Computes the next step after the one shown, without showing it.
+    /// Computes the step after the current one without showing it; all later steps are dropped.
     ///
     /// Errors if the method has no steps or has ended, or if its script fails.
     pub fn advance(&mut self, host: &Host) -> Result<()> {
@@ -63,7 +64,7 @@ impl Session {
         }
         let mut state = step.state.clone();
         if is_untouched(&state) {
-            // A parameter may have changed since.
+            // A parameter may have changed since the previous step.
             if self.has_nothing_to_do(host, &method)? {
                 return self.end_untouched(host);
             }
@@ -82,7 +83,8 @@ impl Session {
         Ok(())
     }
 
-    /// Shows a kept step; if its state was dropped, the next kept one in that direction.
+    /// Shows the step with index `step`; if its state was dropped, the next stored step in the direction of the move is shown
+    /// instead.
     pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
         ensure!(
             step < self.steps.len(),
@@ -103,7 +105,7 @@ impl Session {
         self.view(host)
     }
 
-    /// Shows the current step again, with the current parameters and script.
+    /// Shows the current step again, with the current parameters and the current version of the script.
     pub fn view(&mut self, host: &Host) -> Result<Frame> {
         let Some(step) = self.present().cloned() else { return self.run(host) };
         let method = self.method.clone().context("no method is open")?;
@@ -118,7 +120,7 @@ impl Session {
         Ok(self.frame(figures, step.millis))
     }
 
-    /// Calls a function of the method for a step, and stores its remarks.
+    /// Calls the function `function` of the open method for the step with index `step`, and stores the method's remarks.
     fn call(&mut self, host: &Host, function: &str, step: usize, state: Option<Dynamic>) -> Result<Dynamic> {
         let method = self.method.clone().context("no method is open")?;
         let cx = self.cx(step);
@@ -131,7 +133,8 @@ impl Session {
         answer
     }
 
-    /// Stores a state as the newest step.
+    /// Stores a state as the newest step of the run, after the steps that are already there. Errors if the state cannot be
+    /// stored.
     pub(super) fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
         let state = freeze(state)?;
         let map =
@@ -160,7 +163,7 @@ impl Session {
         }
     }
 
-    /// Adds the pictures' files to the points of a data set that is a folder.
+    /// If the data set is a folder, adds the file name of each point's picture to the figures that show points.
     fn told_by_files(&self, mut figures: Vec<Figure>) -> Vec<Figure> {
         let Some(set) = self.data.opened() else { return figures };
         for figure in &mut figures {

@@ -1,4 +1,5 @@
-//! A session file, which restores what was open in the app: a small JSON file, with the step that was shown next to it.
+//! The session file, a small JSON file from which the app restores what was open; the step that was shown is in a second file
+//! next to it.
 
 use super::Session;
 use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
@@ -8,39 +9,40 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The version of the file format; other versions are not read.
+/// The version of the session file format; files of other versions are not read.
 const FORM: u32 = 1;
 
-/// Maximum size of a session file, and of the file with its step.
+/// Maximum sizes in bytes of a session file and of the file that holds its step.
 const FILE_BYTES: u64 = 64 << 20;
 const STEP_BYTES: u64 = 8 << 30;
 
-/// Maximum length of a name in bytes; parameter values may be sixteen times as long.
+/// Maximum length in bytes of a name in a session file; parameter values may be sixteen times as long.
 const LONGEST: usize = 4096;
 
-/// What is open in a session, as the user chose it.
+/// Everything that the user has opened or set in a session, as stored in a session file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workspace {
     form: u32,
     /// Name of the architecture.
     pub model: String,
-    /// Weight file.
+    /// File that the weights were read from; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
-    /// The picture: a file, or `made:shapes[3]`.
+    /// Name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
     pub picture: String,
-    /// Whether the picture keeps its size.
+    /// Whether pictures keep their size instead of being resized for the model.
     pub no_resize: bool,
-    /// The method's name.
+    /// Name of the method.
     pub method: String,
-    /// The chosen target class.
+    /// Target class that the user chose; `None` for the predicted class.
     pub target: Option<usize>,
-    /// Parameters that differ from their defaults.
+    /// Names and values of the parameters that differ from their defaults, in the syntax of `--set`.
     pub set: Vec<(String, String)>,
     /// The seed of random numbers.
     pub seed: u64,
-    /// The data set.
+    /// Name of the data set, if any.
     pub data: Option<String>,
-    /// Whether the result was still being computed, which may have crashed the program and may do so again.
+    /// Whether the result was still being computed when the file was written; that computation may have crashed the program and
+    /// may do so again.
     #[serde(default)]
     pub under_way: bool,
 }
@@ -51,7 +53,7 @@ impl Workspace {
         Self { form: FORM, ..Self::default() }
     }
 
-    /// What is open in `session`, with the picture's and the weight file's names; `None` without a method.
+    /// Describes what is open in `session`, given the names of the picture and of the weight file; `None` if no method is open.
     pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
         Some(Self {
             form: FORM,
@@ -72,12 +74,12 @@ impl Workspace {
         })
     }
 
-    /// The same with `under_way` set.
+    /// Returns `self` with the field `under_way` set to the given value.
     pub(crate) fn under_way(self, under_way: bool) -> Self {
         Self { under_way, ..self }
     }
 
-    /// Writes it to a file atomically.
+    /// Writes the session file atomically; a missing folder is created.
     pub fn write(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
             create_folder(folder)?;
@@ -85,7 +87,7 @@ impl Workspace {
         write_whole(file, words::json(&serde_json::to_value(self)?).as_bytes())
     }
 
-    /// Reads a session file; `None` if it does not exist.
+    /// Reads a session file; `None` if it does not exist. Errors if the file is damaged or was written by another version.
     pub fn read(file: &Path) -> Result<Option<Self>> {
         if !file.exists() {
             return Ok(None);
@@ -110,13 +112,13 @@ impl Workspace {
     }
 }
 
-/// A snapshot of the step shown; `None` if there are no steps, or if this one cannot be saved.
+/// A snapshot of the current step; `None` if there are no steps, or if the current step cannot be saved.
 pub fn step(session: &Session) -> Option<Vec<u8>> {
     session.method().filter(|m| m.stepped && session.started())?;
     session.snapshot().ok()
 }
 
-/// Writes a snapshot next to the session file, or removes the existing one.
+/// Writes the snapshot `step` next to the session file `file`; if `step` is `None`, removes the existing snapshot.
 pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
     match step {
         Some(bytes) => write_whole(&step_file(file), bytes),
@@ -124,7 +126,7 @@ pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// Restores the step saved next to the session file; returns false if there is none.
+/// Restores the step that was saved next to the session file `file`; returns false if no step was saved.
 pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
     let step = step_file(file);
     if !step.exists() {
