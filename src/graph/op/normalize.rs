@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(x − mean) / std` for each channel, as in the model's training.
+/// `(x − mean) / std` for each channel, as when the model was trained.
 #[derive(Debug)]
 pub struct Normalize {
     /// Mean of each channel, for pixels in `[0, 1]`.
