@@ -68,7 +68,7 @@ impl Graph {
         Ok(&self.nodes[self.find(name)?])
     }
 
-    /// The convolutions and linear layers whose path from the input contains no other convolution or linear layer.
+    /// The convolutions and linear layers that do not depend on any other convolution or linear layer.
     pub fn first_with_weights(&self) -> impl Iterator<Item = &Node> {
         let weighs = |node: &Node| ["conv", "linear"].contains(&node.op.kind());
         let mut behind = vec![false; self.nodes.len()];
