@@ -47,8 +47,9 @@ struct IncrementalRun<'a> {
 }
 
 impl FusedRun {
-    /// The logits, `(K, …)`, with each of `K` windows of the picture replaced by `fill`. `None` unless this is a run of one
-    /// picture outside of training. `tick` is called before each step and may stop the run with an error.
+    /// The logits, `(K, …)`, of `K` versions of the picture, each with one window replaced by the same region of `fill`. `None`
+    /// unless this is a run of one picture outside of training. `tick` is called before each step and may stop the run with
+    /// an error.
     pub fn occluded(
         &self,
         graph: &Graph,

@@ -165,7 +165,7 @@ impl Packed {
 }
 
 impl Windows {
-    /// Whether all output windows have the same divisor.
+    /// Whether all windows of an output in `to` have the same divisor.
     pub fn are_alike(&self, to: Slot) -> bool {
         let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
         fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)
