@@ -1,17 +1,17 @@
-//! Strided slices padded with zero channels: the parameter-free shortcuts of residual networks.
+//! Strided slices of pixels, padded with zero channels, as in the parameter-free shortcuts of residual networks.
 
 use crate::map::{Map, MapMut};
 use crate::size::{bounded, positive};
 use crate::thread_team;
 
-/// Every `step`-th pixel from `start` on, with zero channels around its own.
+/// Selects every `step`-th pixel from `start` on, and adds zero channels before and after the pixel's own channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StridedSlice {
-    /// First row and column.
+    /// First row and first column.
     pub start: (usize, usize),
-    /// Rows and columns from one pixel to the next.
+    /// Distance between selected pixels, in rows and in columns.
     pub step: (usize, usize),
-    /// Number of zero channels before.
+    /// Number of zero channels before the pixel's own channels.
     pub before: usize,
 }
 
@@ -30,10 +30,10 @@ impl StridedSlice {
         }
     }
 
-    /// Copies the pixels of the slice to `y` and zeroes its other channels.
+    /// Copies the selected pixels of `x` to `y`, and zeroes the other channels of `y`.
     ///
     /// # Panics
-    /// If `y` is larger than the slice, has too few channels or another number of pictures.
+    /// If `y` is larger than the slice, has too few channels, or has a different number of pictures than `x`.
     pub fn forward(&self, x: &Map, y: &mut MapMut) {
         self.check(x, [y.n, y.h, y.w, y.c]);
         let y = &*y;
@@ -55,7 +55,7 @@ impl StridedSlice {
         });
     }
 
-    /// The VJP: the gradient at the pixels of the slice, 0 elsewhere.
+    /// The VJP of [`StridedSlice::forward`]: writes the gradient `dy` to the selected pixels of `dx`, and 0 elsewhere.
     ///
     /// # Panics
     /// If sizes do not match.
