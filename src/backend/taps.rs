@@ -13,7 +13,7 @@ pub enum Resize {
     BilinearCorners,
 }
 
-/// What one output position reads: a range of input positions, and their weights.
+/// The range of input positions that one output position reads, and their weights.
 pub(super) struct Tap {
     pub first: usize,
     pub weights: Vec<f64>,

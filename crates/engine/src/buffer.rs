@@ -32,7 +32,7 @@ impl Buffer {
 
     /// The elements as a mutable slice; their number is rounded up to whole cache lines.
     pub fn numbers_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }
 

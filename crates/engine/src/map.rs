@@ -39,7 +39,7 @@ pub struct MapMut<'a> {
 
 // SAFETY: a `Map` is a shared slice of f32.
 unsafe impl Send for Map<'_> {}
-// SAFETY: as above.
+// SAFETY: a `Map` is a shared slice of f32.
 unsafe impl Sync for Map<'_> {}
 // SAFETY: a `MapMut` is a mutable slice of f32.
 unsafe impl Send for MapMut<'_> {}

@@ -148,7 +148,7 @@ pub(crate) struct SharedPtr(pub *mut f32);
 // SAFETY: a pointer by itself is only data. Each use of it is unsafe and must justify that no two threads write to the same
 // element.
 unsafe impl Send for SharedPtr {}
-// SAFETY: as above.
+// SAFETY: a reference to the pointer gives no more access than a copy of it, which is safe to send.
 unsafe impl Sync for SharedPtr {}
 
 impl SharedPtr {

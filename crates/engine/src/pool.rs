@@ -91,12 +91,12 @@ impl Pool {
             for row in range {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
-                    // SAFETY: each row is one task's.
+                    // SAFETY: the pixel lies inside the map, and each row belongs to one task.
                     let out = unsafe { std::slice::from_raw_parts_mut(y.at.add((row * y.w + j) * y.pitch), y.c) };
                     out.fill(0.0);
                     for r in (0..self.kernel.0).filter_map(|t| Self::at(i, t, rows, x.h)) {
                         for c in (0..self.kernel.1).filter_map(|t| Self::at(j, t, columns, x.w)) {
-                            // SAFETY: inside the map.
+                            // SAFETY: the pixel lies inside the map.
                             let v = unsafe { pixel(x, (n * x.h + r) * x.w + c) };
                             out.iter_mut().zip(v).for_each(|(o, v)| *o += v);
                         }
@@ -119,17 +119,17 @@ impl Pool {
         let dx = &*dx;
         thread_team::run(dx.n, |n| {
             for p in n * dx.h * dx.w..(n + 1) * dx.h * dx.w {
-                // SAFETY: each picture is one task's.
+                // SAFETY: the pixel lies inside the map, and each picture belongs to one task.
                 unsafe { std::slice::from_raw_parts_mut(dx.at.add(p * dx.pitch), dx.c) }.fill(0.0);
             }
             for (i, j) in (0..dy.h).flat_map(|i| (0..dy.w).map(move |j| (i, j))) {
                 let d = divisor(i, j);
-                // SAFETY: inside the maps.
+                // SAFETY: the pixel lies inside the map.
                 let from = unsafe { pixel(dy, (n * dy.h + i) * dy.w + j) };
                 for r in (0..self.kernel.0).filter_map(|t| Self::at(i, t, rows, dx.h)) {
                     for c in (0..self.kernel.1).filter_map(|t| Self::at(j, t, columns, dx.w)) {
                         let at = (n * dx.h + r) * dx.w + c;
-                        // SAFETY: as above.
+                        // SAFETY: the pixel lies inside the map, and each picture belongs to one task.
                         let to = unsafe { std::slice::from_raw_parts_mut(dx.at.add(at * dx.pitch), dx.c) };
                         to.iter_mut().zip(from).for_each(|(to, v)| *to += v / d);
                     }

@@ -42,7 +42,7 @@ impl StridedSlice {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
                     let at = (n * x.h + self.start.0 + i * self.step.0) * x.w + self.start.1 + j * self.step.1;
-                    // SAFETY: checked above; rows are written by one task each.
+                    // SAFETY: `check` has checked the sizes, and each row is written by one task.
                     unsafe {
                         let from = std::slice::from_raw_parts(x.at.add(at * x.pitch), x.c);
                         let to = std::slice::from_raw_parts_mut(y.at.add((row * y.w + j) * y.pitch), y.c);
@@ -70,12 +70,12 @@ impl StridedSlice {
             for row in rows {
                 let (n, line) = (row / dx.h, picked(row % dx.h, self.start.0, self.step.0, dy.h));
                 for j in 0..dx.w {
-                    // SAFETY: as above.
+                    // SAFETY: `check` has checked the sizes, and each row is written by one task.
                     let to = unsafe { std::slice::from_raw_parts_mut(dx.at.add((row * dx.w + j) * dx.pitch), dx.c) };
                     match line.zip(picked(j, self.start.1, self.step.1, dy.w)) {
                         Some((i, j)) => {
                             let at = ((n * dy.h + i) * dy.w + j) * dy.pitch + self.before;
-                            // SAFETY: as above.
+                            // SAFETY: `check` has checked the sizes.
                             to.copy_from_slice(unsafe { std::slice::from_raw_parts(dy.at.add(at), dx.c) });
                         }
                         None => to.fill(0.0),

@@ -144,7 +144,7 @@ impl ThreadTeam {
                 return;
             }
             before();
-            // SAFETY: as above.
+            // SAFETY: the caller keeps the job alive until all workers have left it.
             unsafe { (*f)(i) };
         }
     }

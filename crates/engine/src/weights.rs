@@ -66,11 +66,11 @@ impl WeightGradient {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
-            // SAFETY: each part, group and chunk is one task's.
+            // SAFETY: each part, group and chunk belongs to one task.
             let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };
             run_with(level, Part { of: self, dy, x, g, range, k, sums, width });
         });
-        // SAFETY: all of them were written.
+        // SAFETY: all sums were written.
         let sums = unsafe { std::slice::from_raw_parts(sums.at(), count) };
         let taps = k / c;
         thread_team::parts(dw, k, |out, dw| {

@@ -81,8 +81,8 @@ impl Winograd {
         self.c.div_ceil(CHUNK)
     }
 
-    /// Distance between the rows of two tiles in the transformed input. It is about the number of channels, but not a large power
-    /// of two.
+    /// Distance between the rows of two tiles in the transformed input. It is about the number of channels in a chunk, but not a
+    /// large power of two.
     fn row(&self) -> usize {
         match self.c {
             ..=48 => self.c.next_multiple_of(16),
@@ -161,7 +161,8 @@ enum Step {
     Out(std::ops::Range<usize>),
 }
 
-/// A task that runs one of three steps for some of `count` tiles, which are counted from tile `start` on.
+/// A task that runs one of the three steps of the convolution. The step's tiles, out of `count`, are counted from tile `start`
+/// on.
 struct Stage<'a> {
     w: &'a Winograd,
     x: &'a Map<'a>,

@@ -68,7 +68,7 @@ impl WinogradGradient {
             let (part, chunk) = (i / chunks, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let channels = chunk * CHUNK..((chunk + 1) * CHUNK).min(c);
-            // SAFETY: these channels of each part are one task's.
+            // SAFETY: these channels of each part belong to one task.
             let sums = unsafe { sums.get().add(part * numbers) };
             run_with(level, Part { of: self, dy, x, range, channels, sums, width });
         });
@@ -238,7 +238,7 @@ impl Part<'_> {
     /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
-        // SAFETY: these channels of the sums are one task's; the transformed rows were written.
+        // SAFETY: these channels of the sums belong to one task, and the transformed rows were written.
         unsafe {
             let x = Rows { at: tiles.x.add(f * tiles.count * tiles.apart), apart: tiles.apart };
             let dy = Rows { at: tiles.dy.add(f * tiles.count * self.width), apart: self.width };

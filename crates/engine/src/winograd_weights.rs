@@ -27,7 +27,7 @@ pub(crate) fn winograd_weights(side: usize, taps: &[usize], (c, o): (usize, usiz
     })
 }
 
-/// Entry `G[i][tap]` of the transform of `taps` taps, where `i` is a point of tiles of `side` input rows.
+/// Entry `G[i][tap]` of the matrix that transforms `taps` taps, where `i` is the index of a point of tiles of `side` input rows.
 pub(crate) fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     let (point, n) = match (side, i) {
         (4, 1) => (1.0, 2.0),

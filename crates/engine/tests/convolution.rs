@@ -132,7 +132,7 @@ impl Case {
     }
 }
 
-/// Checks that the largest difference, relative to the largest expected value, is within `bound`.
+/// Checks that all differences, relative to the largest expected value, are within `bound`, and that nothing else was written.
 fn compare(what: &str, got: &[f32], pitch: usize, expected: &[f64], columns: usize, bound: f64) {
     let largest = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, e) in expected.iter().enumerate() {

@@ -25,7 +25,7 @@ const MOST: usize = 1 << 13;
 const HUGE: [usize; 7] = [1 << 31, (1 << 31) + 1, 1 << 32, 1 << 33, usize::MAX, usize::MAX / 2 + 1, usize::MAX / 3];
 
 thread_local! {
-    /// Whether a panic on this thread is a valid outcome.
+    /// Whether this thread is in a call that may panic.
     static CALLING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -252,7 +252,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
 fn sizes_that_fit_nothing_panic_and_none_writes_beside_its_slice() {
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let limit = Duration::from_secs(seconds.unwrap_or(5));
-    // Suppresses panic messages other than those of this test.
+    // The called functions are expected to panic, so their messages are suppressed.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !CALLING.get() {

@@ -8,7 +8,7 @@ use candle_core::{Tensor, TensorId};
 use gradscope_engine::{Filter, Sizes, Slide};
 use std::sync::{Arc, Mutex};
 
-/// What a filter computes: a convolution, or its input gradient.
+/// The direction of a filter: forward for the convolution, backward for its input gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Direction {
     Forward,

@@ -42,7 +42,7 @@ struct BackwardPass<'a> {
     params: Option<BTreeMap<String, Tensor>>,
 }
 
-/// What a backward pass computes.
+/// The gradients that a backward pass computes.
 pub struct GradientTargets<'a> {
     /// Nodes whose gradients to return.
     pub to: &'a [NodeId],

@@ -7,7 +7,7 @@ use gradscope_engine::{Activation, Saves};
 /// A chain of nodes that one step computes.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// What the first node of the chain computes.
+    /// The pattern of the first node of the chain.
     pub pattern: Pattern,
     /// The first node of the chain.
     pub first: NodeId,

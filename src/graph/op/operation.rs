@@ -61,7 +61,7 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// What the operation drops in training, if anything.
+    /// The dropout that the operation applies in training, if any.
     fn dropout(&self) -> Option<Dropped> {
         None
     }
