@@ -93,8 +93,8 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `height` rows of `width` elements, which are all that `reach` lets the taps read, and some to
-        // spare; each row of outputs belongs to one task.
+        // SAFETY: the scratch memory has `height` rows of `width` elements, which are all that `reach` lets the taps read, and
+        // some to spare; each row of outputs belongs to one task.
         unsafe {
             let p = self.patches;
             let width = p.columns(self.reach) * p.c;
@@ -125,8 +125,8 @@ impl Band<'_> {
     /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
-        // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside` columns
-        // and the rest.
+        // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside`
+        // columns and the rest.
         unsafe {
             let (p, x) = (self.patches, self.x);
             let columns = width / p.c;

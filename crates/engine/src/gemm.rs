@@ -15,8 +15,9 @@ pub(crate) const BLOCK: usize = 96;
 /// `column` is the first output channel of the group.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable elements for each of `pixels`, the weights rows
-/// `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of these panels.
+/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable elements for each of `pixels`, the
+/// weights rows `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of
+/// these panels.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
     (a, pixels): (*const f32, &[usize]),

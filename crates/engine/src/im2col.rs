@@ -95,7 +95,8 @@ impl Patches {
         (from, to): (usize, usize),
         out: *mut f32,
     ) {
-        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` elements of each run are written.
+        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` elements of each run are
+        // written.
         unsafe {
             let (n, row, column) = place;
             let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);

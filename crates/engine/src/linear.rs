@@ -80,7 +80,8 @@ impl Task for Dots<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `linear` checked the sizes; the scratch memory has `ROWS` vectors for each row, and each output belongs to one task.
+        // SAFETY: `linear` checked the sizes; the scratch memory has `ROWS` vectors for each row, and each output belongs to one
+        // task.
         unsafe {
             let (input, output) = self.sizes;
             let count = self.rows.len() * ROWS;

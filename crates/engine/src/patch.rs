@@ -45,8 +45,8 @@ impl<const A: usize> Patch<A> {
     /// At most `lanes` channels of column `j`, starting with channel `c`. `WHOLE` skips the border checks.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if `WHOLE`, all
-    /// pixels of the patch.
+    /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if
+    /// `WHOLE`, all pixels of the patch.
     #[inline(always)]
     pub unsafe fn column<S: Simd, const WHOLE: bool>(&self, j: usize, c: usize, lanes: usize) -> [S::V; A] {
         // SAFETY: only pixels in the map are read.

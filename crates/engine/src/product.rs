@@ -79,8 +79,8 @@ impl Task for Copies<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied by one
-        // task.
+        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied
+        // by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             for i in self.range {
@@ -138,8 +138,8 @@ impl Task for Panel<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong to one
-        // task.
+        // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong
+        // to one task.
         unsafe {
             for (chunk, some) in self.chunks.iter().enumerate() {
                 let exit = Exit { epilogue: self.epilogue, more: chunk > 0, last: chunk + 1 == self.chunks.len() };
@@ -169,8 +169,8 @@ impl Task for Block<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements, `range` are at most `BLOCK` pixels of the grid, and their
-        // channels of these panels belong to one task.
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements, `range` are at most `BLOCK` pixels of the grid, and
+        // their channels of these panels belong to one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             let mut places = [(0, 0, 0); BLOCK];

@@ -100,8 +100,8 @@ impl Task for Part<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these rows of
-        // the sums belong to one task.
+        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these
+        // rows of the sums belong to one task.
         unsafe {
             let patches = &self.of.patches;
             let pixels = patches.grid.0 * patches.grid.1;

@@ -180,8 +180,8 @@ impl Task for Stage<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `v` and `m` have room for `count` tiles, `Winograd::run` checked the map and `Filter::run` the output; each tile or
-        // frequency of a step belongs to one task.
+        // SAFETY: `v` and `m` have room for `count` tiles, `Winograd::run` checked the map and `Filter::run` the output; each
+        // tile or frequency of a step belongs to one task.
         unsafe {
             let six = self.w.side == 6;
             match &self.step {

@@ -113,8 +113,8 @@ impl Taps<'_> {
     /// Transforms the sums to the gradients of `K × K` weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all frequencies
-    /// and channels, and no other thread may use the gradients of this input channel.
+    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all
+    /// frequencies and channels, and no other thread may use the gradients of this input channel.
     #[inline(always)]
     unsafe fn transform<S: Simd, const K: usize>(&self) {
         let mut out = [0f32; MOST_TAPS * MOST_TAPS * MOST_LANES];
@@ -187,8 +187,8 @@ impl Task for Part<'_> {
         let x = scratch.at();
         for block in 0..blocks {
             let (first, last) = (start + block * (end - start) / blocks, start + (block + 1) * (end - start) / blocks);
-            // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of the
-            // sums belong to one task.
+            // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of
+            // the sums belong to one task.
             unsafe {
                 let tiles = Tiles { x, dy: x.add(ALL * most * apart), count: last - first, apart };
                 for t in first..last {
@@ -210,7 +210,8 @@ impl Part<'_> {
     /// Transforms tile `t` of both maps into row `i`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the tile must be one of the maps', and `i` below the count of rows; `M` the size of its output.
+    /// The CPU must have the instruction set of `S`; `M` must be the size of a tile's output, `t` a tile of the maps, and `i`
+    /// less than the number of rows.
     #[inline(always)]
     unsafe fn read<S: Simd, const M: usize>(&self, t: usize, i: usize, tiles: Tiles) {
         let (rows, columns) = self.of.tiles;
@@ -252,8 +253,8 @@ impl Part<'_> {
 /// `apart` from one another.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; the map must have those channels and, if `WHOLE`, all pixels of the patch; rows of whole
-/// vectors must be writable.
+/// The CPU must have the instruction set of `S`; the map must have those channels and, if `WHOLE`, all pixels of the patch; rows
+/// of whole vectors must be writable.
 #[inline(always)]
 unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     patch: &Patch<N>,

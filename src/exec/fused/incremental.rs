@@ -251,8 +251,8 @@ impl IncrementalRun<'_> {
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
-    /// The input that the windows of the given output rows and columns read, with `outside` beyond the map, and the padding still to be
-    /// applied. That padding is the windows' own if the outputs cover the whole map, and otherwise none.
+    /// The input that the windows of the given output rows and columns read, with `outside` beyond the map, and the padding still
+    /// to be applied. That padding is the windows' own if the outputs cover the whole map, and otherwise none.
     fn piece(
         &self,
         read: usize,

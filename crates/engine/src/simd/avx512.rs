@@ -58,7 +58,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX-512 and that the lanes of the mask are readable; others are not read.
+        // SAFETY: the caller makes sure that the CPU has AVX-512 and that the lanes of the mask are readable; others are not
+        // read.
         unsafe { Vector(_mm512_maskz_loadu_ps(mask(n), at)) }
     }
 
