@@ -1,4 +1,4 @@
-//! Keeps freed memory with the allocator instead of returning it to the system.
+//! Makes allocators keep freed memory instead of returning it to the system.
 
 use candle_core::Device;
 

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{Activation, Pointwise, Real};
 
-/// Defines functions that exist in both [`cpu`] and [`portable`]; the device of the first argument decides.
+/// Defines functions that call the function of the same name in [`cpu`] or [`portable`], by the device of the first argument.
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident($x:ident $(, $argument:ident: $type:ty)*) -> $answer:ty;)*) => {$(
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! Matrix products in parts, so that a long one can be cancelled.
+//! Matrix products computed in parts, so that a long one can be cancelled.
 
 use crate::interrupt;
 use anyhow::Result;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 /// A window that slides along one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
-    /// Number of taps.
+    /// Number of taps of the window.
     pub kernel: usize,
     /// Distance between the starts of adjacent windows.
     pub stride: usize,
@@ -36,7 +36,7 @@ pub struct Conv2d {
     pub padding: (usize, usize),
     /// Distance between adjacent taps, along height and along width.
     pub dilation: (usize, usize),
-    /// Number of channel groups.
+    /// Number of groups of channels; each output channel reads only the input channels of its group.
     pub groups: usize,
 }
 

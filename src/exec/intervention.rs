@@ -1,4 +1,4 @@
-//! Runs that replace the values of some nodes: ablation and patching.
+//! Runs that replace the values of some nodes, for ablation and patching.
 
 use super::trace::Trace;
 use crate::graph::{Graph, Node};

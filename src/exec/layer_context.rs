@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 /// A node of a run, with its inputs, its value and the relevance absorbed there.
 #[derive(Clone, Debug)]
 pub struct LayerContext {
-    /// The node's id.
+    /// The id of the node in the network.
     pub id: NodeId,
     trace: Trace,
     /// Relevance absorbed by rules at the node; shared between clones of the context.

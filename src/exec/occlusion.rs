@@ -1,4 +1,4 @@
-//! Occlusion: runs with a window of the picture covered.
+//! Occlusion, that is, runs in which a window of the picture is covered.
 
 use super::pixel_window::PixelWindow;
 use super::trace::Trace;

@@ -1,4 +1,4 @@
-//! The values of a run.
+//! Traces, which hold the values of a run.
 
 use super::fused::FusedRun;
 use crate::graph::{Graph, NodeId};
@@ -17,7 +17,7 @@ pub struct Trace {
 /// How a trace stores its values.
 #[derive(Clone, Debug)]
 enum Values {
-    /// One value per node.
+    /// One tensor per node.
     Each(Arc<Vec<Tensor>>),
     /// The result of a fused run; a node's value is converted on first use.
     Fused(Arc<FusedRun>),
@@ -67,7 +67,7 @@ impl Trace {
 
     /// The logits, `(N, classes)`; a single logit `z` gives the pair `[0, z]`.
     ///
-    /// Errors if the output is a map instead of class scores.
+    /// Errors if the network outputs a map instead of class scores.
     pub fn logits(&self) -> Result<Tensor> {
         self.graph.check_classes()?;
         self.graph.scores.logits(self.value(self.graph.logits)?)

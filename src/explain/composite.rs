@@ -9,7 +9,7 @@ use wildmatch::WildMatchPattern;
 /// A function from the relevance of a node's value to the relevance of the node's inputs, one tensor per input.
 pub type Rule<'a> = Box<dyn Fn(&LayerContext, &Tensor) -> Result<Vec<Tensor>> + 'a>;
 
-/// Selects nodes.
+/// A selector of nodes, by kind or name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selector {
     /// Nodes of any of these kinds or families.
@@ -30,7 +30,7 @@ pub struct Composite<'a> {
     rules: Vec<Choice<'a>>,
 }
 
-/// A rule of a composite and its selector.
+/// A rule of a composite, with the selector of the nodes it applies to.
 struct Choice<'a> {
     selector: Selector,
     /// The rule's name in ledgers.

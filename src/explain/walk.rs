@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Propagates the relevance of one node to its inputs.
+    /// Propagates the relevance of one node to the inputs of the node.
     fn pass(
         &self,
         id: NodeId,
@@ -187,7 +187,7 @@ impl<'a> Walk<'a> {
 impl Relevance {
     /// The gradient or relevance at the node with this name.
     ///
-    /// Errors if the pass did not reach it.
+    /// Errors if there is no such node, or the pass did not reach it or did not keep its value.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         let id = self.graph.find(name)?;
         self.values.get(&id).with_context(|| {

@@ -19,7 +19,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts a graph with the node `input` of shape `(C, H, W)`.
+    /// Starts a graph that consists of the node `input`, for pictures of shape `(C, H, W)`.
     pub fn new(input: &[usize]) -> Self {
         let shape = std::iter::once(1).chain(input.iter().copied()).collect();
         let node = Node {

@@ -1,4 +1,4 @@
-//! Folds batch norms into the preceding convolutions.
+//! Folds batch norms into the preceding convolutions and linear layers.
 
 use super::network::Graph;
 use super::node::NodeId;

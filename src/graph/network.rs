@@ -10,12 +10,12 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A network: nodes in topological order.
+/// A network as a graph of nodes in topological order.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// All nodes; the first is `input`.
+    /// All nodes in topological order; the first one is `input`.
     pub nodes: Vec<Node>,
-    /// The output node.
+    /// The node whose value is the output of the network.
     pub output: NodeId,
     /// The node whose value holds the class scores: the input of a final softmax or sigmoid, or else the output.
     pub logits: NodeId,
@@ -87,7 +87,7 @@ impl Graph {
         self.nodes.iter().flat_map(Node::parameters).collect()
     }
 
-    /// The same network with these weights.
+    /// The same network with the given weights, named as in its `state_dict`.
     ///
     /// Errors if tensors are missing, have the wrong shape or are surplus, and lists them; `num_batches_tracked` counters are
     /// ignored.

@@ -13,7 +13,7 @@ pub type NodeId = usize;
 /// One operation of a network, with its parameters.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// PyTorch's module name, unique in the graph.
+    /// The node's name, which is that of the PyTorch module; unique in the graph.
     pub name: String,
     /// The operation that computes the node's value.
     pub op: Arc<dyn Op>,

@@ -68,11 +68,11 @@ pub struct Sizes {
 /// sums give exactly 0, they may give rounding noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Direct sums.
+    /// Direct sums, without transforms.
     Direct,
-    /// Winograd transforms for small batches. They are faster and round more.
+    /// Winograd transforms for small batches, which are faster than direct sums and round more.
     SmallBatch,
-    /// Winograd transforms for large batches, with more weights and less arithmetic.
+    /// Winograd transforms for large batches, which need more weights and less arithmetic than those for small batches.
     LargeBatch,
 }
 

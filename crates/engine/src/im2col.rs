@@ -164,7 +164,7 @@ pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
     }
 }
 
-/// Copies `n` elements.
+/// Copies `n` elements from `from` to `to`.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` elements must be readable at `from`, and writable at `to` and used by no

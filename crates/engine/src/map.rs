@@ -9,9 +9,9 @@ pub struct Map<'a> {
     pub(crate) at: *const f32,
     /// Number of pictures.
     pub n: usize,
-    /// Height.
+    /// Height of each map, in pixels.
     pub h: usize,
-    /// Width.
+    /// Width of each map, in pixels.
     pub w: usize,
     /// Number of channels.
     pub c: usize,
@@ -26,9 +26,9 @@ pub struct MapMut<'a> {
     pub(crate) at: *mut f32,
     /// Number of pictures.
     pub n: usize,
-    /// Height.
+    /// Height of each map, in pixels.
     pub h: usize,
-    /// Width.
+    /// Width of each map, in pixels.
     pub w: usize,
     /// Number of channels.
     pub c: usize,
@@ -113,7 +113,7 @@ impl<'a> MapMut<'a> {
         self.n * self.h * self.w
     }
 
-    /// A read-only view of the same maps.
+    /// A read-only view of these maps.
     pub fn read(&self) -> Map<'_> {
         Map { at: self.at, n: self.n, h: self.h, w: self.w, c: self.c, pitch: self.pitch, life: PhantomData }
     }

@@ -1,4 +1,4 @@
-//! The gradient of a convolution's weights.
+//! The gradient of a convolution's weights, as a sum over pixels of products.
 
 use crate::buffer::Scratch;
 use crate::conv::{Algorithm, Sizes, Slide, forward_patches};

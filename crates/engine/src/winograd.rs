@@ -144,7 +144,7 @@ impl Winograd {
         self.frequencies() * self.chunks() * tiles * self.row()
     }
 
-    /// Distance between the products of two tiles.
+    /// Distance between the products of adjacent tiles, in elements.
     fn width(&self) -> usize {
         self.o.next_multiple_of(16)
     }

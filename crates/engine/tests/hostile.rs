@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// The value around every slice that is written.
+/// The value of the fence elements around every slice that a call may write.
 const FENCE: f32 = -12345.0;
 /// Number of fence elements on either side.
 const WIDTH: usize = 256;

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 /// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// `factor · x + shift`.
+/// `factor · x + shift`, elementwise.
 pub fn affine(x: &Tensor, factor: f64, shift: f64) -> Result<Tensor> {
     if !serves(x) {
         return Ok(x.affine(factor, shift)?);
@@ -291,7 +291,7 @@ mod tests {
                 let signs = of(x).iter().map(|v| signed(v).to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&sign(x).unwrap()), signs);
                 for (low, high) in [(-0.25, 0.5), (0.5, -0.25)] {
-                    // Multiples of a step that f32 represents exactly.
+                    // The values are multiples of a step that f32 represents exactly.
                     let bound = |v: &f64| if v.is_nan() { *v } else { v.max(low).min(high) };
                     let bounds = of(x).iter().map(|v| bound(v).to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&clamp(x, low, high).unwrap()), bounds);

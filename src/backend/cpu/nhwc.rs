@@ -75,7 +75,7 @@ fn apply(x: &Tensor, filter: &Filter, to: [usize; 4], epilogue: Epilogue) -> Res
     tensor(y, &to)
 }
 
-/// The elements of `(N, C, H, W)` in channels-last order.
+/// The elements of `x`, `(N, C, H, W)`, in channels-last order.
 fn channels_last(x: &Tensor) -> Result<Vec<f32>> {
     let (n, c, h, w) = x.dims4()?;
     read::<f32, _>(x, |x| {

@@ -82,7 +82,7 @@ thread_local! {
     static LIBRARIES: RefCell<HashMap<usize, Library>> = RefCell::default();
 }
 
-/// `y = x ∗ w + b`; PyTorch's `conv2d`.
+/// `y = x ∗ w + b` for `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)` and `b` `(O)`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let question = Question::new(Way::Forward, x.dims(), w.dims(), conv)?;
     let [x, w] = contiguous([x, w])?;

@@ -14,7 +14,7 @@ struct AddBias;
 /// Batch norm with given statistics, or its VJP, in which mean and shift do not occur.
 struct BatchNorm {
     epsilon: f64,
-    /// `β` and `μ`; `None` for the VJP.
+    /// Shift β and mean μ; `None` for the VJP.
     moved: Option<(Tensor, Tensor)>,
 }
 

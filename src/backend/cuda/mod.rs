@@ -72,7 +72,7 @@ fn elsewhere<O>(name: &str) -> candle_core::Result<O> {
     candle_core::bail!("\"{name}\" runs only on a GPU")
 }
 
-/// The same tensors in row-major order.
+/// Copies tensors that are not in row-major order to that order.
 fn contiguous<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let all = tensors.iter().map(|t| Ok(t.contiguous()?)).collect::<Result<Vec<_>>>()?;
     all.try_into().map_err(|_| anyhow::anyhow!("the number of tensors is unchanged"))

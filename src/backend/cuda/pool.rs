@@ -27,7 +27,7 @@ unsafe impl DeviceRepr for Axis {}
 struct Max {
     h: Axis,
     w: Axis,
-    /// Shape of the output.
+    /// Shape of the output, `(N, C, oh, ow)`.
     shape: [usize; 4],
 }
 

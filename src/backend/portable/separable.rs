@@ -40,7 +40,7 @@ pub fn interpolate_vjp(dy: &Tensor, (h, w): (usize, usize), mode: Resize) -> Res
     both(dy, &dense(&taps(h, oh, mode), h).transposed(), &dense(&taps(w, ow, mode), w).transposed())
 }
 
-/// `rows · x · columnsᵀ` for each map of `x`.
+/// Multiplies each map of `x` from both sides: `rows · x · columnsᵀ`.
 fn both(x: &Tensor, rows: &Matrix, columns: &Matrix) -> Result<Tensor> {
     let wide = along_width(x, columns)?;
     Ok(along_width(&wide.transpose(2, 3)?, rows)?.transpose(2, 3)?.contiguous()?)

@@ -387,7 +387,7 @@ impl Gradient {
         Self { sloped: false, ..self.clone() }
     }
 
-    /// The same gradient with contiguous elements.
+    /// The same gradient with contiguous elements, copied only if necessary.
     fn dense(self, n: usize) -> Self {
         if self.at.is_dense() && self.at.first == 0 {
             return self;

@@ -36,7 +36,7 @@ pub type Masks = Arc<BTreeMap<NodeId, Tensor>>;
 #[derive(Clone, Debug)]
 pub(in crate::exec) struct Statistics {
     pub mean: Vec<f32>,
-    /// The biased variance.
+    /// The biased variance of each channel.
     pub variance: Vec<f32>,
 }
 
@@ -289,7 +289,7 @@ impl Dense<'_> {
     }
 }
 
-/// A copy of a slot's value with contiguous elements.
+/// A copy of the value that `slot` stores in `buffer` for `n` pictures, with contiguous elements.
 pub(super) fn dense(slot: &Slot, n: usize, buffer: &[f32]) -> PooledBuffer {
     let mut copy = PooledBuffer::new(n * slot.len());
     pass(&slot.map(n, buffer), &mut slot.alone().map_mut(n, copy.numbers_mut()), Epilogue::default());

@@ -13,7 +13,7 @@ use gradscope_engine::{Map, MapMut, Saves, to_channels_first, to_channels_last};
 /// Where a value is stored: a range of channels in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// Index of the buffer.
+    /// Index of the buffer that holds the value.
     pub buffer: usize,
     /// The first channel of the range.
     pub first: usize,
@@ -37,22 +37,22 @@ impl Slot {
         self.pitch == self.c
     }
 
-    /// Number of elements of one picture.
+    /// Number of elements of one picture's value.
     pub fn len(&self) -> usize {
         self.h * self.w * self.c
     }
 
-    /// Number of positions of one picture.
+    /// Number of positions (pixels) of one picture's value.
     pub fn rows(&self) -> usize {
         self.h * self.w
     }
 
-    /// The maps of `n` pictures.
+    /// A view of the value of `n` pictures in `buffer`, as maps.
     pub fn map<'a>(&self, n: usize, buffer: &'a [f32]) -> Map<'a> {
         Map::new(&buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// The maps of `n` pictures, mutable.
+    /// A mutable view of the value of `n` pictures in `buffer`, as maps.
     pub fn map_mut<'a>(&self, n: usize, buffer: &'a mut [f32]) -> MapMut<'a> {
         MapMut::new(&mut buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
@@ -136,7 +136,7 @@ fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }
 
-/// A slot in a new buffer.
+/// Adds a buffer for a value of this shape and returns its slot.
 fn alone(buffers: &mut Vec<usize>, shape: &[usize]) -> Slot {
     let slot = whole(buffers.len(), shape);
     buffers.push(slot.len());

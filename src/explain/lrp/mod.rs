@@ -50,7 +50,7 @@ pub enum Lrp {
         positive: f64,
         /// Factor of negative weights.
         negative: f64,
-        /// The stabilizer.
+        /// Stabilizer ε of the denominator.
         epsilon: f64,
         /// How the bias enters the denominator.
         bias: Bias,
@@ -203,7 +203,7 @@ struct Parts<'a> {
 enum Half {
     Plus,
     Minus,
-    /// The tensor plus its positive (or negative) part times a factor.
+    /// The tensor plus a factor times the positive part of the tensor; `MoreMinus` adds the negative part.
     MorePlus(f64),
     MoreMinus(f64),
 }

@@ -6,7 +6,7 @@ use crate::graph::op::Saved;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// An input and a weight, whose product `x · w` contributes to the value.
+/// A contribution `x · w` to the value of a layer, given by its input `x` and weight `w`.
 pub type Term = (Tensor, Tensor);
 
 /// The bias and stabilizer in the denominator of a share.

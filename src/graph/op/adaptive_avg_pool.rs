@@ -81,7 +81,7 @@ fn cells(size: usize, out: usize, like: &Tensor) -> Result<Tensor> {
     tensor::like(matrix, (out, size), like)
 }
 
-/// `rows · x · columnsᵀ` for each map.
+/// Multiplies each map of `x` from both sides: `rows · x · columnsᵀ`.
 fn on_both_sides(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<Tensor> {
     let half = x.contiguous()?.broadcast_matmul(&columns.t()?)?;
     Ok(rows.broadcast_matmul(&half)?)

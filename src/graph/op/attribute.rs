@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The largest size or count allowed.
+/// The largest size or count that an argument may have.
 const LARGEST: i64 = 1 << 20;
 
 /// The value of an argument.

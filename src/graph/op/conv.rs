@@ -20,7 +20,7 @@ pub struct Conv {
     pub output: usize,
     /// Height and width of the kernel.
     pub kernel: (usize, usize),
-    /// Stride, padding, dilation and groups.
+    /// Stride, padding, dilation and groups of the convolution.
     pub slide: Conv2d,
     /// Whether the convolution has a bias.
     pub bias: bool,

@@ -23,7 +23,7 @@ impl Draw {
         (self.between(low, high), self.between(low, high))
     }
 
-    /// `true` with probability 1/2.
+    /// A random boolean, which is `true` with probability 1/2.
     pub fn coin(&mut self) -> bool {
         self.between(0, 1) == 1
     }

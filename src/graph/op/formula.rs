@@ -17,7 +17,7 @@ pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
     /// The description of this kind of operation.
     fn spec(&self) -> &'static OpSpec;
 
-    /// The parameters of the formula; unused ones are 0.
+    /// The two parameters of the formula; those that it does not use are 0.
     fn parameters(&self) -> [f64; 2] {
         [0.0; 2]
     }

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(…, M, K)` times `(…, K, P)`, batched over the leading dimensions; PyTorch's `matmul`.
+/// The matrix product of `(…, M, K)` and `(…, K, P)`, batched over the leading dimensions; PyTorch's `matmul`.
 #[derive(Debug)]
 pub struct Matmul;
 

@@ -74,7 +74,7 @@ pub trait Op: Debug + Send + Sync {
 
 /// The values that a run saved for the backward pass: an operation's inputs and its output.
 pub trait Saved {
-    /// Number of inputs.
+    /// Number of inputs of the operation.
     fn reads(&self) -> usize;
 
     /// The value of input `i`.
@@ -143,6 +143,6 @@ pub(super) fn maps(x: &[&[usize]]) -> Result<[usize; 4]> {
 
 /// The sum over all dimensions but channels of `(N, C, …)` with rank 3 or more.
 pub(super) fn sum_by_channel(x: &Tensor) -> Result<Tensor> {
-    // One dimension after another: summing over all at once falls off candle's fast path.
+    // Sums over one dimension after another, since summing over all at once would leave candle's fast path.
     Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)
 }

@@ -18,7 +18,7 @@ pub struct OpSpec {
     pub family: Family,
     /// PyTorch's module or function, such as `Conv2d`.
     pub torch: &'static str,
-    /// A remark for the documentation.
+    /// A remark shown in the documentation of the operation.
     pub note: &'static str,
     /// ONNX operators, such as `Conv`.
     pub onnx: &'static [&'static str],

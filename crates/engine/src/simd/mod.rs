@@ -105,7 +105,7 @@ pub trait Task {
     unsafe fn run<S: Simd>(self) -> Self::Out;
 }
 
-/// An instruction set.
+/// A vector instruction set, in the order of speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Level {
@@ -199,7 +199,7 @@ fn best() -> Level {
     available().last().copied().unwrap_or(Level::Scalar)
 }
 
-/// Runs a task in the instruction set in use.
+/// Runs a task in the instruction set in use, which is [`level`].
 pub fn run<T: Task>(task: T) -> T::Out {
     run_with(level(), task)
 }
