@@ -6,7 +6,7 @@ pub(crate) const MOST: usize = 1 << (usize::BITS / 2 - 1);
 /// The largest number of taps of a kernel, or of phases of a stride.
 pub(crate) const MOST_TAPS: usize = 1 << 24;
 
-/// The largest padding for which rows are copied.
+/// The largest padding of a convolution. It is bounded because some algorithms copy rows together with their padding.
 pub(crate) const MOST_PADDING: usize = 1 << 16;
 
 /// The product of several sizes.

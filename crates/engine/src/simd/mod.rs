@@ -105,7 +105,7 @@ pub trait Task {
     unsafe fn run<S: Simd>(self) -> Self::Out;
 }
 
-/// A vector instruction set, in the order of speed.
+/// A vector instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Level {
