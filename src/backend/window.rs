@@ -46,9 +46,9 @@ impl Window {
         Self { kernel, stride, padding, dilation }
     }
 
-    /// Number of windows on an axis of `size` positions. With `n = size + 2 padding` and the window's extent `k` it is `⌊(n − k)
-    /// / stride⌋ + 1`. With `ceil_mode` it is `⌈(n − k) / stride⌉ + 1`, excluding a window that would start past the input and
-    /// the padding before it. PyTorch's `pooling_output_shape`.
+    /// Number of windows on an axis of `size` positions. With `n = size + 2 padding` and the window's extent `k` it is
+    /// `⌊(n − k) / stride⌋ + 1`. With `ceil_mode` it is `⌈(n − k) / stride⌉ + 1`, excluding a window that would start past the
+    /// input and the padding before it. PyTorch's `pooling_output_shape`.
     ///
     /// Errors if there would be no window.
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {

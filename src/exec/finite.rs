@@ -108,8 +108,8 @@ fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     Ok(first.map(|row| (row, told(row))))
 }
 
-/// Describes non-finite values of a node, and of its parameters, such as `layer "conv1" (conv): 1024 of 1024 are NaN, and in
-/// "conv1.weight" 1 of 1200 is NaN`.
+/// Describes non-finite values of a node, and of its parameters, such as
+/// `layer "conv1" (conv): 1024 of 1024 are NaN, and in "conv1.weight" 1 of 1200 is NaN`.
 fn layer(node: &Node, id: usize, values: NotFinite) -> Result<String> {
     let mut text = match id {
         0 => format!("the picture: {values}"),

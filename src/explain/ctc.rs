@@ -17,8 +17,8 @@ pub struct Ctc {
     pub gradient: Vec<f64>,
 }
 
-/// The CTC loss and its gradient for logits `z`, `classes × steps` in row-major order: the logit of label `k` at step `t` is `z[k
-/// · steps + t]`.
+/// The CTC loss and its gradient for logits `z`, `classes × steps` in row-major order: the logit of label `k` at step `t` is
+/// `z[k · steps + t]`.
 ///
 /// Equals PyTorch's `ctc_loss` of `log_softmax(z)` with `blank=0`.
 ///

@@ -29,8 +29,8 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether Winograd transforms are faster than direct sums for `c` input channels, `o` output channels and outputs of `h ×
-    /// w`.
+    /// Whether Winograd transforms are faster than direct sums for `c` input channels, `o` output channels and outputs of
+    /// `h × w`.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
@@ -161,8 +161,7 @@ enum Step {
     Out(std::ops::Range<usize>),
 }
 
-/// A task that runs one of the three steps of the convolution. The step's tiles, out of `count`, are counted from tile `start`
-/// on.
+/// A task that runs one of the three steps of the convolution for some of the `count` tiles from tile `start` on.
 struct Stage<'a> {
     w: &'a Winograd,
     x: &'a Map<'a>,

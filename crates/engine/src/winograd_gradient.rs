@@ -1,5 +1,5 @@
-//! The gradient of a convolution's weights with fewer multiplications. It is the transpose of F(4x4, 3x3) and F(2x2, 5x5): `Gᵀ [Σ
-//! (Bᵀ x B) ⊙ (A dy Aᵀ)] G`, where the sum runs over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
+//! The gradient of a convolution's weights with fewer multiplications. It is the transpose of F(4x4, 3x3) and F(2x2, 5x5):
+//! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G`, where the sum runs over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
 
 use crate::buffer::Scratch;
 use crate::conv::{Sizes, Slide};

@@ -54,8 +54,8 @@ pub fn minimum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     keep_nan(&a.broadcast_minimum(b)?, &[a, b])
 }
 
-/// The maximum along a dimension if `greatest`, else the minimum; NaN if an element along it is NaN. PyTorch's `amax(dim,
-/// keepdim=True)` and `amin`.
+/// The maximum along a dimension if `greatest`, else the minimum; NaN if an element along it is NaN. PyTorch's
+/// `amax(dim, keepdim=True)` and `amin`.
 pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor> {
     let of = |x: &Tensor, greatest: bool| if greatest { x.max_keepdim(dim) } else { x.min_keepdim(dim) };
     let y = of(x, greatest)?;

@@ -9,8 +9,8 @@ pub struct Dropped {
     pub channels: bool,
 }
 
-/// Running statistics, `running_mean` and `running_var`. After each batch with statistics `b`, `r ← (1 − momentum) r + momentum
-/// b`.
+/// Running statistics, `running_mean` and `running_var`. After each batch with statistics `b`,
+/// `r ← (1 − momentum) r + momentum b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tracked {
     /// Weight of the batch statistics in the update.

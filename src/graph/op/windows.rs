@@ -42,7 +42,7 @@ pub(super) fn mapped(d: &mut Draw, pool: &Pool2d) -> [usize; 4] {
 }
 
 /// A random size of one axis: `large`, or the smallest one at which each window contains an element. Windows may extend beyond
-/// it.
+/// the axis.
 fn side(d: &mut Draw, pool: &Pool2d, large: usize) -> usize {
     let reads = |w: &Window, i: usize, size: usize| (0..w.kernel).any(|t| w.at(i, t, size).is_some());
     let takes = |size: &usize| {
