@@ -1,11 +1,11 @@
-//! Broadcasting shapes, and summing back to the original shape.
+//! Broadcasting shapes, and summing a broadcast tensor back to its original shape.
 
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
-/// The shape that these shapes broadcast to: sizes of 1 stretch, and missing leading sizes count as 1, as in NumPy.
+/// The common shape to which `shapes` broadcast. As in NumPy, sizes of 1 stretch, and missing leading sizes count as 1.
 ///
-/// Errors if they do not broadcast.
+/// Errors if the shapes do not broadcast.
 pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     let mut all = vec![1; rank];
@@ -22,7 +22,7 @@ pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {
     Ok(all)
 }
 
-/// Sums `x` over the dimensions that were broadcast from `shape`; the inverse of broadcasting a gradient.
+/// Sums `x` over the dimensions along which `shape` was broadcast to the shape of `x`; the VJP of broadcasting.
 ///
 /// Errors if `shape` does not broadcast to the shape of `x`.
 pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {

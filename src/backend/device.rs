@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 use std::sync::LazyLock;
 
-/// Whether the environment variable `GRADSCOPE_PORTABLE` requests the portable kernels on the CPU too, to test them without
-/// another device.
+/// Whether the environment variable `GRADSCOPE_PORTABLE` requests the portable kernels on the CPU too, which allows testing them
+/// without another device.
 static ASKED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_PORTABLE").is_some_and(|v| !v.is_empty()));
 
 /// Whether a tensor is computed by the portable kernels instead of the CPU kernels.

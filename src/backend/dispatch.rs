@@ -1,4 +1,4 @@
-//! The kernels that exist for the CPU and for other devices, dispatched by device.
+//! The kernels that exist both for the CPU and for other devices, selected by the device of the first argument.
 
 use super::cpu;
 use super::device::runs_portably;
@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{Activation, Pointwise, Real};
 
-/// Defines functions that exist in both [`cpu`] and [`portable`]; the device of the first argument decides.
+/// Defines functions that call the function of the same name in [`cpu`] or [`portable`], by the device of the first argument.
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident($x:ident $(, $argument:ident: $type:ty)*) -> $answer:ty;)*) => {$(
         $(#[$doc])*
@@ -22,39 +22,39 @@ macro_rules! kernels {
 }
 
 kernels! {
-    /// `y = x ∗ w + b`: `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)`, `b` `(O)`; PyTorch's `conv2d`.
+    /// `y = x ∗ w + b` for `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)` and `b` `(O)`; PyTorch's `conv2d`.
     conv2d(x, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Tensor;
-    /// `dyᵀ · ∂y/∂x`, of shape `input`.
+    /// The VJP of [`conv2d`] with respect to `x`, `dyᵀ · ∂y/∂x`, of shape `input`.
     conv2d_input_vjp(dy, w: &Tensor, input: &[usize], conv: &Conv2d) -> Tensor;
-    /// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
+    /// The VJP of [`conv2d`] with respect to `w`, `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
     conv2d_weight_vjp(dy, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Tensor;
 
-    /// The maximum of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
+    /// The maximum of each window, `(N, C, oh, ow)`; −∞ where a window has no tap inside the map. PyTorch's `max_pool2d`.
     max_pool2d(x, pool: &Pool2d) -> Tensor;
-    /// `dyᵀ · ∂y/∂x`: each window's gradient goes to its maximum, the first in row order in a tie.
+    /// The VJP of [`max_pool2d`]: each window's gradient goes to the window's maximum, in a tie to the first in row order.
     max_pool2d_vjp(dy, x: &Tensor, pool: &Pool2d) -> Tensor;
-    /// The mean of each window; with `include_pad` padded zeros count; PyTorch's `avg_pool2d`.
+    /// The mean of each window, `(N, C, oh, ow)`; padded zeros count if `include_pad`. PyTorch's `avg_pool2d`.
     avg_pool2d(x, pool: &Pool2d, include_pad: bool) -> Tensor;
-    /// `dyᵀ · ∂y/∂x` for `x` of shape `input`.
+    /// The VJP of [`avg_pool2d`] for an `x` of shape `input`.
     avg_pool2d_vjp(dy, input: &[usize], pool: &Pool2d, include_pad: bool) -> Tensor;
 
     /// Resizes `(N, C, H, W)` to `(N, C, h, w)`; PyTorch's `interpolate`.
     interpolate(x, size: (usize, usize), mode: Resize) -> Tensor;
-    /// `dyᵀ · ∂y/∂x` for `x` of spatial size `(h, w)`: the transpose of the same linear map.
+    /// The VJP of [`interpolate`] for an `x` of height and width `size`.
     interpolate_vjp(dy, size: (usize, usize), mode: Resize) -> Tensor;
 
-    /// `max(0, x)`; NaN stays NaN.
+    /// `max(0, x)`, elementwise; NaN stays NaN.
     relu(x) -> Tensor;
-    /// `dy` where `x` is positive, else 0.
+    /// The VJP of [`relu`]: `dy` where `x` is positive, else 0.
     relu_vjp(dy, x: &Tensor) -> Tensor;
     /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
     channel_affine(x, scale: &Tensor, shift: &Tensor) -> Tensor;
-    /// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`, from `[γ, β, μ, σ²]`.
+    /// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`; `parameters` are `[γ, β, μ, σ²]`.
     batch_norm(x, parameters: [&Tensor; 4], epsilon: f64) -> Tensor;
-    /// `dyᵀ · ∂y/∂x` of a batch norm: `γ dy / √(σ² + ε)`.
+    /// The VJP of [`batch_norm`] with respect to `x`: `γ dy / √(σ² + ε)`.
     batch_norm_vjp(dy, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Tensor;
 
-    /// The sum of all elements, in f64.
+    /// The sum of all elements, computed in f64.
     sum(x) -> f64;
     /// Whether every element is 0.
     is_zero(x) -> bool;
@@ -62,18 +62,18 @@ kernels! {
     is_nonnegative(x) -> bool;
 }
 
-/// The sum of all magnitudes, in f64.
+/// The sum of the magnitudes of all elements, computed in f64.
 pub fn sum_of_magnitudes(x: &Tensor) -> Result<f64> {
     if runs_portably(x) { portable::sum(&x.abs()?) } else { cpu::sum_of_magnitudes(x) }
 }
 
-/// The sum of all squares, in f64.
+/// The sum of the squares of all elements, computed in f64.
 pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     if runs_portably(x) { portable::sum(&wide(x)?.sqr()?) } else { cpu::sum_of_squares(x) }
 }
 
-/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass; sums in f64 in an order that does not depend on the number
-/// of cores.
+/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass. Sums are in f64, in an order that does not depend on the
+/// number of cores.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     ensure!(r.dims() == z.dims(), "shapes {:?} and {:?} differ", r.dims(), z.dims());
     if let Some(b) = bias {
@@ -87,7 +87,8 @@ pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -
     if runs_portably(r) { portable::lrp_divide(r, z, bias, epsilon) } else { cpu::lrp_divide(r, z, bias, epsilon) }
 }
 
-/// `f(x)`; `activation` is the same formula with these parameters.
+/// Applies the formula `P` with `parameters` to each element of `x`; `activation` is the same formula and parameters for the
+/// engine.
 pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
     if runs_portably(x) {
         return Portable::run(x, |x| P::value(x, parameters.map(Portable::of)));
@@ -95,7 +96,8 @@ pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [
     cpu::pointwise::<P>(x, activation, parameters)
 }
 
-/// `f′ · dy`, with `f′` computed from what the formula saves: its input or its output.
+/// The VJP of [`pointwise`], `f′ · dy`. The slope `f′` is computed from the value that the formula saves, which is its input or
+/// its output.
 pub fn pointwise_vjp<P: Pointwise>(
     dy: &Tensor,
     saved: &Tensor,

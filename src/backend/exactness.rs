@@ -10,7 +10,8 @@ thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Selects direct sums (`true`, the default) or Winograd transforms for 3x3 convolutions. Winograd is faster and rounds more.
+/// Selects direct sums (`true`, the default) or Winograd transforms for 3x3 convolutions. Winograd transforms are faster and
+/// round more.
 pub fn set_exact(exact: bool) {
     EXACT.store(exact, Ordering::Relaxed);
 }
@@ -20,12 +21,12 @@ pub fn exact() -> bool {
     EXACT.load(Ordering::Relaxed) || HERE.get()
 }
 
-/// The engine's algorithm for convolutions.
+/// The engine's algorithm for convolutions: direct sums if `exact`, else Winograd transforms.
 pub fn sums(exact: bool) -> Algorithm {
     if exact { Algorithm::Direct } else { Algorithm::SmallBatch }
 }
 
-/// Calls `f`; with `exact`, convolutions that it runs on this thread use direct sums.
+/// Calls `f`. With `exact`, convolutions that `f` runs on this thread use direct sums.
 pub fn with_direct_sums<O>(exact: bool, f: impl FnOnce() -> O) -> O {
     struct Back(bool);
     impl Drop for Back {

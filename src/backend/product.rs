@@ -1,13 +1,13 @@
-//! Matrix products in parts, so that a long one can be cancelled.
+//! Matrix products computed in parts, so that a long one can be cancelled.
 
 use crate::interrupt;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// Multiplications between two checks for cancellation: some tens of milliseconds.
+/// Number of multiplications between two checks for cancellation, which take some tens of milliseconds.
 const MOST: usize = 1 << 30;
 
-/// `a · b`, broadcasting over all but the last two dimensions; PyTorch's `matmul` for rank 2 and above.
+/// `a · b`, broadcast over all but the last two dimensions; PyTorch's `matmul` for rank 2 and above.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let rank = a.rank();
     let matrices = |t: &Tensor| t.dims().iter().rev().skip(2).product::<usize>();

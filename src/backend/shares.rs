@@ -2,15 +2,15 @@
 
 use candle_core::Tensor;
 
-/// `s = r / (z + ε sign z)` with `sign(0) = +1`, and the relevance it absorbs.
+/// The quotient `s = r / (z + ε sign z)`, where `sign(0) = +1`, and the relevance that the division absorbs.
 #[derive(Clone, Debug)]
 pub struct Shares {
     /// The quotient, of the shape of `r`.
     pub s: Tensor,
-    /// `Σ b[c] s[n, c, …]`: absorbed by the bias of each channel.
+    /// Relevance absorbed by the bias, `Σ b[c] s[n, c, …]`.
     pub bias: f64,
-    /// `Σ ε s sign(z)` where `z` is not 0: absorbed by the stabilizer.
+    /// Relevance absorbed by the stabilizer, `Σ ε s sign(z)` over elements where `z` is not 0.
     pub stabilizer: f64,
-    /// The same where `z` is 0: there are no contributions to divide it among.
+    /// Relevance lost because there are no contributions to divide it among: `Σ ε s` over elements where `z` is 0.
     pub missing: f64,
 }

@@ -1,4 +1,4 @@
-//! Which positions of an axis each position of the resized axis reads, and their weights.
+//! Interpolation weights: the positions of an axis that each position of the resized axis reads, with their weights.
 
 /// Interpolation modes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -7,19 +7,19 @@ pub enum Resize {
     Nearest,
     /// Linear, aligned at pixel centers (`align_corners=False`).
     Bilinear,
-    /// Linear with a wider support when downsampling (`antialias=True`).
+    /// Linear, with a wider support when downsampling (`antialias=True`).
     BilinearAntialias,
     /// Linear, aligned at the corner pixels (`align_corners=True`).
     BilinearCorners,
 }
 
-/// One output position: the input positions it reads, and their weights.
+/// The range of input positions that one output position reads, and their weights.
 pub(super) struct Tap {
     pub first: usize,
     pub weights: Vec<f64>,
 }
 
-/// The taps of each of `out` positions on an axis of `size`.
+/// For each of `out` output positions, the positions that it reads on an axis of `size` positions.
 pub(super) fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
     let scale = size as f64 / out as f64;
     (0..out)
@@ -39,7 +39,7 @@ fn between(place: f64, size: usize) -> Tap {
     if first + 1 < size { Tap { first, weights: vec![1.0 - part, part] } } else { Tap { first, weights: vec![1.0] } }
 }
 
-/// A triangle of half width `support` around `centre`, cut off at the borders and normalized to sum to 1.
+/// A triangle of half width `support` around `centre`, cut off at the borders of the axis and normalized to sum to 1.
 fn triangle(centre: f64, support: f64, size: usize) -> Tap {
     let first = (centre - support + 0.5).max(0.0) as usize;
     let end = ((centre + support + 0.5) as usize).min(size).max(first + 1);

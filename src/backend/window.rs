@@ -1,56 +1,56 @@
-//! Sliding windows of convolutions and pooling, counted as in PyTorch.
+//! Sliding windows of convolutions and pools, counted as in PyTorch.
 
 use anyhow::{Result, ensure};
 
-/// A window along one axis.
+/// A window that slides along one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
-    /// Number of taps.
+    /// Number of taps of the window.
     pub kernel: usize,
-    /// Distance between windows.
+    /// Distance between the starts of adjacent windows.
     pub stride: usize,
-    /// Positions added at either end.
+    /// Number of positions added at each end of the axis.
     pub padding: usize,
-    /// Distance between taps.
+    /// Distance between adjacent taps.
     pub dilation: usize,
 }
 
-/// A window over both axes of a map.
+/// A pooling window, which slides along both axes of a map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool2d {
-    /// Along the height.
+    /// The window along the height.
     pub h: Window,
-    /// Along the width.
+    /// The window along the width.
     pub w: Window,
-    /// Whether a last window that extends past the end counts; it must start inside the input or its left padding. A single
-    /// window may exceed the map by less than its stride.
+    /// Whether the last window may extend past the end of the padded map. It must start inside the map or the padding before it.
+    /// A single window may exceed the map by less than its stride.
     pub ceil_mode: bool,
 }
 
 /// Stride, padding, dilation and groups of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
-    /// Stride along height and width.
+    /// Stride along height and along width.
     pub stride: (usize, usize),
-    /// Zeros added on both sides of height and width.
+    /// Number of zeros added on both sides, along height and along width.
     pub padding: (usize, usize),
-    /// Distance between taps along height and width.
+    /// Distance between adjacent taps, along height and along width.
     pub dilation: (usize, usize),
-    /// Number of channel groups.
+    /// Number of groups of channels; each output channel reads only the input channels of its group.
     pub groups: usize,
 }
 
 impl Window {
-    /// A window of `kernel` taps.
+    /// A window of `kernel` taps with this stride, padding and dilation.
     pub fn new(kernel: usize, stride: usize, padding: usize, dilation: usize) -> Self {
         Self { kernel, stride, padding, dilation }
     }
 
-    /// Number of windows over an axis of `size` positions, with `n = size + 2 padding` and `k` the window's extent:
-    /// `⌊(n − k) / stride⌋ + 1`, or, with `ceil_mode`, `⌈(n − k) / stride⌉ + 1` excluding a window that would start past the
-    /// input and its left padding. PyTorch's `pooling_output_shape`.
+    /// Number of windows on an axis of `size` positions. With `n = size + 2 padding` and the window's extent `k` it is
+    /// `⌊(n − k) / stride⌋ + 1`. With `ceil_mode` it is `⌈(n − k) / stride⌉ + 1`, excluding a window that would start past the
+    /// input and the padding before it. PyTorch's `pooling_output_shape`.
     ///
-    /// Errors if that is less than 1.
+    /// Errors if there would be no window.
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
         ensure!(
             self.kernel > 0 && self.stride > 0 && self.dilation > 0,
@@ -68,7 +68,7 @@ impl Window {
         Ok(if starts_behind { count - 1 } else { count })
     }
 
-    /// The position that tap `tap` of window `index` reads, if it is inside an axis of `size`.
+    /// The position that tap `tap` of window `index` reads; `None` if it lies outside an axis of `size` positions.
     #[inline]
     pub fn at(&self, index: usize, tap: usize, size: usize) -> Option<usize> {
         let place = (index * self.stride + tap * self.dilation).wrapping_sub(self.padding);
@@ -77,20 +77,20 @@ impl Window {
 }
 
 impl Pool2d {
-    /// Number of windows over a map of height `h` and width `w`.
+    /// Number of windows along the height and along the width of a map of height `h` and width `w`.
     pub fn output(&self, h: usize, w: usize) -> Result<(usize, usize)> {
         Ok((self.h.count(h, self.ceil_mode)?, self.w.count(w, self.ceil_mode)?))
     }
 }
 
 impl Conv2d {
-    /// The spatial size of the output for a weight `(O, C/groups, kh, kw)`.
+    /// Height and width of the output for a weight `(O, C/groups, kh, kw)` and an input of height `h` and width `w`.
     pub fn output(&self, weight: &[usize], h: usize, w: usize) -> Result<(usize, usize)> {
         let (kh, kw) = self.windows(weight);
         Ok((kh.count(h, false)?, kw.count(w, false)?))
     }
 
-    /// The windows along height and width.
+    /// The windows along height and along width of a convolution with a weight of this shape.
     pub(super) fn windows(&self, weight: &[usize]) -> (Window, Window) {
         (
             Window::new(weight[2], self.stride.0, self.padding.0, self.dilation.0),
@@ -98,9 +98,9 @@ impl Conv2d {
         )
     }
 
-    /// The output's height and width.
+    /// Height and width of the output for an input and a weight of these shapes.
     ///
-    /// Errors if the sizes do not match.
+    /// Errors if the shapes do not match each other or the convolution.
     pub(super) fn check(&self, x: &[usize], weight: &[usize]) -> Result<(usize, usize)> {
         ensure!(
             x.len() == 4 && weight.len() == 4,
@@ -119,9 +119,9 @@ impl Conv2d {
     }
 }
 
-/// `[N, C, H, W, oh, ow]`.
+/// The sizes of a pool's input and output, `[N, C, H, W, oh, ow]`, for an input of shape `x`.
 ///
-/// Errors if the windows do not fit.
+/// Errors if `x` is not a non-empty `(N, C, H, W)`, or the windows do not fit.
 pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling expects a non-empty (N, C, H, W), got {x:?}");
     for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {
@@ -136,12 +136,13 @@ pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     Ok([x[0], x[1], x[2], x[3], oh, ow])
 }
 
-/// The divisor of window `(i, j)`. Padding counts if `include_pad`; positions past it never do.
+/// The divisor of window `(i, j)` in average pooling of an `h × w` map. Padding counts if `include_pad`; positions past the
+/// padding never count.
 pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
     (counted(&pool.h, i, h, include_pad) * counted(&pool.w, j, w, include_pad)) as f64
 }
 
-/// The divisor along one axis.
+/// The divisor of window `index` along one axis of `size` positions.
 pub(super) fn counted(window: &Window, index: usize, size: usize, include_pad: bool) -> usize {
     if include_pad {
         window.kernel.min((size + 2 * window.padding).saturating_sub(index * window.stride))

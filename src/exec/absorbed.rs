@@ -2,14 +2,15 @@
 
 use std::ops::AddAssign;
 
-/// Relevance that does not reach the inputs, by where it went.
+/// Relevance that a rule does not pass on to a layer's inputs, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Absorbed {
-    /// Absorbed by the bias in the denominator.
+    /// Relevance absorbed by the bias in the denominator.
     pub bias: f64,
-    /// Absorbed by the denominator's stabilizer.
+    /// Relevance absorbed by the denominator's stabilizer.
     pub stabilizer: f64,
-    /// Lost: it belongs to a part without contributions, such as the negative part if all contributions are positive.
+    /// Relevance that is lost because the contributions it would be divided among do not exist, such as negative ones if all are
+    /// positive.
     pub missing: f64,
 }
 
@@ -22,7 +23,7 @@ impl AddAssign for Absorbed {
 }
 
 impl Absorbed {
-    /// The sum of all parts.
+    /// The relevance absorbed by all causes together.
     pub fn total(&self) -> f64 {
         self.bias + self.stabilizer + self.missing
     }

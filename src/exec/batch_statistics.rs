@@ -10,12 +10,12 @@ use candle_core::{Device, Tensor};
 pub struct BatchStatistics {
     /// The mean, `(C)`.
     pub mean: Tensor,
-    /// The variance, `(C)`, with Bessel's correction, as PyTorch stores it.
+    /// The variance, `(C)`, with Bessel's correction, as in PyTorch's running statistics.
     pub variance: Tensor,
 }
 
 impl Trace {
-    /// The batch statistics of a node's input, `(N, C, …)`.
+    /// The batch statistics of the input of node `id`, `(N, C, …)`.
     pub fn batch_statistics(&self, id: NodeId) -> Result<BatchStatistics> {
         let read = self.graph.nodes[id].inputs[0];
         let dims = self.dims(read)?;

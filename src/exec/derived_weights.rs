@@ -1,4 +1,4 @@
-//! Tensors derived from weights for LRP rules, such as their positive part, cached between runs.
+//! Tensors that LRP rules derive from weights, such as their positive part, cached between runs.
 
 use super::layer_context::LayerContext;
 use crate::graph::NodeId;
@@ -8,16 +8,16 @@ use candle_core::Tensor;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-/// Derived weights, by node and name.
+/// The cached derived weights, by node and name.
 #[derive(Default)]
 struct DerivedWeights(Mutex<HashMap<(NodeId, &'static str), Numbered>>);
 
-/// A derived weight and the number it was derived with.
+/// A derived weight and the number that it was derived with.
 type Numbered = (f64, Tensor);
 
 impl LayerContext {
-    /// The node's weight transformed by `of`; returns the cached tensor for the same name and number. One number is cached per
-    /// name.
+    /// The node's weight transformed by `of`. The result is cached under `name` and reused if `number`, the parameter of the
+    /// transformation, is the same; the cache holds one number per name.
     ///
     /// # Panics
     /// If the node has no parameters.

@@ -8,22 +8,22 @@ use candle_core::Tensor;
 use std::fmt;
 use std::sync::Arc;
 
-/// Identifies this error in a message that came through a script, where its type is lost.
+/// A phrase that identifies [`ScoresNotFinite`] in an error message that came through a script, where its type is lost.
 const KNOWN_BY: &str = "scores are not finite";
 
-/// A network's scores are not finite: how many, and the first layer with such values.
+/// The error that a network's scores are not finite; it states how many, and the first layer with non-finite values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoresNotFinite {
-    /// Counts for the first picture that is affected.
+    /// Counts of non-finite scores for the first affected picture.
     pub scores: NotFinite,
-    /// Number of affected pictures, and of all pictures.
+    /// Number of affected pictures, and number of all pictures.
     pub pictures: (usize, usize),
-    /// The first layer with non-finite values, if it was looked for.
+    /// A description of the first layer with non-finite values, if it was searched for.
     pub origin: Option<String>,
 }
 
 impl ScoresNotFinite {
-    /// Whether a message contains this error.
+    /// Whether a message is that of a [`ScoresNotFinite`].
     pub fn is_told_in(text: &str) -> bool {
         text.contains(KNOWN_BY)
     }
@@ -43,9 +43,9 @@ impl fmt::Display for ScoresNotFinite {
 impl std::error::Error for ScoresNotFinite {}
 
 impl Trace {
-    /// The scores, `(N, classes)`.
+    /// The scores of the run, `(N, classes)`.
     ///
-    /// Errors with [`ScoresNotFinite`] if any is not finite.
+    /// Errors with [`ScoresNotFinite`] if a score is not finite.
     pub fn scores(&self) -> Result<Tensor> {
         let logits = self.logits()?;
         match wrong(&logits)? {
@@ -54,9 +54,10 @@ impl Trace {
         }
     }
 
-    /// Scores of a changed version of this run.
+    /// Checks and returns `logits`, the scores of a modified version of this run.
     ///
-    /// Errors with [`ScoresNotFinite`] if any is not finite, naming the first layer if this run has non-finite values too.
+    /// Errors with [`ScoresNotFinite`] if a score is not finite; the error names the first layer if this run itself has
+    /// non-finite values.
     pub fn scores_of_changed(&self, logits: Tensor) -> Result<Tensor> {
         match wrong(&logits)? {
             None => Ok(logits),
@@ -64,7 +65,7 @@ impl Trace {
         }
     }
 
-    /// A description of the first node with non-finite values for a picture.
+    /// A description of the first node with non-finite values for picture `row`; `None` if there is none.
     fn origin(&self, row: usize) -> Result<Option<String>> {
         for (id, node) in self.graph.nodes.iter().enumerate() {
             let values = self.value(id)?;
@@ -83,9 +84,10 @@ impl Trace {
 }
 
 impl Graph {
-    /// Scores of a run on `x`. If any is not finite, runs the first affected picture again to find the layer.
+    /// Checks and returns `logits`, the scores of a run on `x`. If one is not finite, runs the first affected picture again to
+    /// find the layer.
     ///
-    /// Errors with [`ScoresNotFinite`].
+    /// Errors with [`ScoresNotFinite`] if a score is not finite.
     pub fn check_scores(self: &Arc<Self>, x: &Tensor, logits: Tensor) -> Result<Tensor> {
         let Some((row, told)) = wrong(&logits)? else { return Ok(logits) };
         let origin = self.forward(&x.narrow(0, row, 1)?)?.origin(0)?;
@@ -93,7 +95,7 @@ impl Graph {
     }
 }
 
-/// The first affected row of `(N, classes)` scores and the error; `None` if all are finite.
+/// The first row of `(N, classes)` scores that is not finite, and the error; `None` if all are finite.
 fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     if backend::not_finite(logits)?.count() == 0 {
         return Ok(None);
@@ -106,6 +108,7 @@ fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     Ok(first.map(|row| (row, told(row))))
 }
 
+/// Describes non-finite values of a node, and of its parameters, such as
 /// `layer "conv1" (conv): 1024 of 1024 are NaN, and in "conv1.weight" 1 of 1200 is NaN`.
 fn layer(node: &Node, id: usize, values: NotFinite) -> Result<String> {
     let mut text = match id {

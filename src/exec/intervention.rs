@@ -1,4 +1,4 @@
-//! Runs that replace the values of some nodes: ablation and patching.
+//! Runs that replace the values of some nodes, for ablation and patching.
 
 use super::trace::Trace;
 use crate::graph::{Graph, Node};
@@ -6,19 +6,19 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Replaces a node's value before other nodes read it.
+/// A function that replaces a node's value before other nodes read it.
 ///
-/// The result must have the node's shape, except that the batch may grow to a multiple: one row per variant.
+/// The result must have the node's shape, but the batch may grow to a multiple of its size, with one row per variant.
 pub type Intervention<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
 
 impl Graph {
-    /// Runs the network and passes each node's value through `edit` before other nodes read it: to ablate or patch activations,
-    /// report progress, or stop the run.
+    /// Runs the network and passes each node's value through `edit` before other nodes read it. An edit can ablate or patch
+    /// activations, report progress, or stop the run with an error.
     ///
     /// If an edit enlarges the batch, the values of other branches are tiled: row `r` of the larger batch belongs to picture
     /// `r % N`.
     ///
-    /// Errors if an edit returns another shape, or with the edit's own error.
+    /// Errors if an edit returns a value of another shape or fails.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {
         self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
@@ -31,11 +31,11 @@ impl Graph {
 }
 
 impl Trace {
-    /// Runs the same pictures again: nodes selected by `chosen` pass their value through `edit`, and only nodes that depend on
-    /// them are computed. All others keep the values of this trace.
+    /// Runs the same pictures again, with the values of the nodes selected by `chosen` passed through `edit`. Only nodes that
+    /// depend on the selected ones are recomputed; all others keep the values of this trace.
     ///
-    /// The result equals that of [`Graph::forward_with`] with the same edit. A backward pass from there treats an edit as the
-    /// identity: the gradient at an edited node is that of the unmodified network.
+    /// The result equals that of [`Graph::forward_with`] with the same edit. A backward pass through the new trace treats an edit
+    /// as the identity, so that the gradient at an edited node is that of the unmodified network.
     pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Intervention) -> Result<Trace> {
         let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;
         let mut changed = vec![false; values.len()];
@@ -54,14 +54,14 @@ impl Trace {
 }
 
 impl Node {
-    /// Applies its operation to its inputs, taken from the values of all nodes.
+    /// Applies the node's operation to its inputs, taken from `values`, which holds the values of all nodes.
     fn forward_on(&self, values: &[Tensor]) -> Result<Tensor> {
         let read = with_one_batch(self.inputs.iter().map(|&i| values[i].clone()).collect())?;
         self.forward(&read.iter().collect::<Vec<_>>())
     }
 }
 
-/// Applies an edit to `y` and converts the result to the type of `y`.
+/// Applies an edit to the value `y` of a node and converts the result to the type of `y`.
 fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     let (shape, dtype) = (y.dims().to_vec(), y.dtype());
     let new = edit(node, y)?;
@@ -76,13 +76,13 @@ fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     Ok(new.to_dtype(dtype)?)
 }
 
-/// All values at the largest batch size among them, smaller ones tiled.
+/// Tiles the values to the largest batch size among them.
 fn with_one_batch(values: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let batch = values.iter().map(|v| v.dims()[0]).max().unwrap_or(0);
     values.into_iter().map(|v| repeated(v, batch)).collect()
 }
 
-/// `x` tiled to this batch size; a single row is broadcast without a copy.
+/// `x` tiled to a batch of `batch` rows; a single row is broadcast without a copy.
 fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
     let (own, rest) = (x.dims()[0], x.dims()[1..].to_vec());
     if own == batch {

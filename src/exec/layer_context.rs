@@ -1,4 +1,4 @@
-//! A node of a run, as rules of relevance see it.
+//! A node of a run, as relevance rules see it.
 
 use super::absorbed::Absorbed;
 use super::trace::Trace;
@@ -9,18 +9,18 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex};
 
-/// A node of a run: its inputs, its value and the relevance absorbed there.
+/// A node of a run, with its inputs, its value and the relevance absorbed there.
 #[derive(Clone, Debug)]
 pub struct LayerContext {
-    /// The node's id.
+    /// The id of the node in the network.
     pub id: NodeId,
     trace: Trace,
-    /// Relevance absorbed by rules; shared between clones.
+    /// Relevance absorbed by rules at the node; shared between clones of the context.
     absorbed: Arc<Mutex<Absorbed>>,
 }
 
 impl Trace {
-    /// The context of a node, with its inputs and its value.
+    /// The context of node `id`, from which a rule reads the node's inputs and value.
     pub fn site(&self, id: NodeId) -> LayerContext {
         LayerContext { id, trace: self.clone(), absorbed: Arc::default() }
     }
@@ -54,22 +54,22 @@ impl LayerContext {
         &self.trace.graph
     }
 
-    /// The node itself.
+    /// The node that this context belongs to.
     pub fn node(&self) -> &Node {
         &self.trace.graph.nodes[self.id]
     }
 
-    /// Adds to the absorbed relevance.
+    /// Records relevance absorbed at the node.
     pub fn absorb(&self, part: Absorbed) {
         *self.absorbed.lock_unpoisoned() += part;
     }
 
-    /// Relevance absorbed so far.
+    /// Relevance absorbed at the node so far.
     pub fn absorbed(&self) -> Absorbed {
         *self.absorbed.lock_unpoisoned()
     }
 
-    /// `dyᵀ · ∂y/∂xᵢ`: the gradient of input `i`, given the gradient of the value.
+    /// The gradient of input `i`, `dyᵀ · ∂y/∂xᵢ`, given the gradient `dy` of the node's value.
     pub fn vjp(&self, dy: &Tensor, i: usize) -> Result<Tensor> {
         let node = self.node();
         node.op
@@ -77,7 +77,7 @@ impl LayerContext {
             .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 
-    /// `dyᵀ · ∂y/∂w` for each parameter, in the order of `Op::params`.
+    /// The gradient of each of the node's parameters, `dyᵀ · ∂y/∂w`, in the order of `Op::params`.
     pub fn vjp_params(&self, dy: &Tensor) -> Result<Vec<Tensor>> {
         let node = self.node();
         node.op

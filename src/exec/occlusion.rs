@@ -1,4 +1,4 @@
-//! Occlusion: runs with a window of the picture covered.
+//! Occlusion, that is, runs in which a window of the picture is covered.
 
 use super::pixel_window::PixelWindow;
 use super::trace::Trace;
@@ -7,13 +7,14 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
 impl Trace {
-    /// The logits, `(K, classes)`, of the picture with each of `K` windows replaced in turn by the same region of `fill`,
-    /// `(1, C, H, W)`.
+    /// The logits, `(K, classes)`, of `K` versions of the picture. In version `k`, window `k` is replaced by the same region of
+    /// `fill`, which has shape `(1, C, H, W)`.
     ///
     /// Values that a window does not affect are taken from this run; the results equal those of full runs up to rounding. A
-    /// window may be empty.
+    /// window may be empty. `tick` is called before each step and may stop the run with an error.
     ///
-    /// Errors for more than one picture, for windows that extend beyond the picture, and for a `fill` of another size.
+    /// Errors if the run has more than one picture, there are no windows, a window extends beyond the picture, `fill` does not
+    /// have the picture's shape, or the network outputs no class scores.
     pub fn occluded(
         &self,
         windows: &[PixelWindow],
@@ -43,7 +44,8 @@ impl Trace {
         }
     }
 
-    /// The same by full runs.
+    /// Like [`occluded`](Self::occluded), but runs the whole network on every version of the picture and does not check the
+    /// arguments.
     pub fn occluded_plainly(
         &self,
         windows: &[PixelWindow],

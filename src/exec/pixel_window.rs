@@ -14,7 +14,7 @@ pub struct PixelWindow {
 }
 
 impl PixelWindow {
-    /// Whether the window contains a pixel.
+    /// Whether the window contains the pixel at `row` and `column`.
     pub fn covers(&self, row: usize, column: usize) -> bool {
         (self.top..self.top + self.height).contains(&row) && (self.left..self.left + self.width).contains(&column)
     }

@@ -8,8 +8,8 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Maximum number of elements, summed over all nodes, in a batch whose scores are computed at once: 4 GiB in f32, of which
-/// about a fifth is held at any one time.
+/// Maximum number of elements, summed over all nodes, in a batch whose scores are computed at once. In f32 that is 4 GiB, of
+/// which about a fifth is held at any one time.
 pub const MAX_BATCH_ELEMENTS: usize = 1 << 30;
 
 impl Graph {
@@ -18,7 +18,7 @@ impl Graph {
         self.forward_until(x, &|_| Ok(()))
     }
 
-    /// Like [`forward`](Self::forward); `tick` is called before each step and may stop the run with an error.
+    /// Like [`forward`](Self::forward), but calls `tick` before each step; `tick` may stop the run with an error.
     pub fn forward_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Trace> {
         self.check_input(x)?;
         match fused::plan(self, x)? {
@@ -27,8 +27,8 @@ impl Graph {
         }
     }
 
-    /// Runs a network [in training](Graph::in_training); the value of each dropout node is multiplied by its mask, of the same
-    /// shape.
+    /// Runs a network in [training mode](Graph::in_training). The value of each dropout node is multiplied by the node's mask,
+    /// which has the same shape.
     pub fn forward_masked(self: &Arc<Self>, x: &Tensor, masks: &Masks) -> Result<Trace> {
         self.check_input(x)?;
         if let Some(plan) = fused::plan(self, x)? {
@@ -45,18 +45,18 @@ impl Graph {
         })
     }
 
-    /// The scores of a batch of any size, `(N, classes)`. Needs less memory than [`forward`](Self::forward), since intermediate
+    /// The logits, `(N, classes)`, of a batch of any size. Needs less memory than [`forward`](Self::forward), since intermediate
     /// values are not kept.
     pub fn logits(self: &Arc<Self>, x: &Tensor) -> Result<Tensor> {
         self.logits_until(x, &|_| Ok(()))
     }
 
-    /// Like [`logits`](Self::logits); `tick` is called before each step and may stop the run with an error.
+    /// Like [`logits`](Self::logits), but calls `tick` before each step; `tick` may stop the run with an error.
     pub fn logits_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
         self.logits_in_parts(x, self.pictures_within(MAX_BATCH_ELEMENTS, row_dims(x)), tick)
     }
 
-    /// Like [`logits_until`](Self::logits_until), with at most `most` pictures at a time.
+    /// Like [`logits_until`](Self::logits_until), but runs at most `most` pictures at a time.
     pub fn logits_in_parts(
         self: &Arc<Self>,
         x: &Tensor,

@@ -1,4 +1,4 @@
-//! The values of a run.
+//! Traces, which hold the values of a run.
 
 use super::fused::FusedRun;
 use crate::graph::{Graph, NodeId};
@@ -17,14 +17,14 @@ pub struct Trace {
 /// How a trace stores its values.
 #[derive(Clone, Debug)]
 enum Values {
-    /// One value per node.
+    /// One tensor per node.
     Each(Arc<Vec<Tensor>>),
     /// The result of a fused run; a node's value is converted on first use.
     Fused(Arc<FusedRun>),
 }
 
 impl Trace {
-    /// A trace with the value of every node.
+    /// A trace with the given value of every node.
     pub(super) fn new(graph: Arc<Graph>, values: Vec<Tensor>) -> Self {
         Self { graph, values: Values::Each(Arc::new(values)) }
     }
@@ -34,9 +34,9 @@ impl Trace {
         Self { graph, values: Values::Fused(Arc::new(run)) }
     }
 
-    /// The value of a node, `(N, …)`.
+    /// The value of node `id`, `(N, …)`.
     ///
-    /// For nodes inside a fused step it is computed on first use.
+    /// The value of a node inside a fused step is computed on first use.
     pub fn value(&self, id: NodeId) -> Result<&Tensor> {
         match &self.values {
             Values::Each(values) => Ok(&values[id]),
@@ -44,7 +44,7 @@ impl Trace {
         }
     }
 
-    /// The shape of a node's value, `N` first.
+    /// The shape of the value of node `id`, with the batch size first.
     pub fn dims(&self, id: NodeId) -> Result<Vec<usize>> {
         Ok(match &self.values {
             Values::Each(values) => values[id].dims().to_vec(),
@@ -57,7 +57,7 @@ impl Trace {
         self.value(self.graph.find(name)?)
     }
 
-    /// The batch that ran.
+    /// The batch of pictures that ran.
     pub fn input(&self) -> &Tensor {
         match &self.values {
             Values::Each(values) => &values[0],
@@ -65,20 +65,20 @@ impl Trace {
         }
     }
 
-    /// The logits, `(N, classes)`; `[0, z]` if the network has a single logit.
+    /// The logits, `(N, classes)`; a single logit `z` gives the pair `[0, z]`.
     ///
-    /// Errors if the output is a map instead of class scores.
+    /// Errors if the network outputs a map instead of class scores.
     pub fn logits(&self) -> Result<Tensor> {
         self.graph.check_classes()?;
         self.graph.scores.logits(self.value(self.graph.logits)?)
     }
 
-    /// A gradient with respect to the logits, `(N, classes)`, as a seed at their node.
+    /// Converts a gradient with respect to the logits, `(N, classes)`, to a seed at the node that holds them.
     pub fn seed(&self, gradient: &Tensor) -> Result<(NodeId, Tensor)> {
         self.graph.seed(gradient, &self.dims(self.graph.logits)?)
     }
 
-    /// The fused run, if it is one.
+    /// The fused run that the trace is of; `None` if the network ran node by node.
     pub fn fused(&self) -> Option<&FusedRun> {
         match &self.values {
             Values::Each(_) => None,
@@ -86,12 +86,12 @@ impl Trace {
         }
     }
 
-    /// Whether all convolutions used direct sums.
+    /// Whether all convolutions of the run used direct sums instead of Winograd transforms.
     pub fn is_exact(&self) -> bool {
         self.fused().is_none_or(FusedRun::is_exact)
     }
 
-    /// Size of the values in bytes.
+    /// Memory taken by the trace's values, in bytes.
     pub fn bytes(&self) -> usize {
         match &self.values {
             Values::Each(values) => values.iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum(),

@@ -6,21 +6,21 @@ use anyhow::{Result, bail};
 use candle_core::Tensor;
 use wildmatch::WildMatchPattern;
 
-/// Maps the relevance of a node's value to that of its inputs, one tensor per input.
+/// A function from the relevance of a node's value to the relevance of the node's inputs, one tensor per input.
 pub type Rule<'a> = Box<dyn Fn(&LayerContext, &Tensor) -> Result<Vec<Tensor>> + 'a>;
 
-/// Selects nodes.
+/// A selector of nodes, by kind or name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selector {
     /// Nodes of any of these kinds or families.
     Kind(Vec<String>),
-    /// Nodes whose name matches; `*` matches any text.
+    /// Nodes whose name matches a pattern, in which `*` matches any string.
     Name(String),
-    /// Nodes with exactly these names, as selected by a predicate.
+    /// Nodes with exactly these names, as found by a predicate.
     Among(Vec<String>),
-    /// Nodes that any of these selects.
+    /// Nodes that at least one of these selectors selects.
     Any(Vec<Selector>),
-    /// Nodes that both select.
+    /// Nodes that both of these selectors select.
     Both(Box<Selector>, Box<Selector>),
 }
 
@@ -30,20 +30,20 @@ pub struct Composite<'a> {
     rules: Vec<Choice<'a>>,
 }
 
-/// A rule of a composite and its selector.
+/// A rule of a composite, with the selector of the nodes it applies to.
 struct Choice<'a> {
     selector: Selector,
-    /// Its name in ledgers.
+    /// The rule's name in ledgers.
     name: String,
     rule: Rule<'a>,
 }
 
 impl Selector {
-    /// Parses `"conv|linear"` (kinds), `"features.*"` (a name), several of them, or `"conv: features.*"` (kinds and names). A
-    /// word that names a kind or a [`Family`](crate::graph::op::Family) is read as such, except after a colon, where it is a
-    /// name.
+    /// Parses a selector: kinds such as `"conv|linear"`, names such as `"features.*"`, several of these separated by `|`, or
+    /// kinds and names such as `"conv: features.*"`. A word that names a kind or a [`Family`](crate::graph::op::Family) is read
+    /// as such, except after the colon, where every word is a name.
     ///
-    /// Errors on an empty text.
+    /// Errors if the string is empty.
     pub fn parse(text: &str) -> Result<Self> {
         match text.split_once(':') {
             Some((kind, name)) => Ok(Self::Both(Self::read(kind, true)?.into(), Self::read(name, false)?.into())),
@@ -51,7 +51,7 @@ impl Selector {
         }
     }
 
-    /// Parses names and, if `kinds` is set, kinds.
+    /// Parses words separated by `|` as names and, if `kinds` is set, as kinds.
     fn read(text: &str, kinds: bool) -> Result<Self> {
         let parts: Vec<_> = text.split('|').map(str::trim).collect();
         if parts.iter().any(|p| p.is_empty()) {
@@ -68,8 +68,9 @@ impl Selector {
         Ok(Self::Any(parts.into_iter().map(|p| Self::read(p, kinds)).collect::<Result<_>>()?))
     }
 
-    /// The parts that match none of these nodes. A kind without nodes is not reported, since rules are written for many
-    /// networks. Reported are words that are not a kind, and combinations of kinds and names without a match.
+    /// The parts of the selector that match none of `nodes` and are probably misspelled: words that are not a kind, and
+    /// combinations of kinds and names without a match. A kind without nodes is not reported, since rules are written for many
+    /// networks.
     pub fn idle(&self, nodes: &[Node]) -> Vec<Self> {
         let none_fits = || !nodes.iter().any(|node| self.fits(node));
         match self {
@@ -84,7 +85,7 @@ impl Selector {
         }
     }
 
-    /// Whether it selects this node.
+    /// Whether the selector selects this node.
     pub fn fits(&self, node: &Node) -> bool {
         match self {
             Self::Kind(kinds) => {
@@ -111,33 +112,33 @@ impl std::fmt::Display for Selector {
 }
 
 impl<'a> Composite<'a> {
-    /// No rules: the plain gradient.
+    /// A composite without rules, which propagates the plain gradient.
     pub fn gradient() -> Self {
         Self::default()
     }
 
-    /// Appends a rule.
+    /// Appends a rule, called `script` in ledgers.
     pub fn with(self, selector: Selector, rule: Rule<'a>) -> Self {
         self.with_named(selector, "script", rule)
     }
 
-    /// Appends a rule with its name in ledgers.
+    /// Appends a rule with the given name in ledgers.
     pub fn with_named(mut self, selector: Selector, name: &str, rule: Rule<'a>) -> Self {
         self.rules.push(Choice { selector, name: name.into(), rule });
         self
     }
 
-    /// The rule for a node, if there is one.
+    /// The first rule whose selector matches a node, if there is one.
     pub fn rule(&self, node: &Node) -> Option<&Rule<'a>> {
         self.choice(node).map(|c| &c.rule)
     }
 
-    /// The name of the rule for a node; `gradient` if there is none.
+    /// The name of the rule that applies to a node; `gradient` if there is none.
     pub fn name(&self, node: &Node) -> &str {
         self.choice(node).map_or("gradient", |c| &c.name)
     }
 
-    /// Whether there are no rules.
+    /// Whether the composite has no rules.
     pub fn is_gradient(&self) -> bool {
         self.rules.is_empty()
     }
@@ -147,9 +148,9 @@ impl<'a> Composite<'a> {
     }
 }
 
-/// Whether `text` matches `glob`, in which `*` stands for any text and every other character for itself.
+/// Whether `text` matches the pattern `glob`, in which `*` matches any string and every other character only itself.
 fn matches(glob: &str, text: &str) -> bool {
-    // The crate's wildcard for one character is turned off: no name contains NUL.
+    // The crate also has a wildcard for a single character. Setting it to NUL turns it off, since no name contains NUL.
     WildMatchPattern::<'*', '\0'>::new(glob).matches(text)
 }
 

@@ -2,24 +2,24 @@
 
 use crate::exec::Absorbed;
 
-/// The rule of an entry at a node where the backward pass ended.
+/// The rule name of a ledger entry at a node where the backward pass ended.
 pub const END: &str = "end";
 
-/// The entry of one layer. `into − out − kept.total() − other()` is 0.
+/// The ledger entry of one layer, for which `into − out − kept.total() − other()` is 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LedgerEntry {
-    /// Name of the rule applied: `zplus`, `gradient`, `script`, or [`END`].
+    /// Name of the rule that was applied: `zplus`, `gradient`, `script`, or [`END`].
     pub rule: String,
     /// Relevance of the layer's value.
     pub into: f64,
-    /// Relevance of its inputs.
+    /// Relevance of the layer's inputs.
     pub out: f64,
-    /// Relevance that its rule reports as absorbed.
+    /// Relevance that the rule reports as absorbed.
     pub kept: Absorbed,
 }
 
 impl LedgerEntry {
-    /// Relevance not accounted for: absorbed or added by a rule that does not report it.
+    /// Relevance not accounted for, because a rule absorbed or added it without reporting it.
     pub fn other(&self) -> f64 {
         self.into - self.out - self.kept.total()
     }

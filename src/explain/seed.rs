@@ -1,23 +1,25 @@
 //! Seeds of a backward pass: the gradient of an objective with respect to the logits, `(N, classes)`.
 //!
-//! Functions take one class per row of the batch, or a single class for all rows.
+//! Functions take one class per row of the batch, or a single class for all rows. `∂ f` stands for the gradient of `f` with
+//! respect to the logits.
 
 use crate::graph::Scores;
 use crate::tensor::{like, log_softmax, wide};
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 
-/// `∂ logit[class]`: 1 at the class, 0 elsewhere.
+/// `∂ logit[class]`, which is 1 at the class and 0 elsewhere.
 pub fn logit(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     one_hot(logits, classes)
 }
 
-/// `∂ Σ logits`: 1 at every class; PyTorch's `output.sum().backward()`.
+/// `∂ Σ logits`, which is 1 at every class; PyTorch's `output.sum().backward()`.
 pub fn sum(logits: &Tensor) -> Result<Tensor> {
     Ok(logits.ones_like()?)
 }
 
-/// `∂ score[class]`: that of the logit; for the first class of a pair, whose score is `−z`, −1 at `z`.
+/// `∂ score[class]`. It equals `∂ logit[class]`, except for the first class of a pair: the score of that class is `−z`, so its
+/// gradient is −1 at `z`.
 pub fn score(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let hot = one_hot(logits, classes)?;
     match scores {
@@ -26,7 +28,7 @@ pub fn score(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tenso
     }
 }
 
-/// `∂ loss[class]`: cross-entropy, or for independent scores the class's own binary cross-entropy.
+/// `∂ loss[class]`: the gradient of the cross-entropy or, for independent scores, of the class's own binary cross-entropy.
 pub fn loss(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     match scores {
         Scores::Independent => binary_cross_entropy(logits, classes),
@@ -50,10 +52,10 @@ pub fn binary_cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor
     Ok((candle_nn::ops::sigmoid(&logits.neg()?)? * one_hot(logits, classes)?)?.neg()?)
 }
 
-/// The training loss: the mean loss of the labels, one per row, and its gradient with respect to the logits. PyTorch's
-/// `CrossEntropyLoss`; for independent scores its `BCEWithLogitsLoss` with a one-hot target.
+/// The training loss, which is the mean loss of the labels, one per row, and its gradient with respect to the logits. For
+/// exclusive scores it is PyTorch's `CrossEntropyLoss`, for independent scores `BCEWithLogitsLoss` with a one-hot target.
 ///
-/// Errors if the number of labels is not that of the rows, or a label is out of range.
+/// Errors if there is not one label per row, or a label is out of range.
 pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
     match scores {
         Scores::Independent => binary_cross_entropy_of_labels(logits, labels),
@@ -61,15 +63,15 @@ pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Resu
     }
 }
 
-/// `∂ mean CE(softmax(logits), labels)`, one label per row: the gradient of PyTorch's `CrossEntropyLoss`.
+/// `∂ mean CE(softmax(logits), labels)` for one label per row, which is the gradient of PyTorch's `CrossEntropyLoss`.
 ///
-/// Errors if the number of labels is not that of the rows, or a label is out of range.
+/// Errors if there is not one label per row, or a label is out of range.
 pub fn cross_entropy_labels(logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
     check_rows(logits, labels)?;
     Ok((cross_entropy(logits, labels)? / labels.len() as f64)?)
 }
 
-/// `mean CE(softmax(logits), labels)`, one label per row: PyTorch's `CrossEntropyLoss`.
+/// `mean CE(softmax(logits), labels)` for one label per row; PyTorch's `CrossEntropyLoss`.
 pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     check_rows(logits, labels)?;
     let hot = one_hot(logits, labels)?;
@@ -78,7 +80,7 @@ pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     Ok(-own / labels.len() as f64)
 }
 
-/// `mean [log(1 + eᶻ) − z y]` over rows and classes, with one-hot `y`, and its gradient `(σ(z) − y) / (N · classes)`.
+/// `mean [log(1 + eᶻ) − z y]` over rows and classes with one-hot `y`, and its gradient `(σ(z) − y) / (N · classes)`.
 fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
     check_rows(logits, labels)?;
     let hot = one_hot(logits, labels)?;
@@ -88,7 +90,8 @@ fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(
     Ok((loss, (gradient / logits.elem_count() as f64)?))
 }
 
-/// The gradient of the margin by which the class is predicted: over the runner-up or, for independent scores, over `p = 0.5`.
+/// `∂ margin[class]`: the gradient of the margin by which the class is predicted, over the runner-up or, for independent scores,
+/// over `p = 0.5`.
 pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     match scores {
         Scores::Independent => one_hot(logits, classes),
@@ -96,7 +99,7 @@ pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor
     }
 }
 
-/// `∂ (logit[class] − max of the others)`: the margin by which a class leads (Carlini & Wagner 2017).
+/// `∂ (logit[class] − max of the other logits)`: the gradient of the margin by which a class leads (Carlini & Wagner 2017).
 pub fn margin(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let hot = one_hot(logits, classes)?;
     let rest = hot.ne(0.0)?.where_cond(&(logits.ones_like()? * f64::NEG_INFINITY)?, logits)?;
@@ -104,7 +107,7 @@ pub fn margin(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     Ok((hot - one_hot(logits, &best)?)?)
 }
 
-/// A one-hot row per row of `(N, classes)`; a single class applies to all rows.
+/// One-hot rows for `(N, classes)` logits, with a 1 at the chosen class of each row; a single class applies to all rows.
 fn one_hot(logits: &Tensor, chosen: &[usize]) -> Result<Tensor> {
     let (batch, classes) = logits.dims2()?;
     ensure!(

@@ -12,23 +12,23 @@ use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A backward pass: from these seeds to these nodes, by these rules.
+/// A backward pass through a run, from seeds to nodes, by the rules of a composite.
 pub struct Walk<'a> {
-    /// The run to go back through.
+    /// The run to propagate through.
     pub trace: &'a Trace,
-    /// Gradients (or relevance) to start from, each of the shape of its node's value.
+    /// Gradients (or relevance) to start from. Each has the shape of its node's value.
     pub seeds: Vec<(NodeId, Tensor)>,
-    /// The nodes to reach; nothing else is computed.
+    /// The nodes to reach; only what they depend on is computed.
     pub to: Vec<NodeId>,
-    /// Rules, where they differ from the gradient.
+    /// Rules for nodes at which relevance does not propagate as the gradient.
     pub composite: Composite<'a>,
-    /// Whether to compute gradients of parameters too.
+    /// Whether to compute the gradients of parameters too.
     pub params: bool,
-    /// Whether to return values of all visited nodes, or only of those in `to`.
+    /// Whether to return the values of all visited nodes instead of only those in `to`.
     pub keep: bool,
-    /// Whether to sum the results over the batch, `(1, …)`.
+    /// Whether to sum the results over the batch, to `(1, …)`.
     pub sum: bool,
-    /// Called before each node; an error stops the pass.
+    /// A function called before each node; an error stops the pass.
     pub tick: &'a dyn Fn(&Node) -> Result<()>,
 }
 
@@ -39,16 +39,16 @@ pub struct Relevance {
     pub graph: Arc<Graph>,
     /// The network's input, `(N, …)`.
     pub x: Tensor,
-    /// Gradient or relevance of the value of each node that was reached and kept.
+    /// Gradient or relevance of the value of each node that the pass reached and kept.
     pub values: BTreeMap<NodeId, Tensor>,
-    /// Gradients of parameters by name, if requested.
+    /// Gradients of parameters by name, if they were requested.
     pub params: BTreeMap<String, Tensor>,
-    /// The ledger entry of each visited node, if there were rules.
+    /// The ledger entry of each visited node, if the composite has rules.
     pub ledger: BTreeMap<NodeId, LedgerEntry>,
 }
 
 impl<'a> Walk<'a> {
-    /// The gradient from the seeds to the input, keeping that of every node.
+    /// A pass that computes the gradient from the seeds to the input and keeps the gradient of every node.
     pub fn gradient(trace: &'a Trace, seeds: Vec<(NodeId, Tensor)>) -> Self {
         Self {
             trace,
@@ -102,7 +102,7 @@ impl<'a> Walk<'a> {
         Ok(answer)
     }
 
-    /// The gradient by a fused backward pass, if gradients are all that is requested.
+    /// The gradients computed by a fused backward pass; `None` unless plain gradients of a fused run are requested.
     fn fused(&self, graph: &Arc<Graph>) -> Result<Option<Gradients>> {
         match self.trace.fused() {
             Some(run) if self.composite.is_gradient() && !self.keep => {
@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Propagates the relevance of one node to its inputs.
+    /// Propagates the relevance of one node to the inputs of the node.
     fn pass(
         &self,
         id: NodeId,
@@ -172,8 +172,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Which nodes need a value: those requested, and all between them and a seed. With parameter gradients, every node with
-    /// parameters is requested.
+    /// For each node, whether the pass must compute a value there: at the requested nodes, and at all nodes between them and a
+    /// seed. If gradients of parameters are requested, every node with parameters counts as requested.
     fn wanted(&self, graph: &Graph) -> Vec<bool> {
         let mut wanted: Vec<_> = (0..graph.nodes.len()).map(|id| self.to.contains(&id)).collect();
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -185,9 +185,9 @@ impl<'a> Walk<'a> {
 }
 
 impl Relevance {
-    /// The value at the node with this name.
+    /// The gradient or relevance at the node with this name.
     ///
-    /// Errors if the pass did not reach it.
+    /// Errors if there is no such node, or the pass did not reach it or did not keep its value.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         let id = self.graph.find(name)?;
         self.values.get(&id).with_context(|| {
@@ -195,7 +195,7 @@ impl Relevance {
         })
     }
 
-    /// The value at the input.
+    /// The gradient or relevance at the input.
     pub fn input(&self) -> Result<&Tensor> {
         self.get("input")
     }

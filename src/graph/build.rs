@@ -19,7 +19,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts a graph with the node `input` of shape `(C, H, W)`.
+    /// Starts a graph that consists of the node `input`, for pictures of shape `(C, H, W)`.
     pub fn new(input: &[usize]) -> Self {
         let shape = std::iter::once(1).chain(input.iter().copied()).collect();
         let node = Node {
@@ -40,7 +40,7 @@ impl Builder {
         self.add_shared(name, Arc::new(op), inputs)
     }
 
-    /// Like [`add`](Self::add), for an operation that an [`OpSpec`](super::op::OpSpec) built.
+    /// Like [`add`](Self::add), for an operation built by an [`OpSpec`](super::op::OpSpec).
     pub fn add_shared(&mut self, name: &str, op: Arc<dyn Op>, inputs: &[NodeId]) -> Result<NodeId> {
         ensure!(!name.is_empty(), "a layer needs a name");
         if self.names.contains(name) {
@@ -55,9 +55,9 @@ impl Builder {
         Ok(self.nodes.len() - 1)
     }
 
-    /// Sets the full name of a parameter, if it is not `node.weight`.
+    /// Sets the full name of a node's parameter; the default is `node.weight` for a parameter `weight` of a node `node`.
     ///
-    /// Errors if the node has no such parameter.
+    /// Errors if the node has no parameter of this name.
     pub fn rename(&mut self, id: NodeId, parameter: &str, full: &str) -> Result<()> {
         let node = &mut self.nodes[id];
         let known: Vec<_> = node.op.params().into_iter().map(|p| p.name).collect();
@@ -68,19 +68,20 @@ impl Builder {
         Ok(())
     }
 
-    /// The shape of a node's value for one picture, `(1, …)`.
+    /// The shape of a node's value for a single picture, `(1, …)`.
     pub fn shape(&self, id: NodeId) -> &[usize] {
         &self.nodes[id].shape
     }
 
-    /// Selects the node that holds the class scores, if it is neither the output nor the input of a final softmax or sigmoid.
+    /// Declares which node holds the class scores. Needed only if that is neither the output nor the input of a final softmax or
+    /// sigmoid.
     pub fn set_logits(&mut self, id: NodeId) {
         self.logits = Some(id);
     }
 
-    /// Finishes the graph with the output node; nodes that `output` does not depend on are dropped.
+    /// Finishes the graph with the given output node; nodes that the output does not depend on are dropped.
     ///
-    /// Errors if the node with the class scores would be dropped.
+    /// Errors if the output node does not exist, or the node with the class scores would be dropped.
     pub fn finish(self, output: NodeId) -> Result<Graph> {
         ensure!(output < self.nodes.len(), "the output node does not exist");
         let mut needed = vec![false; self.nodes.len()];
@@ -111,9 +112,9 @@ impl Builder {
     }
 }
 
-/// The shape of an operation's value.
+/// The shape of the value of `op` for inputs of shapes `x`.
 ///
-/// Errors if the value or a parameter has too many elements or dimensions.
+/// Errors if the operation does not accept the shapes, or its value or a parameter has too many elements or dimensions.
 fn checked(op: &dyn Op, x: &[&[usize]]) -> Result<Vec<usize>> {
     let shape = op.shape(x)?;
     ensure!(shape.len() <= MOST_DIMENSIONS, "a value has at most {MOST_DIMENSIONS} dimensions, got {}", shape.len());

@@ -1,4 +1,4 @@
-//! Where a network's class scores are, and how they are interpreted.
+//! Finds the class scores of a network and how they are interpreted.
 
 use super::network::Graph;
 use super::node::{Node, NodeId};
@@ -16,10 +16,10 @@ impl Graph {
         }
     }
 
-    /// The same network with its scores interpreted as the model card says, `exclusive` or `independent`; `None` keeps the
-    /// network's own interpretation. A map is never interpreted as class scores.
+    /// The same network with its class scores interpreted as `exclusive` or `independent`, the names used in model cards; `None`
+    /// keeps the network's own interpretation. The values of a map are never interpreted as class scores.
     ///
-    /// Errors on an unknown name.
+    /// Errors if the name is unknown.
     pub fn with_scores(mut self, name: Option<&str>) -> Result<Self> {
         let independent = match name {
             None => self.scores == Scores::Independent,
@@ -31,7 +31,7 @@ impl Graph {
                 )
             }
         };
-        // Exclusive scores of a network that ends with a sigmoid are those after the sigmoid.
+        // For a network that ends with a sigmoid, "exclusive" refers to the values after the sigmoid.
         let end = &self.nodes[self.output];
         if name == Some("exclusive") && self.scores == Scores::Independent && end.inputs == [self.logits] {
             self.logits = self.output;
@@ -40,7 +40,7 @@ impl Graph {
         Ok(self)
     }
 
-    /// Errors if the network has no classes.
+    /// Errors if the network outputs no class scores.
     pub fn check_classes(&self) -> Result<()> {
         let Node { name, shape, .. } = &self.nodes[self.logits];
         ensure!(
@@ -53,14 +53,15 @@ impl Graph {
         Ok(())
     }
 
-    /// A gradient with respect to the logits, `(N, classes)`, as a seed at their node, whose value has shape `dims`.
+    /// Converts a gradient with respect to the logits, `(N, classes)`, to a seed at the node that holds them, whose value has
+    /// shape `dims`.
     pub fn seed(&self, seed: &Tensor, dims: &[usize]) -> Result<(NodeId, Tensor)> {
         Ok((self.logits, self.scores.at_node(seed, dims)?))
     }
 }
 
-/// The node with the class scores and how they are interpreted: the input of a final softmax or sigmoid, skipping layers after
-/// it that only reshape.
+/// The node that holds the class scores, and how they are interpreted. It is the input of a final softmax or sigmoid, else the
+/// output; layers after the softmax or sigmoid that only reshape are skipped.
 pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     let (mut end, mut id, mut independent) = (output, output, false);
     loop {
@@ -82,7 +83,7 @@ pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     (end, Scores::of(&nodes[end].shape, independent))
 }
 
-/// How to interpret a value of this shape that was declared to hold the class scores; the elements of a map become separate
+/// How to interpret a value of this shape at a node declared to hold the class scores; the elements of a map count as separate
 /// classes.
 pub(super) fn said(shape: &[usize]) -> Scores {
     match Scores::of(shape, false) {

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// One value per type. Clones start empty, since a clone is about to be changed.
+/// A cache with one value per type. A clone starts empty, since a graph is cloned only to be changed.
 #[derive(Default)]
 pub(super) struct Derived(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 impl Derived {
-    /// The value of this type, created on first use.
+    /// The cached value of type `T`, created on first use.
     pub(super) fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut all = self.0.lock_unpoisoned();
         let value = all.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();

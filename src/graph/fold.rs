@@ -1,4 +1,4 @@
-//! Folds batch norms into the preceding convolutions.
+//! Folds batch norms into the preceding convolutions and linear layers.
 
 use super::network::Graph;
 use super::node::NodeId;
@@ -7,16 +7,16 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::sync::{Arc, OnceLock};
 
-/// The folded graph, created on first use.
+/// The graph with folded batch norms, created on first use.
 #[derive(Default)]
 struct Folded(OnceLock<Arc<Graph>>);
 
 impl Graph {
-    /// The same function with every batch norm that is the sole consumer of a convolution (or linear layer) folded into it:
-    /// `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node becomes an identity, so names and ids do not
-    /// change.
+    /// An equivalent network in which every batch norm that is the sole consumer of a convolution or linear layer is folded into
+    /// that layer: `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node becomes an identity, so node names
+    /// and ids do not change.
     ///
-    /// Rules that depend on weights then see the effective ones. A layer whose own value is the class scores is not changed.
+    /// Rules that depend on weights then use the effective weights. A layer whose own value is the class scores is not changed.
     ///
     /// Errors if no weights are loaded.
     pub fn folded(&self) -> Result<Arc<Self>> {
@@ -38,7 +38,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The layer with weights whose sole consumer is this batch norm.
+    /// The convolution or linear layer whose sole consumer is the batch norm `norm`, if there is one.
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
@@ -71,8 +71,8 @@ impl Graph {
         Ok(())
     }
 
-    /// The scale and the shift of each channel in f64, `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` for a batch norm: computed from
-    /// the node's outputs for the inputs 1 and 0.
+    /// The scale and shift of each channel, in f64, of a node that computes `scale · x + shift`. For a batch norm they are
+    /// `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)`. They are computed from the node's values for the inputs 1 and 0.
     pub fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
         let node = &self.nodes[norm];
         let params = wide(&node.params)?;
@@ -83,7 +83,7 @@ impl Graph {
     }
 }
 
-/// Parameters in f64 on the CPU, since not every device supports f64.
+/// Copies parameters to the CPU in f64, since not every device supports f64.
 fn wide(params: &[Tensor]) -> Result<Vec<Tensor>> {
     params.iter().map(|p| Ok(p.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)).collect()
 }

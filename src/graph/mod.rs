@@ -1,8 +1,8 @@
 //! A network as data: named nodes, their operations, shapes and parameters.
 //!
-//! Node names are PyTorch's module names (`features.3.squeeze`), so weight files load without renaming. The first node is
-//! always `input`, pictures `(N, C, H, W)` in `[0, 1]`; normalization is a node of the network, so every method works in pixel
-//! space for every model. Execution is in `exec`.
+//! Node names are PyTorch's module names (`features.3.squeeze`), so weight files load without renaming. The first node is always
+//! `input`, a batch of pictures `(N, C, H, W)` in `[0, 1]`. Normalization is a node of the network, so every method works in
+//! pixel space for every model. The module `exec` runs networks.
 
 pub mod op;
 mod build;

@@ -10,14 +10,14 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A network: nodes in topological order.
+/// A network as a graph of nodes in topological order.
 #[derive(Clone, Debug)]
 pub struct Graph {
-    /// All nodes; the first is `input`.
+    /// All nodes in topological order; the first one is `input`.
     pub nodes: Vec<Node>,
-    /// The output node.
+    /// The node whose value is the output of the network.
     pub output: NodeId,
-    /// The node whose value is the class scores: the output, or the input of a final softmax or sigmoid.
+    /// The node whose value holds the class scores: the input of a final softmax or sigmoid, or else the output.
     pub logits: NodeId,
     /// How the class scores are interpreted.
     pub scores: Scores,
@@ -26,14 +26,14 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A value that another module derives from this graph, such as plans and packed weights, created on first use. Clones
-    /// start without it, since they are about to be changed.
+    /// A value that another module derives from this graph and caches with it, such as plans and packed weights; created on first
+    /// use. A clone of the graph starts without it, since graphs are cloned to be changed.
     pub fn derived<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.derived.get()
     }
 
-    /// The same network in training mode: batch norms use batch statistics, dropout uses masks. Returns the network itself,
-    /// including its derived values, if no layer differs.
+    /// The same network in training mode, in which batch norms use batch statistics and dropout uses masks. Returns the network
+    /// itself, with its derived values, if no layer behaves differently in training.
     pub fn in_training(self: &Arc<Self>) -> Arc<Self> {
         let ops: Vec<_> = self.nodes.iter().map(|node| node.op.in_training()).collect();
         if ops.iter().all(Option::is_none) {
@@ -48,7 +48,7 @@ impl Graph {
 
     /// The id of the node with this name.
     ///
-    /// Errors with similar names if there is none.
+    /// Errors if there is none, suggesting similar names.
     pub fn find(&self, name: &str) -> Result<NodeId> {
         let Some(id) = self.nodes.iter().position(|n| n.name == name) else {
             bail!("no layer named \"{}\"; {}", words::name(name), self.nearest(name));
@@ -56,19 +56,19 @@ impl Graph {
         Ok(id)
     }
 
-    /// The nodes that read a node's value.
+    /// The nodes that read the value of node `id`.
     pub fn readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         (id + 1..self.nodes.len()).filter(move |&n| self.nodes[n].inputs.contains(&id))
     }
 
     /// The node with this name.
     ///
-    /// Errors with similar names if there is none.
+    /// Errors if there is none, suggesting similar names.
     pub fn node(&self, name: &str) -> Result<&Node> {
         Ok(&self.nodes[self.find(name)?])
     }
 
-    /// The convolutions and linear layers that depend on the input through no other such layer.
+    /// The convolutions and linear layers that do not depend on any other convolution or linear layer.
     pub fn first_with_weights(&self) -> impl Iterator<Item = &Node> {
         let weighs = |node: &Node| ["conv", "linear"].contains(&node.op.kind());
         let mut behind = vec![false; self.nodes.len()];
@@ -82,14 +82,15 @@ impl Graph {
         first.into_iter()
     }
 
-    /// All parameters, in node order.
+    /// The parameters that the network needs, in node order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.nodes.iter().flat_map(Node::parameters).collect()
     }
 
-    /// The same network with these weights.
+    /// The same network with the given weights, named as in its `state_dict`.
     ///
-    /// Errors list missing, misshapen and surplus tensors; `num_batches_tracked` counters are ignored.
+    /// Errors if tensors are missing, have the wrong shape or are surplus, and lists them; `num_batches_tracked` counters are
+    /// ignored.
     pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
         weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
         let shapes = weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())).collect();
@@ -103,7 +104,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Lists tensors that are missing, misshapen or surplus among these names and shapes; `None` if all match.
+    /// Lists the tensors that are missing, misshapen or surplus in `shapes`, given by name; `None` if all match.
     pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
         let wanted = self.parameters();
         let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
@@ -124,12 +125,12 @@ impl Graph {
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
-    /// All weights, by name.
+    /// The loaded weights, by full name.
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
         self.nodes.iter().flat_map(|n| n.parameters().map(|p| p.name).zip(n.params.iter().cloned())).collect()
     }
 
-    /// The same network with its weights in another type and on another device.
+    /// The same network with its weights converted to `dtype` and moved to `device`.
     pub fn to(&self, dtype: DType, device: &Device) -> Result<Self> {
         let mut graph = self.clone();
         for node in &mut graph.nodes {
@@ -148,7 +149,7 @@ impl Graph {
     }
 }
 
-/// `12 missing: a, b, … and 4 more`; `None` if there are none.
+/// Lists items for an error message, such as `12 missing: a, b, … and 4 more`; `None` if there are no items.
 fn listed<T>(what: &str, all: &[T], text: impl Fn(&T) -> String) -> Option<String> {
     const SHOWN: usize = 8;
     let more = match all.len().saturating_sub(SHOWN) {

@@ -7,28 +7,28 @@ use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A node's index in [`nodes`](super::Graph::nodes); inputs of a node always have smaller ids than the node.
+/// A node's index in [`nodes`](super::Graph::nodes). The inputs of a node always have smaller ids than the node itself.
 pub type NodeId = usize;
 
 /// One operation of a network, with its parameters.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// PyTorch's module name, unique in the graph.
+    /// The node's name, which is that of the PyTorch module; unique in the graph.
     pub name: String,
-    /// Its operation.
+    /// The operation that computes the node's value.
     pub op: Arc<dyn Op>,
-    /// The nodes that it reads, in the order of the operation's inputs.
+    /// The nodes that this node reads, in the order of the operation's inputs.
     pub inputs: Vec<NodeId>,
-    /// Shape of its value for one picture, `N = 1`.
+    /// Shape of the node's value for a single picture, `(1, …)`.
     pub shape: Vec<usize>,
-    /// Its parameters in the order of [`Op::params`]; empty until weights are loaded or initialized.
+    /// The values of the operation's parameters, in the order of [`Op::params`]; empty until weights are loaded or initialized.
     pub params: Vec<Tensor>,
-    /// Full names of parameters that are not called `node.weight`, by their names within the operation.
+    /// Full names of parameters that are not called `node.weight` and so on, by their names within the operation.
     pub renamed: BTreeMap<String, String>,
 }
 
 impl Node {
-    /// Names and shapes of the parameters it needs.
+    /// The full names and shapes of the parameters that the operation needs.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> + '_ {
         let full = |name: &str| match self.renamed.get(name) {
             Some(full) => full.clone(),
@@ -38,19 +38,19 @@ impl Node {
         self.op.params().into_iter().map(move |p| Parameter { name: full(&p.name), ..p })
     }
 
-    /// Number of trained parameters, as PyTorch counts them: running statistics are excluded.
+    /// Number of trained parameters, counted as in PyTorch: running statistics are excluded.
     pub fn parameter_count(&self) -> usize {
         self.op.params().iter().filter(|p| p.trained).map(|p| p.shape.iter().product::<usize>()).sum()
     }
 }
 
 impl Node {
-    /// Whether its parameters are loaded.
+    /// Whether the values of all parameters are present.
     pub fn is_loaded(&self) -> bool {
         self.params.len() == self.op.params().len()
     }
 
-    /// How that number is computed: `16x3x3x3+16 = 448`; a dash if nothing is trained.
+    /// How [`parameter_count`](Self::parameter_count) adds up, such as `16x3x3x3+16 = 448`; a dash if nothing is trained.
     pub fn parameter_formula(&self) -> String {
         let trained = self.op.params().into_iter().filter(|p| p.trained);
         let parts: Vec<_> = trained.map(|p| crate::tensor::shape_text(&p.shape)).collect();
@@ -62,7 +62,7 @@ impl Node {
 }
 
 impl Node {
-    /// Applies its operation to `x` with its own parameters.
+    /// Applies the node's operation to the inputs `x`, with the node's own parameters.
     ///
     /// Errors if no weights are loaded.
     pub fn forward(&self, x: &[&Tensor]) -> Result<Tensor> {

@@ -3,11 +3,11 @@
 /// A parameter that a network needs: one named tensor of a weight file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// Within an operation `weight`, or empty if its name is that of the node; within a network `node.weight`, as in PyTorch's
-    /// `state_dict`.
+    /// The parameter's name. Within an operation it is `weight`, `bias` and so on, or empty if the parameter is called like the
+    /// node. Within a network it is `node.weight`, as in PyTorch's `state_dict`.
     pub name: String,
-    /// Its shape.
+    /// The parameter's shape.
     pub shape: Vec<usize>,
-    /// Whether training changes it; running statistics are not trained.
+    /// Whether training changes the parameter by its gradient; running statistics are not trained.
     pub trained: bool,
 }

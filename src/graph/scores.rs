@@ -4,22 +4,23 @@ use crate::tensor::{like, numbers, wide};
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 
-/// How class scores are interpreted. Logits are `(N, classes)`; functions take one class per row, or one for all rows.
+/// How class scores are interpreted. Logits have shape `(N, classes)`; methods take one class per row, or a single class for all
+/// rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scores {
     /// Mutually exclusive classes, `p = softmax(z)`; the network predicts the class with the largest logit.
     Exclusive,
-    /// A single logit `z`, treated as the pair `[0, z]`: `p = [1 − σ(z), σ(z)]`. The score of the second class is `z`, that of
-    /// the first `−z`, since its own logit is constant.
+    /// A single logit `z`, treated as the pair `[0, z]`: `p = [1 − σ(z), σ(z)]`. The score of the second class is `z`. The score
+    /// of the first class is `−z`, since its own logit is constant.
     Pair,
     /// Independent classes, `p = σ(z)`; the network predicts every class with `p > 0.5`.
     Independent,
-    /// A map of values, such as a segmentation or a picture: no classes.
+    /// A map of values, such as a segmentation or a picture, which has no classes.
     Places,
 }
 
 impl Scores {
-    /// How a value of this shape, `(N, …)`, is interpreted.
+    /// The interpretation of a value of shape `(N, …)`, given whether classes are independent.
     pub(super) fn of(shape: &[usize], independent: bool) -> Self {
         match (shape.iter().skip(2).product::<usize>(), shape.get(1)) {
             (1, Some(1)) => Self::Pair,
@@ -29,7 +30,7 @@ impl Scores {
         }
     }
 
-    /// Its name in model cards and scripts.
+    /// The name of this interpretation in model cards and scripts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exclusive => "exclusive",
@@ -39,7 +40,7 @@ impl Scores {
         }
     }
 
-    /// Logits, `(N, classes)`, from the value of the node with the class scores.
+    /// Extracts the logits, `(N, classes)`, from the value of the node that holds the class scores.
     pub fn logits(self, value: &Tensor) -> Result<Tensor> {
         let flat = value.flatten_from(1)?;
         Ok(match self {
@@ -48,8 +49,8 @@ impl Scores {
         })
     }
 
-    /// Converts a gradient with respect to the logits, `(N, classes)`, to one with respect to the value of their node, of shape
-    /// `dims`.
+    /// Converts a gradient with respect to the logits, `(N, classes)`, to a gradient with respect to the value of the node that
+    /// holds them, of shape `dims`.
     pub(super) fn at_node(self, seed: &Tensor, dims: &[usize]) -> Result<Tensor> {
         Ok(match self {
             Self::Pair if seed.dims().last() == Some(&2) => seed.narrow(D::Minus1, 1, 1)?.reshape(dims)?,
@@ -73,7 +74,7 @@ impl Scores {
             .collect())
     }
 
-    /// Whether the label of each row is predicted; `false` if its scores are not finite.
+    /// Whether the network predicts the label of each row; `false` for a row with non-finite scores.
     pub fn right(self, logits: &Tensor, labels: &[usize]) -> Result<Vec<bool>> {
         let finite = named(logits)?;
         Ok(self
@@ -84,8 +85,8 @@ impl Scores {
             .collect())
     }
 
-    /// Whether the network predicts this class in each row: it has the largest logit (the first one in a tie), or `p > 0.5` for
-    /// independent classes.
+    /// Whether the network predicts the given class in each row: the class has the largest logit (in a tie, it is the first), or
+    /// `p > 0.5` for independent classes.
     pub fn names(self, logits: &Tensor, classes: &[usize]) -> Result<Vec<bool>> {
         let rows = rows(logits)?;
         let named = |row: &[f64], class: usize| match self {
@@ -95,7 +96,7 @@ impl Scores {
         each(&rows, classes, named)
     }
 
-    /// The margin, `(N)`, by which each class is predicted: over the runner-up, or over `p = 0.5`.
+    /// The margin, `(N)`, by which each class is predicted: over the runner-up or, for independent classes, over `p = 0.5`.
     pub fn margin(self, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
         let lead = |row: &[f64], class: usize| {
             let others = row.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, z)| *z);
@@ -107,7 +108,7 @@ impl Scores {
         column(logits, each(&rows(logits)?, classes, lead)?)
     }
 
-    /// The score of a class, `(N)`: the quantity that is explained by default.
+    /// The score of a class in each row, `(N)`, which is the quantity explained by default.
     pub fn score(self, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
         let score = |row: &[f64], class: usize| match (self, class) {
             (Self::Pair, 0) => -row[1],
@@ -116,7 +117,8 @@ impl Scores {
         column(logits, each(&rows(logits)?, classes, score)?)
     }
 
-    /// The loss of a class, `(N)`: cross-entropy, or the class's own binary cross-entropy, `log(1 + e⁻ᶻ)`.
+    /// The loss of a class in each row, `(N)`: cross-entropy or, for independent classes, the class's own binary cross-entropy,
+    /// `log(1 + e⁻ᶻ)`.
     pub fn loss(self, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
         let loss = |row: &[f64], class: usize| match self {
             Self::Independent => (-row[class]).max(0.0) + (-row[class].abs()).exp().ln_1p(),
@@ -129,13 +131,13 @@ impl Scores {
     }
 }
 
-/// The rows of `(N, classes)` logits.
+/// The rows of `(N, classes)` logits as vectors.
 fn rows(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
     ensure!(logits.rank() == 2, "logits must have shape (N, classes), got {:?}", logits.dims());
     Ok(wide(logits)?.to_vec2()?)
 }
 
-/// One value per row, in the type of the logits.
+/// A tensor with one value per row, in the type of the logits.
 fn column(logits: &Tensor, values: Vec<f64>) -> Result<Tensor> {
     let count = values.len();
     like(values, count, logits)
@@ -155,8 +157,8 @@ fn each<T>(rows: &[Vec<f64>], classes: &[usize], ask: impl Fn(&[f64], usize) -> 
     Ok(rows.iter().zip(classes.iter().cycle()).map(|(row, &class)| ask(row, class)).collect())
 }
 
-/// The class with the largest score in each row of `(N, classes)`, the first one in a tie; `None` if a score of the row is not
-/// finite.
+/// The class with the largest score in each row of `(N, classes)`, the first one in a tie; `None` for a row with non-finite
+/// scores.
 pub fn named(logits: &Tensor) -> Result<Vec<Option<usize>>> {
     let classes = logits.dims().last().copied().unwrap_or(0);
     let scores = numbers(logits)?;

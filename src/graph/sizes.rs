@@ -1,13 +1,14 @@
-//! Shapes of all values for pictures of any size. The size in the model card is the default, not a limit.
+//! Shapes of all values for pictures of any size. The input size in the model card is the default, not a limit.
 
 use super::network::Graph;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 
 impl Graph {
-    /// The shape of every node's value for one picture of shape `[C, H, W]`.
+    /// The shape of every node's value for a single picture of shape `[C, H, W]`.
     ///
-    /// Errors if a layer does not accept its input, with the size of the picture and the size that the network was built for.
+    /// Errors if a layer does not accept its input; the error states the picture's size and the size that the network was built
+    /// for.
     pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
         let built = &self.nodes[0].shape[1..];
         let what = || format!("a picture of {} does not fit a network built for {}", side(picture), side(built));
@@ -21,8 +22,8 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// Number of elements of all nodes' values for one picture of this shape, or of the network's own input shape if this one
-    /// does not fit.
+    /// Total number of elements of all nodes' values for a single picture of shape `[C, H, W]`. If the network does not accept
+    /// that shape, its own input shape is used instead.
     pub fn elements(&self, picture: &[usize]) -> usize {
         let of = |shapes: &mut dyn Iterator<Item = &Vec<usize>>| shapes.map(|s| s.iter().product::<usize>()).sum();
         match self.shapes(picture) {
@@ -31,12 +32,12 @@ impl Graph {
         }
     }
 
-    /// Number of pictures of this shape whose values have at most `elements` elements in total; at least 1.
+    /// Number of pictures of shape `[C, H, W]` whose values have at most `elements` elements in total; at least 1.
     pub fn pictures_within(&self, elements: usize, picture: &[usize]) -> usize {
         (elements / self.elements(picture).max(1)).max(1)
     }
 
-    /// Errors if `x` is not a valid input.
+    /// Errors if `x` is not a batch that the network accepts as input.
     pub fn check_input(&self, x: &Tensor) -> Result<()> {
         let expected = &self.nodes[0].shape;
         ensure!(
@@ -51,13 +52,13 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether the nodes' shapes are those for a picture of this shape.
+    /// Whether the network was built for pictures of this shape, so that its nodes' shapes apply.
     fn is_built_for(&self, picture: &[usize]) -> bool {
         self.nodes[0].shape[1..] == *picture
     }
 }
 
-/// `64x48`, height first, of `[C, H, W]`.
+/// Formats the height and width of a shape `[C, H, W]`, such as `64x48`.
 fn side(sizes: &[usize]) -> String {
     crate::tensor::shape_text(sizes.get(1..).filter(|s| !s.is_empty()).unwrap_or(sizes))
 }

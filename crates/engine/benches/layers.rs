@@ -1,15 +1,15 @@
 //! Times convolutions, one per line of input; `scripts/bench/layers.py` runs this and PyTorch alternately.
 //!
-//! A line is `way input output size kernel stride padding batch runs`, where `way` is forward, backward, forward-exact or
-//! backward-exact. The answer is the median time of the runs in seconds. Weights rotate through more copies than fit the cache,
-//! as in a run of a whole network.
+//! An input line is `way input output size kernel stride padding batch runs`, where `way` is forward, backward, forward-exact or
+//! backward-exact. The output line is the median time of the runs in seconds. Weights rotate through more copies than fit the
+//! cache, as when a whole network runs.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
 use gradscope_engine::{Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide};
 use std::io::Write;
 use std::time::Instant;
 
-/// Bytes of weights between two uses of the same copy.
+/// Number of bytes of weights that are read between two uses of the same copy.
 const FAR: usize = 128 << 20;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! Activations: one formula for its value, one for its slope, compiled for every instruction set.
+//! Activations. A formula for the value and one for the slope are compiled for every instruction set.
 
 use crate::lanes::Lanes;
 use crate::real::Real;
@@ -6,21 +6,21 @@ use crate::simd::{self, LEVELS, Level, Simd, Task};
 use crate::thread_team;
 use std::fmt;
 
-/// What the slope of an activation is computed from: its input or its output.
+/// The value that the slope of an activation is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saves {
-    /// `x`.
+    /// The slope is computed from the input, `x`.
     Input,
-    /// `y`.
+    /// The slope is computed from the output, `y`.
     Output,
 }
 
-/// An elementwise function with up to two parameters.
+/// An elementwise function with up to two parameters, given as formulas.
 ///
-/// Implementations must be `#[inline(always)]`, including everything they call, since they are compiled for each instruction
+/// Implementations, including everything they call, must be `#[inline(always)]`, since they are compiled for each instruction
 /// set.
 pub trait Pointwise: 'static {
-    /// What `slope` is computed from.
+    /// The value that `slope` is computed from.
     const SAVES: Saves;
     /// `f(x)`.
     fn value<R: Real>(x: R, parameters: [R; 2]) -> R;
@@ -37,7 +37,7 @@ pub enum Activation {
     Other(&'static Compiled, [f32; 2]),
 }
 
-/// Applies a function to the vector at `value`, which may also read a vector at `saved`.
+/// A function on the vector at `value`, which may also read a vector at `saved`.
 type OnVector = unsafe fn(value: *mut f32, saved: *const f32, parameters: [f32; 2]);
 
 /// A [`Pointwise`] compiled for each instruction set.
@@ -72,7 +72,7 @@ impl fmt::Debug for Activation {
 }
 
 impl Activation {
-    /// What its slope is computed from.
+    /// The value that the activation's slope is computed from.
     pub fn saves(&self) -> Saves {
         match self {
             Self::Relu => Saves::Output,
@@ -80,7 +80,7 @@ impl Activation {
         }
     }
 
-    /// `y = f(x)`, elementwise, on all cores.
+    /// Computes `y = f(x)`, elementwise, on all cores.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -89,7 +89,7 @@ impl Activation {
         on_all(y, None, *self);
     }
 
-    /// `dx = f′ · dy`, elementwise, on all cores; `saved` holds the values that [`saves`](Self::saves) names.
+    /// Computes `dx = f′ · dy`, elementwise, on all cores; `saved` holds the inputs or outputs that [`saves`](Self::saves) names.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -120,7 +120,7 @@ impl Activation {
         }
     }
 
-    /// `v` times the slope at `saved`.
+    /// Multiplies `v` by the slope computed from `saved`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`.
@@ -142,7 +142,7 @@ impl Activation {
     }
 }
 
-/// The formula of one instruction set.
+/// Applies the formula in one instruction set to the vector at `value`.
 ///
 /// # Safety
 /// The CPU must have the instruction set with index `LEVEL`, and a vector of it must be writable at `value`.
@@ -152,7 +152,7 @@ unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const 
     unsafe { simd::run_at(Level::of(LEVEL), task) }
 }
 
-/// Multiplies by the slope in one instruction set.
+/// Multiplies the vector at `value` by the slope computed from the vector at `saved`, in one instruction set.
 ///
 /// # Safety
 /// The CPU must have the instruction set with index `LEVEL`; a vector of it must be writable at `value`, and readable at `saved`.
@@ -200,7 +200,7 @@ impl<P: Pointwise> Task for Slope<P> {
     }
 }
 
-/// Applies an activation to each element of `values`, or multiplies by its slope at `saved`.
+/// Applies an activation to each element of `values`, or multiplies it by the slope computed from `saved` if that is given.
 fn on_all(values: &mut [f32], saved: Option<&[f32]>, activation: Activation) {
     let len = values.len();
     let at = crate::packed::SharedPtr(values.as_mut_ptr());

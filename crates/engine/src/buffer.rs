@@ -11,7 +11,7 @@ struct Line(#[allow(dead_code)] [f32; 16]);
 pub struct Buffer(Vec<Line>);
 
 impl Buffer {
-    /// `len` zeros.
+    /// A buffer of at least `len` elements, all 0.
     ///
     /// # Panics
     /// If there is not enough memory.
@@ -24,26 +24,26 @@ impl Buffer {
         Self(all)
     }
 
-    /// The elements, rounded up to whole cache lines.
+    /// The elements, whose number is rounded up to whole cache lines.
     pub fn numbers(&self) -> &[f32] {
         // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// The same, mutable.
+    /// The elements as a mutable slice; their number is rounded up to whole cache lines.
     pub fn numbers_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// The address of the first element.
+    /// The address of the buffer's first element.
     pub(crate) fn at(&self) -> *const f32 {
         self.0.as_ptr().cast()
     }
 }
 
-/// Advises the system to back a vector's capacity with large pages; call it before writing. Weights of a whole network are then read a
-/// quarter to a third faster. Does nothing on systems without large pages.
+/// Advises the system to back a vector's capacity with large pages, which makes reading the weights of a whole network a quarter
+/// to a third faster. Call it before writing to the vector. Does nothing on systems without large pages.
 pub fn in_large_pages<T>(all: &mut Vec<T>) {
     #[cfg(target_os = "linux")]
     {
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
-/// Lines of the largest scratch memory that a thread keeps: 64 MiB.
+/// Maximum number of cache lines in scratch memory that a thread keeps: 64 MiB.
 const KEPT: usize = 1 << 20;
 
 thread_local! {
@@ -77,19 +77,20 @@ pub(crate) fn odd_lines(len: usize) -> usize {
     (len.div_ceil(16) | 1) * 16
 }
 
-/// Scratch memory with arbitrary content; the thread reuses it.
+/// Scratch memory with arbitrary content, which the thread reuses.
 ///
-/// A value rather than a function that takes a closure, because a closure is compiled without the instruction set of its caller.
+/// This is a value rather than a function that takes a closure, because a closure is compiled without the instruction set of its
+/// caller.
 pub(crate) struct Scratch(Buffer);
 
 impl Scratch {
-    /// Memory for `len` elements.
+    /// Scratch memory for at least `len` elements.
     pub fn new(len: usize) -> Self {
         let buffer = SCRATCH.with_borrow_mut(|all| all.pop().unwrap_or_default());
         Self(if buffer.0.len() * 16 < len { Buffer::zeros(len) } else { buffer })
     }
 
-    /// The address of the first element.
+    /// The address of the first element of the scratch memory.
     pub fn at(&mut self) -> *mut f32 {
         self.0.0.as_mut_ptr().cast()
     }

@@ -1,4 +1,4 @@
-//! Convolution and its input gradient, which is the same operation with transposed weights.
+//! Convolutions and their input gradients, which are the same operation with transposed weights.
 
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
@@ -20,19 +20,19 @@ pub struct Slide {
     pub kernel: (usize, usize),
     /// Stride along height and width.
     pub stride: (usize, usize),
-    /// Zeros added on both sides.
+    /// Number of zeros added on both sides, along height and along width.
     pub padding: (usize, usize),
-    /// Distance between taps.
+    /// Distance between adjacent taps, along height and along width.
     pub dilation: (usize, usize),
-    /// Groups of channels.
+    /// Number of channel groups.
     pub groups: usize,
 }
 
 impl Slide {
-    /// Checks that this slide fits these sizes.
+    /// Checks that this description of a convolution fits these sizes.
     ///
     /// # Panics
-    /// If a size is zero or too large, or channels do not divide into the groups.
+    /// If a size is zero or too large, or the groups do not divide the channels.
     pub(crate) fn check(&self, sizes: Sizes) {
         let Sizes { input, output, from, to } = sizes;
         let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
@@ -49,12 +49,12 @@ impl Slide {
     }
 }
 
-/// Sizes of a convolution, without the batch.
+/// Sizes of a convolution's input and output, without the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
-    /// Input channels.
+    /// Number of input channels.
     pub input: usize,
-    /// Output channels.
+    /// Number of output channels.
     pub output: usize,
     /// Input height and width.
     pub from: (usize, usize),
@@ -62,34 +62,34 @@ pub struct Sizes {
     pub to: (usize, usize),
 }
 
-/// The algorithm for 3x3 and 5x5 convolutions of stride 1.
+/// The algorithm of 3x3 and 5x5 convolutions of stride 1.
 ///
-/// Winograd transforms spread a NaN or infinite element over its whole tile, and over all taps of a weight gradient. What direct sums
-/// give as exactly 0 may be rounding noise.
+/// Winograd transforms spread a NaN or infinite element over its whole tile, and in a weight gradient over all taps. Where direct
+/// sums give exactly 0, they may give rounding noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Direct sums.
+    /// Direct sums, without transforms.
     Direct,
-    /// Winograd transforms for small batches. They are faster and round more.
+    /// Winograd transforms for small batches, which are faster than direct sums and round more.
     SmallBatch,
-    /// Winograd transforms for large batches, with more weights and less arithmetic.
+    /// Winograd transforms for large batches, which need more weights and less arithmetic than those for small batches.
     LargeBatch,
 }
 
-/// Weights of a convolution, packed for one direction and one size of maps.
+/// Weights of a convolution, packed for one direction and one map size.
 #[derive(Debug)]
 pub struct Filter {
     prepared: Prepared,
-    /// Channels and size of the input.
+    /// Number of channels of the input, and its height and width.
     from: (usize, (usize, usize)),
-    /// Channels and size of the output.
+    /// Number of channels of the output, and its height and width.
     to: (usize, (usize, usize)),
 }
 
-/// Weights in the form that one algorithm reads.
+/// Weights in the form that one of the algorithms reads.
 #[derive(Debug)]
 enum Prepared {
-    /// Patches and weights of a matrix product; for the gradient of a strided convolution, one product for each phase of the
+    /// Patches and weights of a matrix product. The gradient of a strided convolution has one product for each phase of the
     /// stride.
     Patches(Vec<(Patches, Arc<Packed>)>, usize),
     Winograd(Winograd),
@@ -99,10 +99,10 @@ enum Prepared {
 }
 
 impl Filter {
-    /// `y = x ∗ w` with `w` `(O, C/groups, kh, kw)`.
+    /// Packs the weights `w`, `(O, C/groups, kh, kw)`, for the convolution `y = x ∗ w`.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If `w` or `slide` does not fit `sizes`.
     pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
@@ -120,10 +120,10 @@ impl Filter {
         Self { prepared, from: (input, from), to: (output, to) }
     }
 
-    /// `dyᵀ · ∂y/∂x`: from the gradient of the output to that of the input.
+    /// Packs the weights `w`, `(O, C/groups, kh, kw)`, for the input gradient `dyᵀ · ∂y/∂x`, which maps `dy` to `dx`.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If `w` or `slide` does not fit `sizes`.
     pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
@@ -134,7 +134,8 @@ impl Filter {
             WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: c * kh * kw, output_stride: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);
         let phases: Vec<_> = (0..s.0.min(from.0)).flat_map(|r| (0..s.1.min(from.1)).map(move |q| (r, q))).collect();
-        // Tap `k` of phase `r` reads the output at offset `(r + p − k d) / s`, if that is an integer.
+        // For stride `s` and padding `p`, tap `k` of phase `r` reads the output at offset `(r + p − k d) / s` if that is an
+        // integer.
         let reads = |r: usize, p: usize, k: usize, d: usize, s: usize| {
             let place = (r + p) as isize - (k * d) as isize;
             (place.rem_euclid(s as isize) == 0).then(|| place.div_euclid(s as isize))
@@ -173,10 +174,10 @@ impl Filter {
         Self { prepared, from: (output, to), to: (input, from) }
     }
 
-    /// Computes `y` from `x`.
+    /// Applies the filter to `x` and writes the result to `y`.
     ///
     /// # Panics
-    /// If sizes are not those that the weights were packed for.
+    /// If the maps do not have the sizes that the weights were packed for.
     pub fn run(&self, x: &Map, y: &mut MapMut, epilogue: Epilogue) {
         assert!(x.n == y.n && (x.c, (x.h, x.w)) == self.from, "packed for an input of {:?}, not {x:?}", self.from);
         assert!((y.c, (y.h, y.w)) == self.to, "packed for an output of {:?}, not {y:?}", self.to);
@@ -192,7 +193,7 @@ impl Filter {
         }
     }
 
-    /// The same weights, shared, for maps of another size and with `less` padding removed. For forward filters only.
+    /// A filter that shares these weights, for maps of another size and with `less` padding removed. Only for forward filters.
     ///
     /// # Panics
     /// If channels differ, or sizes are too large.
@@ -222,17 +223,17 @@ impl Filter {
         Self { prepared, from: (input, from), to: (output, to) }
     }
 
-    /// Whether it uses Winograd transforms, which round more than direct sums.
+    /// Whether the filter uses Winograd transforms, which round more than direct sums.
     pub fn is_winograd(&self) -> bool {
         matches!(self.prepared, Prepared::Winograd(_))
     }
 
-    /// Whether weights packed for large batches would differ from these.
+    /// Whether the filter would be a different one if packed for large batches.
     pub fn has_more(&self) -> bool {
         matches!(&self.prepared, Prepared::Winograd(w) if w.has_more())
     }
 
-    /// Bytes of the packed weights.
+    /// Size of the packed weights in bytes.
     pub fn bytes(&self) -> usize {
         match &self.prepared {
             Prepared::Patches(parts, _) => parts.iter().map(|(_, w)| w.bytes()).sum(),
@@ -244,7 +245,7 @@ impl Filter {
     }
 }
 
-/// What differs between the two directions.
+/// The sizes by which a convolution and its input gradient differ.
 #[derive(Clone, Copy)]
 struct Shape {
     groups: usize,
@@ -263,7 +264,7 @@ struct Part<'a> {
     offset: (Offset<'a>, Offset<'a>),
 }
 
-/// Packs weights for the fastest algorithm at these sizes.
+/// Packs weights in the form of the fastest algorithm for these sizes.
 fn ready<'a>(
     s: Shape,
     phases: &[(usize, usize)],
@@ -307,7 +308,7 @@ fn ready<'a>(
         (patches, weights)
     });
     let parts: Vec<_> = parts.collect();
-    // All phases of a stride use one algorithm.
+    // All phases of a stride use the same algorithm.
     let direct = s.groups == 1 && phases.len() == 1 && s.apart == (1, 1);
     if direct && parts.iter().all(|(patches, _)| Direct::pays(patches, s.o)) {
         return Prepared::Direct(Direct { parts });
@@ -315,7 +316,7 @@ fn ready<'a>(
     Prepared::Patches(parts, s.groups)
 }
 
-/// The patches that output pixels read.
+/// The patches of the input that the output pixels read.
 pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     let (kh, kw) = slide.kernel;
     let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
@@ -332,7 +333,7 @@ pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     }
 }
 
-/// Merges horizontally adjacent taps.
+/// Merges horizontally adjacent taps to runs.
 fn runs(places: &[(isize, isize)]) -> Vec<TapRun> {
     let mut runs: Vec<TapRun> = vec![];
     for &(dy, dx) in places {

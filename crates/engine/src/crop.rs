@@ -1,4 +1,4 @@
-//! Crops of one map, each with a window of it replaced: the inputs of a convolution under occlusion.
+//! Crops of one map, each with a window of it replaced, which are the inputs of a convolution under occlusion.
 
 use crate::im2col::copy;
 use crate::map::{Map, MapMut};
@@ -6,11 +6,11 @@ use crate::simd::{self, Simd, Task};
 use crate::size::MOST;
 use crate::thread_team;
 
-/// Crop `k` of `y` starts at row and column `from[k]` of `base`, a single map. It holds map `k` of `changed` from `at[k]` on, and
-/// `outside` beyond the edges of `base`.
+/// Writes crops of a single map, `base`, to `y`. Crop `k` starts at row and column `from[k]` of `base`. It shows map `k` of
+/// `changed`, which replaces the window of `base` that starts at `at[k]`, and has `outside` beyond the edges of `base`.
 ///
 /// # Panics
-/// If sizes do not match, or a changed window reaches beyond the map.
+/// If sizes do not match, or a changed window extends beyond `base`.
 pub fn crop(
     base: &Map,
     (changed, at): (&Map, &[(usize, usize)]),
@@ -56,7 +56,7 @@ impl Task for Rows<'_> {
 }
 
 impl Rows<'_> {
-    /// One row of a crop: outside, base, changed, base, outside.
+    /// Writes one row of a crop, which consists of outside, base, changed, base and outside.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `k` and `i` must be a piece of `y` and a row of it that no other thread
@@ -69,7 +69,7 @@ impl Rows<'_> {
             let (y, base, changed) = (self.y, self.base, self.changed);
             let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
             let to = y.at.add((k * y.h + i) * y.w * y.pitch);
-            // Columns of the crop that columns `low..high` of the base fall on.
+            // The columns of the crop that show columns `low..high` of the base.
             let columns = |low: usize, high: usize| {
                 let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
                 (inside(low), inside(high))
@@ -104,7 +104,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Fills columns `low..high` with `outside`.
+    /// Fills columns `low..high` of the row at `to` with `outside`.
     ///
     /// # Safety
     /// `to` must be the start of a row of `y` that no other thread uses, and `low..high` columns of it.

@@ -6,7 +6,7 @@ use crate::simd::{self, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Weights of a depthwise convolution: for each phase its taps, with one element per channel.
+/// Weights of a depthwise convolution. Each phase has its taps, and each tap has one weight per channel.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
     pub parts: Vec<(Patches, Vec<Vec<f32>>)>,
@@ -41,8 +41,8 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: taps outside of the map are skipped, `Filter::run` checked the sizes, `taps` has an element for each channel, and each
-        // row of outputs belongs to one task.
+        // SAFETY: taps outside of the map are skipped, `Filter::run` checked the sizes, `taps` has an element for each channel,
+        // and each row of outputs belongs to one task.
         unsafe {
             let p = self.patches;
             let exit = Exit { epilogue: self.epilogue, more: false, last: true };

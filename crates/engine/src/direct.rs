@@ -1,4 +1,4 @@
-//! Direct convolution for few weights: pictures are copied once with zero padding, and tiles of adjacent pixels read their taps
+//! Direct convolution for few weights. Pictures are copied once with zero padding, and tiles of adjacent pixels read their taps
 //! from the copy.
 
 use crate::buffer::Scratch;
@@ -10,18 +10,18 @@ use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish, with_rows};
 use std::sync::Arc;
 
-/// The most weights that stay in the cache while a band of rows is computed.
+/// Maximum number of weights that stay in the cache while a band of rows is computed.
 const WEIGHTS: usize = 1 << 16;
-/// Elements in the copy of a band.
+/// Number of elements in the copy of a band.
 const BAND: usize = 1 << 15;
 
-/// Packed weights for each phase of the stride.
+/// Weights of a direct convolution, packed for each phase of the stride.
 #[derive(Debug)]
 pub(crate) struct Direct {
     pub parts: Vec<(Patches, Arc<Packed>)>,
 }
 
-/// Extent of the taps around a pixel.
+/// How far the taps extend from a pixel in each direction.
 #[derive(Clone, Copy)]
 struct Reach {
     top: isize,
@@ -31,7 +31,7 @@ struct Reach {
 }
 
 impl Direct {
-    /// Whether it is faster than im2col.
+    /// Whether direct convolution is faster than im2col for these patches and `o` output channels.
     pub fn pays(patches: &Patches, o: usize) -> bool {
         patches.taps() > 1 && patches.len() * o <= WEIGHTS && patches.grid.1 >= 6
     }
@@ -45,7 +45,7 @@ impl Direct {
             let reach = reach(patches);
             let width = patches.columns(reach) * patches.c;
             let rows = patches.grid.0;
-            // Whole pictures, or bands if pictures are large or few.
+            // Bands are whole pictures, unless pictures are large or few.
             let fitting = (BAND / (width * patches.step.0).max(1)).max(4);
             let work = rows * patches.grid.1 * patches.len() * weights.o;
             let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * thread_team::size() };
@@ -70,13 +70,13 @@ fn reach(patches: &Patches) -> Reach {
 }
 
 impl Patches {
-    /// Input columns that a row of output pixels reads.
+    /// Number of input columns that a row of output pixels reads.
     fn columns(&self, reach: Reach) -> usize {
         (self.grid.1 - 1) * self.step.1 + (reach.right - reach.left) as usize + 1
     }
 }
 
-/// Some rows of one picture.
+/// A range of output rows of one picture.
 struct Band<'a> {
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,
@@ -93,8 +93,8 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `height` rows of `width` elements, which are all that `reach` lets the taps read, and some to
-        // spare; each row of outputs belongs to one task.
+        // SAFETY: the scratch memory has `height` rows of `width` elements, which are all that `reach` lets the taps read, and
+        // some to spare; each row of outputs belongs to one task.
         unsafe {
             let p = self.patches;
             let width = p.columns(self.reach) * p.c;
@@ -102,7 +102,7 @@ impl Task for Band<'_> {
             let mut scratch = Scratch::new(height * width + 64);
             let a = scratch.at();
             self.fill::<S>(a, width, height);
-            // Offset of each run from the first element of a pixel's patch.
+            // The offset of each run of taps from the first element of a pixel's patch.
             let start = |r: &TapRun| {
                 let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
                 (row * width + column * p.c, r.taps * p.c)
@@ -119,14 +119,14 @@ impl Task for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies the input of the band, with zeros outside of the map.
+    /// Copies the input of the band to `a`, with zeros outside of the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
-        // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside` columns
-        // and the rest.
+        // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside`
+        // columns and the rest.
         unsafe {
             let (p, x) = (self.patches, self.x);
             let columns = width / p.c;
@@ -155,7 +155,7 @@ impl Band<'_> {
         }
     }
 
-    /// One row of output pixels and one panel of weights.
+    /// Computes one row of output pixels for one panel of weights.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `line` must be the first element in the copied band that output row `row`
@@ -184,7 +184,7 @@ impl Band<'_> {
     }
 }
 
-/// `M` adjacent pixels, `V` vectors of channels.
+/// Computes `M` adjacent pixels of `V` vectors of channels.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `a` must be where the first of `M` pixels starts in the copied band, `b` the
@@ -213,7 +213,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// The sums of a tile.
+/// Computes the sums of a tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; at `a` there must be the elements that `starts` names for each of `M`
@@ -236,7 +236,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Accumulates one run of taps. A separate function, so that the sums stay in registers.
+/// Adds one run of taps to the sums of a tile. A function of its own, so that the sums stay in registers.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `count` elements must be readable at each of `M` pixels `apart` from `a`
@@ -252,7 +252,7 @@ unsafe fn run<S: Simd, const M: usize, const V: usize>(
     const { assert!(M <= 12, "four pointers serve three pixels each") };
     // SAFETY: pixel `m` is `m % 3` pixels past pointer `m / 3`, which has advanced less than `count` elements.
     unsafe {
-        // One pointer serves three pixels: their offsets fit the addressing mode.
+        // Each pointer serves three pixels, whose offsets fit the addressing mode.
         let mut at = [a, a.wrapping_add(3 * apart), a.wrapping_add(6 * apart), a.wrapping_add(9 * apart)];
         for _ in 0..count {
             let mut row = [S::splat(0.0); V];

@@ -1,4 +1,4 @@
-//! Convolutions to few output channels, such as the gradient of a picture: vectors run over input channels rather than output
+//! Convolutions to few output channels, such as the gradient of a picture. Vectors run over input channels instead of output
 //! channels.
 
 use crate::buffer::Buffer;
@@ -9,34 +9,34 @@ use crate::thread_team;
 use crate::tile::{Epilogue, Exit, dot_products, finish};
 use std::sync::Arc;
 
-/// The most output channels.
+/// Maximum number of output channels.
 pub(crate) const MOST: usize = 4;
 
-/// Weights of such a convolution: for each phase, a row as long as a patch for each output channel.
+/// Weights of a convolution to few output channels. Each phase has one row per output channel, as long as a patch.
 #[derive(Debug)]
 pub(crate) struct FewChannels {
     parts: Vec<(Patches, Arc<Buffer>)>,
     o: usize,
 }
 
-/// Elements that are contiguous both in the map and in the weights.
+/// A run of elements that are contiguous both in the map and in the weights.
 #[derive(Clone, Copy)]
 struct Segment {
     dy: isize,
     dx: isize,
     taps: usize,
-    /// Offset of its weights.
+    /// Offset of the segment's weights in a row.
     at: usize,
 }
 
 impl FewChannels {
-    /// Whether it is faster than vectors over output channels.
+    /// Whether vectors over the `c` input channels are faster than vectors over the `o` output channels.
     pub fn pays(c: usize, o: usize) -> bool {
         (1..=MOST).contains(&o) && c >= 8
     }
 
-    /// Packs the weights of these parts; each comes with a function from an index in the patch and an output channel to the
-    /// weight.
+    /// Packs the weights of these phases. Each phase comes with a function that returns the weight for an index in the patch and
+    /// an output channel.
     pub fn new(o: usize, parts: impl Iterator<Item = (Patches, impl Fn(usize, usize) -> f32)>) -> Self {
         let pack = |(patches, of): (Patches, _)| {
             let of: &dyn Fn(usize, usize) -> f32 = &of;
@@ -48,12 +48,12 @@ impl FewChannels {
         Self { parts: parts.map(pack).collect(), o }
     }
 
-    /// Appends the parts of another instance.
+    /// Appends the phases of another instance.
     pub fn extend(&mut self, other: Self) {
         self.parts.extend(other.parts);
     }
 
-    /// The same weights for other patches.
+    /// The same weights, shared, for patches that `fit` derives from the current ones.
     pub fn fitted(&self, fit: impl Fn(&Patches) -> Patches) -> Self {
         Self { parts: self.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), o: self.o }
     }
@@ -64,7 +64,7 @@ impl FewChannels {
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
         let parts: Vec<_> = self.parts.iter().map(|(p, w)| (p, w, segments(p, x))).collect();
-        // All phases of a row in turn, while their input is in the cache.
+        // All phases of a row are computed in turn while their input is in the cache.
         let rows = self.parts.iter().map(|(p, _)| p.grid.0).max().unwrap_or(0);
         let work: usize = self.parts.iter().map(|(p, _)| p.grid.1 * p.len() * self.o).sum();
         thread_team::ranges(x.n * rows, 1 + (1 << 15) / work.max(1), |range| {
@@ -78,7 +78,7 @@ struct Rows<'a> {
     y: &'a MapMut<'a>,
     parts: &'a [(&'a Patches, &'a Arc<Buffer>, Vec<Segment>)],
     o: usize,
-    /// Rows of a picture in the part with the most rows.
+    /// Number of output rows of a picture in the phase that has the most.
     rows: usize,
     range: std::ops::Range<usize>,
     epilogue: Epilogue<'a>,
@@ -122,7 +122,7 @@ impl Rows<'_> {
         }
     }
 
-    /// One row, `R` pixels at a time, to `O` channels.
+    /// Computes one output row of `O` channels, `R` pixels at a time.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, and row `i` of picture `n` lie
@@ -138,7 +138,7 @@ impl Rows<'_> {
         // are skipped.
         unsafe {
             let x = self.x;
-            // Columns for which every segment lies inside its row.
+            // The columns for which every segment lies inside its row.
             let (mut low, mut high) = (0, x.w as isize);
             let top = (i * p.step.0) as isize;
             inside.clear();
@@ -165,7 +165,7 @@ impl Rows<'_> {
         }
     }
 
-    /// `R` pixels starting at `place`; at the border, taps outside of the map are skipped.
+    /// Computes `R` pixels starting at `place`. With `border`, taps outside of the map are skipped.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, `place` the first of `R` pixels
@@ -197,7 +197,7 @@ impl Rows<'_> {
     }
 }
 
-/// The sums of some pixels.
+/// Computes the sums of `R` pixels for `O` output channels.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; the rows of all `segments` must lie within the map and, unless `border`, their
@@ -229,7 +229,7 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     }
 }
 
-/// Runs of taps, or single taps if the map has other channels between them.
+/// The contiguous segments of a patch: runs of taps, or single taps if the map has other channels between them.
 fn segments(patches: &Patches, x: &Map) -> Vec<Segment> {
     let c = patches.c;
     let mut at = 0;

@@ -9,13 +9,15 @@ use crate::tile::{Exit, Prefetch, finish, multiply, with_rows};
 /// Number of patches in a block, which stays in a core's cache while it is multiplied by all weights.
 pub(crate) const BLOCK: usize = 96;
 
-/// Multiplies the rows at `a`, `STRIDE` apart, by rows `k..k + count` of some panels of the weights, and writes pixels of the output.
+/// Multiplies the rows at `a`, which are `STRIDE` apart, by rows `k..k + count` of some panels of weights, and writes the
+/// products to `pixels` of the output.
 ///
 /// `column` is the first output channel of the group.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable elements for each of `pixels`, the weights rows
-/// `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of these panels.
+/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable elements for each of `pixels`, the
+/// weights rows `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of
+/// these panels.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
     (a, pixels): (*const f32, &[usize]),
@@ -46,7 +48,8 @@ pub(crate) unsafe fn block<S: Simd>(
     }
 }
 
-/// The columns of `count` rows at `a` without the zero columns on either side, of which gradients of one class have many.
+/// The range of columns that remains of `count` rows at `a` without the zero columns on either side. Gradients of a single class
+/// have many zero columns.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements must be readable at `a`, `STRIDE` apart.
@@ -70,7 +73,7 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
     }
 }
 
-/// One tile.
+/// Computes one tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `M` rows of `count` elements must be readable at `a`, `count` rows of `V`

@@ -1,15 +1,15 @@
-//! im2col: the taps of each output pixel, and copies of the patches that they read.
+//! im2col: the taps of each output pixel, and copies of the patches that these taps read.
 
 use crate::map::Map;
 use crate::simd::Simd;
 
-/// Elements of a patch that are multiplied at a time.
+/// Number of elements of a patch that are multiplied at a time.
 pub(crate) const CHUNK: usize = 256;
-/// Distance between patches in a block: a constant, so that the rows of a tile need one pointer, and not a power of two, so
-/// that they do not evict one another from the cache.
+/// Distance between patches in a block. It is a constant, so that the rows of a tile need only one pointer, and not a power of
+/// two, so that they do not evict one another from the cache.
 pub(crate) const STRIDE: usize = CHUNK + 16;
 
-/// Adjacent taps in a row of the input.
+/// A run of horizontally adjacent taps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct TapRun {
     pub dy: isize,
@@ -17,32 +17,32 @@ pub(crate) struct TapRun {
     pub taps: usize,
 }
 
-/// The output pixels of a convolution, or of one phase of a stride, and the taps that each reads.
+/// The output pixels of a convolution, or of one phase of its stride, and the taps that each pixel reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Patches {
     pub runs: Vec<TapRun>,
-    /// Channels of one tap.
+    /// Number of channels that a tap reads.
     pub c: usize,
-    /// Output rows and columns.
+    /// Number of rows and columns of output pixels.
     pub grid: (usize, usize),
-    /// Input rows and columns from one output pixel to the next.
+    /// Distance in the input, in rows and columns, between the patches of adjacent output pixels.
     pub step: (usize, usize),
-    /// The first output pixel of the grid.
+    /// Row and column of the first output pixel.
     pub first: (usize, usize),
-    /// Output rows and columns between pixels of the grid.
+    /// Distance in the output map, in rows and columns, between adjacent pixels of the grid.
     pub apart: (usize, usize),
-    /// Size of the output map.
+    /// Height and width of the output map.
     pub out: (usize, usize),
 }
 
 impl Patches {
-    /// The same taps with `less` padding removed, for outputs of this size.
+    /// The same taps with `less` padding removed, for outputs of height and width `to`.
     pub fn fitted(&self, less: (isize, isize), to: (usize, usize)) -> Self {
         let moved = |r: &TapRun| TapRun { dy: r.dy + less.0, dx: r.dx + less.1, taps: r.taps };
         Self { runs: self.runs.iter().map(moved).collect(), grid: to, out: to, ..self.clone() }
     }
 
-    /// Elements of a patch.
+    /// Number of elements of a patch.
     pub fn len(&self) -> usize {
         self.taps() * self.c
     }
@@ -51,14 +51,14 @@ impl Patches {
         self.runs.iter().map(|r| r.taps).sum()
     }
 
-    /// Pixel `i` of the grids of all pictures: picture, row, column.
+    /// Picture, row and column of pixel `i`, counted over the grids of all pictures.
     #[inline(always)]
     pub fn place(&self, i: usize) -> (usize, usize, usize) {
         let (rows, columns) = self.grid;
         (i / (rows * columns), i / columns % rows, i % columns)
     }
 
-    /// The next pixel.
+    /// Picture, row and column of the pixel after the given one.
     #[inline(always)]
     pub fn next(&self, (n, y, x): (usize, usize, usize)) -> (usize, usize, usize) {
         match (x + 1 < self.grid.1, y + 1 < self.grid.0) {
@@ -68,20 +68,20 @@ impl Patches {
         }
     }
 
-    /// Whether each output pixel reads exactly one input pixel, the one at the same position, as with 1x1 kernels of stride 1.
+    /// Whether each output pixel reads only the input pixel at the same position, as with 1x1 kernels of stride 1.
     pub fn is_pointwise(&self, x: &Map) -> bool {
         let one = self.runs == [TapRun { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
     }
 
-    /// Index of a pixel in the output map.
+    /// Index of a grid's pixel in the output maps.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
         let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
         (n * self.out.0 + y) * self.out.1 + x
     }
 
-    /// Copies elements `from..to` of the patch of a pixel to `out`, with zeros outside of the map.
+    /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside of the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels
@@ -95,7 +95,8 @@ impl Patches {
         (from, to): (usize, usize),
         out: *mut f32,
     ) {
-        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` elements of each run are written.
+        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` elements of each run are
+        // written.
         unsafe {
             let (n, row, column) = place;
             let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);
@@ -116,7 +117,7 @@ impl Patches {
                 let line = x.at.offset(((n * x.h) as isize + y) * (x.w * x.pitch) as isize).add(channel);
                 let left = column + run.dx;
                 if x.pitch == self.c {
-                    // Elements of the run inside the row.
+                    // The elements of the run that lie inside the row.
                     let low = (-left).clamp(0, run.taps as isize) as usize * self.c;
                     let high = (x.w as isize - left).clamp(0, run.taps as isize) as usize * self.c;
                     let low = low.clamp(s - start, e - start);
@@ -144,7 +145,7 @@ impl Patches {
     }
 }
 
-/// Writes `n` zeros.
+/// Writes `n` zeros to `to`.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and `n` elements must be writable at `to` and used by no other thread.
@@ -163,7 +164,7 @@ pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
     }
 }
 
-/// Copies `n` elements.
+/// Copies `n` elements from `from` to `to`.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` elements must be readable at `from`, and writable at `to` and used by no

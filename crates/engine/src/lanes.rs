@@ -1,10 +1,11 @@
-//! Elementary functions on vectors, by polynomials.
+//! Elementary functions on vectors, computed with polynomials.
 
 use crate::real::Real;
 use crate::simd::Simd;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A vector of f32. Errors are at most 2 units in the last place for `exp`, and 4e-7 for `tanh`, `erf` and `ln_1p`.
+/// A vector of f32 as a type for formulas. Errors are at most 2 units in the last place for `exp`, and 4e-7 for `tanh`, `erf` and
+/// `ln_1p`.
 pub(crate) struct Lanes<S: Simd>(pub S::V);
 
 impl<S: Simd> Clone for Lanes<S> {
@@ -54,13 +55,13 @@ impl<S: Simd> Lanes<S> {
         Self(S::round(self.0))
     }
 
-    /// `2ⁿ` for integers from -126 to 127.
+    /// `2ⁿ` for integers `n` from -126 to 127.
     #[inline(always)]
     fn exp2(self) -> Self {
         Self(S::exp2(self.0))
     }
 
-    /// `Σ cᵢ xⁱ`, highest power first.
+    /// The polynomial `Σ cᵢ xⁱ`, with the coefficient of the highest power first.
     #[inline(always)]
     fn polynomial<const N: usize>(self, coefficients: [f64; N]) -> Self {
         let mut sum = Self::of(coefficients[0]);
@@ -78,21 +79,21 @@ impl<S: Simd> Real for Lanes<S> {
         Self(unsafe { S::splat(v as f32) })
     }
 
-    /// `2ⁿ · eʳ` with `|r| ≤ ln 2 / 2`, `eʳ` by its Taylor polynomial.
+    /// Computes `eˣ` as `2ⁿ · eʳ` with `|r| ≤ ln 2 / 2`, and `eʳ` by its Taylor polynomial.
     #[inline(always)]
     fn exp(self) -> Self {
         let x = self.at_least(Self::of(-104.0)).at_most(Self::of(89.0));
         let n = (x * Self::of(std::f64::consts::LOG2_E)).round();
-        // ln 2 in two parts, the first with so few bits that its product with `n` is exact.
+        // `ln 2` is split in two parts. The first has so few bits that its product with `n` is exact.
         let r = n.fma(Self::of(-0.693_359_375), x);
         let r = n.fma(Self::of(2.121_944_4e-4), r);
         let e = r.polynomial([1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0]);
-        // In two steps, since `n` may exceed the exponent range of f32.
+        // Multiplies in two steps, since `n` may exceed the exponent range of f32.
         let half = (n * Self::of(0.5)).round();
         e * half.exp2() * (n - half).exp2()
     }
 
-    /// `2 artanh(x / (2 + x))`, by its power series.
+    /// Computes `ln(1 + x)` as `2 artanh(x / (2 + x))`, by its power series.
     #[inline(always)]
     fn ln_1p(self) -> Self {
         let s = self / (Self::of(2.0) + self);
@@ -102,7 +103,7 @@ impl<S: Simd> Real for Lanes<S> {
         Self::of(2.0) * s * series
     }
 
-    /// A rational approximation.
+    /// Computes the hyperbolic tangent by a rational approximation.
     #[inline(always)]
     fn tanh(self) -> Self {
         let x = self.at_least(Self::of(-7.905_311)).at_most(Self::of(7.905_311));
@@ -120,7 +121,8 @@ impl<S: Simd> Real for Lanes<S> {
         x * above / below
     }
 
-    /// `1 − t(a₁ + … + a₅ t⁴) e^(−x²)` (Abramowitz & Stegun 7.1.26), and the power series near 0.
+    /// Computes the error function as `1 − t(a₁ + … + a₅ t⁴) e^(−x²)` (Abramowitz & Stegun 7.1.26), and near 0 by its power
+    /// series.
     #[inline(always)]
     fn erf(self) -> Self {
         let a = self.abs();
@@ -142,13 +144,13 @@ impl<S: Simd> Real for Lanes<S> {
 
     #[inline(always)]
     fn at_least(self, low: Self) -> Self {
-        // Returns the second operand if either is NaN.
+        // `S::max` returns its second operand if either is NaN.
         Self(S::max(low.0, self.0))
     }
 
     #[inline(always)]
     fn at_most(self, high: Self) -> Self {
-        // Returns the second operand if either is NaN.
+        // `S::min` returns its second operand if either is NaN.
         Self(S::min(high.0, self.0))
     }
 

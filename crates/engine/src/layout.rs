@@ -6,10 +6,10 @@ use crate::thread_team;
 
 /// Side of the square blocks that are transposed at a time.
 const SIDE: usize = 16;
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 1 << 14;
 
-/// Writes `x`, `(N, C, H, W)`, as channels-last maps.
+/// Copies `x`, `(N, C, H, W)`, to the channels-last maps `y`.
 ///
 /// # Panics
 /// If `x` and `y` differ in size.
@@ -34,7 +34,7 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     });
 }
 
-/// Like [`to_channels_last`], with a scale and a shift for each channel; for few channels.
+/// Like [`to_channels_last`], but multiplies each channel by its scale and adds its shift. Efficient for few channels.
 ///
 /// # Panics
 /// If `x` and `y` differ in size, or `scale` or `shift` do not have one element per channel.
@@ -60,7 +60,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
     });
 }
 
-/// Writes channels-last maps as `(N, C, H, W)`.
+/// Copies the channels-last maps `x` to `y`, `(N, C, H, W)`.
 ///
 /// # Panics
 /// If `x` and `y` differ in size.
@@ -86,7 +86,8 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     });
 }
 
-/// `to[j][i] = from[i][j]` for `i < rows` and `j < columns`; `from_apart` and `to_apart` are the row strides.
+/// Transposes a matrix: `to[j][i] = from[i][j]` for `i < rows` and `j < columns`. `from_apart` and `to_apart` are the distances
+/// between rows.
 ///
 /// # Safety
 /// `columns` columns of `rows` elements, `to_apart` elements from one to the next, must be writable at `to` and used by no other

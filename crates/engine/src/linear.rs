@@ -1,4 +1,4 @@
-//! Fully connected layers on unpacked weights `(O, I)`: one copy serves both directions.
+//! Fully connected layers on unpacked weights `(O, I)`, of which one copy serves both directions.
 
 use crate::activation::Activation;
 use crate::buffer::Scratch;
@@ -9,15 +9,15 @@ use crate::size::product;
 use crate::thread_team;
 use crate::tile::{Prefetch, dot_products, multiply};
 
-/// Rows of weights in a task.
+/// Number of rows of weights in a task.
 const ROWS: usize = 16;
-/// Elements of each row multiplied at a time.
+/// Number of elements of each row that are multiplied at a time.
 const CHUNK: usize = 1024;
 
-/// `y = f(x wᵀ + b)`: `x` is `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
+/// Computes `y = f(x wᵀ + b)` for `x` `(N, I)`, `w` `(O, I)` and `y` `(N, O)`.
 ///
 /// # Panics
-/// If sizes do not match.
+/// If a slice does not have the size of its matrix.
 pub fn linear(
     x: &[f32],
     w: &[f32],
@@ -34,7 +34,7 @@ pub fn linear(
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
-    // Large batches are split too.
+    // Large batches are split into parts too.
     let parts = n.div_ceil(64);
     let one = n.saturating_mul(input).saturating_mul(output) < 1 << 15;
     thread_team::run_some(if one { 1 } else { thread_team::size() }, blocks * parts, |i| {
@@ -45,10 +45,10 @@ pub fn linear(
     });
 }
 
-/// `dx = dy w`.
+/// Computes the input gradient `dx = dy w` for `dy` `(N, O)`, `w` `(O, I)` and `dx` `(N, I)`.
 ///
 /// # Panics
-/// If sizes do not match.
+/// If a slice does not have the size of its matrix.
 pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize)) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
     assert!(
@@ -80,7 +80,8 @@ impl Task for Dots<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `linear` checked the sizes; the scratch memory has `ROWS` vectors for each row, and each output belongs to one task.
+        // SAFETY: `linear` checked the sizes; the scratch memory has `ROWS` vectors for each row, and each output belongs to one
+        // task.
         unsafe {
             let (input, output) = self.sizes;
             let count = self.rows.len() * ROWS;
@@ -132,7 +133,7 @@ impl Task for Dots<'_> {
 }
 
 impl Dots<'_> {
-    /// Adds the products of elements `k` of `R` rows of `x` and of `O` rows of `w`, lane by lane.
+    /// Adds the products of elements `k` of `R` rows of `x` and `O` rows of `w`, lane by lane.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
@@ -217,7 +218,7 @@ impl Back<'_> {
         }
     }
 
-    /// Some columns of one row, four rows of weights at a time, which are read in memory order.
+    /// Computes some columns of one row of `dx`, from four rows of weights at a time, which are read in memory order.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the row and its columns `first..end` must exist, and no other thread may
@@ -244,7 +245,7 @@ impl Back<'_> {
     }
 }
 
-/// `to += Σᵣ dy[r] · w[r]` on some columns.
+/// Adds `Σᵣ dy[r] · w[r]` to some columns at `to`.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; elements `first..end` must be writable at `to`, readable at `w` in `R`

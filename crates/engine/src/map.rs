@@ -1,60 +1,60 @@
-//! Channels-last maps: `(N, H, W, C)`, the channels of a pixel are contiguous.
+//! Channels-last maps `(N, H, W, C)`, in which the channels of a pixel are contiguous.
 
 use crate::size::{MOST_TAPS, bounded, product};
 use std::marker::PhantomData;
 
-/// A read-only view of maps. Pixels are `pitch` elements apart, which allows views of some channels of wider maps.
+/// A read-only view of maps. Pixels are `pitch` elements apart, so a view may show only some channels of wider maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Map<'a> {
     pub(crate) at: *const f32,
-    /// Pictures.
+    /// Number of pictures.
     pub n: usize,
-    /// Height.
+    /// Height of each map, in pixels.
     pub h: usize,
-    /// Width.
+    /// Width of each map, in pixels.
     pub w: usize,
-    /// Channels.
+    /// Number of channels.
     pub c: usize,
-    /// Elements from one pixel to the next.
+    /// Distance from one pixel to the next, in elements.
     pub pitch: usize,
     life: PhantomData<&'a [f32]>,
 }
 
-/// A mutable view of maps.
+/// A mutable view of maps. Pixels are `pitch` elements apart, so a view may show only some channels of wider maps.
 #[derive(Debug)]
 pub struct MapMut<'a> {
     pub(crate) at: *mut f32,
-    /// Pictures.
+    /// Number of pictures.
     pub n: usize,
-    /// Height.
+    /// Height of each map, in pixels.
     pub h: usize,
-    /// Width.
+    /// Width of each map, in pixels.
     pub w: usize,
-    /// Channels.
+    /// Number of channels.
     pub c: usize,
-    /// Elements from one pixel to the next.
+    /// Distance from one pixel to the next, in elements.
     pub pitch: usize,
     life: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: it is a shared slice of f32.
+// SAFETY: a `Map` is a shared slice of f32.
 unsafe impl Send for Map<'_> {}
-// SAFETY: as above.
+// SAFETY: a `Map` is a shared slice of f32.
 unsafe impl Sync for Map<'_> {}
-// SAFETY: it is a mutable slice of f32.
+// SAFETY: a `MapMut` is a mutable slice of f32.
 unsafe impl Send for MapMut<'_> {}
-// SAFETY: a shared reference allows reading, and writing only by unsafe code, which must justify that no two threads write to
-// the same element.
+// SAFETY: a shared reference allows safe code only to read. Unsafe code that writes must justify that no two threads write to the
+// same element.
 unsafe impl Sync for MapMut<'_> {}
 
-/// Length of a slice that holds the maps, from the first to the last element.
+/// Number of elements that a slice needs to hold maps, from the first to the last element.
 ///
 /// # Panics
 /// If pixels overlap, or the size exceeds the address space.
 fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
-    // Maps without channels take no memory, but their pixels take time.
+    // Maps without channels take no memory, but visiting their pixels takes time.
     assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} without channels");
     assert!(pitch >= c, "pitch {pitch} is less than {c} channels");
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
@@ -66,34 +66,35 @@ fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
 }
 
 impl<'a> Map<'a> {
-    /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
+    /// A view of maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
-    /// If the slice is too short.
+    /// If the slice is too short, or pixels overlap.
     pub fn new(data: &'a [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         let [n, h, w, c] = sizes;
         Self { at: data.as_ptr(), n, h, w, c, pitch, life: PhantomData }
     }
 
-    /// Pixels of all pictures.
+    /// Number of pixels of all pictures.
     pub fn pixels(&self) -> usize {
         self.n * self.h * self.w
     }
 }
 
 impl<'a> MapMut<'a> {
-    /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
+    /// A mutable view of maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
-    /// If the slice is too short.
+    /// If the slice is too short, or pixels overlap.
     pub fn new(data: &'a mut [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         // SAFETY: the slice was checked.
         unsafe { Self::from_raw(data.as_mut_ptr(), sizes, pitch) }
     }
 
-    /// Maps of sizes `[N, H, W, C]` in memory that may be uninitialized: they must be written before they are read.
+    /// A mutable view of maps of sizes `[N, H, W, C]` in memory that may be uninitialized and must then be written before it is
+    /// read.
     ///
     /// # Safety
     /// For the lifetime, the channels of all pixels must be writable at `at`, with `pitch` elements from one pixel to the next,
@@ -107,12 +108,12 @@ impl<'a> MapMut<'a> {
         Self { at, n, h, w, c, pitch, life: PhantomData }
     }
 
-    /// Pixels of all pictures.
+    /// Number of pixels of all pictures.
     pub fn pixels(&self) -> usize {
         self.n * self.h * self.w
     }
 
-    /// A read-only view of the same maps.
+    /// A read-only view of these maps.
     pub fn read(&self) -> Map<'_> {
         Map { at: self.at, n: self.n, h: self.h, w: self.w, c: self.c, pitch: self.pitch, life: PhantomData }
     }

@@ -8,18 +8,18 @@ use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 use std::ops::Range;
 
-/// Number of partial sums, independent of the number of cores.
+/// Number of partial sums, which does not depend on the number of cores.
 const PARTS: usize = 16;
-/// Elements processed at a time, so that they stay in the L1 cache between mean and variance.
+/// Number of elements processed at a time, so that they stay in the L1 cache between the passes for mean and variance.
 const NEAR: usize = 1 << 12;
 
-/// `Σ x` over all pixels of each channel; independent of the number of cores.
+/// `Σ x` over all pixels of each channel. The result does not depend on the number of cores.
 pub fn channel_sums(x: &Map) -> Vec<f32> {
     let [sums] = totals(x, |range, to| simd::run(Sums { of: Value(x), x, range, to }));
     sums
 }
 
-/// `Σ a` and `Σ a (b − mean)` over all pixels of each channel, in one pass; independent of the number of cores.
+/// `Σ a` and `Σ a (b − mean)` over all pixels of each channel, in one pass. The result does not depend on the number of cores.
 ///
 /// # Panics
 /// If sizes differ.
@@ -29,8 +29,8 @@ pub fn channel_products(a: &Map, b: &Map, mean: &[f32]) -> (Vec<f32>, Vec<f32>) 
     (sums, products)
 }
 
-/// Mean and biased variance of each channel in one pass over memory: computed per block of pixels, then combined (Chan, Golub &
-/// LeVeque 1983). Independent of the number of cores.
+/// Mean and biased variance of each channel, in one pass over memory. They are computed for blocks of pixels and then combined
+/// (Chan, Golub & LeVeque 1983). The result does not depend on the number of cores.
 pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     let c = x.c;
     let all = parts::<2>(x, |range, to| simd::run(Moments { x, range, to }));
@@ -52,7 +52,7 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     (mean, squares)
 }
 
-/// `y = a x + b z + c`, with one `a`, `b` and `c` per channel, followed by the epilogue.
+/// Computes `y = a x + b z + c` with one `a`, `b` and `c` per channel, followed by the epilogue.
 ///
 /// # Panics
 /// If sizes differ.
@@ -69,7 +69,7 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
     });
 }
 
-/// `y = x m`, elementwise.
+/// Computes the elementwise product `y = x m`.
 ///
 /// # Panics
 /// If sizes differ.
@@ -81,7 +81,8 @@ pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
 }
 
-/// Partial results: `f` writes `N` values per channel for each range of pixels. Returns the number of ranges and the values.
+/// Computes partial results. `f` writes `N` values per channel for each range of pixels. Returns the number of ranges, and the
+/// values.
 fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> (usize, Buffer) {
     let (pixels, c) = (x.pixels(), x.c);
     let parts = PARTS.min(pixels.max(1));
@@ -95,12 +96,12 @@ fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> 
     (parts, all)
 }
 
-/// The pixels of a part.
+/// The range of pixels that belongs to one of `parts` parts.
 fn range(pixels: usize, part: usize, parts: usize) -> Range<usize> {
     part * pixels / parts..(part + 1) * pixels / parts
 }
 
-/// The sums of the partial results that `f` writes for ranges of pixels.
+/// Sums the partial results that `f` writes for ranges of pixels.
 fn totals<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> [Vec<f32>; N] {
     let (parts, all) = parts::<N>(x, f);
     let at = |part: usize, k: usize, i: usize| all.numbers()[(part * N + k) * x.c + i];
@@ -114,16 +115,16 @@ fn blocks(x: &Map, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     range.step_by(size).map(move |from| from..(from + size).min(end))
 }
 
-/// `N` values per channel that are summed over pixels.
+/// `N` values per channel of a pixel, to be summed over pixels.
 trait Summand<const N: usize> {
-    /// The values of `n` channels from `c` on.
+    /// The values of `n` channels of a pixel, starting with channel `c`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the pixel and its channels must exist.
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; N];
 }
 
-/// `x`.
+/// The summand `x`.
 struct Value<'a>(&'a Map<'a>);
 
 impl Summand<1> for Value<'_> {
@@ -134,7 +135,7 @@ impl Summand<1> for Value<'_> {
     }
 }
 
-/// `a` and `a (b − mean)`.
+/// The summands `a` and `a (b − mean)`.
 struct Product<'a>(&'a Map<'a>, &'a Map<'a>, &'a [f32]);
 
 impl Summand<2> for Product<'_> {
@@ -149,7 +150,7 @@ impl Summand<2> for Product<'_> {
     }
 }
 
-/// `(x − mean)²`.
+/// The summand `(x − mean)²`.
 struct Square<'a>(&'a Map<'a>, &'a [f32; MOST_LANES]);
 
 impl Summand<1> for Square<'_> {
@@ -163,7 +164,7 @@ impl Summand<1> for Square<'_> {
     }
 }
 
-/// The sum over a range of pixels, four at a time.
+/// The sum over a range of pixels of `n` channels, starting with channel `c`; four pixels are summed at a time.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; the pixels and channels must exist.
@@ -197,7 +198,7 @@ unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usiz
     }
 }
 
-/// Adds the summands of some pixels to `N` sums per channel.
+/// A task that adds the summands of a range of pixels to `N` sums per channel.
 struct Sums<'a, T, const N: usize> {
     of: T,
     x: &'a Map<'a>,
@@ -228,7 +229,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
     }
 }
 
-/// The mean of each channel over some pixels, and the sum of squared deviations from it.
+/// A task that computes the mean of each channel over a range of pixels, and the sum of squared deviations from that mean.
 struct Moments<'a> {
     x: &'a Map<'a>,
     range: Range<usize>,
@@ -256,7 +257,7 @@ impl Task for Moments<'_> {
                     let apart = S::sub(m, S::load_part(mean, n));
                     let share = S::splat(count / (before + count));
                     let moved = S::fma(apart, share, S::load_part(mean, n));
-                    // In this order, 0 pixels before add 0 even if the square overflows.
+                    // In this order, the product is 0 if `before` is 0, even if the square of `apart` overflows.
                     let more = S::mul(apart, S::mul(apart, S::mul(share, S::splat(before))));
                     S::store_part(squares, n, S::add(S::load_part(squares, n), S::add(s, more)));
                     S::store_part(mean, n, moved);

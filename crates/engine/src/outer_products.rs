@@ -1,17 +1,17 @@
-//! Sums of outer products: the matrix product `aᵀ b` over many rows.
+//! Sums of outer products, that is, the matrix product `aᵀ b` over many rows.
 
 use crate::simd::Simd;
 use crate::tile::{Prefetch, multiply, with_rows};
 
-/// Rows that start `apart` elements from one another.
+/// Rows of a matrix, which start `apart` elements from one another.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows {
     pub at: *const f32,
     pub apart: usize,
 }
 
-/// Writes `aᵀ b`, `(m, n)`, to `to`, in rows as far apart as those of `b`; with `more`, adds it instead. `a` has `count` rows of `m`
-/// elements, `b` as many of `n`, a multiple of the lanes.
+/// Writes `aᵀ b`, `(m, n)`, to `to`, in rows as far apart as those of `b`; with `more`, adds it to what is there. `a` has `count`
+/// rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; the rows must be readable, and the result writable and used by no other thread.
@@ -44,18 +44,18 @@ pub(crate) unsafe fn outer_products<S: Simd>(
     }
 }
 
-/// Maximum number of rows of sums that stay in registers, one vector wide or two.
+/// Maximum number of rows of sums that stay in registers, if the rows are two vectors wide (`wide`) or one.
 #[inline(always)]
 fn most_rows<S: Simd>(wide: bool) -> usize {
     match (wide, S::ROWS) {
         (false, _) => 12,
-        // With 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
+        // With 16 registers, sums of six rows leave too few others, so that the compiler spills two of them in each step.
         (true, 6) => 5,
         (true, rows) => rows,
     }
 }
 
-/// `M` rows of `V` vectors of the result.
+/// Computes `M` rows of `V` vectors of the result.
 ///
 /// # Safety
 /// As for [`outer_products`].

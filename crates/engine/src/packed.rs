@@ -6,25 +6,25 @@ use crate::thread_team;
 use crate::weight_view::WeightView;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Columns of the widest panel, of any instruction set.
+/// Number of columns of the widest panel of any instruction set.
 pub(crate) const MOST_WIDE: usize = 32;
-/// Rows that are packed together.
+/// Number of rows that are packed together.
 const ROWS: usize = 16;
 
-/// A matrix `(groups, k, o)` in panels two vectors wide: the `k` rows of a panel follow one another. The last panel is filled
-/// up with zeros, or is one vector wide if that is enough.
+/// Matrices `(groups, k, o)`, stored in panels of columns that are two vectors wide. The `k` rows of a panel follow one another.
+/// The last panel is filled up with zeros, or is only one vector wide if that is enough.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub level: Level,
     lanes: usize,
     pub k: usize,
     pub o: usize,
-    /// Whether all elements are finite: only then can rows be skipped whose input is zero, since 0 · NaN is NaN.
+    /// Whether all elements are finite. Only then may rows whose input is zero be skipped, since 0 · NaN is NaN.
     pub finite: bool,
     numbers: Buffer,
 }
 
-/// Whether no element is NaN or infinite: `0 · v` is 0 only for finite `v`.
+/// Whether no element is NaN or infinite. Uses that `0 · v` is 0 only for finite `v`.
 fn all_finite(numbers: &[f32]) -> bool {
     let mut sums = [0.0; 16];
     let (chunks, rest) = numbers.as_chunks::<16>();
@@ -35,7 +35,7 @@ fn all_finite(numbers: &[f32]) -> bool {
 }
 
 impl Packed {
-    /// The matrix whose row `k` holds the weights for input channel and tap `of(k)`.
+    /// Packs a matrix whose row `k` holds the weights for the input channel and tap that `of(k)` returns.
     pub fn new(groups: usize, k: usize, o: usize, w: WeightView, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
         let mut packed = Self::zeros(groups, k, o);
         let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
@@ -52,7 +52,7 @@ impl Packed {
                     let start = at.get().add(g * packed.group() + first * k);
                     std::slice::from_raw_parts_mut(start, width * k)
                 };
-                // Several rows at a time: in one of the directions they are contiguous in `w`.
+                // Packs several rows at a time, since in one of the directions they are contiguous in `w`.
                 for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
                     let starts: [usize; ROWS] = std::array::from_fn(|row| {
                         let (c, tap) = of((block * ROWS + row).min(k - 1));
@@ -73,8 +73,8 @@ impl Packed {
         packed
     }
 
-    /// The matrix whose rows `of(k, columns, entries)` writes, for all groups at once; `columns` is the first column and their
-    /// number.
+    /// Packs a matrix whose rows are written by `of(k, columns, entries)`, for all groups at once. `columns` holds the first
+    /// column and the number of columns.
     pub fn by_row(
         groups: usize,
         k: usize,
@@ -113,7 +113,7 @@ impl Packed {
         packed
     }
 
-    /// Number of elements of one group.
+    /// Number of elements of one group, including zeros that fill up panels.
     fn group(&self) -> usize {
         self.k * self.o.next_multiple_of(self.lanes)
     }
@@ -122,32 +122,33 @@ impl Packed {
         self.o.div_ceil(2 * self.lanes)
     }
 
-    /// Columns of a panel, including zeros.
+    /// Number of columns of a panel, including zeros that fill it up.
     #[inline(always)]
     pub fn width(&self, panel: usize) -> usize {
         (self.o - panel * 2 * self.lanes).next_multiple_of(self.lanes).min(2 * self.lanes)
     }
 
-    /// Row `k` of a panel.
+    /// The address of row `k` of a panel.
     #[inline(always)]
     pub fn row(&self, group: usize, panel: usize, k: usize) -> *const f32 {
         let row = group * self.group() + panel * 2 * self.lanes * self.k + k * self.width(panel);
         self.numbers.at().wrapping_add(row)
     }
 
-    /// Bytes it holds.
+    /// Size of the packed matrix in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(self.numbers.numbers())
     }
 }
 
-/// A pointer that threads share to write to disjoint parts.
+/// A pointer that threads share in order to write to disjoint parts.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedPtr(pub *mut f32);
 
-// SAFETY: a pointer is data; each use of it is unsafe and must justify that no two threads write to the same element.
+// SAFETY: a pointer by itself is only data. Each use of it is unsafe and must justify that no two threads write to the same
+// element.
 unsafe impl Send for SharedPtr {}
-// SAFETY: as above.
+// SAFETY: a reference to the pointer gives no more access than a copy of it, which is safe to send.
 unsafe impl Sync for SharedPtr {}
 
 impl SharedPtr {

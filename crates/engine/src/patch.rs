@@ -4,21 +4,21 @@ use crate::map::Map;
 use crate::simd::Simd;
 use std::ops::Range;
 
-/// The pixels of a patch of `A` rows and columns.
+/// The pixels of a square patch of `A` rows and columns of a map.
 pub(crate) struct Patch<const A: usize> {
-    /// Address of the first pixel, which may lie outside of the map.
+    /// Address of the patch's first pixel, which may lie outside of the map.
     at: *const f32,
-    /// Row stride.
+    /// Distance between rows, in elements.
     row: usize,
-    /// Pixel stride.
+    /// Distance between pixels, in elements.
     pitch: usize,
-    /// The rows and columns inside the map.
+    /// The rows and columns of the patch that lie inside the map.
     rows: Range<usize>,
     columns: Range<usize>,
 }
 
 impl<const A: usize> Patch<A> {
-    /// The patch of picture `n` whose first pixel is `(top, left)` minus the padding, which may be a wrapped negative number.
+    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be wrapped negative numbers.
     #[inline(always)]
     pub fn new(x: &Map, n: usize, (top, left): (usize, usize), padding: (usize, usize)) -> Self {
         let (top, left) = (top.wrapping_sub(padding.0) as isize, left.wrapping_sub(padding.1) as isize);
@@ -36,17 +36,17 @@ impl<const A: usize> Patch<A> {
         }
     }
 
-    /// Whether it lies completely inside the map.
+    /// Whether the patch lies completely inside the map.
     #[inline(always)]
     pub fn is_whole(&self) -> bool {
         self.rows == (0..A) && self.columns == (0..A)
     }
 
-    /// Channels `c..` of column `j`, at most `lanes` of them; `WHOLE` skips the border checks.
+    /// At most `lanes` channels of column `j`, starting with channel `c`. `WHOLE` skips the border checks.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if `WHOLE`, all
-    /// pixels of the patch.
+    /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if
+    /// `WHOLE`, all pixels of the patch.
     #[inline(always)]
     pub unsafe fn column<S: Simd, const WHOLE: bool>(&self, j: usize, c: usize, lanes: usize) -> [S::V; A] {
         // SAFETY: only pixels in the map are read.

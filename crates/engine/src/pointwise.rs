@@ -5,7 +5,7 @@ use crate::simd::{self, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Applies an epilogue to each element of `x`: copies, sums, batch norms, activations and their slopes.
+/// Applies an epilogue to each element of `x`. This computes copies, sums, batch norms, activations and multiplication by slopes.
 ///
 /// # Panics
 /// If sizes differ.
@@ -16,7 +16,7 @@ pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }
 
-/// Sums the pictures of `x` into the single picture `y`.
+/// Sums all pictures of `x` into the single picture `y`.
 ///
 /// # Panics
 /// If sizes differ.

@@ -5,7 +5,7 @@ use crate::simd::{self, Simd, Task};
 use crate::size::{MOST_TAPS, bounded, positive};
 use crate::thread_team;
 
-/// Output elements per task.
+/// Number of output elements per task.
 const GRAIN: usize = 1 << 12;
 
 /// A pooling window.
@@ -13,16 +13,16 @@ const GRAIN: usize = 1 << 12;
 pub struct Pool {
     /// Height and width of the window.
     pub kernel: (usize, usize),
-    /// Distance between windows.
+    /// Distance between adjacent windows, along height and along width.
     pub stride: (usize, usize),
-    /// Positions before the first row and column.
+    /// Number of positions added before the first row and before the first column.
     pub padding: (usize, usize),
-    /// Distance between taps.
+    /// Distance between adjacent taps, along height and along width.
     pub dilation: (usize, usize),
 }
 
 impl Pool {
-    /// Checks that the sizes are valid.
+    /// Checks that the sizes of the window are valid.
     ///
     /// # Panics
     /// If a size is zero or too large.
@@ -33,7 +33,7 @@ impl Pool {
         assert!(kernel.0 * kernel.1 <= MOST_TAPS, "{self:?} is too large");
     }
 
-    /// The input row or column of a tap, if it lies within the map.
+    /// The input row or column that a tap of a window reads; `None` if it lies outside of the map.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
         let place = (window * stride + tap * dilation).wrapping_sub(padding);
@@ -45,10 +45,11 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
-    /// The maximum of each window. NaN wins, and a window without a tap inside the map gives −∞.
+    /// Writes the maximum of each window of `x` to `y`. NaN counts as the maximum, and a window without a tap inside the map
+    /// gives −∞.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If the sizes of the maps do not match.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
@@ -58,17 +59,17 @@ impl Pool {
         });
     }
 
-    /// The VJP of [`Pool::max`]: each window's gradient goes to its maximum, the first in row order in a tie. With `positive`, only
-    /// if the maximum is positive, which fuses the VJP of a ReLU before the pool.
+    /// The VJP of [`Pool::max`]: each window's gradient goes to the window's maximum, in a tie to the first in row order. With
+    /// `positive`, only positive maxima get a gradient, which fuses the VJP of a ReLU before the pool.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If the sizes of the maps do not match.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} and {dx:?} do not match");
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
-        // A task writes some rows of a picture, and visits all windows that overlap them.
+        // Each task writes some rows of a picture, and visits all windows that overlap these rows.
         let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
         thread_team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
@@ -77,10 +78,10 @@ impl Pool {
         });
     }
 
-    /// The sum of each window divided by `divisor(row, column)`.
+    /// Writes the sum of each window of `x`, divided by `divisor(row, column)` of the window, to `y`.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If the sizes of the maps do not match.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
@@ -90,12 +91,12 @@ impl Pool {
             for row in range {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
-                    // SAFETY: each row is one task's.
+                    // SAFETY: the pixel lies inside the map, and each row belongs to one task.
                     let out = unsafe { std::slice::from_raw_parts_mut(y.at.add((row * y.w + j) * y.pitch), y.c) };
                     out.fill(0.0);
                     for r in (0..self.kernel.0).filter_map(|t| Self::at(i, t, rows, x.h)) {
                         for c in (0..self.kernel.1).filter_map(|t| Self::at(j, t, columns, x.w)) {
-                            // SAFETY: inside the map.
+                            // SAFETY: the pixel lies inside the map.
                             let v = unsafe { pixel(x, (n * x.h + r) * x.w + c) };
                             out.iter_mut().zip(v).for_each(|(o, v)| *o += v);
                         }
@@ -110,7 +111,7 @@ impl Pool {
     /// The VJP of [`Pool::mean`].
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If the sizes of the maps do not match.
     pub fn mean_vjp(&self, dy: &Map, dx: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} to {dx:?}");
@@ -118,17 +119,17 @@ impl Pool {
         let dx = &*dx;
         thread_team::run(dx.n, |n| {
             for p in n * dx.h * dx.w..(n + 1) * dx.h * dx.w {
-                // SAFETY: each picture is one task's.
+                // SAFETY: the pixel lies inside the map, and each picture belongs to one task.
                 unsafe { std::slice::from_raw_parts_mut(dx.at.add(p * dx.pitch), dx.c) }.fill(0.0);
             }
             for (i, j) in (0..dy.h).flat_map(|i| (0..dy.w).map(move |j| (i, j))) {
                 let d = divisor(i, j);
-                // SAFETY: inside the maps.
+                // SAFETY: the pixel lies inside the map.
                 let from = unsafe { pixel(dy, (n * dy.h + i) * dy.w + j) };
                 for r in (0..self.kernel.0).filter_map(|t| Self::at(i, t, rows, dx.h)) {
                     for c in (0..self.kernel.1).filter_map(|t| Self::at(j, t, columns, dx.w)) {
                         let at = (n * dx.h + r) * dx.w + c;
-                        // SAFETY: as above.
+                        // SAFETY: the pixel lies inside the map, and each picture belongs to one task.
                         let to = unsafe { std::slice::from_raw_parts_mut(dx.at.add(at * dx.pitch), dx.c) };
                         to.iter_mut().zip(from).for_each(|(to, v)| *to += v / d);
                     }
@@ -138,7 +139,7 @@ impl Pool {
     }
 }
 
-/// The channels of a pixel.
+/// The channels of pixel `i`.
 ///
 /// # Safety
 /// Pixel `i` must lie within the maps, and no thread may write to it.
@@ -226,7 +227,7 @@ impl Task for MaxVjp<'_> {
             let (x, y, dx) = (self.x, self.y, self.dx);
             let [rows, columns] = self.pool.axes();
             let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
-            // Rows are cleared just before their first window, while they are in the cache.
+            // Rows are cleared just before their first window is visited, while they are in the cache.
             let mut clear = self.band.start;
             let mut lines = Vec::with_capacity(self.pool.kernel.0);
             for window in 0..y.h * y.w {
@@ -271,7 +272,7 @@ impl Task for MaxVjp<'_> {
 }
 
 impl MaxVjp<'_> {
-    /// Zeroes rows `from..to` of the band; returns the row after them.
+    /// Zeroes rows `from..to` of the band, and returns the row after them.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and no other thread may use the band.
@@ -287,7 +288,7 @@ impl MaxVjp<'_> {
         }
     }
 
-    /// `n` channels of a window: the gradient goes to the first value that equals the maximum.
+    /// Computes `n` channels of a window. The gradient goes to the first element that equals the maximum.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `n` elements must be readable at `best` and `dy` and, offset by `c`,

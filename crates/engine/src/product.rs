@@ -1,4 +1,4 @@
-//! Products of patches and weights, split over the cores.
+//! Products of patches and weights, split over all cores.
 
 use crate::buffer::Scratch;
 use crate::gemm::{BLOCK, block, within_zeros};
@@ -27,7 +27,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     if pixels <= FEW && panels >= 2 * wanted && patches.len() * weights.o >= NEAR {
         return (0..groups).for_each(|g| in_stages((x, y), patches, (weights, g), (pixels, wanted), epilogue));
     }
-    // Whole blocks for each thread; with few pixels, channels are split too.
+    // Each thread gets whole blocks. With few pixels, channels are split too.
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
     let shares =
         if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
@@ -39,7 +39,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     });
 }
 
-/// For few pixels and many weights: first copies all patches, so that each weight is read only once.
+/// Multiplies few pixels by many weights. All patches are copied first, so that each weight is read only once.
 fn in_stages(
     (x, y): (&Map, &MapMut),
     patches: &Patches,
@@ -64,7 +64,7 @@ fn in_stages(
     });
 }
 
-/// Copies some patches, chunk by chunk.
+/// A task that copies the patches of some pixels, chunk by chunk.
 struct Copies<'a> {
     x: &'a Map<'a>,
     patches: &'a Patches,
@@ -79,8 +79,8 @@ impl Task for Copies<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied by one
-        // task.
+        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied
+        // by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             for i in self.range {
@@ -94,7 +94,7 @@ impl Task for Copies<'_> {
     }
 }
 
-/// The nonzero columns of each chunk; all columns if weights are not finite.
+/// A task that finds the nonzero columns of each chunk of patches; it returns all columns if some weights are not finite.
 struct Chunks {
     a: *const f32,
     pixels: usize,
@@ -121,7 +121,7 @@ impl Task for Chunks {
     }
 }
 
-/// Multiplies all copied patches by one panel.
+/// A task that multiplies all copied patches by one panel of weights.
 struct Panel<'a> {
     a: *const f32,
     places: &'a [usize],
@@ -138,8 +138,8 @@ impl Task for Panel<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong to one
-        // task.
+        // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong
+        // to one task.
         unsafe {
             for (chunk, some) in self.chunks.iter().enumerate() {
                 let exit = Exit { epilogue: self.epilogue, more: chunk > 0, last: chunk + 1 == self.chunks.len() };
@@ -152,7 +152,7 @@ impl Task for Panel<'_> {
     }
 }
 
-/// Multiplies some pixels by some panels.
+/// A task that multiplies the patches of some pixels by some panels of weights.
 struct Block<'a> {
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,
@@ -169,8 +169,8 @@ impl Task for Block<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements, `range` are at most `BLOCK` pixels of the grid, and their
-        // channels of these panels belong to one task.
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements, `range` are at most `BLOCK` pixels of the grid, and
+        // their channels of these panels belong to one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             let mut places = [(0, 0, 0); BLOCK];

@@ -1,16 +1,16 @@
-//! Scalar types for which formulas are written: f32, f64, and vectors of f32.
+//! The types for which formulas are written: f32, f64, and vectors of f32.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// The operations available to formulas. All functions propagate NaN.
+/// The operations that formulas may use. All of them propagate NaN.
 pub trait Real:
     Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
-    /// A constant.
+    /// The constant `v`.
     fn of(v: f64) -> Self;
     /// `eˣ`.
     fn exp(self) -> Self;
-    /// `ln(1 + x)`, for `x` from 0 to 1.
+    /// `ln(1 + x)` for `x` from 0 to 1.
     fn ln_1p(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;

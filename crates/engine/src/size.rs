@@ -1,18 +1,18 @@
-//! Size checks that unsafe code relies on: bounded axes and products without overflow.
+//! Checks of sizes that unsafe code relies on: axes are bounded, and products do not overflow.
 
-/// The largest axis, stride, padding or count: an index times a stride then fits a `usize`.
+/// The largest axis, stride, padding or count. It is chosen so that an index times a stride fits a `usize`.
 pub(crate) const MOST: usize = 1 << (usize::BITS / 2 - 1);
 
 /// The largest number of taps of a kernel, or of phases of a stride.
 pub(crate) const MOST_TAPS: usize = 1 << 24;
 
-/// The largest padding for which rows are copied.
+/// The largest padding of a convolution. It is bounded because some algorithms copy rows together with their padding.
 pub(crate) const MOST_PADDING: usize = 1 << 16;
 
-/// The product of sizes.
+/// The product of several sizes.
 ///
 /// # Panics
-/// If it exceeds the address space.
+/// If the product exceeds the address space.
 pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> usize {
     let product = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
     let fits = product.filter(|&product| sizes.contains(&0) || product <= isize::MAX as usize / size_of::<f32>());

@@ -1,17 +1,17 @@
-//! Strided slices padded with zero channels: the parameter-free shortcuts of residual networks.
+//! Strided slices of pixels, padded with zero channels, as in the parameter-free shortcuts of residual networks.
 
 use crate::map::{Map, MapMut};
 use crate::size::{bounded, positive};
 use crate::thread_team;
 
-/// Every `step`-th pixel from `start` on, with zero channels around its own.
+/// Selects every `step`-th pixel from `start` on, and adds zero channels before and after the pixel's own channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StridedSlice {
-    /// First row and column.
+    /// First row and first column.
     pub start: (usize, usize),
-    /// Rows and columns from one pixel to the next.
+    /// Distance between selected pixels, in rows and in columns.
     pub step: (usize, usize),
-    /// Number of zero channels before.
+    /// Number of zero channels before the pixel's own channels.
     pub before: usize,
 }
 
@@ -30,10 +30,10 @@ impl StridedSlice {
         }
     }
 
-    /// Copies the pixels of the slice to `y` and zeroes its other channels.
+    /// Copies the selected pixels of `x` to `y`, and zeroes the other channels of `y`.
     ///
     /// # Panics
-    /// If `y` is larger than the slice, has too few channels or another number of pictures.
+    /// If `y` is larger than the slice, has too few channels, or has a different number of pictures than `x`.
     pub fn forward(&self, x: &Map, y: &mut MapMut) {
         self.check(x, [y.n, y.h, y.w, y.c]);
         let y = &*y;
@@ -42,7 +42,7 @@ impl StridedSlice {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
                     let at = (n * x.h + self.start.0 + i * self.step.0) * x.w + self.start.1 + j * self.step.1;
-                    // SAFETY: checked above; rows are written by one task each.
+                    // SAFETY: `check` has checked the sizes, and each row is written by one task.
                     unsafe {
                         let from = std::slice::from_raw_parts(x.at.add(at * x.pitch), x.c);
                         let to = std::slice::from_raw_parts_mut(y.at.add((row * y.w + j) * y.pitch), y.c);
@@ -55,7 +55,7 @@ impl StridedSlice {
         });
     }
 
-    /// The VJP: the gradient at the pixels of the slice, 0 elsewhere.
+    /// The VJP of [`StridedSlice::forward`]: writes the gradient `dy` to the selected pixels of `dx`, and 0 elsewhere.
     ///
     /// # Panics
     /// If sizes do not match.
@@ -70,12 +70,12 @@ impl StridedSlice {
             for row in rows {
                 let (n, line) = (row / dx.h, picked(row % dx.h, self.start.0, self.step.0, dy.h));
                 for j in 0..dx.w {
-                    // SAFETY: as above.
+                    // SAFETY: `check` has checked the sizes, and each row is written by one task.
                     let to = unsafe { std::slice::from_raw_parts_mut(dx.at.add((row * dx.w + j) * dx.pitch), dx.c) };
                     match line.zip(picked(j, self.start.1, self.step.1, dy.w)) {
                         Some((i, j)) => {
                             let at = ((n * dy.h + i) * dy.w + j) * dy.pitch + self.before;
-                            // SAFETY: as above.
+                            // SAFETY: `check` has checked the sizes.
                             to.copy_from_slice(unsafe { std::slice::from_raw_parts(dy.at.add(at), dx.c) });
                         }
                         None => to.fill(0.0),

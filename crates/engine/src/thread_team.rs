@@ -1,22 +1,23 @@
-//! A thread team that splits work over all cores: workers spin for a moment before they sleep, and the calling thread works too.
+//! A thread team that splits work over all cores. Workers spin for a moment before they sleep, and the calling thread works too.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, TryLockError};
 use std::thread::Thread;
 
-/// Spins before a worker goes to sleep: some tens of microseconds.
+/// Number of spins before a worker goes to sleep, which take some tens of microseconds.
 const SPINS: usize = 4000;
 
 type Job = dyn Fn(usize) + Sync;
 
-/// Called by the thread that starts a job before each task that it runs itself.
+/// A function that the thread that starts a job calls before each task that it runs itself.
 static BEFORE_TASK: OnceLock<fn()> = OnceLock::new();
 
 /// Registers a function that the thread that starts a job calls before each task that it runs itself. `f` may unwind to cancel
-/// the job: tasks that have not begun are skipped, and the thread continues to unwind. Only the first call has an effect.
+/// the job; tasks that have not begun are then skipped, and the thread continues to unwind. Only the first registration has an
+/// effect.
 pub fn before_each_task(f: fn()) {
-    // Later calls have no effect.
+    // Later registrations have no effect.
     let _ = BEFORE_TASK.set(f);
 }
 
@@ -28,14 +29,14 @@ fn before_task() {
 
 /// State shared by the calling thread and the workers.
 struct ThreadTeam {
-    /// Held by the thread whose job runs.
+    /// A lock held by the thread whose job is running.
     caller: Mutex<()>,
     job: UnsafeCell<(*const Job, usize)>,
     /// Number of the job that workers may join; 0 if there is none.
     open: AtomicUsize,
     jobs: AtomicUsize,
     next: AtomicUsize,
-    /// Number of workers that are in the job, or about to check whether they may join.
+    /// Number of workers that are in the job, or about to check whether they may join it.
     inside: AtomicUsize,
     panicked: AtomicBool,
     workers: OnceLock<Vec<(Thread, &'static AtomicBool)>>,
@@ -55,12 +56,12 @@ static TEAM: ThreadTeam = ThreadTeam {
     workers: OnceLock::new(),
 };
 
-/// Number of threads for a job started here: 1 on a rayon worker, since those already run in parallel.
+/// Number of threads of a job started on this thread. It is 1 on a rayon worker, since rayon workers already run in parallel.
 pub fn size() -> usize {
     if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
 }
 
-/// Calls `f` with each of `0..tasks` in any order on all cores, and returns after all calls have finished.
+/// Calls `f` with each of `0..tasks`, in any order, on all cores. Returns after all calls have finished.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     let f = |i: usize| f(i);
     let alone = |tasks: usize| {
@@ -84,25 +85,26 @@ pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     }
 }
 
-/// Like [`run`], but on this thread only if `threads` is 1.
+/// Like [`run`], but makes all calls on this thread if `threads` is 1.
 pub fn run_some(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
     if threads == 1 { (0..tasks).for_each(f) } else { run(tasks, f) }
 }
 
-/// Splits `0..n` into ranges of about `grain` and calls `f` with each, on all cores.
+/// Splits `0..n` into ranges of about `grain` elements, and calls `f` with each range on all cores.
 pub fn ranges(n: usize, grain: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
     let most = size() * 4;
     let count = n.div_ceil(grain.max(1)).clamp(1, most);
     run(count, |i| f(i * n / count..(i + 1) * n / count));
 }
 
-/// Splits a slice into parts of `size`, the last of which may be shorter, and calls `f` with the index of each and the part, on all cores.
+/// Splits a slice into parts of `size` elements, of which the last may be shorter, and calls `f` with the index of each part and
+/// the part, on all cores.
 pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     struct At<T>(*mut T);
     // SAFETY: each task takes its own part of it.
     unsafe impl<T: Send> Sync for At<T> {}
     impl<T> At<T> {
-        /// A method, so that a closure captures the wrapper rather than the pointer.
+        /// The address `count` elements on. This is a method so that a closure captures the wrapper rather than the pointer.
         fn add(&self, count: usize) -> *mut T {
             // SAFETY: `count` is below the length of the slice.
             unsafe { self.0.add(count) }
@@ -132,7 +134,7 @@ impl ThreadTeam {
         drop(close);
     }
 
-    /// Runs tasks until none are left.
+    /// Runs tasks of the current job until none are left.
     fn work(&self, before: impl Fn()) {
         // SAFETY: the caller keeps the job alive until all workers have left it.
         let (f, tasks) = unsafe { *self.job.get() };
@@ -142,7 +144,7 @@ impl ThreadTeam {
                 return;
             }
             before();
-            // SAFETY: as above.
+            // SAFETY: the caller keeps the job alive until all workers have left it.
             unsafe { (*f)(i) };
         }
     }
@@ -159,7 +161,7 @@ impl ThreadTeam {
         })
     }
 
-    /// The loop of a worker.
+    /// The loop that a worker runs.
     fn serve(&self, asleep: &AtomicBool) {
         let mut seen = 0;
         loop {
@@ -194,13 +196,13 @@ impl ThreadTeam {
     }
 }
 
-/// Closes the job and waits until all workers have left it, even if a task of the calling thread panics.
+/// A guard that closes the job and waits until all workers have left it, even if a task of the calling thread panics.
 struct Close(&'static ThreadTeam);
 
 impl Drop for Close {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The remaining tasks are skipped.
+            // Skips the remaining tasks.
             self.0.next.store(usize::MAX / 2, SeqCst);
         }
         self.0.open.store(0, SeqCst);

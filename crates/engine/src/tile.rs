@@ -1,28 +1,30 @@
-//! The innermost loop: a tile of sums in registers, and the epilogue applied as it is written.
+//! The innermost loop, which computes a tile of sums in registers, and the epilogue applied as the tile is written.
 
 use crate::activation::Activation;
 use crate::map::{Map, MapMut};
 use crate::simd::Simd;
 
-/// Operations on a sum before it is written, in this order.
+/// Operations on a sum before it is written, applied in the order of the fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// Adds a bias to each channel.
+    /// A bias for each channel, which is added.
     pub bias: Option<&'a [f32]>,
-    /// `scale · v + shift`, by channel.
+    /// A scale and a shift for each channel: `scale · v + shift`.
     pub affine: Option<(&'a [f32], &'a [f32])>,
-    /// Adds a map of the output's size.
+    /// A map of the output's size, which is added.
     pub add: Option<Map<'a>>,
-    /// Stores the input of the activation in a map of the output's size.
+    /// A map of the output's size, in which the input of the activation is stored.
     pub save: Option<&'a MapMut<'a>>,
-    /// `f(v)`.
+    /// An activation, which is applied.
     pub activation: Option<Activation>,
-    /// Multiplies by the slope of an activation, computed from what it saved, a map of the output's size.
+    /// An activation by whose slope the sum is multiplied, and a map of the output's size with the values that the slope is
+    /// computed from.
     pub slope: Option<(Activation, Map<'a>)>,
 }
 
 impl Epilogue<'_> {
-    /// Whether it has no activation but ReLU. Any other is a call, around which the compiler saves all vectors.
+    /// Whether the epilogue has no activation other than ReLU. Any other one is a function call, around which the compiler saves
+    /// all vectors.
     pub(crate) fn is_plain(&self) -> bool {
         let plain = |activation: Option<Activation>| activation.is_none_or(|a| a == Activation::Relu);
         plain(self.activation) && plain(self.slope.map(|s| s.0))
@@ -31,7 +33,7 @@ impl Epilogue<'_> {
     /// Checks that the epilogue fits an output.
     ///
     /// # Panics
-    /// If it does not fit an output.
+    /// If a slice or map of the epilogue does not have the size of the output.
     pub(crate) fn check(&self, y: &MapMut) {
         let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
         let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
@@ -48,18 +50,18 @@ impl Epilogue<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Exit<'a> {
     pub epilogue: Epilogue<'a>,
-    /// Add to the sums written before.
+    /// Whether to add to the sums that were written before.
     pub more: bool,
-    /// The sums are complete: apply the epilogue.
+    /// Whether the sums are complete, so that the epilogue applies.
     pub last: bool,
 }
 
-/// Weights to prefetch for a later tile: an address, and the stride from one step of a sum to the next.
+/// Weights to prefetch for a later tile, given by an address and the distance between the addresses of successive steps of a sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Prefetch(pub *const f32, pub usize);
 
 impl Prefetch {
-    /// The part of the weights after `count` rows of `width` elements at `b` that tile `t` of `tiles` prefetches.
+    /// The share of tile `t` out of `tiles` in prefetching the weights that follow `count` rows of `width` elements at `b`.
     #[inline(always)]
     pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;
@@ -67,7 +69,7 @@ impl Prefetch {
     }
 }
 
-/// `sums[m][j] = Σₖ a(m, k) · b(k, j)`, with `a(m, k)` at `a + m·am + k·ak` and rows of `b` `bk` apart.
+/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` are `bk` apart.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `M` rows, `am` apart, of `k` elements, `ak` apart, must be readable at `a`, and
@@ -102,8 +104,8 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane; rows of `x` and `w` are contiguous, with the row strides
-/// passed next to them. A separate function, so that the sums stay in registers.
+/// Computes `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane. Rows of `x` and `w` are contiguous; the distances
+/// between rows are passed along with the pointers. A function of its own, so that the sums stay in registers.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `R` rows of `count` elements must be readable at `x`, and `O` rows at `w`.
@@ -142,7 +144,7 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
     }
 }
 
-/// Writes `n` lanes of a vector at `to`, which is channel `c` of pixel `pixel` of the output.
+/// Applies the epilogue to `v` and writes `n` of its lanes to `to`, which is channel `c` of pixel `pixel` of the output.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` elements, or a vector if that is less, must be writable at `to`, which is
@@ -153,7 +155,7 @@ pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usi
     unsafe { finish_as::<S, false>(v, to, pixel, c, n, exit) }
 }
 
-/// Like [`finish`], for a plain epilogue if `PLAIN`.
+/// Like [`finish`], but if `PLAIN`, assumes that the epilogue is plain.
 ///
 /// # Safety
 /// As for [`finish`].
@@ -186,7 +188,7 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
     unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
-/// Applies the epilogue, a plain one if `PLAIN`.
+/// Applies the epilogue to `v`; if `PLAIN`, assumes that the epilogue is plain.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in pixel
@@ -234,7 +236,7 @@ unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool>(
     }
 }
 
-/// Calls a function that is generic over the number of rows of a tile with `$m` rows, 1 to 12.
+/// Calls a function that is generic over a tile's number of rows, with `$m` rows (1 to 12).
 macro_rules! with_rows {
     ($m:expr, $S:ident, $limit:expr, $f:ident::<$V:literal>($($arg:expr),*)) => {
         match $m {

@@ -1,7 +1,8 @@
-//! A strided view of a layer's weights, for the convolution or its transpose.
+//! A strided view of a layer's weights, for a convolution or its transpose.
 
-/// Weights `(O, C/groups, kh, kw)`: the weight of group `g` and tap `t` from input channel `c` to output channel `o` has index
-/// `g · group_stride + c · input_stride + o · output_stride + t`. For the gradient of the input, the layer's output channels are inputs.
+/// A view of weights `(O, C/groups, kh, kw)`. The weight of group `g` and tap `t` from input channel `c` to output channel `o`
+/// has index `g · group_stride + c · input_stride + o · output_stride + t`. For the gradient of the input, the layer's output
+/// channels are the inputs.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightView<'a> {
     pub numbers: &'a [f32],
@@ -11,13 +12,13 @@ pub(crate) struct WeightView<'a> {
 }
 
 impl WeightView<'_> {
-    /// The index for a group, an input channel and a tap, and output channel 0.
+    /// The index of the weight for a group, an input channel, a tap and output channel 0.
     #[inline(always)]
     pub fn start(&self, g: usize, c: usize, tap: usize) -> usize {
         g * self.group_stride + c * self.input_stride + tap
     }
 
-    /// The weight for output channel `o`, with an index from [`WeightView::start`].
+    /// The weight for output channel `o`, given an index from [`WeightView::start`].
     #[inline(always)]
     pub fn at(&self, start: usize, o: usize) -> f32 {
         self.numbers[start + o * self.output_stride]

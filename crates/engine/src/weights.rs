@@ -1,4 +1,4 @@
-//! The gradient of a convolution's weights.
+//! The gradient of a convolution's weights, as a sum over pixels of products.
 
 use crate::buffer::Scratch;
 use crate::conv::{Algorithm, Sizes, Slide, forward_patches};
@@ -11,14 +11,14 @@ use crate::size::product;
 use crate::thread_team;
 use crate::winograd_gradient::WinogradGradient;
 
-/// Pixels multiplied at a time.
+/// Number of pixels multiplied at a time.
 const BLOCK: usize = 96;
-/// Number of partial sums of a batch, independent of the number of cores.
+/// Number of partial sums of a batch, which does not depend on the number of cores.
 const PARTS: usize = 8;
-/// Maximum number of elements in all partial sums, unless there is only one.
+/// Maximum number of elements in all partial sums together, unless there is only one.
 const SUMS: usize = 1 << 23;
 
-/// `Σ dy · xᵀ` over all pixels: the gradient of a convolution's weights.
+/// Computes the gradient of a convolution's weights, `Σ dy · xᵀ` over all pixels of a batch.
 #[derive(Debug)]
 pub struct WeightGradient {
     patches: Patches,
@@ -28,19 +28,20 @@ pub struct WeightGradient {
 }
 
 impl WeightGradient {
-    /// For a convolution of these sizes.
+    /// Prepares the weight gradient of a convolution of these sizes.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If `slide` does not fit `sizes`.
     pub fn new(sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         Self { patches: forward_patches(sizes, slide), sizes, slide, algorithm }
     }
 
-    /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch. The result does not depend on the number of cores.
+    /// Writes the gradient of the weights, summed over the batch, to `dw`, `(O, C/groups, kh, kw)`. The result does not depend on
+    /// the number of cores.
     ///
     /// # Panics
-    /// If sizes are not those of the convolution.
+    /// If the maps or `dw` do not have the sizes of the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input, output, from, to } = self.sizes;
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
@@ -65,11 +66,11 @@ impl WeightGradient {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
-            // SAFETY: each part, group and chunk is one task's.
+            // SAFETY: each part, group and chunk belongs to one task.
             let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };
             run_with(level, Part { of: self, dy, x, g, range, k, sums, width });
         });
-        // SAFETY: all of them were written.
+        // SAFETY: all sums were written.
         let sums = unsafe { std::slice::from_raw_parts(sums.at(), count) };
         let taps = k / c;
         thread_team::parts(dw, k, |out, dw| {
@@ -82,7 +83,7 @@ impl WeightGradient {
     }
 }
 
-/// Some pictures, and some rows of the gradient.
+/// A task that computes some rows of the gradient for some pictures.
 struct Part<'a> {
     of: &'a WeightGradient,
     dy: &'a Map<'a>,
@@ -99,8 +100,8 @@ impl Task for Part<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these rows of
-        // the sums belong to one task.
+        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these
+        // rows of the sums belong to one task.
         unsafe {
             let patches = &self.of.patches;
             let pixels = patches.grid.0 * patches.grid.1;

@@ -14,7 +14,7 @@ use crate::weight_view::WeightView;
 use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
 
-/// Tiles of `size` output rows and columns, which read `side` rows and columns.
+/// A Winograd convolution. A tile has `size` output rows and columns, which read `side` input rows and columns.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     size: usize,
@@ -24,17 +24,18 @@ pub(crate) struct Winograd {
     padding: (usize, usize),
     from: (usize, usize),
     tiles: (usize, usize),
-    /// One group for each frequency of a tile.
+    /// The transformed weights, with one group for each frequency of a tile.
     weights: Arc<Packed>,
 }
 
 impl Winograd {
-    /// Whether it is faster than direct sums for these numbers of channels and this output size.
+    /// Whether Winograd transforms are faster than direct sums for `c` input channels, `o` output channels and outputs of
+    /// `h × w`.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Transforms weights of 3x3 or 5x5 taps, which are at these offsets.
+    /// Transforms the weights of 3x3 or 5x5 taps, whose offsets are `taps`.
     pub fn new(
         (c, o): (usize, usize),
         taps: &[usize],
@@ -42,7 +43,7 @@ impl Winograd {
         (from, to, algorithm): ((usize, usize), (usize, usize), Algorithm),
         w: WeightView,
     ) -> Self {
-        // Larger tiles have more than twice the weights; for a few small maps, reading them costs more than the sums save.
+        // Larger tiles have more than twice the weights. For few small maps, reading these costs more than the saved arithmetic.
         let large = match to.0.min(to.1) {
             16.. => true,
             8.. => c * o <= 1 << 14 || algorithm == Algorithm::LargeBatch,
@@ -55,7 +56,7 @@ impl Winograd {
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }
 
-    /// The same weights for maps of another size and with `less` padding removed.
+    /// A convolution that shares these weights, for maps of another size and with `less` padding removed.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), less: (usize, usize)) -> Self {
         let tiles = (to.0.div_ceil(self.size), to.1.div_ceil(self.size));
         Self {
@@ -67,7 +68,7 @@ impl Winograd {
         }
     }
 
-    /// Whether larger tiles are possible.
+    /// Whether larger tiles are possible, which have more weights and need less arithmetic.
     pub fn has_more(&self) -> bool {
         self.side < 6
     }
@@ -80,7 +81,8 @@ impl Winograd {
         self.c.div_ceil(CHUNK)
     }
 
-    /// Distance between the rows of two tiles in the transformed input: no more than the channels take, but no large power of two.
+    /// Distance between the rows of two tiles in the transformed input. It is about the number of channels in a chunk, but not a
+    /// large power of two.
     fn row(&self) -> usize {
         match self.c {
             ..=48 => self.c.next_multiple_of(16),
@@ -96,7 +98,7 @@ impl Winograd {
         assert!((x.h, x.w) == self.from, "packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
-        // Weights that exceed the caches are read once for many tiles; small ones leave room for the tiles.
+        // Weights that exceed the caches are read once for many tiles. Small weights leave room in the caches for the tiles.
         let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
         let blocks = tiles.div_ceil(most).next_multiple_of(threads);
         let few = blocks <= threads && threads > 1;
@@ -108,7 +110,7 @@ impl Winograd {
             let count = range.len();
             let mut scratch = Scratch::new(self.room(count));
             let v = scratch.at();
-            // SAFETY: the products follow the transformed input.
+            // SAFETY: the products follow the transformed input in memory.
             let m = unsafe { v.add(self.v(count)) };
             let stage = |step| Stage { w: self, x, y, v, m, count, start: range.start, step, epilogue };
             run_with(self.weights.level, stage(Step::In(0..count)));
@@ -117,14 +119,14 @@ impl Winograd {
         });
     }
 
-    /// For few tiles: all threads share each stage, so that each weight is read by one thread.
+    /// Computes few tiles. All threads share each stage, so that each weight is read by only one thread.
     fn in_stages(&self, x: &Map, y: &MapMut, epilogue: Epilogue, tiles: usize, threads: usize) {
         if tiles == 0 {
             return;
         }
         let mut scratch = Scratch::new(self.room(tiles));
         let v = scratch.at();
-        // SAFETY: the products follow the transformed input.
+        // SAFETY: the products follow the transformed input in memory.
         let (v, m) = (SharedPtr(v), SharedPtr(unsafe { v.add(self.v(tiles)) }));
         let stage = |step| {
             let stage = Stage { w: self, x, y, v: v.get(), m: m.get(), count: tiles, start: 0, step, epilogue };
@@ -137,7 +139,7 @@ impl Winograd {
         thread_team::run(parts, |i| stage(Step::Out(part(i))));
     }
 
-    /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, row.
+    /// Number of elements in the transformed input of `tiles` tiles, whose order is frequency, chunk of channels, tile, row.
     fn v(&self, tiles: usize) -> usize {
         self.frequencies() * self.v_apart(tiles)
     }
@@ -152,12 +154,12 @@ impl Winograd {
         odd_lines(tiles * self.width())
     }
 
-    /// Distance between the products of two tiles.
+    /// Distance between the products of adjacent tiles, in elements.
     fn width(&self) -> usize {
         self.o.next_multiple_of(16)
     }
 
-    /// Size of transformed input and products of `tiles` tiles.
+    /// Number of elements in the transformed input and the products of `tiles` tiles.
     fn room(&self, tiles: usize) -> usize {
         self.v(tiles) + self.frequencies() * self.m_apart(tiles)
     }
@@ -169,7 +171,7 @@ enum Step {
     Out(std::ops::Range<usize>),
 }
 
-/// One of three steps for `count` tiles from tile `start` on.
+/// A task that runs one of the three steps of the convolution for some of the `count` tiles from tile `start` on.
 struct Stage<'a> {
     w: &'a Winograd,
     x: &'a Map<'a>,
@@ -187,8 +189,8 @@ impl Task for Stage<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `v` and `m` have room for `count` tiles, `Winograd::run` checked the map and `Filter::run` the output; each tile or
-        // frequency of a step belongs to one task.
+        // SAFETY: `v` and `m` have room for `count` tiles, `Winograd::run` checked the map and `Filter::run` the output; each
+        // tile or frequency of a step belongs to one task.
         unsafe {
             let six = self.w.side == 6;
             match &self.step {
@@ -220,14 +222,14 @@ impl Task for Stage<'_> {
 }
 
 impl Stage<'_> {
-    /// Picture, row and column of the first output of a tile.
+    /// Picture, row and column of the first output pixel of a tile.
     #[inline(always)]
     fn place(&self, t: usize) -> (usize, usize, usize) {
         let (t, (rows, columns)) = (self.start + t, self.w.tiles);
         (t / (rows * columns), t / columns % rows * self.w.size, t % columns * self.w.size)
     }
 
-    /// Input transform `Bᵀ d B` of one tile.
+    /// Computes the input transform `Bᵀ d B` of one tile.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `A` must be the side of a tile, and `t` below `count` a tile that no other
@@ -309,7 +311,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Output transform `Aᵀ m A` of one tile.
+    /// Computes the output transform `Aᵀ m A` of one tile.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `M` must be the size of a tile, `A` its side, and `t` below `count` a tile
@@ -350,7 +352,7 @@ impl Stage<'_> {
     }
 }
 
-/// Some tiles of one frequency and panel.
+/// Multiplies `M` tiles by a panel of the weights of one frequency.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `M` tiles from `start` on must exist, and `count` rows of `V` vectors be
@@ -376,7 +378,7 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// `Bᵀ` times a column.
+/// Multiplies a column by the matrix `Bᵀ` of the input transform.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
@@ -407,7 +409,7 @@ pub(crate) unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
     }
 }
 
-/// `Aᵀ` times a column.
+/// Multiplies a column by the matrix `Aᵀ` of the output transform.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
@@ -437,7 +439,8 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
     }
 }
 
-/// `A` times a column of four or two: from the gradient of a tile's output to that of its products.
+/// Multiplies a column of four or two elements by the matrix `A`, which maps the gradient of a tile's output to that of its
+/// products.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.

@@ -1,5 +1,5 @@
-//! The gradient of a convolution's weights with fewer multiplications: F(4x4, 3x3) and F(2x2, 5x5) transposed,
-//! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G` with the sum over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
+//! The gradient of a convolution's weights with fewer multiplications. It is the transpose of F(4x4, 3x3) and F(2x2, 5x5):
+//! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G`, where the sum runs over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
 
 use crate::buffer::{Scratch, odd_lines};
 use crate::conv::{Sizes, Slide};
@@ -13,34 +13,34 @@ use crate::thread_team;
 use crate::winograd::{Winograd, input, output_transposed};
 use crate::winograd_weights::g;
 
-/// Rows and columns that a tile reads.
+/// Number of rows and columns that a tile reads.
 const SIDE: usize = 6;
 /// The largest kernel size.
 const MOST_TAPS: usize = 5;
 /// Number of frequencies of a tile.
 const ALL: usize = SIDE * SIDE;
-/// Input channels of a task.
+/// Number of input channels of a task.
 const CHUNK: usize = 64;
-/// The most partial sums of a batch, independent of the number of cores.
+/// Maximum number of partial sums of a batch, which does not depend on the number of cores.
 const PARTS: usize = 8;
-/// Maximum number of elements in all partial sums, unless there is only one.
+/// Maximum number of elements in all partial sums together, unless there is only one.
 const SUMS: usize = 1 << 23;
 /// Approximate number of transformed elements that stay in a core's cache.
 const NEAR: usize = 1 << 17;
 
-/// `Σ dy · xᵀ` over all pixels of a batch, by frequencies of tiles.
+/// Computes the gradient of a convolution's weights, `Σ dy · xᵀ` over all pixels of a batch, by frequencies of tiles.
 pub(crate) struct WinogradGradient {
     sizes: Sizes,
     padding: (usize, usize),
-    /// Kernel size.
+    /// Kernel size, 3 or 5.
     taps: usize,
-    /// Rows and columns of a tile's output.
+    /// Number of rows and columns of a tile's output.
     size: usize,
     tiles: (usize, usize),
 }
 
 impl WinogradGradient {
-    /// Whether it supports this convolution and is faster than direct sums.
+    /// Whether this algorithm supports the convolution and is faster than direct sums.
     pub fn pays(sizes: Sizes, slide: Slide) -> bool {
         let square = matches!(slide.kernel, (3, 3) | (5, 5));
         let plain = square && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
@@ -54,7 +54,7 @@ impl WinogradGradient {
         Self { sizes, padding: slide.padding, taps, size, tiles }
     }
 
-    /// Writes `dw`, `(O, C, k, k)`. The maps are those of the convolution's sizes.
+    /// Writes the gradient of the weights to `dw`, `(O, C, k, k)`. The maps must have the sizes of the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input: c, output: o, .. } = self.sizes;
         let level = simd::level();
@@ -68,7 +68,7 @@ impl WinogradGradient {
             let (part, chunk) = (i / chunks, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let channels = chunk * CHUNK..((chunk + 1) * CHUNK).min(c);
-            // SAFETY: these channels of each part are one task's.
+            // SAFETY: these channels of each part belong to one task.
             let sums = unsafe { sums.get().add(part * numbers) };
             run_with(level, Part { of: self, dy, x, range, channels, sums, width });
         });
@@ -85,7 +85,7 @@ impl WinogradGradient {
     }
 }
 
-/// Sums the parts of one input channel, and transforms them to the gradients of its weights.
+/// A task that sums the parts of one input channel and transforms the sums to the gradients of the channel's weights.
 struct Taps<'a> {
     g: &'a [[f32; MOST_TAPS]; SIDE],
     taps: usize,
@@ -113,8 +113,8 @@ impl Taps<'_> {
     /// Transforms the sums to the gradients of `K × K` weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all frequencies
-    /// and channels, and no other thread may use the gradients of this input channel.
+    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all
+    /// frequencies and channels, and no other thread may use the gradients of this input channel.
     #[inline(always)]
     unsafe fn transform<S: Simd, const K: usize>(&self) {
         let mut out = [0f32; MOST_TAPS * MOST_TAPS * MOST_LANES];
@@ -152,7 +152,7 @@ impl Taps<'_> {
     }
 }
 
-/// Some pictures, and some input channels.
+/// A task that computes the sums of some input channels for some pictures.
 struct Part<'a> {
     of: &'a WinogradGradient,
     dy: &'a Map<'a>,
@@ -163,13 +163,13 @@ struct Part<'a> {
     width: usize,
 }
 
-/// Transformed tiles: of each frequency, a row of `x` and one of `dy` for each of `count` tiles.
+/// Transformed tiles. Each frequency has a row of `x` and a row of `dy` for each of `count` tiles.
 #[derive(Clone, Copy)]
 struct Tiles {
     x: *mut f32,
     dy: *mut f32,
     count: usize,
-    /// Distance between rows of `x`.
+    /// Distance between rows of `x`, in elements.
     apart: usize,
     /// Distance between two frequencies of `x`.
     x_apart: usize,
@@ -192,8 +192,8 @@ impl Task for Part<'_> {
         let x = scratch.at();
         for block in 0..blocks {
             let (first, last) = (start + block * (end - start) / blocks, start + (block + 1) * (end - start) / blocks);
-            // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of the
-            // sums belong to one task.
+            // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of
+            // the sums belong to one task.
             unsafe {
                 let tiles = Tiles { x, dy: x.add(ALL * x_apart), count: last - first, apart, x_apart, dy_apart };
                 for t in first..last {
@@ -215,7 +215,8 @@ impl Part<'_> {
     /// Transforms tile `t` of both maps into row `i`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the tile must be one of the maps', and `i` below the count of rows; `M` the size of its output.
+    /// The CPU must have the instruction set of `S`; `M` must be the size of a tile's output, `t` a tile of the maps, and `i`
+    /// less than the number of rows.
     #[inline(always)]
     unsafe fn read<S: Simd, const M: usize>(&self, t: usize, i: usize, tiles: Tiles) {
         let (rows, columns) = self.of.tiles;
@@ -237,13 +238,13 @@ impl Part<'_> {
         }
     }
 
-    /// Sums the products of all tiles of one frequency; with `more`, adds them to the previous sums.
+    /// Sums the products of all tiles of one frequency. With `more`, adds them to the previous sums.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
-        // SAFETY: these channels of the sums are one task's; the transformed rows were written.
+        // SAFETY: these channels of the sums belong to one task, and the transformed rows were written.
         unsafe {
             let x = Rows { at: tiles.x.add(f * tiles.x_apart), apart: tiles.apart };
             let dy = Rows { at: tiles.dy.add(f * tiles.dy_apart), apart: self.width };
@@ -253,11 +254,12 @@ impl Part<'_> {
     }
 }
 
-/// Transforms these channels of a patch along both sides, into a row at `to` for the first frequency and others `apart` from it.
+/// Transforms some channels of a patch along both sides. Writes a row for each frequency, the first one at `to` and the others
+/// `apart` from one another.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; the map must have those channels and, if `WHOLE`, all pixels of the patch; rows of whole
-/// vectors must be writable.
+/// The CPU must have the instruction set of `S`; the map must have those channels and, if `WHOLE`, all pixels of the patch; rows
+/// of whole vectors must be writable.
 #[inline(always)]
 unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     patch: &Patch<N>,
@@ -284,7 +286,7 @@ unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     }
 }
 
-/// Transforms a column of a tile's input, or of the gradient of its output.
+/// Transforms one column of a tile's input, or of the gradient of its output.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.

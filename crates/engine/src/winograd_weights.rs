@@ -1,23 +1,24 @@
-//! Winograd transforms of weights: `G w Gᵀ`, one group for each frequency.
+//! Winograd transforms `G w Gᵀ` of weights, with one group for each frequency.
 
 use crate::packed::{MOST_WIDE, Packed};
 use crate::simd::{self, Simd, Task};
 use crate::weight_view::WeightView;
 
-/// Evaluation points of F(4, 3) and F(2, 5) in addition to 0 and infinity: ±2/3 and ±3/2. Rounding errors are less than half of
-/// those for the usual ±1 and ±2, and since their product is 1 the transforms stay short.
+/// Evaluation points of F(4, 3) and F(2, 5) are 0, infinity, ±2/3 and ±3/2. Their rounding errors are less than half of those for
+/// the usual ±1 and ±2, and since the product of 2/3 and 3/2 is 1, the transforms stay short.
 pub(crate) const P: f64 = 2.0 / 3.0;
 pub(crate) const Q: f64 = 3.0 / 2.0;
 
-/// The most points along a side.
+/// Maximum number of points along a side.
 const SIDE: usize = 6;
-/// The most taps along a side.
+/// Maximum number of taps along a side.
 const TAPS: usize = 5;
 
-/// One value for each channel of a panel.
+/// One value for each output channel of a panel.
 type Lane<T> = [T; MOST_WIDE];
 
-/// Transforms `w` for tiles of `side` input rows and columns; `taps` are the offsets of the taps, `c` and `o` the input and output channels.
+/// Transforms the weights `w` for tiles of `side` input rows and columns. `taps` are the offsets of the taps; `c` and `o` are the
+/// numbers of input and output channels.
 pub(crate) fn winograd_weights(side: usize, taps: &[usize], (c, o): (usize, usize), w: WeightView) -> Packed {
     let along = taps.len().isqrt();
     let g: [[f64; TAPS]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(side, i, tap, along)));
@@ -26,7 +27,7 @@ pub(crate) fn winograd_weights(side: usize, taps: &[usize], (c, o): (usize, usiz
     })
 }
 
-/// `G[i][tap]` for the `i`-th point of tiles of `side` input rows.
+/// Entry `G[i][tap]` of the matrix that transforms `taps` taps, where `i` is the index of a point of tiles of `side` input rows.
 pub(crate) fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     let (point, n) = match (side, i) {
         (4, 1) => (1.0, 2.0),
@@ -39,7 +40,7 @@ pub(crate) fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     point.powi(tap as i32) / n
 }
 
-/// One input channel, and the output channels of a panel.
+/// A row of transformed weights, for one input channel and the output channels of a panel.
 struct Row<'a> {
     g: &'a [[f64; TAPS]; SIDE],
     side: usize,

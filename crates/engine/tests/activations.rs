@@ -1,4 +1,4 @@
-//! Activations: vectorized formulas against the same formulas in f64, alone and in the epilogue of a convolution.
+//! Compares vectorized activations with the same formulas in f64, alone and in the epilogue of a convolution.
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
@@ -6,7 +6,7 @@ use gradscope_engine::{
     Activation, Algorithm, Compiled, Epilogue, Filter, Map, MapMut, Pointwise, Real, Saves, Sizes, Slide, pass,
 };
 
-/// Declares formulas of one function, which serves as its slope too.
+/// Declares formulas of one function each, which serves as value and as slope.
 macro_rules! formulas {
     ($($Name:ident, $NAME:ident: $f:expr;)*) => {
         $(
@@ -43,7 +43,7 @@ formulas! {
     Leaky, LEAKY: |x, [slope, _]| x.clone().choose(x.clone(), slope * x);
 }
 
-/// The largest error of a function over a range, relative to the value where that is large, else absolute.
+/// The largest error of a function over a range. It is relative where the value is large, else absolute.
 fn error<P: Pointwise>(compiled: &'static Compiled, (low, high): (f64, f64), parameters: [f32; 2]) -> f64 {
     let count = 40_003;
     let x: Vec<f32> = (0..count).map(|i| (low + (high - low) * f64::from(i) / f64::from(count - 1)) as f32).collect();
@@ -96,7 +96,7 @@ fn what_is_not_finite_goes_through() {
     }
 }
 
-/// Numbers in [-1, 1), a Weyl sequence.
+/// Numbers in [-1, 1) from a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| (((i + seed * 7919 + 1) as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0) as f32).collect()
 }
@@ -108,7 +108,8 @@ fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
     }
 }
 
-/// All convolution algorithms: outputs through an activation, its saved input, and gradients times a slope.
+/// Checks outputs through an activation, the activation's saved input, and gradients times a slope, for all convolution
+/// algorithms.
 #[test]
 fn a_convolution_saves_what_its_activation_reads() {
     let silu = Activation::Other(&SILU, [0.0; 2]);

@@ -1,4 +1,4 @@
-//! The fast convolutions against plain f64 sums: random sizes, on every instruction set of this machine.
+//! Compares the fast convolutions with plain sums in f64, for random sizes and on every instruction set of this machine.
 #![allow(clippy::unwrap_used)]
 
 #[path = "common/random.rs"]
@@ -45,7 +45,7 @@ impl Case {
         })
     }
 
-    /// Calls `each` with pixel and channel of the output, pixel and channel of the input, and index of the weight.
+    /// Calls `each` with the pixel and channel of the output, the pixel and channel of the input, and the index of the weight.
     fn taps(&self, mut each: impl FnMut((usize, usize), (usize, usize), usize)) {
         let Sizes { input, output, from, to } = self.sizes;
         let Slide { kernel: k, stride: s, padding: p, dilation: d, groups } = self.slide;
@@ -132,7 +132,7 @@ impl Case {
     }
 }
 
-/// Compares relative to the largest value.
+/// Checks that all differences, relative to the largest expected value, are within `bound`, and that nothing else was written.
 fn compare(what: &str, got: &[f32], pitch: usize, expected: &[f64], columns: usize, bound: f64) {
     let largest = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, e) in expected.iter().enumerate() {

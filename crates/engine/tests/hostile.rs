@@ -1,4 +1,4 @@
-//! Calls every public function with sizes that do not match: each must panic or stay within its slices. A sanitizer also
+//! Calls every public function with sizes that do not match. Each call must panic or stay within its slices. A sanitizer also
 //! catches out-of-bounds reads: `just sanitize`.
 #![allow(clippy::unwrap_used)]
 
@@ -15,17 +15,17 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// The value around every slice that is written.
+/// The value of the fence elements around every slice that a call may write.
 const FENCE: f32 = -12345.0;
 /// Number of fence elements on either side.
 const WIDTH: usize = 256;
 /// Number of elements of the largest slice.
 const MOST: usize = 1 << 13;
-/// Sizes that exceed any memory, some with products that overflow.
+/// Sizes that exceed any memory; some have products that overflow.
 const HUGE: [usize; 7] = [1 << 31, (1 << 31) + 1, 1 << 32, 1 << 33, usize::MAX, usize::MAX / 2 + 1, usize::MAX / 3];
 
 thread_local! {
-    /// Whether a panic on this thread is a valid outcome.
+    /// Whether this thread is in a call that may panic.
     static CALLING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -34,7 +34,7 @@ impl Random {
         self.next() as usize % end
     }
 
-    /// Usually a valid size, occasionally 0 or an invalid one.
+    /// A random size, usually valid, occasionally 0 or too large.
     fn size(&mut self, most: usize) -> usize {
         match self.below(24) {
             0 => HUGE[self.below(HUGE.len())],
@@ -68,7 +68,7 @@ impl Random {
         }
     }
 
-    /// Usually the number of elements that these sizes need, occasionally another one.
+    /// Usually the number of elements that the sizes need, occasionally a random one.
     fn count(&mut self, sizes: &[usize]) -> usize {
         let wrapped = sizes.iter().fold(1usize, |product, &n| product.wrapping_mul(n));
         match self.below(12) {
@@ -78,7 +78,7 @@ impl Random {
     }
 }
 
-/// A slice surrounded by fence values.
+/// A slice that is surrounded by fence values.
 struct Fenced(Vec<f32>);
 
 impl Fenced {
@@ -99,7 +99,7 @@ impl Fenced {
     }
 }
 
-/// The output size of a window that slides over a map, usually the correct one.
+/// The output size of a window that slides over a map; it is usually the correct one.
 fn slid(r: &mut Random, from: (usize, usize), s: &Slide) -> (usize, usize) {
     let along = |size: usize, k: usize, step: usize, pad: usize, apart: usize| {
         let reach = apart.checked_mul(k.checked_sub(1)?)?.checked_add(1)?;
@@ -120,7 +120,7 @@ fn usual(r: &mut Random) -> bool {
     r.below(8) > 0
 }
 
-/// Calls one function at random; returns the slice that it writes to.
+/// Calls one function at random. Returns the slice that it writes to, the name of the function, and whether the call returned.
 fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
     let which = r.below(13);
     let [n, h, w, c] = r.maps();
@@ -252,7 +252,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
 fn sizes_that_fit_nothing_panic_and_none_writes_beside_its_slice() {
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let limit = Duration::from_secs(seconds.unwrap_or(5));
-    // Suppresses panic messages other than those of this test.
+    // The called functions are expected to panic, so their messages are suppressed.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !CALLING.get() {

@@ -1,4 +1,4 @@
-//! Linear layers, pools and passes against plain loops, on every instruction set of this machine.
+//! Compares linear layers, pools and passes with plain loops, on every instruction set of this machine.
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
@@ -7,7 +7,7 @@ use gradscope_engine::{
     pass, sum_pictures,
 };
 
-/// Numbers in [-1, 1), a Weyl sequence.
+/// Numbers in [-1, 1) from a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| (((i + seed * 7919 + 1) as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0) as f32).collect()
 }
@@ -93,7 +93,7 @@ fn pools_take_the_first_greatest_value_and_send_gradients_there() {
             let pool = Pool { kernel, stride, padding, dilation: (1, 1) };
             let count = |s: usize, k: usize, t: usize, p: usize| (s + 2 * p - k) / t + 1;
             let (oh, ow) = (count(size.0, kernel.0, stride.0, padding.0), count(size.1, kernel.1, stride.1, padding.1));
-            // Few distinct values, so that maxima tie.
+            // Few distinct values, so that some maxima tie.
             let x: Vec<f32> = numbers(2 * size.0 * size.1 * c, 5).iter().map(|v| (v * 3.0).round()).collect();
             let dy = numbers(2 * oh * ow * c, 6);
             let (mut best, mut dx) = (vec![0f64; dy.len()], vec![0f64; x.len()]);

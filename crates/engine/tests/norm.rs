@@ -1,4 +1,4 @@
-//! Sums over the pixels of each channel, compared with plain sums in f64, in every instruction set.
+//! Compares sums over the pixels of each channel with plain sums in f64, in every instruction set.
 
 #[path = "common/random.rs"]
 mod random;
@@ -7,14 +7,14 @@ use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{Map, channel_products, channel_statistics, channel_sums};
 use random::Random;
 
-/// Values around a mean that differs by channel.
+/// Random values around a mean that differs by channel.
 fn values(r: &mut Random, pixels: usize, c: usize, pitch: usize, mean: f32) -> Vec<f32> {
     let mut all = r.numbers(pixels * pitch);
     all.iter_mut().enumerate().for_each(|(i, v)| *v += mean * ((i % pitch).min(c) as f32 + 1.0));
     all
 }
 
-/// `Σ f(pixel)` for each channel.
+/// `Σ f(pixel, channel)` over all pixels, for each channel.
 fn plain(pixels: usize, c: usize, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
     (0..c).map(|i| (0..pixels).map(|pixel| f(pixel, i)).sum()).collect()
 }

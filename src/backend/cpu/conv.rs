@@ -1,4 +1,4 @@
-//! Convolution and its input and weight gradients: in f32 by the engine, in f64 as matrix products over patches.
+//! Convolution and its input and weight gradients, computed in f32 by the engine and in f64 as matrix products over patches.
 
 use super::im2col::Patches;
 use super::nhwc;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 struct Shape {
     batch: usize,
     groups: usize,
-    /// Output channels of a group.
+    /// Number of output channels of a group.
     out: usize,
     patches: Patches,
 }
@@ -31,22 +31,22 @@ impl Shape {
         Ok(Self { batch: x[0], groups: g, out: weight[0] / g, patches })
     }
 
-    /// Input elements of one group of one picture.
+    /// Number of input elements of one group of one picture.
     fn input(&self) -> usize {
         self.patches.channels * self.patches.h * self.patches.w
     }
 
-    /// Output elements of one group of one picture.
+    /// Number of output elements of one group of one picture.
     fn output(&self) -> usize {
         self.out * self.patches.columns()
     }
 
-    /// Weight elements of one group.
+    /// Number of weight elements of one group.
     fn weight(&self) -> usize {
         self.out * self.patches.rows()
     }
 
-    /// Whether to run one task per picture; if there are too few pictures for that, each one is split.
+    /// Whether to run one task per picture and group; if there are too few of these, each one is split.
     fn by_picture(&self) -> bool {
         self.batch * self.groups >= rayon::current_num_threads()
     }
@@ -56,7 +56,7 @@ impl Shape {
     }
 }
 
-/// `y = x ∗ w + b`: `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)`, `b` `(O)`; PyTorch's `conv2d`.
+/// `y = x ∗ w + b` for `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)` and `b` `(O)`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     match x.dtype() {
         DType::F32 => nhwc::forward(x, w, b, conv),
@@ -64,7 +64,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     }
 }
 
-/// `dyᵀ · ∂y/∂x`, of shape `input`.
+/// The VJP of [`conv2d`] with respect to `x`, `dyᵀ · ∂y/∂x`, of shape `input`.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     match dy.dtype() {
         DType::F32 => nhwc::input_vjp(dy, w, input, conv),
@@ -72,7 +72,7 @@ pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
     }
 }
 
-/// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
+/// The VJP of [`conv2d`] with respect to `w`, `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
     match dy.dtype() {
         DType::F32 => nhwc::weight_vjp(dy, x, weight, conv),
@@ -159,7 +159,7 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
     tensor(dw, weight)
 }
 
-/// Calls `part` for each picture and group with a scratch buffer, the index and its slice of `out`.
+/// Calls `part` for each picture and group, with a scratch buffer, the index of the part, and its slice of `out`.
 fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync) {
     let look = InterruptProbe::here();
     let part = |buffer: &mut Vec<T>, i: usize, out: &mut [T]| {
@@ -174,7 +174,7 @@ fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut 
     }
 }
 
-/// The patch matrix of `x`, built in `buffer`, or `x` itself if it already is that matrix.
+/// The patch matrix of `x`, which is built in `buffer` unless `x` itself already is that matrix.
 fn gather<'a, T: Real>(s: &Shape, x: &'a [T], buffer: &'a mut Vec<T>) -> &'a [T] {
     if s.patches.is_map() {
         return x;
@@ -198,8 +198,7 @@ fn scatter<T: Real>(s: &Shape, columns: &[T], dx: &mut [T]) {
     }
 }
 
-/// `out += a · b` for a row-major `out` `(m, n)`, `a` `(m, k)` and `b` `(k, n)`, the latter two with the given row and column
-/// strides.
+/// `out += a · b` for row-major `out` `(m, n)`, and for `a` `(m, k)` and `b` `(k, n)` with the given row and column strides.
 fn product<T: Real>(
     (m, n, k): (usize, usize, usize),
     out: &mut [T],

@@ -1,6 +1,6 @@
-//! Elementwise operations for scripts, in one pass on all cores; candle uses one core and sometimes several passes.
+//! Elementwise operations for scripts, in one pass on all cores. Candle would use one core and sometimes several passes.
 //!
-//! Falls back to candle for anything that is not a float tensor on the CPU, or that candle tracks for gradients.
+//! The functions fall back to candle for tensors that are not floats on the CPU, or that candle tracks for gradients.
 
 use crate::backend::device::runs_portably;
 use crate::backend::storage::{Real, read, tensor, unsupported};
@@ -9,10 +9,10 @@ use candle_core::{DType, Tensor};
 use gradscope_engine::thread_team;
 use std::mem::MaybeUninit;
 
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// `factor · x + shift`.
+/// `factor · x + shift`, elementwise.
 pub fn affine(x: &Tensor, factor: f64, shift: f64) -> Result<Tensor> {
     if !serves(x) {
         return Ok(x.affine(factor, shift)?);
@@ -21,7 +21,7 @@ pub fn affine(x: &Tensor, factor: f64, shift: f64) -> Result<Tensor> {
     map(x, |v| v * a + b, |v| v * factor + shift)
 }
 
-/// NumPy's `sign`: -1, 0 or 1, and NaN for NaN (PyTorch's `sign` returns 0 for NaN).
+/// NumPy's `sign`: -1, 0 or 1, and NaN for NaN. PyTorch's `sign` returns 0 for NaN.
 pub fn sign(x: &Tensor) -> Result<Tensor> {
     if !serves(x) {
         let positive = |x: &Tensor| x.gt(0.0)?.to_dtype(x.dtype());
@@ -31,7 +31,8 @@ pub fn sign(x: &Tensor) -> Result<Tensor> {
     map(x, |v| if v.is_nan() { v } else { f32::from(v > 0.0) - f32::from(v < 0.0) }, nan)
 }
 
-/// `y` with NaN wherever any of `from`, broadcast to its shape, is NaN: candle's `max`, `min` and `clamp` drop NaN.
+/// `y`, with NaN wherever an element of `from`, broadcast to the shape of `y`, is NaN. Candle's `max`, `min` and `clamp` drop
+/// NaN.
 fn keep_nan(y: &Tensor, from: &[&Tensor]) -> Result<Tensor> {
     let mut y = y.clone();
     for x in from {
@@ -53,7 +54,8 @@ pub fn minimum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     keep_nan(&a.broadcast_minimum(b)?, &[a, b])
 }
 
-/// PyTorch's `amax(dim, keepdim=True)` if `greatest`, else `amin`; NaN if any element along the dimension is NaN.
+/// The maximum along a dimension if `greatest`, else the minimum; NaN if an element along it is NaN. PyTorch's
+/// `amax(dim, keepdim=True)` and `amin`.
 pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor> {
     let of = |x: &Tensor, greatest: bool| if greatest { x.max_keepdim(dim) } else { x.min_keepdim(dim) };
     let y = of(x, greatest)?;
@@ -75,12 +77,12 @@ pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     map(x, |v| if above(v) > b { b } else { above(v) }, |v| if above64(v) > high { high } else { above64(v) })
 }
 
-/// `|x|`.
+/// `|x|`, elementwise.
 pub fn abs(x: &Tensor) -> Result<Tensor> {
     if serves(x) { map(x, f32::abs, f64::abs) } else { Ok(x.abs()?) }
 }
 
-/// `x²`.
+/// `x²`, elementwise.
 pub fn square(x: &Tensor) -> Result<Tensor> {
     if serves(x) { map(x, |v| v * v, |v| v * v) } else { Ok(x.sqr()?) }
 }
@@ -99,34 +101,34 @@ macro_rules! operators {
 }
 
 operators! {
-    /// `a + b`, broadcasting.
+    /// `a + b`, with broadcasting.
     add = broadcast_add, +;
-    /// `a - b`, broadcasting.
+    /// `a - b`, with broadcasting.
     sub = broadcast_sub, -;
-    /// `a · b`, broadcasting.
+    /// `a · b`, with broadcasting.
     mul = broadcast_mul, *;
-    /// `a / b`, broadcasting.
+    /// `a / b`, with broadcasting.
     div = broadcast_div, /;
 }
 
-/// `a / b` with broadcasting, and 0 where `b` is 0; NaN and infinite elements of `a` become NaN there.
+/// `a / b` with broadcasting, and 0 where `b` is 0. Where `b` is 0 and `a` is NaN or infinite, the result is NaN.
 pub fn divide_no_nan(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let zero = b.eq(0.0)?.to_dtype(b.dtype())?;
     mul(&div(a, &add(b, &zero)?)?, &affine(&zero, -1.0, 1.0)?)
 }
 
-/// Whether these kernels support a tensor.
+/// Whether this module's kernels support a tensor.
 fn serves(x: &Tensor) -> bool {
     !runs_portably(x) && !x.track_op() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// Whether broadcasting `x` to the shape of `y` repeats its elements as a whole block.
+/// Whether broadcasting `x` to the shape of `y` repeats all elements of `x` as a block.
 fn repeats(x: &Tensor, y: &Tensor) -> bool {
     let ones = x.dims().iter().take_while(|&&d| d == 1).count();
     x.rank() <= y.rank() && x.elem_count() > 0 && y.dims().ends_with(&x.dims()[ones..])
 }
 
-/// Applies `f` to each element of `x`: in f64 for f64, in f32 for f32.
+/// Applies a function to each element of `x`, in the precision of `x`: one function is for f32, the other for f64.
 pub(super) fn map(
     x: &Tensor,
     f32_of: impl Fn(f32) -> f32 + Sync,
@@ -148,7 +150,7 @@ pub(super) fn map(
     }
 }
 
-/// Applies `f` to the elements of `a` and `b`; the elements of `b` repeat to the length of `a`.
+/// Applies a function to each pair of elements of `a` and `b`; the elements of `b` repeat up to the length of `a`.
 pub(super) fn zip(
     a: &Tensor,
     b: &Tensor,
@@ -185,11 +187,11 @@ pub(super) fn zip(
     }
 }
 
-/// A vector of `count` elements; `part` fills each chunk, given its offset, on all cores.
+/// A vector of `count` elements, computed on all cores. `part` fills each chunk, given the chunk's offset.
 fn filled<T: Real>(count: usize, part: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync) -> Vec<T> {
     let mut all = Vec::with_capacity(count);
     thread_team::parts(&mut all.spare_capacity_mut()[..count], GRAIN, |i, y| part(i * GRAIN, y));
-    // SAFETY: every part is written.
+    // SAFETY: the calls of `part` have written every element.
     unsafe { all.set_len(count) };
     all
 }
@@ -250,7 +252,8 @@ mod tests {
         assert!(add(&a, &some(&[7], DType::F32)).is_err() && add(&a, &some(&[60], DType::F64)).is_err());
     }
 
-    /// PyTorch 2.15: `torch.maximum([1, nan, 3, nan], [nan, 0, 4, nan])`, `minimum`, `amax` and `amin` along either dimension.
+    /// Compares with PyTorch 2.15: `torch.maximum([1, nan, 3, nan], [nan, 0, 4, nan])`, `minimum`, and `amax` and `amin` along
+    /// either dimension.
     #[test]
     fn extremes_keep_nan_as_pytorch_does() {
         let n = f64::NAN;
@@ -288,7 +291,7 @@ mod tests {
                 let signs = of(x).iter().map(|v| signed(v).to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&sign(x).unwrap()), signs);
                 for (low, high) in [(-0.25, 0.5), (0.5, -0.25)] {
-                    // Multiples of a step that f32 represents exactly.
+                    // The values are multiples of a step that f32 represents exactly.
                     let bound = |v: &f64| if v.is_nan() { *v } else { v.max(low).min(high) };
                     let bounds = of(x).iter().map(|v| bound(v).to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&clamp(x, low, high).unwrap()), bounds);

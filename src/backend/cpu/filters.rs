@@ -8,7 +8,7 @@ use candle_core::{Tensor, TensorId};
 use gradscope_engine::{Filter, Sizes, Slide};
 use std::sync::{Arc, Mutex};
 
-/// Forward, or backward to the input gradient.
+/// The direction of a filter: forward for the convolution, backward for its input gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Direction {
     Forward,
@@ -17,16 +17,16 @@ pub(super) enum Direction {
 
 type FilterKey = (TensorId, Direction, Sizes, Slide, bool);
 
-/// Filters by the weight they were packed from, most recent last. `None` if a key was seen only once, as for weights that
-/// change at every step.
+/// The cached filters by the weight they were packed from, the most recently used last. A filter is `None` if its key was seen
+/// only once, as happens for weights that change at every step.
 static KEPT: Mutex<Vec<(FilterKey, Option<Arc<Filter>>)>> = Mutex::new(vec![]);
 
-/// Size limit in bytes.
+/// Maximum size of the cached filters, in bytes.
 const BYTES: usize = 512 << 20;
-/// Maximum number of keys.
+/// Maximum number of cached keys.
 const KEYS: usize = 512;
 
-/// The packed filter for the weight `w` and a direction; packs it if it is not cached.
+/// The filter of weight `w` for one direction, packed if it is not cached.
 pub(super) fn filter(w: &Tensor, way: Direction, sizes: Sizes, slide: Slide) -> Result<Arc<Filter>> {
     let key = (w.id(), way, sizes, slide, exact());
     let seen = {

@@ -9,17 +9,17 @@ use gradscope_engine::thread_team;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// Counts of NaN and infinite elements.
+/// Numbers of NaN and infinite elements of a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotFinite {
     /// Number of NaN elements.
     pub nan: usize,
     /// Number of infinite elements, of either sign.
     pub infinite: usize,
-    /// Number of elements, including finite ones.
+    /// Number of all elements, including finite ones.
     pub total: usize,
 }
 
@@ -31,7 +31,7 @@ impl NotFinite {
 }
 
 impl fmt::Display for NotFinite {
-    /// `1 of 1200 is NaN`, `3 of 10 are NaN or infinite`.
+    /// Formats the counts, such as `1 of 1200 is NaN` or `3 of 10 are NaN or infinite`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match (self.nan, self.infinite) {
             (_, 0) => "NaN",
@@ -43,7 +43,7 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// Counts the elements of a tensor that are not finite; integer tensors have none.
+/// Counts the elements of a tensor that are not finite. Integer tensors have none.
 pub fn not_finite(x: &Tensor) -> Result<NotFinite> {
     let total = x.elem_count();
     match x.dtype() {

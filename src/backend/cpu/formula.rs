@@ -6,10 +6,11 @@ use candle_core::{DType, Tensor};
 use gradscope_engine::{Activation, Pointwise};
 use rayon::prelude::*;
 
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 4 * 1024;
 
-/// `f(x)`; `activation` is the same formula with these parameters.
+/// Applies the formula `P` with `parameters` to each element of `x`; `activation` is the same formula and parameters for the
+/// engine.
 pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
     match x.dtype() {
         DType::F32 => {
@@ -26,7 +27,8 @@ pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [
     }
 }
 
-/// `f′ · dy`, with `f′` computed from what the formula saves: its input or its output.
+/// The VJP of [`pointwise`], `f′ · dy`. The slope `f′` is computed from the value that the formula saves, which is its input or
+/// its output.
 pub fn pointwise_vjp<P: Pointwise>(
     dy: &Tensor,
     saved: &Tensor,

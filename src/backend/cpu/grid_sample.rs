@@ -7,19 +7,19 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Options of `grid_sample`: interpolation, padding, and which positions -1 and 1 denote.
+/// Options of [`grid_sample`]: interpolation, padding, and which positions -1 and 1 denote.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GridSample {
-    /// Nearest neighbor instead of bilinear interpolation.
+    /// Whether to use the nearest neighbor instead of bilinear interpolation.
     pub nearest: bool,
-    /// Repeat the border pixels outside of the picture instead of reading 0.
+    /// Whether positions outside of the picture read the nearest border pixel instead of 0.
     pub border: bool,
-    /// -1 and 1 are the centers of the outermost pixels instead of the picture's edges.
+    /// Whether -1 and 1 denote the centers of the outermost pixels instead of the picture's edges.
     pub align_corners: bool,
 }
 
-/// The sampling positions `(N, H, W, 2)`, x before y, to which the affine maps `theta`, `(N, 2, 3)`, send the pixels of an
-/// `(H, W)` grid; the picture spans -1 to 1.
+/// The positions `(N, H, W, 2)`, x before y, to which the affine maps `theta`, `(N, 2, 3)`, send the pixels of an `(H, W)` grid.
+/// In these coordinates, the picture spans -1 to 1.
 pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) -> Result<Tensor> {
     let (n, rows, columns) = theta.dims3().context("theta must be (N, 2, 3)")?;
     ensure!((rows, columns) == (2, 3) && h * w > 0, "theta must be (N, 2, 3), got {:?} for {h}x{w}", theta.dims());
@@ -35,7 +35,7 @@ pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) 
     like(grid, (n, h, w, 2), theta)
 }
 
-/// Positions sampled between two checks for cancellation.
+/// Number of positions sampled between two checks for cancellation.
 const PART: usize = 1 << 16;
 
 /// Samples `x`, `(N, C, H, W)`, at the positions of a grid `(N, h, w, 2)`; returns `(N, C, h, w)`.
@@ -74,13 +74,13 @@ fn sample<T: Real>(x: &Tensor, grid: &[f64], how: GridSample) -> Result<Tensor> 
     tensor(y, &[n, c, per])
 }
 
-/// A position from -1 to 1 in pixel coordinates, 0 at the center of the first pixel.
+/// Converts a position from -1 to 1 to pixel coordinates, in which 0 is the center of the first pixel.
 fn pixel(place: f64, size: usize, align_corners: bool) -> f64 {
     let size = size as f64;
     if align_corners { (place + 1.0) / 2.0 * (size - 1.0) } else { ((place + 1.0) * size - 1.0) / 2.0 }
 }
 
-/// The value of a plane at a position in pixel coordinates.
+/// The interpolated value of an `h × w` plane at a position in pixel coordinates.
 fn at<T: Real>(plane: &[T], (y, x): (f64, f64), (h, w): (usize, usize), how: GridSample) -> f64 {
     let inside = |v: f64, size: usize| if how.border { v.clamp(0.0, size as f64 - 1.0) } else { v };
     let (y, x) = (inside(y, h), inside(x, w));

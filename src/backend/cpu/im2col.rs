@@ -1,9 +1,9 @@
-//! im2col and col2im: patches of a map as matrix columns, and the sum of such columns back into a map.
+//! im2col and col2im: copying the patches of a map to the columns of a matrix, and summing such columns back into a map.
 
 use crate::backend::storage::Real;
 use crate::backend::window::Window;
 
-/// The patches of one group: `channels` maps of `h × w`, read by `oh × ow` windows.
+/// The patch matrix of one group, whose `channels` maps of `h × w` are read by `oh × ow` windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patches {
     pub channels: usize,
@@ -16,17 +16,17 @@ pub(super) struct Patches {
 }
 
 impl Patches {
-    /// Rows of the matrix: one per channel and tap.
+    /// Number of rows of the matrix, one per channel and tap.
     pub fn rows(&self) -> usize {
         self.channels * self.kh.kernel * self.kw.kernel
     }
 
-    /// Columns of the matrix: one per window.
+    /// Number of columns of the matrix, one per window.
     pub fn columns(&self) -> usize {
         self.oh * self.ow
     }
 
-    /// Whether the matrix is the map itself.
+    /// Whether the patch matrix equals the map itself.
     pub fn is_map(&self) -> bool {
         [self.kh, self.kw].iter().all(|k| k.kernel == 1 && k.stride == 1 && k.padding == 0)
     }
@@ -36,7 +36,7 @@ impl Patches {
         (row / taps, row % taps / self.kw.kernel, row % self.kw.kernel)
     }
 
-    /// The range of windows whose tap `tap` falls inside an axis of `size`.
+    /// The range of windows, out of `count`, whose tap `tap` falls inside an axis of `size` positions.
     fn inside(k: Window, tap: usize, size: usize, count: usize) -> (usize, usize) {
         let shift = tap * k.dilation;
         let first = k.padding.saturating_sub(shift).div_ceil(k.stride).min(count);
@@ -44,7 +44,7 @@ impl Patches {
         (first, end.max(first))
     }
 
-    /// Row `row` of the patch matrix of `x`, `(channels, h, w)`.
+    /// Writes row `row` of the patch matrix of `x`, `(channels, h, w)`, to `out`.
     pub fn gather<T: Real>(&self, x: &[T], row: usize, out: &mut [T]) {
         let (c, th, tw) = self.row(row);
         let map = &x[c * self.h * self.w..][..self.h * self.w];
@@ -69,7 +69,7 @@ impl Patches {
         }
     }
 
-    /// Adds the rows of channel `c` of the patch matrix back into that channel's `h × w` map.
+    /// Adds the rows of channel `c` of a patch matrix back into that channel's `h × w` map.
     pub fn scatter<T: Real>(&self, columns: &[T], c: usize, map: &mut [T]) {
         let taps = self.kh.kernel * self.kw.kernel;
         for row in c * taps..(c + 1) * taps {

@@ -7,24 +7,24 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// The maximum of a tensor.
+/// The maximum of all elements of a tensor; NaN if any element is NaN.
 ///
-/// Errors if it is empty.
+/// Errors if the tensor is empty.
 pub fn greatest(x: &Tensor) -> Result<f64> {
     extreme(x, |x| x.max(0), |v, m| v > m, |v| v)
 }
 
-/// The minimum of a tensor.
+/// The minimum of all elements of a tensor; NaN if any element is NaN.
 ///
-/// Errors if it is empty.
+/// Errors if the tensor is empty.
 pub fn least(x: &Tensor) -> Result<f64> {
     extreme(x, |x| x.min(0), |v, m| v < m, |v| v)
 }
 
-/// The largest magnitude; 0 for an empty tensor.
+/// The largest magnitude of the elements of a tensor; 0 for an empty tensor.
 pub fn greatest_magnitude(x: &Tensor) -> Result<f64> {
     if x.elem_count() == 0 { Ok(0.0) } else { extreme(x, |x| x.abs()?.max(0), |v, m| v > m, f64::abs) }
 }

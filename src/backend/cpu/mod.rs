@@ -1,4 +1,5 @@
-//! The CPU kernels, on all cores: the engine's in f32 where it has them, otherwise loops over f32 or f64.
+//! The CPU kernels, which use all cores. In f32 they call the engine where it has a kernel; otherwise they are loops over f32 or
+//! f64.
 
 mod elementwise;
 mod filters;

@@ -1,4 +1,4 @@
-//! The engine on candle tensors: f32 convolutions, channels-last inside and channels-first outside.
+//! The engine on candle tensors: f32 convolutions that are channels-last inside and channels-first outside.
 
 use super::filters::{Direction, filter};
 use crate::backend::exactness::{exact, sums};
@@ -10,7 +10,7 @@ use gradscope_engine::{
     Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient, to_channels_first, to_channels_last,
 };
 
-/// The engine's description of a convolution of `x`, `(N, C, H, W)`, with a weight of shape `weight`.
+/// The engine's description of a convolution of an input of shape `x`, `(N, C, H, W)`, with a weight of shape `weight`.
 pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Slide)> {
     let to = conv.check(x, weight)?;
     let sizes = Sizes { input: x[1], output: weight[0], from: (x[2], x[3]), to };
@@ -61,7 +61,7 @@ fn check_gradient(dy: &Tensor, batch: usize, sizes: Sizes) -> Result<()> {
     Ok(())
 }
 
-/// Applies a filter to a tensor; `to` is the output shape.
+/// Applies a filter to the tensor `x`; `to` is the output shape, `[N, C, H, W]`.
 fn apply(x: &Tensor, filter: &Filter, to: [usize; 4], epilogue: Epilogue) -> Result<Tensor> {
     let [n, c, h, w] = to;
     let from = channels_last(x)?;
@@ -75,7 +75,7 @@ fn apply(x: &Tensor, filter: &Filter, to: [usize; 4], epilogue: Epilogue) -> Res
     tensor(y, &to)
 }
 
-/// The elements of `(N, C, H, W)` in channels-last order.
+/// The elements of `x`, `(N, C, H, W)`, in channels-last order.
 fn channels_last(x: &Tensor) -> Result<Vec<f32>> {
     let (n, c, h, w) = x.dims4()?;
     read::<f32, _>(x, |x| {

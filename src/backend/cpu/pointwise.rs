@@ -6,15 +6,15 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// `max(0, x)`; NaN stays NaN.
+/// `max(0, x)`, elementwise; NaN stays NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     map(x, |v| if v < 0.0 { 0.0 } else { v }, |v| if v < 0.0 { 0.0 } else { v })
 }
 
-/// `dy` where `x` is positive, else 0.
+/// The VJP of [`relu`]: `dy` where `x` is positive, else 0.
 pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
     zip(dy, x, |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
 }
@@ -50,13 +50,13 @@ fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor>
     tensor(y, dims)
 }
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`, from `[γ, β, μ, σ²]`.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`; the parameters are `[γ, β, μ, σ²]`.
 pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsilon: f64) -> Result<Tensor> {
     let scale = (gamma * (variance + epsilon)?.sqrt()?.recip()?)?;
     channel_affine(x, &scale, &(beta - (mean * &scale)?)?)
 }
 
-/// The input VJP of a batch norm: `γ dy / √(σ² + ε)`.
+/// The VJP of [`batch_norm`] with respect to `x`: `γ dy / √(σ² + ε)`.
 pub fn batch_norm_vjp(dy: &Tensor, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Result<Tensor> {
     channel_affine(dy, &(gamma * (variance + epsilon)?.sqrt()?.recip()?)?, &gamma.zeros_like()?)
 }

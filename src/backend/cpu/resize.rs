@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Resizes `(N, C, H, W)` to `(N, C, h, w)`.
+/// Resizes `(N, C, H, W)` to `(N, C, h, w)`; PyTorch's `interpolate`.
 pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
     let dims = x.dims4()?;
     ensure!(h > 0 && w > 0 && dims.2 > 0 && dims.3 > 0, "cannot resize {:?} to {h}x{w}", x.dims());
@@ -15,7 +15,7 @@ pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<T
     by_type!(narrow, along_height(&narrow, &rows))
 }
 
-/// `dyᵀ · ∂y/∂x` for `x` of spatial size `(h, w)`: the transpose of the same linear map.
+/// The VJP of [`interpolate`] for an `x` of height `h` and width `w`.
 pub fn interpolate_vjp(dy: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
     let (_, _, oh, ow) = dy.dims4()?;
     let rows = transposed(&taps(h, oh, mode), h);

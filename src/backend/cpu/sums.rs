@@ -8,20 +8,20 @@ use gradscope_engine::thread_team;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Elements per task.
+/// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// The sum of all elements, in f64.
+/// The sum of all elements, computed in f64.
 pub fn sum(x: &Tensor) -> Result<f64> {
     by_type!(x, sum_of(x, |v| v))
 }
 
-/// The sum of all magnitudes, in f64.
+/// The sum of the magnitudes of all elements, computed in f64.
 pub fn sum_of_magnitudes(x: &Tensor) -> Result<f64> {
     by_type!(x, sum_of(x, f64::abs))
 }
 
-/// The sum of all squares, in f64.
+/// The sum of the squares of all elements, computed in f64.
 pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     by_type!(x, sum_of(x, |v| v * v))
 }
@@ -30,9 +30,10 @@ fn sum_of<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64 + Sync) -> Result<f64> {
     read::<T, _>(x, |x| Ok(ordered(x.par_chunks(GRAIN).map(|part| part.iter().map(|v| f(v.to_f64())).sum()))))
 }
 
-/// Sums over dimensions, which stay with size 1; PyTorch's `sum(dim, keepdim=True)`.
+/// Sums over dimensions and keeps them with size 1; PyTorch's `sum(dim, keepdim=True)`.
 ///
-/// Adjacent dimensions before the last are summed on all cores; others by candle, which is fast along the last dimension.
+/// Adjacent dimensions before the last one are summed on all cores. Other sums are left to candle, which is fast along the last
+/// dimension.
 pub fn sum_keepdim(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
     let (first, last) = (dims.iter().min().copied().unwrap_or(0), dims.iter().max().copied().unwrap_or(0));
     let in_a_row = !dims.is_empty() && (first..=last).all(|d| dims.contains(&d)) && last + 1 < x.rank();
@@ -54,7 +55,7 @@ fn rows<T: Real>(x: &Tensor, first: usize, last: usize) -> Result<Tensor> {
     if y.is_empty() || count == 0 {
         return tensor(y, &shape);
     }
-    // A task takes the same part of every row that is added.
+    // A task takes the same range of elements from every row that is summed.
     let part = inner.min((GRAIN / count).max(64));
     let parts = inner.div_ceil(part);
     read::<T, _>(x, |x| {

@@ -1,8 +1,8 @@
 //! Convolutions and their VJPs by cuDNN.
 //!
-//! The setup for a layer's sizes (descriptors and the algorithm that cuDNN's heuristics prefer) is cached: it takes as long as
-//! many a convolution. Sums are full f32 unless the environment variable `GRADSCOPE_TF32` enables tensor cores, which round to
-//! ten bits.
+//! The setup for a layer's sizes, which comprises descriptors and the algorithm that cuDNN's heuristics prefer, is cached, since
+//! it takes as long as many a convolution. Sums are in full f32 unless the environment variable `GRADSCOPE_TF32` enables tensor
+//! cores, which round to ten bits.
 
 use super::elementwise::add_bias;
 use super::{contiguous, elsewhere, view};
@@ -25,12 +25,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-/// Number of cached setups, over all networks and batch sizes.
+/// Maximum number of cached setups, over all networks and batch sizes.
 const KEPT: usize = 1024;
 
 static TF32: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_TF32").is_some_and(|v| !v.is_empty()));
 
-/// Which part of a convolution to compute.
+/// Which of a convolution's three products to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
     /// The output, from input and weight.
@@ -41,7 +41,7 @@ enum Way {
     Weight,
 }
 
-/// The sizes of a convolution, and the part to compute.
+/// The sizes of a convolution, and the product to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Question {
     way: Way,
@@ -54,7 +54,7 @@ struct Question {
     groups: usize,
 }
 
-/// The algorithm for each direction.
+/// The algorithm that was chosen, for the product to compute.
 #[derive(Clone, Copy)]
 enum Chosen {
     Forward(Algorithm),
@@ -68,11 +68,11 @@ struct Prepared {
     y: TensorDescriptor<f32>,
     conv: ConvDescriptor<f32>,
     chosen: Chosen,
-    /// Size of its workspace in bytes.
+    /// Size of the algorithm's workspace, in bytes.
     workspace: usize,
 }
 
-/// cuDNN on one device, one instance per thread.
+/// A thread's instance of cuDNN on one device.
 struct Library {
     cudnn: Arc<Cudnn>,
     prepared: HashMap<Question, Rc<Prepared>>,
@@ -82,7 +82,7 @@ thread_local! {
     static LIBRARIES: RefCell<HashMap<usize, Library>> = RefCell::default();
 }
 
-/// `y = x ∗ w + b`; PyTorch's `conv2d`.
+/// `y = x ∗ w + b` for `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)` and `b` `(O)`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let question = Question::new(Way::Forward, x.dims(), w.dims(), conv)?;
     let [x, w] = contiguous([x, w])?;
@@ -94,7 +94,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     Ok(y)
 }
 
-/// `dyᵀ · ∂y/∂x`, of shape `input`.
+/// The VJP of [`conv2d`] with respect to `x`, `dyᵀ · ∂y/∂x`, of shape `input`.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let question = Question::new(Way::Input, input, w.dims(), conv)?;
     question.check(dy)?;
@@ -106,7 +106,7 @@ pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
     })
 }
 
-/// `dyᵀ · ∂y/∂w`, of shape `weight`.
+/// The VJP of [`conv2d`] with respect to `w`, `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let question = Question::new(Way::Weight, x.dims(), weight, conv)?;
     question.check(dy)?;
@@ -128,13 +128,13 @@ impl Question {
         Ok(())
     }
 
-    /// Whether it is a plain matrix product, which cuBLAS starts faster than cuDNN.
+    /// Whether the convolution is a plain matrix product, which cuBLAS starts faster than cuDNN.
     fn is_product(&self) -> bool {
         let ones = [self.weight[2], self.weight[3], self.stride.0, self.stride.1, self.groups];
         ones == [1; 5] && self.padding == (0, 0)
     }
 
-    /// The matrix product of each pixel's channels and a 1x1 weight.
+    /// The product of a 1x1 weight and the channels of each pixel.
     fn product(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
         let (n, c, h, v) = x.dims4()?;
         let out = w.dims()[0];
@@ -142,7 +142,7 @@ impl Question {
         Ok(w.matmul(&x.reshape((n, c, h * v))?)?.reshape((n, out, h, v))?)
     }
 
-    /// The shape of the result.
+    /// The shape of the result of the product to compute.
     fn answer(&self) -> [usize; 4] {
         match self.way {
             Way::Forward => self.output,
@@ -214,7 +214,7 @@ impl Question {
         })
     }
 
-    /// `a` is the operand on the input or output side, `b` the other operand.
+    /// Computes the product. `a` is the operand on the input or output side of the convolution, and `b` is the other operand.
     fn run(&self, device: &CudaDevice, a: &CudaView<f32>, b: &CudaView<f32>) -> candle_core::Result<CudaSlice<f32>> {
         let prepared = self.prepared(device).map_err(candle_core::Error::wrap)?;
         let Prepared { x, w, y, conv, chosen, workspace } = &*prepared;

@@ -1,4 +1,4 @@
-//! Elementwise passes.
+//! Elementwise passes on a GPU.
 
 use super::{contiguous, elsewhere, kernel, threads, view};
 use anyhow::{Result, ensure};
@@ -11,19 +11,19 @@ struct ReluVjp;
 struct Affine;
 struct AddBias;
 
-/// Batch norm with given statistics, or its VJP, which has neither mean nor shift.
+/// Batch norm with given statistics, or its VJP, in which mean and shift do not occur.
 struct BatchNorm {
     epsilon: f64,
-    /// `β` and `μ`; `None` for the VJP.
+    /// Shift β and mean μ; `None` for the VJP.
     moved: Option<(Tensor, Tensor)>,
 }
 
-/// `max(0, x)`; NaN stays NaN.
+/// `max(0, x)`, elementwise; NaN stays NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op1_no_bwd(&Relu)?)
 }
 
-/// `dy` where `x` is positive, else 0.
+/// The VJP of [`relu`]: `dy` where `x` is positive, else 0.
 pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
     ensure!(dy.dims() == x.dims(), "shapes {:?} and {:?} differ", dy.dims(), x.dims());
     let [dy, x] = contiguous([dy, x])?;
@@ -36,7 +36,7 @@ pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tens
     Ok(x.apply_op3_no_bwd(&scale, &shift, &Affine)?)
 }
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`; without `moved`, β and μ are 0.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`. `moved` holds β and μ, which are 0 if it is `None`.
 pub fn batch_norm(
     x: &Tensor,
     gamma: &Tensor,

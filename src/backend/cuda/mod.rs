@@ -1,6 +1,7 @@
-//! The kernels for a GPU with cuDNN: its convolutions, and our own elementwise and pooling kernels, compiled on first use.
+//! The kernels for a GPU with cuDNN: its convolutions, and gradscope's own elementwise and pooling kernels, which are compiled on
+//! first use.
 //!
-//! They are f32 only; [`super::portable`] computes everything else with candle's operations.
+//! The kernels are f32 only; [`super::portable`] computes everything else with candle's operations.
 
 mod conv;
 mod elementwise;
@@ -20,11 +21,11 @@ use candle_core::{DType, Layout, Tensor};
 use std::sync::{Arc, OnceLock};
 
 const KERNELS: &str = include_str!("kernels.cu");
-/// Maximum number of blocks; beyond it, each thread handles several elements.
+/// Maximum number of blocks of a launch. Beyond it, each thread handles several elements.
 const BLOCKS: u32 = 16 * 1024;
 const THREADS: u32 = 256;
 
-/// Whether these kernels support a tensor.
+/// Whether the kernels of this module support a tensor.
 pub fn serves(x: &Tensor) -> bool {
     x.device().is_cuda() && x.dtype() == DType::F32 && x.elem_count() > 0 && u32::try_from(x.elem_count()).is_ok()
 }
@@ -54,24 +55,24 @@ fn kernel(device: &CudaDevice, name: &str) -> candle_core::Result<Kernel> {
     Ok(Kernel { function, stream: device.cuda_stream() })
 }
 
-/// Launches one thread per element up to `BLOCKS` blocks.
+/// A launch with one thread per element, up to `BLOCKS` blocks.
 fn threads(count: usize) -> LaunchConfig {
     let blocks = (count as u32).div_ceil(THREADS).clamp(1, BLOCKS);
     LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
 }
 
-/// The elements of a contiguous tensor.
+/// The elements of a contiguous tensor on a GPU.
 fn view<'a>(storage: &'a CudaStorage, layout: &Layout) -> candle_core::Result<CudaView<'a, f32>> {
     let all: &CudaSlice<f32> = storage.as_cuda_slice()?;
     Ok(all.slice(layout.start_offset()..layout.start_offset() + layout.shape().elem_count()))
 }
 
-/// The error of an operation called on another device than a GPU.
+/// Returns the error that the operation `name` was called on a device other than a GPU.
 fn elsewhere<O>(name: &str) -> candle_core::Result<O> {
     candle_core::bail!("\"{name}\" runs only on a GPU")
 }
 
-/// The same tensors in row-major order.
+/// Copies tensors that are not in row-major order to that order.
 fn contiguous<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let all = tensors.iter().map(|t| Ok(t.contiguous()?)).collect::<Result<Vec<_>>>()?;
     all.try_into().map_err(|_| anyhow::anyhow!("the number of tensors is unchanged"))

@@ -1,4 +1,4 @@
-//! Max pooling.
+//! Max pooling on a GPU.
 
 use super::{contiguous, elsewhere, kernel, threads, view};
 use crate::backend::window::pool_sizes;
@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, PushKernelArg};
 use candle_core::cuda_backend::{CudaStorage, WrapErr};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 
-/// Windows along one axis, as the kernels read them.
+/// The pooling windows along one axis, as the kernels read them.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Axis {
@@ -23,23 +23,23 @@ struct Axis {
 // SAFETY: plain numbers in C layout, like `struct Axis` in kernels.cu.
 unsafe impl DeviceRepr for Axis {}
 
-/// Max pooling of maps of one size.
+/// Max pooling, for maps of one size.
 struct Max {
     h: Axis,
     w: Axis,
-    /// Shape of the output.
+    /// Shape of the output, `(N, C, oh, ow)`.
     shape: [usize; 4],
 }
 
-/// Its VJP.
+/// The VJP of [`Max`].
 struct MaxVjp(Max);
 
-/// The maximum of each window; NaN counts as the maximum.
+/// The maximum of each window, `(N, C, oh, ow)`; NaN counts as the maximum.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op1_no_bwd(&Max::new(x.dims(), pool)?)?)
 }
 
-/// `dyᵀ · ∂y/∂x`: each window's gradient goes to its maximum, the first in row order in a tie.
+/// The VJP of [`max_pool2d`]: each window's gradient goes to the window's maximum, in a tie to the first in row order.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let max = Max::new(x.dims(), pool)?;
     ensure!(dy.dims() == max.shape, "a gradient of shape {:?} for an output of {:?}", dy.dims(), max.shape);

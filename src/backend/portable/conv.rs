@@ -7,7 +7,8 @@ use crate::backend::cuda;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 
-/// `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i < out`, along height and width; `x` is 0 outside.
+/// The sliding sum `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i < out`, along height and width; `x` is 0 outside
+/// of the map.
 struct Slide {
     start: [isize; 2],
     out: [usize; 2],
@@ -16,15 +17,15 @@ struct Slide {
     groups: usize,
 }
 
-/// The taps of one axis that reach the inputs of one phase (positions `phase, phase + stride, …`): which taps, last first, and
-/// how they slide over the gradient.
+/// How the inputs of one phase of a stride, at positions `phase, phase + stride, …` of an axis, get their gradient: from which
+/// taps, last one first, and how these slide over the output gradient.
 struct Phase {
     taps: Vec<u32>,
     start: isize,
     step: usize,
 }
 
-/// `y = x ∗ w + b`; PyTorch's `conv2d`.
+/// `y = x ∗ w + b` for `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)` and `b` `(O)`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -37,8 +38,8 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     Ok(y.broadcast_add(&b.reshape((1, b.elem_count(), 1, 1))?)?)
 }
 
-/// `dyᵀ · ∂y/∂x`, of shape `input`: a convolution of `dy` with the flipped weight for each phase of the stride, which avoids
-/// multiplying by inserted zeros.
+/// The VJP of [`conv2d`] with respect to `x`, of shape `input`. For each phase of the stride it is a convolution of `dy` with the
+/// flipped weight, which avoids multiplying by inserted zeros.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {
@@ -65,7 +66,8 @@ pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
     Ok(dx.narrow(2, 0, input[2])?.narrow(3, 0, input[3])?.contiguous()?)
 }
 
-/// `dyᵀ · ∂y/∂w`, of shape `weight`: one matrix product per tap, over the batch and all positions.
+/// The VJP of [`conv2d`] with respect to `w`, of shape `weight`. It is one matrix product per tap, over the batch and all
+/// positions.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {
@@ -109,7 +111,8 @@ impl Slide {
             return Ok(x.contiguous()?.conv2d(&w.contiguous()?, padding, self.stride[0], self.dilation[0], 1)?);
         }
         let x = if padding.is_some() { self.framed(&x, w.dims())? } else { x };
-        // candle convolves groups one at a time and supports a single stride: use one product per tap, over all groups at once.
+        // Candle convolves groups one at a time and supports only a single stride. Use one product per tap instead, over all
+        // groups at once.
         let x = x.transpose(0, 1)?.contiguous()?;
         let of_tap = |tap: (usize, usize)| -> Result<Tensor> {
             let w = w.narrow(2, tap.0, 1)?.narrow(3, tap.1, 1)?;
@@ -122,7 +125,8 @@ impl Slide {
         Ok(y.reshape((outputs, n, self.out[0], self.out[1]))?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// The padding of a plain convolution with the same outputs; `None` if there is no such padding and `x` must be framed.
+    /// The padding of a plain convolution with the same outputs. `None` if no padding gives these outputs, so that `x` must be
+    /// framed.
     fn padding(&self, x: &[usize], weight: &[usize]) -> Option<usize> {
         let padding = usize::try_from(-self.start[0]).ok()?;
         let fits = |axis: usize| {
@@ -133,27 +137,27 @@ impl Slide {
         (0..2).all(fits).then_some(padding)
     }
 
-    /// The part of `(N, C, H, W)` that the taps reach, extended to a multiple of the stride.
+    /// The part of `x`, `(N, C, H, W)`, that the taps reach, extended to a multiple of the stride and with zeros outside of `x`.
     fn framed(&self, x: &Tensor, weight: &[usize]) -> Result<Tensor> {
         let size = |axis: usize| self.out[axis] * self.stride[axis] + (weight[2 + axis] - 1) * self.dilation[axis];
         window(&window(x, 2, self.start[0], size(0), 0.0)?, 3, self.start[1], size(1), 0.0)
     }
 
-    /// What one tap reads from a framed `(C, N, H, W)`: `(groups, C/groups, N · oh · ow)`.
+    /// The elements of a framed `(C, N, H, W)` that one tap reads, as `(groups, C/groups, N · oh · ow)`.
     fn seen(&self, x: &Tensor, tap: (usize, usize)) -> Result<Tensor> {
         let rows = every(x, 2, tap.0 * self.dilation[0], self.stride[0], self.out[0])?;
         self.grouped(&every(&rows, 3, tap.1 * self.dilation[1], self.stride[1], self.out[1])?)
     }
 
-    /// `(C, N, oh, ow)` as `(groups, C/groups, N · oh · ow)`.
+    /// Reshapes `(C, N, oh, ow)` to `(groups, C/groups, N · oh · ow)`.
     fn grouped(&self, x: &Tensor) -> Result<Tensor> {
         let channels = x.dims()[0];
         Ok(x.contiguous()?.reshape((self.groups, channels / self.groups, x.elem_count() / channels))?)
     }
 }
 
-/// Convolutions that candle 0.9.2 gets wrong or does not support: on the CPU it mistakes maps with as many channels as rows and
-/// columns for channels-last ones, and cuDNN has no algorithm for many f64 convolutions.
+/// Whether candle 0.9.2 computes the convolution wrongly or does not support it. On the CPU it mistakes maps with as many
+/// channels as rows and columns for channels-last ones, and cuDNN has no algorithm for many f64 convolutions.
 fn is_mistaken(x: &Tensor) -> bool {
     let even = x.dims()[1..].iter().all(|&n| n == x.dims()[1]);
     (x.device().is_cpu() && even) || (x.device().is_cuda() && x.dtype() == DType::F64)
@@ -164,16 +168,17 @@ fn taps(weight: &[usize]) -> impl Iterator<Item = (usize, usize)> {
     (0..kh).flat_map(move |a| (0..kw).map(move |b| (a, b)))
 }
 
-/// `(O, C/groups, kh, kw)` with input and output channels swapped: `(C, O/groups, kh, kw)`.
+/// Swaps the input and output channels of a weight: `(O, C/groups, kh, kw)` becomes `(C, O/groups, kh, kw)`.
 fn turned(w: &Tensor, groups: usize) -> Result<Tensor> {
     let (o, c, kh, kw) = w.dims4()?;
     let by_group = w.reshape((groups, o / groups, c, kh, kw))?.transpose(1, 2)?.contiguous()?;
     Ok(by_group.reshape((groups * c, o / groups, kh, kw))?)
 }
 
-/// The phases along height and width; their number is the stride.
+/// The phases along height and along width; their number is the stride.
 ///
-/// Input `m · s + r` is read by tap `t` of output `m + (r + p − t · d) / s`, if that is an integer.
+/// Input `m · s + r` is read by tap `t` of output `m + (r + p − t · d) / s` if that is an integer, for stride `s`, padding `p`,
+/// dilation `d` and phase `r`.
 fn phases(weight: &[usize], conv: &Conv2d) -> [Vec<Phase>; 2] {
     let axis = |kernel: usize, s: usize, p: usize, d: usize| {
         let phase = |r: usize| {

@@ -1,23 +1,23 @@
-//! Elementwise formulas in candle's operations.
+//! Elementwise formulas evaluated with candle's operations.
 
 use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::Real;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A value in a formula: a constant, or a tensor, or the error of a failed operation.
+/// A value in a formula: a constant, a tensor, or the error of a failed operation.
 #[derive(Clone, Debug)]
 pub enum Portable {
     /// A constant.
     Number(f64),
-    /// One value per element.
+    /// One value per element, or the error of the operation that computes them.
     Tensor(std::result::Result<Tensor, String>),
 }
 
 use Portable::Number;
 
 impl Portable {
-    /// Applies a formula to `x`.
+    /// Evaluates a formula at each element of `x`.
     pub fn run(x: &Tensor, formula: impl FnOnce(Self) -> Self) -> Result<Tensor> {
         match formula(Self::Tensor(Ok(x.clone()))) {
             Number(v) => Ok((x.zeros_like()? + v)?),
@@ -32,7 +32,7 @@ impl Portable {
         }
     }
 
-    /// The constant as a tensor of the shape and type of `other`.
+    /// A constant as a tensor of the shape and type of `other`; a tensor is returned unchanged.
     fn like(self, other: &Tensor) -> std::result::Result<Tensor, String> {
         match self {
             Number(v) => other.zeros_like().and_then(|zero| zero + v).map_err(|e| e.to_string()),

@@ -1,11 +1,11 @@
-//! Elementwise passes.
+//! Elementwise passes in candle's operations.
 
 #[cfg(feature = "cudnn")]
 use crate::backend::cuda;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// `max(0, x)`; NaN stays NaN.
+/// `max(0, x)`, elementwise; NaN stays NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -14,7 +14,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     Ok(x.lt(0.0)?.where_cond(&x.zeros_like()?, x)?)
 }
 
-/// `dy` where `x` is positive, else 0.
+/// The VJP of [`relu`]: `dy` where `x` is positive, else 0.
 pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -42,7 +42,7 @@ pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tens
     Ok(x.broadcast_mul(&scale.reshape(shape.as_slice())?)?.broadcast_add(&shift.reshape(shape)?)?)
 }
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`, from `[γ, β, μ, σ²]`.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`; the parameters are `[γ, β, μ, σ²]`.
 pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsilon: f64) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -52,7 +52,7 @@ pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsil
     channel_affine(x, &scale, &(beta - (mean * &scale)?)?)
 }
 
-/// The input VJP of a batch norm: `γ dy / √(σ² + ε)`.
+/// The VJP of [`batch_norm`] with respect to `x`: `γ dy / √(σ² + ε)`.
 pub fn batch_norm_vjp(dy: &Tensor, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {

@@ -1,4 +1,4 @@
-//! Max pooling as a running maximum over the taps, for all windows at once.
+//! Max pooling as a running maximum over the taps, computed for all windows at once.
 
 use super::shift::{apart, every, window};
 use crate::backend::Pool2d;
@@ -8,7 +8,7 @@ use crate::backend::window::pool_sizes;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// The maximum of each window and the index of its tap, the first in a tie; NaN counts as the maximum.
+/// The maximum of each window and the index of the tap that reads it, the first one in a tie; NaN counts as the maximum.
 fn greatest(x: &Tensor, pool: &Pool2d) -> Result<(Tensor, Tensor)> {
     let [.., oh, ow] = pool_sizes(x.dims(), pool)?;
     let x = frame(x, pool, (oh, ow), f64::NEG_INFINITY)?;
@@ -16,7 +16,7 @@ fn greatest(x: &Tensor, pool: &Pool2d) -> Result<(Tensor, Tensor)> {
     let mut tap = Tensor::zeros(best.shape(), DType::U32, x.device())?;
     for t in 1..pool.h.kernel * pool.w.kernel {
         let v = seen(&x, pool, t, (oh, ow))?;
-        // `v` is not at most the best, and the best is not NaN.
+        // True where `v` is greater than `best` or NaN, and `best` is not NaN.
         let better = best.eq(&best)?.gt(&v.le(&best)?)?;
         tap = better.where_cond(&Tensor::full(t as u32, tap.shape(), x.device())?, &tap)?;
         best = better.where_cond(&v, &best)?;
@@ -24,7 +24,7 @@ fn greatest(x: &Tensor, pool: &Pool2d) -> Result<(Tensor, Tensor)> {
     Ok((best, tap))
 }
 
-/// The maximum of each window; PyTorch's `max_pool2d`.
+/// The maximum of each window, `(N, C, oh, ow)`; PyTorch's `max_pool2d`.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -37,7 +37,7 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     }
 }
 
-/// `dyᵀ · ∂y/∂x`: each tap collects the gradients of the windows whose maximum it holds.
+/// The VJP of [`max_pool2d`]: each tap collects the gradients of the windows whose maximum it reads.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -60,7 +60,7 @@ pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> 
     inside(&dx, pool, (h, w))
 }
 
-/// The part of `x` that the windows reach, extended to a multiple of the stride and filled with `fill` outside.
+/// The part of `x` that the windows reach, extended to a multiple of the stride, with `fill` outside of `x`.
 fn frame(x: &Tensor, pool: &Pool2d, (oh, ow): (usize, usize), fill: f64) -> Result<Tensor> {
     let (tall, wide) = (
         oh * pool.h.stride + (pool.h.kernel - 1) * pool.h.dilation,
@@ -70,18 +70,18 @@ fn frame(x: &Tensor, pool: &Pool2d, (oh, ow): (usize, usize), fill: f64) -> Resu
     window(&rows, 3, -(pool.w.padding as isize), wide, fill)
 }
 
-/// The map of height `h` and width `w` inside a frame.
+/// The map of height `h` and width `w` inside a frame, which is the inverse of [`frame`].
 fn inside(frame: &Tensor, pool: &Pool2d, (h, w): (usize, usize)) -> Result<Tensor> {
     let rows = window(frame, 2, pool.h.padding as isize, h, 0.0)?;
     Ok(window(&rows, 3, pool.w.padding as isize, w, 0.0)?.contiguous()?)
 }
 
-/// The position of tap `t` of the first window in a frame.
+/// The row and column of a frame that tap `t` of the first window reads.
 fn place(pool: &Pool2d, t: usize) -> [usize; 2] {
     [t / pool.w.kernel * pool.h.dilation, t % pool.w.kernel * pool.w.dilation]
 }
 
-/// What tap `t` of each window reads from a frame.
+/// The elements of a frame that tap `t` of each window reads.
 fn seen(frame: &Tensor, pool: &Pool2d, t: usize, (oh, ow): (usize, usize)) -> Result<Tensor> {
     let [a, b] = place(pool, t);
     let rows = every(frame, 2, a, pool.h.stride, oh)?;

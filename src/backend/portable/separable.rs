@@ -1,4 +1,4 @@
-//! Separable linear maps along height and width: average pooling and resizing, and their transposes.
+//! Separable linear maps along height and width: average pooling, resizing, and their transposes.
 
 use crate::backend::taps::{Resize, Tap, taps};
 use crate::backend::window::{counted, pool_sizes};
@@ -7,46 +7,46 @@ use crate::tensor::like;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// A linear map along one axis: a `(rows, columns)` matrix.
+/// A linear map along one axis, as a `(rows, columns)` matrix.
 struct Matrix {
     rows: usize,
     columns: usize,
     numbers: Vec<f64>,
 }
 
-/// The mean of each window; PyTorch's `avg_pool2d`.
+/// The mean of each window, `(N, C, oh, ow)`; padded zeros count if `include_pad`. PyTorch's `avg_pool2d`.
 pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
     let [_, _, h, w, oh, ow] = pool_sizes(x.dims(), pool)?;
     both(x, &means(&pool.h, h, oh, include_pad), &means(&pool.w, w, ow, include_pad))
 }
 
-/// `dyᵀ · ∂y/∂x` for `x` of shape `input`.
+/// The VJP of [`avg_pool2d`] for an `x` of shape `input`.
 pub fn avg_pool2d_vjp(dy: &Tensor, input: &[usize], pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
     let [_, _, h, w, oh, ow] = pool_sizes(input, pool)?;
     let (rows, columns) = (means(&pool.h, h, oh, include_pad), means(&pool.w, w, ow, include_pad));
     both(dy, &rows.transposed(), &columns.transposed())
 }
 
-/// Resizes `(N, C, H, W)` to `(N, C, h, w)`.
+/// Resizes `(N, C, H, W)` to `(N, C, h, w)`; PyTorch's `interpolate`.
 pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
     let (_, _, rows, columns) = x.dims4()?;
     ensure!(h > 0 && w > 0 && rows > 0 && columns > 0, "cannot resize {:?} to {h}x{w}", x.dims());
     both(x, &dense(&taps(rows, h, mode), rows), &dense(&taps(columns, w, mode), columns))
 }
 
-/// `dyᵀ · ∂y/∂x` for `x` of spatial size `(h, w)`.
+/// The VJP of [`interpolate`] for an `x` of height `h` and width `w`.
 pub fn interpolate_vjp(dy: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
     let (_, _, oh, ow) = dy.dims4()?;
     both(dy, &dense(&taps(h, oh, mode), h).transposed(), &dense(&taps(w, ow, mode), w).transposed())
 }
 
-/// `rows · x · columnsᵀ` for each map of `x`.
+/// Multiplies each map of `x` from both sides: `rows · x · columnsᵀ`.
 fn both(x: &Tensor, rows: &Matrix, columns: &Matrix) -> Result<Tensor> {
     let wide = along_width(x, columns)?;
     Ok(along_width(&wide.transpose(2, 3)?, rows)?.transpose(2, 3)?.contiguous()?)
 }
 
-/// `x · mᵀ`: `(N, C, H, W)` to `(N, C, H, rows)`.
+/// `x · mᵀ` for each map of `x`: maps `(N, C, H, W)` to `(N, C, H, rows)`.
 fn along_width(x: &Tensor, m: &Matrix) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     ensure!(w == m.columns, "a map of {h}x{w} for a matrix with {} columns", m.columns);
@@ -57,7 +57,7 @@ fn along_width(x: &Tensor, m: &Matrix) -> Result<Tensor> {
     Ok(x.contiguous()?.reshape((n * c * h, w))?.matmul(&by)?.reshape((n, c, h, m.rows))?)
 }
 
-/// Row `i` averages window `i` of an axis of `size` positions.
+/// The matrix whose row `i` averages window `i` of an axis of `size` positions.
 fn means(window: &Window, size: usize, windows: usize, include_pad: bool) -> Matrix {
     let mut numbers = vec![0.0; windows * size];
     for (i, row) in numbers.chunks_exact_mut(size).enumerate() {
@@ -67,7 +67,7 @@ fn means(window: &Window, size: usize, windows: usize, include_pad: bool) -> Mat
     Matrix { rows: windows, columns: size, numbers }
 }
 
-/// The dense matrix of these taps on an axis of `size` positions.
+/// The dense matrix of these taps, for an axis of `size` positions.
 fn dense(taps: &[Tap], size: usize) -> Matrix {
     let mut numbers = vec![0.0; taps.len() * size];
     for (row, tap) in numbers.chunks_exact_mut(size).zip(taps) {

@@ -5,7 +5,7 @@ use crate::tensor::{stabilize, wide};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// The sum of all elements, in f64.
+/// The sum of all elements, computed in f64.
 pub fn sum(x: &Tensor) -> Result<f64> {
     if x.elem_count() == 0 {
         return Ok(0.0);
@@ -13,7 +13,7 @@ pub fn sum(x: &Tensor) -> Result<f64> {
     Ok(wide(x)?.sum_all()?.to_scalar()?)
 }
 
-/// `s = r / (z + ε sign z)`, and the relevance absorbed by the bias, by the stabilizer, and where `z` is 0.
+/// The quotient `s = r / (z + ε sign z)`, and the relevance absorbed by the bias, by the stabilizer, and where `z` is 0.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     let s = (r / stabilize(z, epsilon)?)?;
     let at = |mask: Tensor| -> Result<f64> { sum(&(&s * mask.to_dtype(s.dtype())?)?) };

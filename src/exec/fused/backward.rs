@@ -17,12 +17,12 @@ use gradscope_engine::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The gradient of one step's value, accumulated so far.
+/// The accumulated gradient of one step's value.
 #[derive(Clone)]
 struct Gradient {
     buffer: Arc<PooledBuffer>,
     at: Slot,
-    /// Whether it is already multiplied by the slope of the step's activation.
+    /// Whether the gradient is already multiplied by the slope of the step's activation.
     sloped: bool,
 }
 
@@ -30,35 +30,35 @@ struct Gradient {
 struct BackwardPass<'a> {
     run: &'a FusedRun,
     graph: &'a Arc<Graph>,
-    /// Pictures in a gradient: those of the run, or 1 once summed over the batch.
+    /// Number of rows of a gradient: the number of pictures in the run, or 1 after summation over the batch.
     n: usize,
-    /// The step at which the gradient is summed over the batch, because the remaining steps are linear.
+    /// The step at which gradients are summed over the batch, because the remaining steps are linear.
     summed: Option<usize>,
     gradients: Vec<Option<Gradient>>,
-    /// For each step, its activation if gradients written to it may include the slope.
+    /// The activation of each step for which gradients written to the step may already include the slope.
     slopes: Vec<Option<Activation>>,
     wanted: Vec<bool>,
-    /// Gradients of parameters by name, if requested.
+    /// Gradients of parameters by name, if they were requested.
     params: Option<BTreeMap<String, Tensor>>,
 }
 
-/// What a backward pass computes.
+/// The gradients that a backward pass computes.
 pub struct GradientTargets<'a> {
     /// Nodes whose gradients to return.
     pub to: &'a [NodeId],
-    /// Whether to sum gradients of nodes over the batch, `(1, …)`.
+    /// Whether to sum the gradients of nodes over the batch, to `(1, …)`.
     pub sum: bool,
     /// Whether to compute gradients of parameters.
     pub params: bool,
 }
 
-/// Gradients by node, and of parameters by name.
+/// Gradients by node, and gradients of parameters by name.
 pub type Gradients = (BTreeMap<NodeId, Tensor>, BTreeMap<String, Tensor>);
 
 impl FusedRun {
-    /// The gradients at the nodes `to`, given gradients at some nodes (`seeds`); `None` if one of these nodes lies inside a
-    /// step. With `sum`, gradients are summed over the batch, `(1, …)`. `tick` is called before each step and may stop the pass
-    /// with an error.
+    /// The gradients at the nodes `to`, given the gradients `seeds` at some nodes; `None` if one of these nodes lies inside a
+    /// step. With `sum`, gradients are summed over the batch, to `(1, …)`. `tick` is called before each step and may stop the
+    /// pass with an error.
     pub fn gradient(
         &self,
         graph: &Arc<Graph>,
@@ -70,7 +70,7 @@ impl FusedRun {
         let steps = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(|id| plan.ends[id]).collect::<Option<Vec<_>>>();
         let (starts, ends) = (steps(&mut seeds.iter().map(|s| s.0)), steps(&mut to.iter().copied()));
         let (Some(starts), Some(ends)) = (starts, ends) else { return Ok(None) };
-        // A node that forwards the value of another one shares its gradient only if it is the sole consumer.
+        // A node that forwards another node's value shares that node's gradient only if it is the sole consumer.
         let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
         if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
@@ -107,7 +107,7 @@ impl<'a> BackwardPass<'a> {
         let (mut slopes, mut wanted) = (vec![], vec![]);
         for (i, step) in steps.iter().enumerate() {
             let seen = starts.contains(&i) || ends.contains(&i);
-            // A concatenation of ReLU outputs is positive where they are.
+            // A concatenation of ReLU outputs is positive exactly where these outputs are.
             let all = matches!(step.work, StepKernel::Concat(_))
                 && step.reads.iter().all(|&r| slopes[r] == Some(Activation::Relu));
             let own = if all { Some(Activation::Relu) } else { step.activation };
@@ -121,8 +121,8 @@ impl<'a> BackwardPass<'a> {
         Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted, params }
     }
 
-    /// The last step of the chain of linear steps that starts at `end` and has no other readers. Gradients can be summed over
-    /// the batch from there on.
+    /// The last step of the chain of linear steps that starts at `end`, in which each value has a single consumer. Gradients can
+    /// be summed over the batch from that step on.
     fn linear_way(&self, end: usize, starts: &[usize]) -> Option<usize> {
         let plan = &*self.run.plan;
         let (mut at, mut last) = (end, None);
@@ -175,7 +175,7 @@ impl<'a> BackwardPass<'a> {
             }
             StepKernel::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
-                // The kernel applies the slope of a ReLU, whose output has the same sign as its input.
+                // The kernel applies the slope of a ReLU, since the ReLU's output has the same sign as its input.
                 let rectified = self.slopes[x].is_none_or(|a| a == Activation::Relu);
                 match self.gradients[x] {
                     None if rectified => self.write(x, |dx, e| pool.max_vjp(&from, &y, &dy, dx, e.slope.is_some())),
@@ -226,7 +226,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// `γ/σ (dy − mean(dy) − x̂ mean(dy x̂))`, with `x̂ = (x − μ)/σ`.
+    /// The VJP of batch normalization in training, `γ/σ (dy − mean(dy) − x̂ mean(dy x̂))` with `x̂ = (x − μ)/σ`.
     fn batch_norm(&mut self, (i, x): (usize, usize), dy: &Map, gamma: &[f32], epsilon: f32) -> Result<()> {
         let run = self.run;
         let (from, statistics) = (run.map(x), run.statistics(i)?);
@@ -246,7 +246,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// The gradients of a step's own parameters.
+    /// Computes the gradients of a step's own parameters.
     fn own_params(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
         let (run, n) = (self.run, self.n);
         let node = &self.graph.nodes[step.first];
@@ -272,12 +272,12 @@ impl<'a> BackwardPass<'a> {
                 let bias = step.bias.is_some().then(|| channel_sums(&at.map(n, gradient.buffer.numbers())));
                 self.give_params(step.first, std::iter::once(dw).chain(bias))
             }
-            // The others add theirs in the backward pass, or have no trained parameters.
+            // Other steps add their parameter gradients in the backward pass, or have no trained parameters.
             _ => Ok(()),
         }
     }
 
-    /// Adds gradients to those of a node's first parameters.
+    /// Adds gradients to the accumulated gradients of a node's first parameters.
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
         for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
@@ -286,7 +286,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// Propagates through the node's own VJPs.
+    /// Propagates a step's gradient through the VJPs of its node.
     fn operation(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
         let (run, node) = (self.run, &self.graph.nodes[step.node]);
         let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &run.dims(step.node))?;
@@ -308,7 +308,8 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// The gradient with respect to the input of the step's activation.
+    /// Multiplies a step's gradient by the slope of its activation, which gives the gradient with respect to the activation's
+    /// input.
     fn times_slope(&self, i: usize, activation: Activation, gradient: &Gradient) -> Gradient {
         let (n, at) = (self.n, gradient.at.alone());
         let mut buffer = PooledBuffer::new(n * at.len());
@@ -318,7 +319,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// Sums the gradient over the batch; from here on, gradients have one row.
+    /// Sums a gradient over the batch; from then on, gradients have one row.
     fn sum(&mut self, gradient: &Gradient) -> Gradient {
         let at = gradient.at.alone();
         let mut buffer = PooledBuffer::new(at.len());
@@ -327,7 +328,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// Writes `dx` of a step with a kernel that can accumulate and multiply by a slope.
+    /// Computes the gradient of step `to` with a kernel that can accumulate and multiply by a slope.
     fn write(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut, Epilogue)) {
         if !self.wanted[to] {
             return;
@@ -342,19 +343,19 @@ impl<'a> BackwardPass<'a> {
         self.gradients[to] = Some(Gradient { buffer: Arc::new(buffer), at, sloped: slope.is_some() });
     }
 
-    /// Writes `dx` of a step with a kernel that can only overwrite.
+    /// Computes the gradient of step `to` with a kernel that can only overwrite.
     fn give(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut) -> Result<()>) -> Result<()> {
         let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
         self.give_dense(to, |dx| kernel(&mut at.map_mut(n, dx)))
     }
 
-    /// Writes `dx` of a step from a tensor.
+    /// Adds a tensor to the gradient of step `to`.
     fn give_tensor(&mut self, to: usize, gradient: &Tensor) -> Result<()> {
         let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
         self.give_dense(to, |dx| backend::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
     }
 
-    /// Writes `dx` of a step with a kernel that needs contiguous elements.
+    /// Computes the gradient of step `to` with a kernel that needs contiguous elements.
     fn give_dense(&mut self, to: usize, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
         if !self.wanted[to] {
             return Ok(());
@@ -366,7 +367,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// Passes on a gradient that another step already has, or part of it, without a copy if possible.
+    /// Passes on a gradient, or part of one, that another step already holds, without a copy if possible.
     fn share(&mut self, to: usize, gradient: Gradient) {
         if !self.wanted[to] {
             return;
@@ -381,12 +382,12 @@ impl<'a> BackwardPass<'a> {
 }
 
 impl Gradient {
-    /// The same gradient for a step with another activation.
+    /// The same gradient, marked as not yet multiplied by a slope, for a step with another activation.
     fn for_others(&self) -> Self {
         Self { sloped: false, ..self.clone() }
     }
 
-    /// The same gradient with contiguous elements.
+    /// The same gradient with contiguous elements, copied only if necessary.
     fn dense(self, n: usize) -> Self {
         if self.at.is_dense() && self.at.first == 0 {
             return self;

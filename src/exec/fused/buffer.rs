@@ -4,17 +4,17 @@ use crate::sync::LockUnpoisoned;
 use gradscope_engine::Buffer;
 use std::sync::Mutex;
 
-/// Free buffers.
+/// Buffers that are free for reuse.
 static FREE: Mutex<Vec<Buffer>> = Mutex::new(vec![]);
-/// Maximum size of the free buffers in bytes.
+/// Maximum total size of the free buffers, in bytes.
 const MOST: usize = 512 << 20;
 
-/// A buffer with arbitrary content; returns to the pool when dropped.
+/// A buffer with arbitrary content, which returns to the pool when dropped.
 #[derive(Debug)]
 pub(super) struct PooledBuffer(Buffer);
 
 impl PooledBuffer {
-    /// A buffer of `len` elements.
+    /// A buffer of at least `len` elements from the pool.
     pub fn new(len: usize) -> Self {
         let mut free = FREE.lock_unpoisoned();
         let fitting = free.iter().enumerate().filter(|(_, b)| (len..=2 * len + 1024).contains(&b.numbers().len()));

@@ -16,7 +16,7 @@ const SIZES: usize = 4;
 struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
-    /// The plan for this key, marked as most recently used.
+    /// The cached plan for this key, which becomes the most recently used one.
     fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.key == *key)?;
@@ -25,7 +25,7 @@ impl Plans {
         Some(plan)
     }
 
-    /// Adds a plan and returns it, or the one that another thread added in the meantime.
+    /// Adds a plan and returns it, or returns the plan that another thread added in the meantime.
     fn put(&self, plan: Plan) -> Arc<Plan> {
         if let Some(made) = self.get(&plan.key) {
             return made;
@@ -40,12 +40,13 @@ impl Plans {
     }
 }
 
-/// The input shape without the batch, and whether convolutions use direct sums.
+/// The key of a plan: the input shape without the batch, and whether convolutions use direct sums.
 pub(super) type PlanKey = (Vec<usize>, bool);
 
-/// The plan for a batch like `x`; `None` if the network must run node by node: in f64, on another device, or without weights.
+/// The plan for batches of the shape of `x`; `None` if the network must run node by node, as in f64, on another device, or
+/// without weights.
 ///
-/// No lock is held while a plan is made: packing weights uses all cores, and a rayon task may re-enter this function.
+/// No lock is held while a plan is made, because packing weights uses all cores and a rayon task may re-enter this function.
 pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
     let fits = |t: &Tensor| t.dtype() == DType::F32 && !backend::runs_portably(t);
     let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));

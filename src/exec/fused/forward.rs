@@ -14,7 +14,7 @@ use gradscope_engine::{
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// The values of one batch, channels last, and channels first for nodes that were read.
+/// The values of one batch, stored channels last. The values of nodes that were read are also stored channels first.
 #[derive(Debug)]
 pub struct FusedRun {
     pub(super) plan: Arc<Plan>,
@@ -23,20 +23,20 @@ pub struct FusedRun {
     pub(super) n: usize,
     pub(super) buffers: Vec<PooledBuffer>,
     seen: Vec<OnceLock<Tensor>>,
-    /// Per step: the batch statistics of batch normalization in training.
+    /// For each step that is batch normalization in training, the batch statistics.
     statistics: Vec<OnceLock<Statistics>>,
-    /// Dropout masks.
+    /// The dropout masks, by node.
     masks: Masks,
 }
 
 /// Dropout masks by node.
 pub type Masks = Arc<BTreeMap<NodeId, Tensor>>;
 
-/// Batch statistics of each channel.
+/// Mean and variance of each channel over a batch.
 #[derive(Clone, Debug)]
 pub(in crate::exec) struct Statistics {
     pub mean: Vec<f32>,
-    /// The biased variance.
+    /// The biased variance of each channel.
     pub variance: Vec<f32>,
 }
 
@@ -48,7 +48,7 @@ impl Statistics {
 }
 
 impl FusedRun {
-    /// Runs the plan on `x`; `tick` is called before each step and may stop the run with an error.
+    /// Runs the plan on the batch `x`; `tick` is called before each step and may stop the run with an error.
     pub(in crate::exec) fn new(
         plan: Arc<Plan>,
         graph: &Graph,
@@ -61,7 +61,8 @@ impl FusedRun {
         Ok(run)
     }
 
-    /// The value of the logits node only: buffers are released after their last use. `None` if the node lies inside a step.
+    /// Computes only the value of the logits node, and releases buffers after their last use. `None` if the node lies inside a
+    /// step.
     pub(in crate::exec) fn logits(
         plan: Arc<Plan>,
         graph: &Graph,
@@ -76,7 +77,7 @@ impl FusedRun {
         Ok(Some(run.value(graph, graph.logits)?.clone()))
     }
 
-    /// A run with empty buffers.
+    /// A run that has not started: all buffers are empty.
     fn before(plan: Arc<Plan>, x: &Tensor) -> Self {
         let buffers = plan.buffers.iter().map(|_| PooledBuffer::new(0)).collect();
         let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
@@ -85,7 +86,7 @@ impl FusedRun {
         Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen, statistics, masks: Masks::default() }
     }
 
-    /// Computes the steps in order; with `keep`, values stay after their last use.
+    /// Computes the steps in order. With `keep`, values are kept after their last use.
     fn go(&mut self, graph: &Graph, tick: &dyn Fn(&Node) -> Result<()>, keep: bool) -> Result<()> {
         let plan = self.plan.clone();
         let kept = plan.ends[graph.logits].map(|step| plan.steps[step].to.buffer);
@@ -106,14 +107,14 @@ impl FusedRun {
         Ok(())
     }
 
-    /// Takes a buffer out of the run, large enough for its value; the caller puts it back.
+    /// Takes a buffer out of the run and makes it large enough for its value; the caller puts it back.
     fn take(&mut self, buffer: usize) -> PooledBuffer {
         let len = self.n * self.plan.buffers[buffer];
         let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::new(0));
         if taken.numbers().len() < len { PooledBuffer::new(len) } else { taken }
     }
 
-    /// Computes one step into the buffer of its value, and the input of its activation into `saved`.
+    /// Computes one step's value into its buffer, and the input of its activation into `saved`.
     fn step(
         &self,
         graph: &Graph,
@@ -185,19 +186,20 @@ impl FusedRun {
         Ok(())
     }
 
-    /// Whether only normalizations read the pictures; they take them in channels-first layout.
+    /// Whether every step that reads the input is a normalization. Those read NCHW directly, so the input needs no layout
+    /// conversion.
     fn only_normalized(&self) -> bool {
         let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
         self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, StepKernel::Normalized(_)))
     }
 
-    /// The value of a step.
+    /// The value of a step, as maps.
     pub(super) fn map(&self, step: usize) -> gradscope_engine::Map<'_> {
         let slot = &self.plan.steps[step].to;
         slot.map(self.n, self.buffers[slot.buffer].numbers())
     }
 
-    /// A node's dropout mask, in the layout of its step's value.
+    /// The dropout mask of a step's node, in the layout of the step's value.
     pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
         let mask = self.masks.get(&step.node).context("dropout in training needs a mask")?;
         let mut buffer = PooledBuffer::new(self.n * step.to.len());
@@ -205,18 +207,18 @@ impl FusedRun {
         Ok(buffer)
     }
 
-    /// The batch statistics at a step.
+    /// The batch statistics of a step; errors if it has not run or is not batch normalization in training.
     pub(super) fn statistics(&self, step: usize) -> Result<&Statistics> {
         self.statistics[step].get().context("batch normalization has not run")
     }
 
-    /// The batch statistics at a node with batch normalization in training.
+    /// The batch statistics of node `id`; `None` unless it is batch normalization in training.
     pub(in crate::exec) fn statistics_of(&self, graph: &Graph, id: NodeId) -> Option<&Statistics> {
         let step = self.plan.steps.iter().position(|step| step.first == id)?;
         self.statistics[step].get().filter(|_| graph.nodes[id].op.tracked().is_some())
     }
 
-    /// What the slope of a step's activation is computed from.
+    /// The maps from which the slope of a step's activation is computed: the activation's input or output.
     pub(super) fn saved(&self, step: usize, activation: Activation) -> gradscope_engine::Map<'_> {
         let own = &self.plan.steps[step];
         match (activation.saves(), own.saved) {
@@ -226,14 +228,14 @@ impl FusedRun {
         }
     }
 
-    /// The value of a step with contiguous elements.
+    /// The value of a step, with contiguous elements.
     pub(super) fn dense(&self, step: usize) -> Dense<'_> {
         let slot = &self.plan.steps[step].to;
         let buffer = self.buffers[slot.buffer].numbers();
         if slot.is_dense() { Dense::Here(buffer) } else { Dense::Copy(dense(slot, self.n, buffer)) }
     }
 
-    /// The value of a node, `(N, …)`, computed on first use.
+    /// The value of node `id`, `(N, …)`, computed on first use.
     pub(in crate::exec) fn value(&self, graph: &Graph, id: NodeId) -> Result<&Tensor> {
         if let Some(value) = self.seen[id].get() {
             return Ok(value);
@@ -241,7 +243,7 @@ impl FusedRun {
         let slot = |slot: &Slot| slot.tensor(self.n, self.buffers[slot.buffer].numbers(), &self.dims(id));
         let kept = |step: usize| self.plan.steps[step].saved.filter(|s| !self.buffers[s.buffer].numbers().is_empty());
         let value = match (self.plan.ends[id], self.plan.saved[id].and_then(kept)) {
-            // Its buffer is empty if only normalizations read it.
+            // The input's buffer is empty if only normalizations read the input.
             (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Input) => {
                 self.input.reshape(self.dims(id))?
             }
@@ -256,23 +258,23 @@ impl FusedRun {
         Ok(self.seen[id].get_or_init(|| value))
     }
 
-    /// The shape of a node's value, batch first.
+    /// The shape of the value of node `id`, with the batch size first.
     pub(in crate::exec) fn dims(&self, id: NodeId) -> Vec<usize> {
         [&[self.n], &self.plan.shapes[id][1..]].concat()
     }
 
-    /// Whether all convolutions used direct sums.
+    /// Whether all convolutions of the run used direct sums instead of Winograd transforms.
     pub(in crate::exec) fn is_exact(&self) -> bool {
         self.plan.key.1
     }
 
-    /// Size of the values in bytes.
+    /// Memory taken by the run's values, in bytes.
     pub(in crate::exec) fn bytes(&self) -> usize {
         self.buffers.iter().map(|r| size_of_val(r.numbers())).sum()
     }
 }
 
-/// Contiguous elements: borrowed, or a copy.
+/// Contiguous elements, either borrowed or copied.
 pub(super) enum Dense<'a> {
     Here(&'a [f32]),
     Copy(PooledBuffer),
@@ -287,14 +289,14 @@ impl Dense<'_> {
     }
 }
 
-/// A copy of a slot's value with contiguous elements.
+/// A copy of the value that `slot` stores in `buffer` for `n` pictures, with contiguous elements.
 pub(super) fn dense(slot: &Slot, n: usize, buffer: &[f32]) -> PooledBuffer {
     let mut copy = PooledBuffer::new(n * slot.len());
     pass(&slot.map(n, buffer), &mut slot.alone().map_mut(n, copy.numbers_mut()), Epilogue::default());
     copy
 }
 
-/// Repeats the single row of a value that has no inputs for each of `n` pictures.
+/// Repeats the single row of a value without inputs for each of `n` pictures.
 pub(super) fn batched(value: Tensor, n: usize) -> Result<Tensor> {
     if value.dims()[0] == n {
         return Ok(value);

@@ -1,4 +1,4 @@
-//! Incremental runs for occlusion: recomputes only what depends on a changed window of the picture.
+//! Incremental runs for occlusion, which recompute only what depends on a changed window of the picture.
 
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, batched};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
 
-/// The changed part of a step's value, for each window: dense maps in a buffer of their own.
+/// The changed part of a step's value for each window, stored as dense maps in a buffer of its own.
 struct Part {
     rows: ReceptiveRange,
     columns: ReceptiveRange,
@@ -20,7 +20,7 @@ struct Part {
     buffer: PooledBuffer,
 }
 
-/// A borrowed part, or one cut out on demand.
+/// A step's part, either borrowed or cut out on demand.
 enum Piece<'a> {
     Here(&'a Part),
     Cut(Part),
@@ -37,18 +37,19 @@ impl std::ops::Deref for Piece<'_> {
     }
 }
 
-/// A run with changed parts instead of whole values.
+/// A run that computes only the changed parts of values.
 struct IncrementalRun<'a> {
     run: &'a FusedRun,
     graph: &'a Graph,
     n: usize,
-    /// The part of each step, until its last use.
+    /// The changed part of each step's value, kept until its last use.
     parts: Vec<Option<Part>>,
 }
 
 impl FusedRun {
-    /// The logits, `(K, …)`, with each of `K` windows of the picture replaced by `fill`. `None` unless this is a run of one
-    /// picture outside of training. `tick` is called before each step and may stop the run with an error.
+    /// The logits, `(K, …)`, of `K` versions of the picture, each with one window replaced by the same region of `fill`. `None`
+    /// unless this is a run of one picture outside of training. `tick` is called before each step and may stop the run with
+    /// an error.
     pub fn occluded(
         &self,
         graph: &Graph,
@@ -59,7 +60,7 @@ impl FusedRun {
         let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
             return Ok(None);
         };
-        // In training every value depends on the whole batch.
+        // In training, every value depends on the whole batch.
         if self.plan.steps.iter().any(|step| matches!(step.work, StepKernel::BatchNorm(..) | StepKernel::Mask)) {
             return Ok(None);
         }
@@ -89,7 +90,8 @@ impl IncrementalRun<'_> {
         self.run.plan.steps[step].to
     }
 
-    /// The picture's part: the contents of the windows, surrounded by the picture where a window is smaller than the largest.
+    /// The changed part of the picture for each window. A window smaller than the largest one is surrounded by pixels of the
+    /// picture.
     fn picture(&self, windows: &[PixelWindow], fill: &Tensor) -> Result<Part> {
         let x = &self.run.input;
         let (_, c, h, w) = x.dims4()?;
@@ -114,7 +116,7 @@ impl IncrementalRun<'_> {
         Ok(Part { rows, columns, c, buffer })
     }
 
-    /// One step's part, computed from those of its inputs.
+    /// The changed part of a step's value, computed from the parts of its inputs.
     fn step(&self, step: &Step) -> Result<Part> {
         let (read, to) = (step.reads.first().copied().unwrap_or(0), step.to);
         match &step.work {
@@ -164,7 +166,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue)))
     }
 
-    /// Elementwise steps.
+    /// The part of an elementwise step, with an optional scale per channel.
     fn pass(&self, step: &Step, scale: Option<&[f32]>) -> Result<Part> {
         let part = self.part(step.reads[0])?;
         let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()))?;
@@ -204,7 +206,7 @@ impl IncrementalRun<'_> {
         Ok(Part { rows, columns, c: to.c, buffer })
     }
 
-    /// Average pooling; on the whole map if the divisors of the windows differ.
+    /// The part of an average pooling step. It is the whole map if the windows' divisors differ.
     fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
         let (read, to) = (step.reads[0], step.to);
         let windows = axes(&mean.pool);
@@ -215,7 +217,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j))))
     }
 
-    /// Runs the node's own operation on whole values.
+    /// The part of a step that runs the node's own operation, on whole values.
     fn operation(&self, step: &Step) -> Result<Part> {
         let node = &self.graph.nodes[step.node];
         let value = |(&read, &id): (&usize, &usize)| {
@@ -232,13 +234,13 @@ impl IncrementalRun<'_> {
         self.parts[step].as_ref().context("the value was already released")
     }
 
-    /// The rows and columns of outputs whose windows reach a step's part.
+    /// The rows and columns of the outputs whose windows overlap the part of step `read`.
     fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(ReceptiveRange, ReceptiveRange)> {
         let part = self.part(read)?;
         Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
-    /// The union of these rows and columns with those of the step's summand.
+    /// The union of the given rows and columns with those of the part that the step adds.
     fn joined(
         &self,
         step: &Step,
@@ -249,8 +251,8 @@ impl IncrementalRun<'_> {
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
-    /// The inputs of windows at these outputs, with `outside` beyond the map, and the padding that remains to be applied: that
-    /// of the windows if the outputs cover the whole map, else none.
+    /// The input that the windows of the given output rows and columns read, with `outside` beyond the map, and the padding still
+    /// to be applied. That padding is the windows' own if the outputs cover the whole map, and otherwise none.
     fn piece(
         &self,
         read: usize,
@@ -276,7 +278,7 @@ impl IncrementalRun<'_> {
         Ok((Piece::Cut(Part { rows, columns, c: place.c, buffer }), (0, 0)))
     }
 
-    /// A step's value at these rows and columns.
+    /// The value of step `read` at the given rows and columns.
     fn under(&self, read: usize, rows: &ReceptiveRange, columns: &ReceptiveRange) -> Result<Piece<'_>> {
         let part = self.part(read)?;
         if (&part.rows, &part.columns) == (rows, columns) {
@@ -305,7 +307,7 @@ impl IncrementalRun<'_> {
         Ok(())
     }
 
-    /// A step's whole value.
+    /// The whole value of a step.
     fn whole(&self, step: usize) -> Result<Piece<'_>> {
         let place = self.place(step);
         self.under(step, &ReceptiveRange::whole(self.n, place.h), &ReceptiveRange::whole(self.n, place.w))
@@ -340,7 +342,7 @@ impl Part {
     }
 }
 
-/// A pool's windows along height and width.
+/// The windows of a pool along height and along width.
 fn axes(pool: &Pool) -> (Window, Window) {
     let Pool { kernel: k, stride: s, padding: p, dilation: d } = *pool;
     (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))

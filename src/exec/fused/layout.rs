@@ -1,7 +1,7 @@
-//! Memory layout of values: each in its own buffer, or in a channel range of the concatenation that is its sole consumer.
+//! Memory layout of values. Each value has its own buffer, or a channel range of the concatenation that is its sole consumer.
 //!
-//! Channels are innermost: those of a map `(N, C, H, W)`, or the last dimension of any other value, whose memory order is then
-//! that of the tensor.
+//! Channels are innermost. For a map `(N, C, H, W)` they are dimension 1; for any other value they are the last dimension, so its
+//! memory order is that of the tensor.
 
 use super::segment::{Segment, Segments};
 use crate::backend;
@@ -10,24 +10,24 @@ use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::{Map, MapMut, Saves, to_channels_first, to_channels_last};
 
-/// A range of channels in a buffer.
+/// Where a value is stored: a range of channels in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// Index of the buffer.
+    /// Index of the buffer that holds the value.
     pub buffer: usize,
-    /// The first channel.
+    /// The first channel of the range.
     pub first: usize,
     pub h: usize,
     pub w: usize,
     pub c: usize,
-    /// Number of channels in the buffer.
+    /// Number of channels in the buffer, which is the distance between pixels.
     pub pitch: usize,
-    /// Whether the tensor has its channels before height and width.
+    /// Whether the value's tensor has its channels before height and width.
     pub channels_first: bool,
 }
 
 impl Slot {
-    /// The same slot in a buffer of its own.
+    /// The slot for a copy of this slot's value alone in a buffer.
     pub fn alone(self) -> Self {
         Self { first: 0, pitch: self.c, ..self }
     }
@@ -37,32 +37,32 @@ impl Slot {
         self.pitch == self.c
     }
 
-    /// Number of elements of one picture.
+    /// Number of elements of one picture's value.
     pub fn len(&self) -> usize {
         self.h * self.w * self.c
     }
 
-    /// Number of positions of one picture.
+    /// Number of positions (pixels) of one picture's value.
     pub fn rows(&self) -> usize {
         self.h * self.w
     }
 
-    /// The maps of `n` pictures.
+    /// A view of the value of `n` pictures in `buffer`, as maps.
     pub fn map<'a>(&self, n: usize, buffer: &'a [f32]) -> Map<'a> {
         Map::new(&buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// The maps of `n` pictures, mutable.
+    /// A mutable view of the value of `n` pictures in `buffer`, as maps.
     pub fn map_mut<'a>(&self, n: usize, buffer: &'a mut [f32]) -> MapMut<'a> {
         MapMut::new(&mut buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// Whether a dense value is in the tensor's order.
+    /// Whether a dense value has its elements in the order of the tensor.
     fn is_in_order(&self) -> bool {
         !self.channels_first || self.rows() == 1 || self.c == 1
     }
 
-    /// The value as a tensor of this shape.
+    /// The value as a tensor of shape `shape`.
     pub fn tensor(&self, n: usize, buffer: &[f32], shape: &[usize]) -> Result<Tensor> {
         if self.is_dense() && self.is_in_order() {
             return backend::tensor(buffer[self.first..][..n * self.len()].to_vec(), shape);
@@ -72,7 +72,7 @@ impl Slot {
         backend::tensor(elements, shape)
     }
 
-    /// Copies the value to `to`, in the tensor's order.
+    /// Copies the value from `buffer` to `to`, in the order of the tensor.
     pub fn read(&self, n: usize, buffer: &[f32], to: &mut [f32]) {
         if self.channels_first {
             return to_channels_first(&self.map(n, buffer), to);
@@ -81,7 +81,7 @@ impl Slot {
         to.chunks_exact_mut(self.c.max(1)).zip(from).for_each(|(to, from)| to.copy_from_slice(&from[..self.c]));
     }
 
-    /// Copies a tensor's elements into the buffer.
+    /// Copies a tensor's elements to the value's place in `buffer`.
     pub fn write(&self, n: usize, elements: &[f32], buffer: &mut [f32]) {
         if self.channels_first {
             return to_channels_last(elements, &mut self.map_mut(n, buffer));
@@ -91,21 +91,21 @@ impl Slot {
     }
 }
 
-/// The slots of all values.
+/// Where all values of a plan are stored.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// The slot of each step's value.
     pub slots: Vec<Slot>,
-    /// The slot of the saved input of each step's activation, if it has one.
+    /// The slot in which each step saves its activation's input, if it saves it.
     pub saved: Vec<Option<Slot>>,
-    /// Elements per picture of each buffer.
+    /// Number of elements per picture of each buffer.
     pub buffers: Vec<usize>,
     /// Number of consumers of each step's value.
     pub uses: Vec<usize>,
 }
 
 impl Layout {
-    /// Lays out the values of these segments.
+    /// Decides where the values of these segments are stored.
     pub fn new(segments: &Segments, shapes: &[Vec<usize>]) -> Self {
         let steps = &segments.steps;
         let mut uses = vec![0; steps.len()];
@@ -131,12 +131,12 @@ impl Layout {
     }
 }
 
-/// Whether a step saves the input of its activation: its slope needs it, and no other step's value holds it.
+/// Whether a step saves its activation's input: the slope is computed from it, and it is no other step's value.
 fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }
 
-/// A slot in a new buffer.
+/// Adds a buffer for a value of this shape and returns its slot.
 fn alone(buffers: &mut Vec<usize>, shape: &[usize]) -> Slot {
     let slot = whole(buffers.len(), shape);
     buffers.push(slot.len());

@@ -6,21 +6,21 @@ use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 
-/// The steps of a network for one input size, and where their values are stored.
+/// The steps of a network for one input size, with the places where their values are stored.
 #[derive(Debug)]
 pub(in crate::exec) struct Plan {
-    /// The input shape without the batch, and whether 3x3 convolutions use direct sums.
+    /// The input shape without the batch, and whether convolutions use direct sums.
     pub(super) key: (Vec<usize>, bool),
     pub(super) steps: Vec<Step>,
-    /// Elements per picture of each buffer.
+    /// Number of elements per picture of each buffer.
     pub(super) buffers: Vec<usize>,
     /// The last step that uses each buffer.
     pub(super) last: Vec<usize>,
-    /// Shape of each node's value for one picture.
+    /// Shape of each node's value for a single picture.
     pub(super) shapes: Vec<Vec<usize>>,
-    /// The step that computes the node's value; `None` for nodes inside a step.
+    /// For each node, the step that computes its value; `None` for nodes inside a step.
     pub(super) ends: Vec<Option<usize>>,
-    /// The step that saves the node's value for the slope of its activation.
+    /// For each node, the step that saves its value because the slope of the step's activation is computed from it.
     pub(super) saved: Vec<Option<usize>>,
     /// Number of consumers of each step's value.
     pub(super) uses: Vec<usize>,

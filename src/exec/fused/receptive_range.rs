@@ -2,7 +2,8 @@
 
 use crate::backend::Window;
 
-/// The start of the affected range for each picture. All ranges have the same length, so that a batch of them is one map.
+/// The range of an axis that a change affects, given by its start for each picture. All ranges have the same length, so that
+/// those of a batch form one map.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReceptiveRange {
     pub at: Vec<usize>,
@@ -10,18 +11,18 @@ pub(super) struct ReceptiveRange {
 }
 
 impl ReceptiveRange {
-    /// Ranges `start..end` of an axis of `size`; shorter ones are extended to the longest.
+    /// Ranges `start..end` on an axis of `size` positions; shorter ones are extended to the length of the longest.
     pub fn new(parts: impl Iterator<Item = (usize, usize)> + Clone, size: usize) -> Self {
         let len = parts.clone().map(|(start, end)| end - start).max().unwrap_or(0).clamp(1, size);
         Self { at: parts.map(|(start, _)| start.min(size - len)).collect(), len }
     }
 
-    /// The whole axis for each of `n` pictures.
+    /// A range that is the whole axis of `size` positions for each of `n` pictures.
     pub fn whole(n: usize, size: usize) -> Self {
         Self { at: vec![0; n], len: size }
     }
 
-    /// The outputs, out of `to`, whose windows reach the range.
+    /// The range of outputs whose windows `w` overlap this range, out of `to` outputs.
     pub fn seen(&self, w: &Window, to: usize) -> Self {
         let reach = w.dilation * (w.kernel - 1);
         let part = |&at: &usize| {
@@ -32,19 +33,19 @@ impl ReceptiveRange {
         Self::new(self.at.iter().map(part), to)
     }
 
-    /// The outputs, out of `to`, of a slice with this start and step that read the range.
+    /// The range of outputs that a slice with this start and step takes from this range, out of `to` outputs.
     pub fn picked(&self, start: usize, step: usize, to: usize) -> Self {
         let from = |&at: &usize| at.saturating_sub(start).div_ceil(step).min(to - 1);
         let end = |&at: &usize| (at + self.len).saturating_sub(start).div_ceil(step).min(to);
         Self::new(self.at.iter().map(|at| (from(at), end(at).max(from(at) + 1))), to)
     }
 
-    /// The input range that a slice with this start and step reads for these outputs.
+    /// The range of inputs that a slice with this start and step reads for the outputs in this range.
     pub fn spread(&self, start: usize, step: usize) -> Self {
         Self { at: self.at.iter().map(|at| at * step + start).collect(), len: 1 + (self.len - 1) * step }
     }
 
-    /// The smallest range that contains both, on an axis of `size`.
+    /// The smallest range that contains this and the other one, on an axis of `size` positions.
     pub fn with(&self, other: &Self, size: usize) -> Self {
         let parts = self.at.iter().zip(&other.at);
         Self::new(parts.map(|(&a, &b)| (a.min(b), (a + self.len).max(b + other.len))), size)

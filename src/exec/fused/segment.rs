@@ -7,31 +7,31 @@ use gradscope_engine::{Activation, Saves};
 /// A chain of nodes that one step computes.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// What the first node computes.
+    /// The pattern of the first node of the chain.
     pub pattern: Pattern,
-    /// The first node.
+    /// The first node of the chain.
     pub first: NodeId,
-    /// The node whose value the step computes.
+    /// The last node of the chain, whose value the step computes.
     pub last: NodeId,
-    /// A batch norm or another per-channel scale and shift.
+    /// The batch norm, or other per-channel scale and shift, in the chain.
     pub norm: Option<NodeId>,
-    /// The steps that it reads.
+    /// The steps whose values the segment reads.
     pub reads: Vec<usize>,
-    /// The step whose value is added.
+    /// The step whose value is added, if there is one.
     pub add: Option<usize>,
-    /// The final activation.
+    /// The activation at the end of the chain.
     pub activation: Option<Activation>,
 }
 
-/// All segments, in execution order.
+/// All segments of a graph, in execution order.
 #[derive(Debug)]
 pub(super) struct Segments {
     pub steps: Vec<Segment>,
-    /// The step that computes each node's value.
+    /// For each node, the step that computes its value.
     pub ends: Vec<Option<usize>>,
 }
 
-/// A chain of nodes, before its inputs are resolved to steps.
+/// A chain of nodes whose inputs are not yet resolved to steps.
 struct Chain {
     pattern: Pattern,
     nodes: Vec<NodeId>,
@@ -76,7 +76,7 @@ pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     Segments { steps, ends }
 }
 
-/// The pattern of a node, as far as its shapes allow.
+/// The pattern of a node, or a more general one if fused steps do not support the node's shapes.
 fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     let node = &graph.nodes[id];
     let Some(&first) = node.inputs.first() else { return Pattern::Other };
@@ -92,7 +92,7 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     }
 }
 
-/// The longest chain starting at a node that one step can compute.
+/// The longest chain of nodes that starts at `first` and that one step can compute.
 fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> Chain {
     let inputs = &graph.nodes[first].inputs;
     let mut c = Chain {
@@ -133,7 +133,7 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
     c
 }
 
-/// The sole consumer of a value that is not an output.
+/// The sole consumer of a node's value; `None` if there are several, or the node is an output.
 fn sole_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
     if id == graph.logits || id == graph.output {
         return None;

@@ -15,30 +15,30 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// One step of a plan.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// The node whose value it computes.
+    /// The node whose value the step computes.
     pub node: NodeId,
-    /// The first node, whose parameters it uses.
+    /// The first node of the step, whose parameters the step uses.
     pub first: NodeId,
     pub work: StepKernel,
-    /// Steps that it reads.
+    /// The steps whose values the step reads.
     pub reads: Vec<usize>,
-    /// The step whose value is added.
+    /// The step whose value is added, if there is one.
     pub add: Option<usize>,
-    /// The bias of each channel.
+    /// The bias of each channel, if there is one.
     pub bias: Option<Vec<f32>>,
-    /// The final activation.
+    /// The activation at the end of the step.
     pub activation: Option<Activation>,
-    /// Where its value is stored.
+    /// Where the step's value is stored.
     pub to: Slot,
-    /// Where the input of its activation is saved, if its slope needs it and no other step's value holds it.
+    /// Where the input of the step's activation is saved, if the slope is computed from it and it is no other step's value.
     pub saved: Option<Slot>,
 }
 
 #[derive(Debug)]
 pub(super) enum StepKernel {
-    /// The pictures, converted to channels last.
+    /// The input, converted to channels last.
     Input,
-    /// The pictures, scaled per channel while they are converted to channels last.
+    /// The input, scaled per channel during the conversion to channels last.
     Normalized(Vec<f32>),
     Conv(Box<Packed>),
     Linear(Tensor),
@@ -48,43 +48,43 @@ pub(super) enum StepKernel {
     Pick(StridedSlice),
     /// An elementwise pass, with an optional scale per channel.
     Pass(Option<Vec<f32>>),
-    /// Batch normalization in training: γ, β and ε.
+    /// Batch normalization in training, with γ, β and ε.
     BatchNorm(Vec<f32>, Vec<f32>, f32),
-    /// Multiplication by the node's dropout mask.
+    /// Multiplication by the dropout mask of the step's node.
     Mask,
-    /// The inputs of a concatenation that must be copied, and their slots.
+    /// A concatenation: the inputs that must be copied, and the slots to copy them to.
     Concat(Vec<(usize, Slot)>),
-    /// The node's own operation.
+    /// An operation that the step's node computes by itself.
     Op,
 }
 
 impl StepKernel {
-    /// Whether it is linear: its gradient does not depend on its input.
+    /// Whether the kernel is linear, so that its gradient does not depend on its input.
     pub fn is_linear(&self) -> bool {
         use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
         matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
     }
 }
 
-/// A convolution's weights in both directions; those of the backward pass are packed on first use.
+/// A convolution's weights packed for both directions; the backward ones are packed on first use.
 #[derive(Debug)]
 pub(super) struct Packed {
-    /// The graph's own weight.
+    /// The weight as it is in the graph.
     weight: Tensor,
-    /// Scales of the output channels, from a folded batch norm.
+    /// Scales of the output channels from a folded batch norm, if there is one.
     scale: Option<Vec<f32>>,
     sizes: Sizes,
     slide: Slide,
     sums: Algorithm,
     pub forward: Filter,
     backward: OnceLock<Filter>,
-    /// The forward filter for large batches, if it differs.
+    /// The forward filter for large batches, if it differs from the one for small batches.
     many: OnceLock<Filter>,
     /// Forward filters for crops of the map, by input and output size.
     pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
 }
 
-/// Average pooling windows.
+/// The windows of an average pooling step.
 #[derive(Debug)]
 pub(super) struct Windows {
     pub pool: Pool,
@@ -111,7 +111,7 @@ impl Packed {
         })
     }
 
-    /// The filter of the backward pass, packed on first use.
+    /// The filter that computes the input gradient, packed on first use.
     pub fn backward(&self) -> Result<&Filter> {
         if let Some(filter) = self.backward.get() {
             return Ok(filter);
@@ -121,15 +121,14 @@ impl Packed {
         Ok(self.backward.get_or_init(|| filter))
     }
 
-    /// The forward filter for crops of size `from` with outputs of size `to` and the given padding: either none or that of the
-    /// layer.
+    /// The forward filter for crops of size `from` with outputs of size `to`. The padding is either none or the layer's own.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
         let sizes = Sizes { from, to, ..self.sizes };
         let known = || self.pieces.lock_unpoisoned();
         if let Some((_, filter)) = known().iter().find(|(s, _)| *s == sizes) {
             return Ok(filter.clone());
         }
-        // Packed without the lock: packing uses all cores.
+        // No lock is held here, since packing uses all cores.
         let less = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
         let filter = Arc::new(self.many()?.fitted(sizes, less));
         known().push((sizes, filter.clone()));
@@ -148,17 +147,17 @@ impl Packed {
         Ok(self.many.get_or_init(|| filter))
     }
 
-    /// Computes the gradient of its weights.
+    /// The kernel that computes the gradient of the convolution's weights.
     pub fn weight_gradient(&self) -> WeightGradient {
         WeightGradient::new(self.sizes, self.slide, self.sums)
     }
 
-    /// Whether a batch norm is folded into its weights.
+    /// Whether a batch norm is folded into the convolution's weights.
     pub fn is_folded(&self) -> bool {
         self.scale.is_some()
     }
 
-    /// Its windows along height and width.
+    /// The convolution's windows along height and along width.
     pub fn windows(&self) -> (Window, Window) {
         let Slide { kernel: k, stride: s, padding: p, dilation: d, .. } = self.slide;
         (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
@@ -166,19 +165,19 @@ impl Packed {
 }
 
 impl Windows {
-    /// Whether all output windows have the same divisor.
+    /// Whether all windows of an output in `to` have the same divisor.
     pub fn are_alike(&self, to: Slot) -> bool {
         let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
         fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)
     }
 
-    /// The divisor of window `(i, j)`.
+    /// The divisor of the window in row `i` and column `j`.
     pub fn divisor(&self, i: usize, j: usize) -> f32 {
         backend::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
     }
 }
 
-/// Prepares segments for execution.
+/// Prepares segments for execution: packs weights and folds batch norms.
 pub(super) fn steps(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -238,7 +237,7 @@ pub(super) fn steps(
     segments.steps.iter().enumerate().map(ready).collect()
 }
 
-/// The bias of a convolution combined with a following scale and shift, and the scales of its output channels.
+/// Folds a following scale and shift into a convolution: returns the scales of the output channels, and the new bias.
 fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
     let Some((scale, shift)) = affine else { return (None, bias) };
     let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
@@ -246,7 +245,7 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
     (Some(scale), Some(bias))
 }
 
-/// A filter of the scaled weight. The product is not kept, since it is as large as the weight.
+/// Packs a weight multiplied by the scales of its output channels. The product is not kept, since it is as large as the weight.
 fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
     let Some(scale) = scale else { return backend::with::<f32, _>(weight, pack) };
     let mut scaled = backend::with::<f32, _>(weight, <[f32]>::to_vec)?;
@@ -256,7 +255,7 @@ fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> F
     Ok(pack(&scaled))
 }
 
-/// Scale and shift of each channel.
+/// The scale and shift of each channel that node `norm` applies.
 fn numbers(graph: &Graph, norm: NodeId) -> Result<(Vec<f32>, Vec<f32>)> {
     let (scale, shift) = graph.affine(norm)?;
     Ok((scale.to_dtype(DType::F32)?.to_vec1()?, shift.to_dtype(DType::F32)?.to_vec1()?))
@@ -271,7 +270,7 @@ fn windows(pool: &Pool2d) -> Pool {
     }
 }
 
-/// The inputs of a concatenation that are not stored in place.
+/// The inputs of a concatenation that are not stored in place, and the slots to copy them to.
 fn copies(segment: &Segment, own: &Slot, slots: &[Slot]) -> Vec<(usize, Slot)> {
     let mut first = own.first;
     let mut copies = vec![];

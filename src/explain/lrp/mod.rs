@@ -17,58 +17,61 @@ use candle_core::Tensor;
 use share::divided;
 use std::fmt;
 
-/// Stabilizer of rules that have no ε of their own.
+/// Stabilizer of rules that have no ε parameter.
 const STABILIZER: f64 = 1e-6;
 
-/// How the bias enters denominators.
+/// How the bias enters the denominators of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bias {
-    /// Its positive part in the denominator of positive contributions, its negative part in that of the others (zennit,
-    /// lrp_toolbox).
+    /// The positive part of the bias enters the denominator of positive contributions, and its negative part that of negative
+    /// ones (zennit, lrp_toolbox).
     #[default]
     Split,
-    /// The whole bias in every denominator (captum, innvestigate).
+    /// The whole bias enters every denominator (captum, innvestigate).
     Full,
-    /// No bias.
+    /// The bias enters no denominator.
     Zero,
 }
 
 /// An LRP rule.
 #[derive(Clone, Debug)]
 pub enum Lrp {
-    /// LRP-ε: `x · Jᵀ(r / (z + ε sign z))`; also for layers without weights (additions, means).
+    /// LRP-ε, `x · Jᵀ(r / (z + ε sign z))`; also for layers without weights, such as additions and means.
     Epsilon(f64, Bias),
-    /// LRP-γ: positive contributions are weighted by `1 + γ` where the value is positive, negative ones where it is negative.
+    /// LRP-γ: positive contributions are weighted by `1 + γ` where the layer's value is positive, and negative ones where it is
+    /// negative.
     Gamma(f64, Bias),
-    /// LRP-αβ: `α` times the share of positive contributions minus `β` times that of negative ones; z⁺ is `(1, 0)`.
+    /// LRP-αβ: `α` times the share of positive contributions minus `β` times that of negative ones. The z⁺ rule is `(1, 0)`.
     AlphaBeta(f64, f64, Bias),
-    /// Scales positive weights by `positive` and negative ones by `negative`, regardless of the signs of inputs: captum's γ is
-    /// `(1 + γ, 1)`, its α1β0 `(1, 0)`.
+    /// Scales positive weights by `positive` and negative weights by `negative`, regardless of the signs of inputs. Captum's γ
+    /// rule is `(1 + γ, 1)`, and its α1β0 rule `(1, 0)`.
     Reweigh {
         /// Factor of positive weights.
         positive: f64,
         /// Factor of negative weights.
         negative: f64,
-        /// The stabilizer.
+        /// Stabilizer ε of the denominator.
         epsilon: f64,
         /// How the bias enters the denominator.
         bias: Bias,
     },
-    /// The zᴮ rule, for pixels between `low` and `high`, `(1, C, 1, 1)`: `x w − low w⁺ − high w⁻`.
+    /// The zᴮ rule `x w − low w⁺ − high w⁻`, for pixels between `low` and `high`, each of shape `(1, C, 1, 1)`.
     ZBox(Tensor, Tensor),
-    /// The flat rule: equal shares for all inputs of a window.
+    /// The flat rule, which gives all inputs of a window equal shares.
     Flat,
-    /// The w² rule: in proportion to the squared weights; the bias, if used, is squared in the denominator, as in zennit.
+    /// The w² rule, which divides relevance in proportion to the squared weights. A bias is squared in the denominator, as in
+    /// zennit.
     WSquare(Bias),
-    /// Passes relevance to the only input unchanged.
+    /// Passes relevance unchanged to the layer's only input.
     Pass,
-    /// The layer's VJP applied to relevance, for layers of any kind: relevance moves and scales as a gradient does.
+    /// Applies the layer's VJP to relevance, which moves and scales it like a gradient; for layers of any kind.
     Gradient,
-    /// Another rule with this stabilizer in its denominators.
+    /// Another rule, with this stabilizer in its denominators.
     Stabilized(Box<Self>, f64),
-    /// For pools: in proportion to each value's contribution to the window's mean, also for max pools.
+    /// For pools, also max pools: divides relevance in proportion to each element's contribution to the window's mean.
     Proportional,
-    /// For batch norms: `|x w| / (|x w| + |b|)` (Hui & Binder 2019, doi:10.1007/978-3-030-20518-8_18).
+    /// For batch norms: passes on the fraction `|x w| / (|x w| + |b|)` of relevance (Hui & Binder 2019,
+    /// doi:10.1007/978-3-030-20518-8_18).
     Absolute,
 }
 
@@ -78,9 +81,9 @@ impl Lrp {
         Box::new(move |site, r| self.apply(site, r))
     }
 
-    /// The relevance of each input; absorbed relevance is recorded in `site`.
+    /// The relevance of each input, given the relevance `r` of the layer's value; absorbed relevance is recorded in `site`.
     ///
-    /// Errors if the rule needs weights and the layer has none, or if the rule supports a single input and the layer has
+    /// Errors if the rule needs weights and the layer has none, or if the rule supports only a single input and the layer has
     /// several.
     pub fn apply(&self, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
         match self {
@@ -149,7 +152,7 @@ impl fmt::Display for Lrp {
     }
 }
 
-/// `x · Jᵀ(r / y)` for every input, with `y` the layer's value.
+/// LRP-ε in terms of the layer's value `y`: `x · Jᵀ(r / y)` for every input.
 fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
     let node = site.node();
     let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
@@ -171,7 +174,8 @@ fn proportional(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor>
     Ok((site.x(0)? * mean.vjp(site, &[], &s, 0)?)?)
 }
 
-/// In proportion to the magnitudes of the input's contribution, `y − f(0)`, and of `f(0)`.
+/// Divides relevance in proportion to the magnitudes of the input's contribution, `y − f(0)`, and of the bias, `f(0)`; the bias
+/// absorbs its share.
 fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
@@ -185,7 +189,7 @@ fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     Ok(relevance)
 }
 
-/// A layer with weights, decomposed by sign.
+/// A layer with weights, whose contributions a rule divides by sign.
 struct Parts<'a> {
     site: &'a LayerContext,
     x: &'a Tensor,
@@ -194,12 +198,12 @@ struct Parts<'a> {
     epsilon: f64,
 }
 
-/// A transformation of a weight or bias.
+/// A transformation of a weight or bias that favors one sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Half {
     Plus,
     Minus,
-    /// The tensor plus its positive (or negative) part times a factor.
+    /// The tensor plus a factor times the positive part of the tensor; `MoreMinus` adds the negative part.
     MorePlus(f64),
     MoreMinus(f64),
 }
@@ -214,7 +218,7 @@ impl Half {
         }
     }
 
-    /// The transformed weight of a site, cached.
+    /// The site's transformed weight, which is cached.
     fn weight(self, site: &LayerContext) -> Result<Tensor> {
         let (name, number) = match self {
             Self::Plus => ("plus", 0.0),
@@ -233,12 +237,12 @@ impl<'a> Parts<'a> {
         Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1), epsilon })
     }
 
-    /// A denominator with this bias.
+    /// A denominator with this bias and the layer's stabilizer.
     fn over<'b>(&self, bias: Option<&'b Tensor>) -> Denominator<'b> {
         Denominator { bias, epsilon: self.epsilon }
     }
 
-    /// The bias of a part: transformed like the weights, whole, or none.
+    /// The bias for contributions of one sign: transformed like the weights, whole, or none.
     fn bias(&self, bias: Bias, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Option<Tensor>> {
         match (self.b, bias) {
             (Some(b), Bias::Split) => of(b).map(Some),
@@ -247,8 +251,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The terms of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`; positive inputs use the weights `same`, negative ones, if
-    /// there are any, the weights `other`.
+    /// The terms of one sign, `x⁺ w⁺ + x⁻ w⁻` or `x⁺ w⁻ + x⁻ w⁺`. Positive inputs use the weights `same`; negative inputs, if
+    /// there are any, use the weights `other`.
     fn terms(&self, same: Half, other: Half) -> Result<Vec<Term>> {
         if backend::is_nonnegative(self.x)? {
             return Ok(vec![(self.x.clone(), same.weight(self.site)?)]);
@@ -293,7 +297,7 @@ impl<'a> Parts<'a> {
         share(self.site, r, &terms, self.over(None))
     }
 
-    /// Shares that depend on the weights only, as if every input were 1.
+    /// Divides relevance in proportion to weights only, as if every input were 1.
     fn of_weights(&self, r: &Tensor, w: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
         let of = self.over(bias.as_ref());
         share(self.site, r, &[(self.x.ones_like()?, w)], of)

@@ -1,4 +1,4 @@
-//! LRP's core formula: divides relevance in proportion to the contributions to a value.
+//! LRP's core formula, which divides relevance in proportion to the contributions to a value.
 
 use crate::backend::{self, Shares};
 use crate::exec::{Absorbed, LayerContext};
@@ -6,20 +6,20 @@ use crate::graph::op::Saved;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// An input and a weight, whose product `x · w` contributes to the value.
+/// A contribution `x · w` to the value of a layer, given by its input `x` and weight `w`.
 pub type Term = (Tensor, Tensor);
 
-/// The bias and stabilizer of a denominator.
+/// The bias and stabilizer in the denominator of a share.
 #[derive(Clone, Copy, Debug)]
 pub struct Denominator<'a> {
-    /// The bias, one element per channel.
+    /// The bias, with one element per channel, if there is one.
     pub bias: Option<&'a Tensor>,
     /// The stabilizer ε in `z + ε sign(z)`.
     pub epsilon: f64,
 }
 
-/// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, using the layer's own operation with other inputs and
-/// weights. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
+/// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, computed by the layer's own operation with the terms' inputs
+/// and weights. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 ///
 /// Terms that are zero everywhere, such as the negative part of a ReLU's output, are skipped.
 pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -> Result<Tensor> {
@@ -39,7 +39,7 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
             None => part,
         });
     }
-    // If no term contributes, only the bias is in the denominator, and there is nothing to divide among.
+    // If no term contributes, only the bias is in the denominator, so there is nothing to divide relevance among.
     let Some(z) = z else {
         let kept = Absorbed { missing: backend::sum(r)?, ..Absorbed::default() };
         site.absorb(kept);
@@ -57,7 +57,7 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
     Ok(relevance.unwrap_or(s))
 }
 
-/// `r / (z + ε sign z)`; relevance absorbed by the bias and the stabilizer is recorded in `site`.
+/// `r / (z + ε sign z)`. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
     let Shares { s, bias, stabilizer, missing } = backend::lrp_divide(r, z, of.bias, of.epsilon)?;
     site.absorb(Absorbed { bias, stabilizer, missing });

@@ -9,10 +9,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Averages over a grid of `output` cells that cover the map; PyTorch's `AdaptiveAvgPool2d`.
+/// Averages a map over `output` cells that together cover it; PyTorch's `AdaptiveAvgPool2d`.
 #[derive(Debug)]
 pub struct AdaptiveAvgPool {
-    /// Rows and columns of the grid.
+    /// Number of rows and columns of cells.
     pub output: (usize, usize),
 }
 
@@ -71,7 +71,7 @@ impl Op for AdaptiveAvgPool {
     }
 }
 
-/// Row `i` averages positions `floor(i·size/out) .. ceil((i+1)·size/out)`: an `(out, size)` matrix.
+/// The `(out, size)` matrix whose row `i` averages positions `floor(i·size/out) .. ceil((i+1)·size/out)`.
 fn cells(size: usize, out: usize, like: &Tensor) -> Result<Tensor> {
     let mut matrix = vec![0f64; out * size];
     for i in 0..out {
@@ -81,7 +81,7 @@ fn cells(size: usize, out: usize, like: &Tensor) -> Result<Tensor> {
     tensor::like(matrix, (out, size), like)
 }
 
-/// `rows · x · columnsᵀ` for each map.
+/// Multiplies each map of `x` from both sides: `rows · x · columnsᵀ`.
 fn on_both_sides(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<Tensor> {
     let half = x.contiguous()?.broadcast_matmul(&columns.t()?)?;
     Ok(rows.broadcast_matmul(&half)?)

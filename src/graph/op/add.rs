@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `x₁ + x₂ + …`: skip connections.
+/// `x₁ + x₂ + …`, as in skip connections.
 #[derive(Debug)]
 pub struct Add;
 

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// A named argument.
+/// A named argument of an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument {
-    /// PyTorch's name for it.
+    /// PyTorch's name for the argument.
     pub name: &'static str,
-    /// Its default value.
+    /// The argument's default value.
     pub default: DefaultValue,
-    /// Whether scripts pass it by position instead of in the map of options.
+    /// Whether scripts pass the argument by position instead of in the map of options.
     pub by_place: bool,
-    /// What other libraries call it.
+    /// Names of the argument in other libraries.
     pub aliases: &'static [&'static str],
 }
 
@@ -20,17 +20,17 @@ pub struct Argument {
 pub enum DefaultValue {
     /// No default: the argument is required.
     Required,
-    /// Absent by default.
+    /// The argument is optional and absent by default.
     Absent,
-    /// An integer.
+    /// The default is an integer.
     Int(i64),
-    /// A float.
+    /// The default is a float.
     Float(f64),
-    /// A boolean.
+    /// The default is a boolean.
     Bool(bool),
-    /// A string.
+    /// The default is a string.
     Text(&'static str),
-    /// The value of another argument.
+    /// The default is the value of another argument, given by name.
     Same(&'static str),
 }
 
@@ -40,42 +40,42 @@ impl Argument {
         Self { name, default: DefaultValue::Required, by_place: true, aliases: &[] }
     }
 
-    /// An integer, or a `[height, width]` pair.
+    /// An integer option, or a `[height, width]` pair, with a default.
     pub const fn int(name: &'static str, default: i64) -> Self {
         Self { name, default: DefaultValue::Int(default), by_place: false, aliases: &[] }
     }
 
-    /// A float.
+    /// A float option with a default.
     pub const fn float(name: &'static str, default: f64) -> Self {
         Self { name, default: DefaultValue::Float(default), by_place: false, aliases: &[] }
     }
 
-    /// A boolean.
+    /// A boolean option with a default.
     pub const fn bool(name: &'static str, default: bool) -> Self {
         Self { name, default: DefaultValue::Bool(default), by_place: false, aliases: &[] }
     }
 
-    /// A string.
+    /// A string option with a default.
     pub const fn text(name: &'static str, default: &'static str) -> Self {
         Self { name, default: DefaultValue::Text(default), by_place: false, aliases: &[] }
     }
 
-    /// An argument that defaults to the value of another.
+    /// An option that defaults to the value of another argument.
     pub const fn same(name: &'static str, other: &'static str) -> Self {
         Self { name, default: DefaultValue::Same(other), by_place: false, aliases: &[] }
     }
 
-    /// An argument that may be absent.
+    /// An option that may be absent.
     pub const fn optional(name: &'static str) -> Self {
         Self { name, default: DefaultValue::Absent, by_place: false, aliases: &[] }
     }
 
-    /// The same argument with aliases.
+    /// The same argument with these aliases.
     pub const fn or(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
 
-    /// The same argument, positional.
+    /// The same argument, passed by position.
     pub const fn by_place(self) -> Self {
         Self { by_place: true, ..self }
     }

@@ -1,4 +1,4 @@
-//! Named arguments from which operations are built, whether they come from a script, a test case or an exported network.
+//! Named arguments from which operations are built, taken from a script, a test case or an exported network.
 
 use super::argument::{Argument, DefaultValue};
 use crate::words;
@@ -6,35 +6,35 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The largest size or count allowed.
+/// The largest size or count that an argument may have.
 const LARGEST: i64 = 1 << 20;
 
-/// A value of an argument.
+/// The value of an argument.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// An integer.
     Int(i64),
     /// A float.
     Float(f64),
-    /// `true` or `false`.
+    /// A boolean.
     Bool(bool),
     /// A string.
     Text(String),
     /// A list.
     List(Vec<Attribute>),
-    /// A value of a type that no argument accepts, by the type's name.
+    /// A value of a type that no argument accepts, represented by the name of the type.
     Other(String),
 }
 
 impl Attribute {
-    /// An integer from 0 to 2²⁰.
+    /// The value as a size, an integer from 0 to 2²⁰.
     pub fn size(&self) -> Result<usize> {
         let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
         ensure!((0..=LARGEST).contains(n), "expected a whole number from 0 to {LARGEST}, got {n}");
         Ok(*n as usize)
     }
 
-    /// One size for both axes, or `[height, width]`.
+    /// The value as one size for both axes, or as `[height, width]`.
     pub fn pair(&self) -> Result<(usize, usize)> {
         match self {
             Self::Int(_) => self.size().map(|n| (n, n)),
@@ -82,7 +82,7 @@ impl Attribute {
     }
 }
 
-/// As quoted in error messages: numbers with their type, for other types the type only.
+/// Formats a value for error messages: numbers with their type, and other types as the name of the type.
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,9 +104,9 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// The arguments of an operation of this kind, with defaults filled in.
+    /// The arguments of an operation of the given kind, with defaults filled in.
     ///
-    /// Errors on an unknown name, suggesting the closest one, and on a missing required argument.
+    /// Errors if a name is unknown, suggesting the closest one, or a required argument is missing.
     pub fn new(
         kind: &'static str,
         arguments: &'static [Argument],
@@ -144,66 +144,67 @@ impl Attributes {
         read(value).with_context(|| format!("\"{name}\" of {}", self.kind))
     }
 
-    /// Whether it was given or has a default.
+    /// Whether the argument was given or has a default.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
-    /// An integer from 0 to 2²⁰.
+    /// The argument as a size, an integer from 0 to 2²⁰.
     pub fn size(&self, name: &str) -> Result<usize> {
         self.read(name, Attribute::size)
     }
 
-    /// A positive integer.
+    /// The argument as a positive integer, at most 2²⁰.
     pub fn count(&self, name: &str) -> Result<usize> {
         let n = self.size(name)?;
         ensure!(n > 0, "{} needs a positive \"{name}\", got 0", self.kind);
         Ok(n)
     }
 
-    /// One size for height and width, or `[height, width]`.
+    /// The argument as one size for height and width, or as `[height, width]`.
     pub fn pair(&self, name: &str) -> Result<(usize, usize)> {
         self.read(name, Attribute::pair)
     }
 
-    /// An integer.
+    /// The argument as an integer.
     pub fn int(&self, name: &str) -> Result<i64> {
         self.read(name, Attribute::int)
     }
 
-    /// A finite number.
+    /// The argument as a finite number.
     pub fn float(&self, name: &str) -> Result<f64> {
         self.read(name, Attribute::float)
     }
 
-    /// A boolean.
+    /// The argument as a boolean.
     pub fn bool(&self, name: &str) -> Result<bool> {
         self.read(name, Attribute::bool)
     }
 
-    /// A string.
+    /// The argument as a string.
     pub fn text(&self, name: &str) -> Result<&str> {
         let value = self.values.get(name).with_context(|| format!("{} has no argument \"{name}\"", self.kind))?;
         value.text().with_context(|| format!("\"{name}\" of {}", self.kind))
     }
 
-    /// A list of finite numbers.
+    /// The argument as a list of finite numbers.
     pub fn floats(&self, name: &str) -> Result<Vec<f64>> {
         self.read(name, |v| v.list()?.iter().map(Attribute::float).collect())
     }
 
-    /// A list of sizes, with `None` for `-1`.
+    /// The argument as a list of sizes, with `None` for `-1`.
     pub fn open_sizes(&self, name: &str) -> Result<Vec<Option<usize>>> {
         let size = |v: &Attribute| if *v == Attribute::Int(-1) { Ok(None) } else { v.size().map(Some) };
         self.read(name, |v| v.list()?.iter().map(size).collect())
     }
 
-    /// A list of sizes.
+    /// The argument as a list of sizes.
     pub fn sizes(&self, name: &str) -> Result<Vec<usize>> {
         self.read(name, |v| v.list()?.iter().map(Attribute::size).collect())
     }
 
-    /// Dimensions of a value of this shape, given as one or a list; negative ones count from the end. The batch is not allowed.
+    /// The argument, one dimension or a list, as dimensions of a value of this shape; negative ones count from the end. The batch
+    /// is not allowed.
     pub fn dims(&self, name: &str, shape: &[usize]) -> Result<Vec<usize>> {
         let one = |v: &Attribute| place(v.int()?, shape);
         let dims: Vec<_> = self.read(name, |v| match v {
@@ -216,14 +217,14 @@ impl Attributes {
         Ok(dims)
     }
 
-    /// A dimension of a value of this shape other than the batch; negative ones count from the end.
+    /// The argument as a dimension of a value of this shape other than the batch; a negative one counts from the end.
     pub fn inner_dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         let dim = self.dim(name, shape)?;
         ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" must not be");
         Ok(dim)
     }
 
-    /// A dimension of a value of this shape; negative ones count from the end.
+    /// The argument as a dimension of a value of this shape; a negative one counts from the end.
     pub fn dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         place(self.int(name)?, shape)
     }

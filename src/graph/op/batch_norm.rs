@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel, with running μ and σ², or those of the batch in training (Ioffe & Szegedy
-/// 2015, arXiv:1502.03167); PyTorch's `BatchNorm2d`.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel. In evaluation μ and σ² are running statistics, in training those of the batch
+/// (Ioffe & Szegedy 2015, arXiv:1502.03167); PyTorch's `BatchNorm2d`.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm {
     /// Number of channels.
@@ -22,7 +22,7 @@ pub struct BatchNorm {
     pub epsilon: f64,
     /// Weight of the batch statistics in the update of the running statistics, in `[0, 1]`.
     pub momentum: f64,
-    /// Whether it normalizes with batch statistics, as in training.
+    /// Whether to normalize with batch statistics, as in training.
     pub training: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl BatchNorm {
-    /// In evaluation mode, with PyTorch's default momentum.
+    /// A batch norm in evaluation mode, with PyTorch's default momentum.
     pub fn new(channels: usize, epsilon: f64) -> Self {
         Self { channels, epsilon, momentum: 0.1, training: false }
     }
@@ -62,19 +62,19 @@ impl BatchNorm {
         Ok((&w[3] + self.epsilon)?.sqrt()?.recip()?)
     }
 
-    /// One row per channel, with all of its elements.
+    /// Rearranges `(N, C, …)` to one row per channel, which holds all elements of the channel.
     fn rows(x: &Tensor) -> Result<Tensor> {
         Ok(x.transpose(0, 1)?.contiguous()?.reshape((x.dims()[1], ()))?)
     }
 
-    /// The inverse of `rows`, for this shape.
+    /// The inverse of `rows`, for a value of this shape.
     fn unrowed(rows: &Tensor, shape: &[usize]) -> Result<Tensor> {
         let mut turned = shape.to_vec();
         turned.swap(0, 1);
         Ok(rows.reshape(turned)?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// The values normalized with the mean and variance of the batch, per channel.
+    /// `x` normalized with the batch's mean and variance of each channel.
     fn whitened(&self, x: &Tensor) -> Result<Whitened> {
         Whitened::of(&Self::rows(x)?, self.epsilon)
     }

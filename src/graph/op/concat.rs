@@ -7,15 +7,15 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Concatenates its inputs along a dimension.
+/// Concatenates the inputs along a dimension.
 #[derive(Clone, Copy, Debug)]
 pub struct Concat {
-    /// The dimension, other than the batch.
+    /// The dimension to concatenate along, other than the batch.
     pub dim: usize,
 }
 
 impl Default for Concat {
-    /// Concatenates channels.
+    /// Concatenates along channels.
     fn default() -> Self {
         Self { dim: 1 }
     }

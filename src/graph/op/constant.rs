@@ -1,4 +1,4 @@
-//! Constants.
+//! Constant values.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -8,12 +8,12 @@ use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
 
-/// A constant, the same for every picture.
+/// A constant value, the same for every picture.
 #[derive(Clone, Debug)]
 pub struct Constant {
-    /// The shape, `(1, …)`.
+    /// Shape of the constant, `(1, …)`.
     pub shape: Vec<usize>,
-    /// The elements, in row-major order.
+    /// Elements of the constant, in row-major order.
     pub values: Vec<f64>,
 }
 

@@ -20,9 +20,9 @@ pub struct Conv {
     pub output: usize,
     /// Height and width of the kernel.
     pub kernel: (usize, usize),
-    /// Stride, padding, dilation and groups.
+    /// Stride, padding, dilation and groups of the convolution.
     pub slide: Conv2d,
-    /// Whether it has a bias.
+    /// Whether the convolution has a bias.
     pub bias: bool,
 }
 
@@ -121,7 +121,7 @@ impl Op for Conv {
     }
 }
 
-/// Stride, padding, dilation and groups.
+/// Reads the stride, padding, dilation and groups of a convolution from its arguments.
 pub(super) fn slide(a: &Attributes) -> Result<Conv2d> {
     Ok(Conv2d {
         stride: a.pair("stride")?,

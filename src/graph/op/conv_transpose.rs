@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The transpose of a convolution, which maps its output gradient to its input gradient; PyTorch's `ConvTranspose2d`.
+/// The transpose of a convolution: the linear map from its output gradient to its input gradient. PyTorch's `ConvTranspose2d`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTranspose {
     /// Number of input channels.
@@ -21,11 +21,11 @@ pub struct ConvTranspose {
     pub output: usize,
     /// Height and width of the kernel.
     pub kernel: (usize, usize),
-    /// Stride, padding, dilation and groups of the convolution that it transposes.
+    /// Stride, padding, dilation and groups of the convolution that is transposed.
     pub slide: Conv2d,
-    /// Rows and columns added to the smallest possible output; less than the stride.
+    /// Number of rows and columns added to the smallest possible output; each is less than the stride.
     pub output_padding: (usize, usize),
-    /// Whether it has a bias.
+    /// Whether a bias is added to the output.
     pub bias: bool,
 }
 
@@ -72,7 +72,7 @@ impl ConvTranspose {
         [self.input, self.output / self.slide.groups.max(1), self.kernel.0, self.kernel.1]
     }
 
-    /// Height and width of the output.
+    /// Height and width of the output for an input of height `h` and width `w`.
     fn sides(&self, h: usize, w: usize) -> Result<(usize, usize)> {
         let side = |n: usize, kernel: usize, stride: usize, padding: usize, dilation: usize, more: usize| {
             ensure!(n > 0 && kernel > 0 && stride > 0, "sizes, kernel and stride must be positive");

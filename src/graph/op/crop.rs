@@ -11,9 +11,9 @@ use std::sync::Arc;
 /// Removes the outermost rows and columns of a map; PyTorch's `pad` with negative sizes.
 #[derive(Debug)]
 pub struct Crop {
-    /// Rows removed from top and bottom.
+    /// Number of rows removed at the top and at the bottom.
     pub rows: usize,
-    /// Columns removed from left and right.
+    /// Number of columns removed at the left and at the right.
     pub columns: usize,
 }
 

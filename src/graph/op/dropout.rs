@@ -8,15 +8,15 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The identity, except in training: then it zeroes elements, or whole channels, with probability `p` and scales the others by
-/// `1 / (1 − p)` (Srivastava et al. 2014; PyTorch's `Dropout` and `Dropout2d`).
+/// Zeroes elements or whole channels with probability `p` in training and scales the others by `1 / (1 − p)`; the identity in
+/// evaluation (Srivastava et al. 2014; PyTorch's `Dropout` and `Dropout2d`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropout {
     /// The dropout probability, in `[0, 1]`.
     pub p: f64,
-    /// Whether it drops whole channels.
+    /// Whether to drop whole channels instead of single elements.
     pub channels: bool,
-    /// Whether it multiplies by a mask, as in training.
+    /// Whether to multiply by a mask, as in training.
     pub training: bool,
 }
 

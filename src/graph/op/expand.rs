@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `expand`: repeats dimensions of size 1; the batch does not change.
+/// Repeats dimensions of size 1, except the batch; PyTorch's `expand`.
 #[derive(Debug)]
 pub struct Expand {
-    /// Sizes without the batch; `None` keeps a size.
+    /// Target sizes without the batch; `None` keeps the size of the input.
     pub sizes: Vec<Option<usize>>,
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(N, …)` to `(N, features)`; PyTorch's `Flatten`.
+/// Reshapes `(N, …)` to `(N, features)`; PyTorch's `Flatten`.
 #[derive(Debug)]
 pub struct Flatten;
 

@@ -9,20 +9,20 @@ use candle_core::Tensor;
 use gradscope_engine::{Activation, Compiled, Pointwise, Saves};
 use std::fmt::Debug;
 
-/// An activation: its formula defines the operation for every type and device, and fused with the preceding step.
+/// An activation defined by a formula, which computes it for every type and device, also fused with the preceding step.
 pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
     /// The formula, compiled for every instruction set.
     const COMPILED: &'static Compiled = &Compiled::of::<Self>();
 
-    /// The description of its kind.
+    /// The description of this kind of operation.
     fn spec(&self) -> &'static OpSpec;
 
-    /// The parameters of the formula; unused ones are 0.
+    /// The two parameters of the formula; those that it does not use are 0.
     fn parameters(&self) -> [f64; 2] {
         [0.0; 2]
     }
 
-    /// The formula with its parameters, in f32.
+    /// The activation that kernels apply: the formula with its parameters, in f32.
     fn activation(&self) -> Activation {
         Activation::Other(Self::COMPILED, self.parameters().map(|p| p as f32))
     }

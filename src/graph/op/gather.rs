@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `index_select(dim, index)`: the same indices for every row; indices may repeat.
+/// Selects indices of a dimension, the same for every row of the batch; indices may repeat. PyTorch's `index_select(dim, index)`.
 #[derive(Debug)]
 pub struct Gather {
-    /// The dimension, other than the batch.
+    /// The dimension to select from, other than the batch.
     pub dim: usize,
     /// The indices to select.
     pub index: Vec<usize>,

@@ -9,11 +9,11 @@ use gradscope_engine::{Pointwise, Real, Saves};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
 
-/// `x Φ(x)`, with `Φ` the Gaussian distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415).
+/// `x Φ(x)`, where `Φ` is the Gaussian distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415).
 #[derive(Debug)]
 pub struct Gelu;
 
-/// The tanh approximation `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`; PyTorch's `approximate="tanh"`.
+/// `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the tanh approximation of [`Gelu`]; PyTorch's `approximate="tanh"`.
 #[derive(Debug)]
 pub struct GeluTanh;
 
@@ -64,7 +64,7 @@ impl Formula for GeluTanh {
     }
 }
 
-/// Uses `0.5 (1 + tanh u) = σ(2u)`, which keeps full relative precision in products with large numbers.
+/// Uses `0.5 (1 + tanh u) = σ(2u)`, which keeps full relative precision when `tanh u` is close to −1.
 impl Pointwise for GeluTanh {
     const SAVES: Saves = Saves::Input;
 
@@ -84,7 +84,7 @@ impl Pointwise for GeluTanh {
 const SQRT_2_PI: f64 = FRAC_1_SQRT_2 * FRAC_2_SQRT_PI;
 const CUBIC: f64 = 0.044_715;
 
-/// `2u`.
+/// `2u`, where `u = √(2/π) (x + 0.044715 x³)` is the argument of the tanh.
 #[inline(always)]
 fn twice<R: Real>(x: R) -> R {
     R::of(2.0 * SQRT_2_PI) * (x.clone() + R::of(CUBIC) * x.clone() * x.square())

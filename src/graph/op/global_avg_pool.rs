@@ -7,7 +7,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The mean of each channel, `(N, C, H, W)` to `(N, C)`.
+/// The mean of each channel: maps `(N, C, H, W)` to `(N, C)`.
 #[derive(Debug)]
 pub struct GlobalAvgPool;
 

@@ -20,7 +20,7 @@ pub struct GroupNorm {
     pub channels: usize,
     /// ε, added to the variance.
     pub epsilon: f64,
-    /// Whether it has γ and β, one per channel.
+    /// Whether the norm has γ and β, one of each per channel.
     pub affine: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl GroupNorm {
-    /// One row per picture and group.
+    /// The normalized value, one row per picture and group.
     fn whitened(&self, x: &Tensor) -> Result<Whitened> {
         Whitened::of(&self.rows(x)?, self.epsilon)
     }

@@ -1,17 +1,18 @@
-//! What an operation does in training only.
+//! Descriptions of what operations do only in training.
 
 /// Dropout of elements or of whole channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropped {
     /// The dropout probability, in `[0, 1]`.
     pub p: f64,
-    /// Whether it drops whole channels.
+    /// Whether whole channels are dropped instead of single elements.
     pub channels: bool,
 }
 
-/// Running statistics, `running_mean` and `running_var`, updated after each batch: `r ← (1 − momentum) r + momentum b`.
+/// Running statistics, `running_mean` and `running_var`. After each batch with statistics `b`,
+/// `r ← (1 − momentum) r + momentum b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tracked {
-    /// Weight of the batch statistics.
+    /// Weight of the batch statistics in the update.
     pub momentum: f64,
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The picture, with pixels in `[0, 1]`.
+/// The input node: a batch of pictures with pixels in `[0, 1]`.
 #[derive(Debug)]
 pub struct Input;
 

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − μ) / √(σ² + ε) + β` with the mean and the biased variance of each channel of each picture; PyTorch's
+/// `γ (x − μ) / √(σ² + ε) + β`, where μ and σ² are the mean and the biased variance of each channel of each picture; PyTorch's
 /// `InstanceNorm2d(affine=True)` (Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022).
 #[derive(Debug)]
 pub struct InstanceNorm {
@@ -40,7 +40,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl InstanceNorm {
-    /// The equivalent group norm, with one group per channel.
+    /// The equivalent group norm, in which each channel is a group.
     fn by_group(&self) -> GroupNorm {
         GroupNorm { groups: self.channels, channels: self.channels, epsilon: self.epsilon, affine: true }
     }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// `γ (x − mean) / √(var + ε) + β` over the last dimensions (Ba et al. 2016, arXiv:1607.06450); PyTorch's `LayerNorm`.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    /// Sizes of the dimensions that are normalized, the last ones.
+    /// Sizes of the last dimensions, over which values are normalized.
     pub normalized_shape: Vec<usize>,
     /// ε, added to the variance.
     pub epsilon: f64,
-    /// Whether it has γ and β.
+    /// Whether the norm has γ and, unless `bias` is false, β.
     pub affine: bool,
-    /// Whether it has β in addition to γ.
+    /// Whether the norm has β in addition to γ.
     pub bias: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl LayerNorm {
-    /// `(rows, 1, elements)`, each row normalized separately.
+    /// Reshapes `x` to `(rows, elements)`, where each row is normalized separately.
     fn rows(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.contiguous()?.reshape(((), self.normalized_shape.iter().product::<usize>()))?)
     }

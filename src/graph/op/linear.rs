@@ -16,7 +16,7 @@ pub struct Linear {
     pub input: usize,
     /// Number of output features.
     pub output: usize,
-    /// Whether it has a bias.
+    /// Whether the layer has a bias.
     pub bias: bool,
 }
 
@@ -102,13 +102,13 @@ impl Op for Linear {
     }
 }
 
-/// The size of the last dimension of the only input.
+/// The size of the last dimension of the only input, `(N, …, features)`.
 fn last(x: &[&[usize]]) -> Result<usize> {
     ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, …, features) input, got {x:?}");
     Ok(x[0][x[0].len() - 1])
 }
 
-/// All rows, `(rows, features)`.
+/// Reshapes `(N, …, features)` to `(rows, features)`.
 fn rows(x: &Tensor) -> Result<Tensor> {
     let features = x.dims().last().copied().unwrap_or(0);
     Ok(x.contiguous()?.reshape(((), features))?)

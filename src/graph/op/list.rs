@@ -1,9 +1,9 @@
-//! All kinds of operations.
+//! The list of all kinds of operations.
 
 use super::spec::{Family, OpSpec};
 use std::sync::LazyLock;
 
-/// Declares the modules of operations and lists their specs.
+/// Declares the operations' modules and lists their specs.
 macro_rules! operations {
     ($($file:ident::$op:ident),* $(,)?) => {
         $(pub use super::$file::$op;)*
@@ -73,12 +73,12 @@ operations![
 /// The names of all kinds in selectors and scripts.
 pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| SPECS.iter().map(|spec| spec.kind).collect());
 
-/// The kind with this name.
+/// The kind of operation with this name, if there is one.
 pub fn spec(kind: &str) -> Option<&'static OpSpec> {
     SPECS.iter().copied().find(|spec| spec.kind == kind)
 }
 
-/// The family with this name.
+/// The family of operations with this name, if there is one.
 pub fn family(name: &str) -> Option<Family> {
     Family::ALL.into_iter().find(|family| family.name() == name)
 }

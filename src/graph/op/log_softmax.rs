@@ -11,12 +11,12 @@ use std::sync::Arc;
 /// `xᵢ − log Σ eˣʲ` along a dimension; PyTorch's `LogSoftmax`.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSoftmax {
-    /// The dimension to normalize over, other than the batch.
+    /// The dimension over which the probabilities sum to 1, other than the batch.
     pub dim: usize,
 }
 
 impl Default for LogSoftmax {
-    /// Over channels.
+    /// Normalizes over channels.
     fn default() -> Self {
         Self { dim: 1 }
     }

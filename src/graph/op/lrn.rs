@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// `x / (k + α/n Σ x²)^β` over `n` neighboring channels (Krizhevsky et al. 2012); PyTorch's `LocalResponseNorm`.
 #[derive(Debug)]
 pub struct Lrn {
-    /// Number of channels in a neighborhood, `n`.
+    /// Number of neighboring channels, `n`.
     pub size: usize,
     /// `α`.
     pub alpha: f64,
@@ -48,7 +48,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Lrn {
-    /// Sums over the neighborhood of each channel: `before` channels below it and the rest above.
+    /// For each channel, the sum over the `size` channels around it, of which `before` lie below.
     fn neighbours(&self, x: &Tensor, before: usize) -> Result<Tensor> {
         let channels = x.dim(1)?;
         let padded = x.pad_with_zeros(1, before, self.size - 1 - before)?;
@@ -59,7 +59,7 @@ impl Lrn {
         Ok(sum)
     }
 
-    /// `k + α/n Σ x²`.
+    /// `k + α/n Σ x²`, where the sum runs over neighboring channels.
     fn base(&self, x: &Tensor) -> Result<Tensor> {
         let sum = self.neighbours(&x.sqr()?, self.size / 2)?;
         Ok(((sum * (self.alpha / self.size as f64))? + self.k)?)

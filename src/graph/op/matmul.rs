@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(…, M, K)` times `(…, K, P)`, batched over the leading dimensions; PyTorch's `matmul`.
+/// The matrix product of `(…, M, K)` and `(…, K, P)`, batched over the leading dimensions; PyTorch's `matmul`.
 #[derive(Debug)]
 pub struct Matmul;
 
@@ -50,7 +50,7 @@ impl Op for Matmul {
         Ok(x[0].contiguous()?.matmul(&x[1].contiguous()?)?)
     }
 
-    /// `dy yᵀ` and `xᵀ dy`.
+    /// The VJPs of the product `x y`: `dy yᵀ` for `x`, `xᵀ dy` for `y`.
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
         let (dy, other) = (dy.contiguous()?, at.x(1 - i)?.t()?.contiguous()?);
         Ok(if i == 0 { dy.matmul(&other)? } else { other.matmul(&dy)? })

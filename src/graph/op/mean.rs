@@ -7,10 +7,10 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `mean(dim, keepdim)`.
+/// The mean over dimensions; PyTorch's `mean(dim, keepdim)`.
 #[derive(Debug)]
 pub struct Mean {
-    /// The dimensions, without the batch.
+    /// The dimensions to average over, without the batch.
     pub dims: Vec<usize>,
     /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Mean {
-    /// Number of elements per mean, for a value of this shape.
+    /// Number of elements averaged, for a value of this shape.
     fn count(&self, shape: &[usize]) -> f64 {
         self.dims.iter().map(|&d| shape[d]).product::<usize>() as f64
     }

@@ -1,4 +1,4 @@
-//! Operations, one per file: forward, gradient and description. [`SPECS`] lists them.
+//! Operations, one per file, each with its forward pass, VJPs and description. [`SPECS`] lists them.
 
 mod adaptive_avg_pool;
 mod add;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `x₁ · x₂ · …`: gating.
+/// `x₁ · x₂ · …`, as in gating.
 #[derive(Debug)]
 pub struct Mul;
 

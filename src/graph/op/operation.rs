@@ -1,4 +1,4 @@
-//! The interface of operations: shapes, forward and VJPs.
+//! The interface of operations: shapes, forward pass and VJPs.
 
 use super::in_training::{Dropped, Tracked};
 use super::pattern::Pattern;
@@ -11,61 +11,62 @@ use std::sync::Arc;
 
 /// The computation of a node. Values are `(N, …)` tensors; every operation supports any `N ≥ 1`, in f32 and f64.
 pub trait Op: Debug + Send + Sync {
-    /// The description of its kind.
+    /// The description of this kind of operation.
     fn spec(&self) -> &'static OpSpec;
 
-    /// The name of its kind in selectors and scripts.
+    /// The name of this kind of operation in selectors and scripts.
     fn kind(&self) -> &'static str {
         self.spec().kind
     }
 
-    /// The shape of the value for inputs of these shapes.
+    /// The shape of the operation's value for inputs of shapes `x`.
     ///
-    /// Errors if the operation does not accept them.
+    /// Errors if the operation does not accept these shapes.
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>>;
 
-    /// Its parameters, by their names within the node: `weight`, `bias`, …
+    /// The parameters that the operation needs, named `weight`, `bias` and so on within the node.
     fn params(&self) -> Vec<Parameter> {
         vec![]
     }
 
-    /// How a fused run computes it, given the shape of the first input.
+    /// How a fused run computes the operation, given the shape `x` of the first input.
     fn pattern(&self, _x: &[usize]) -> Pattern {
         Pattern::Other
     }
 
-    /// `y = f(x; w)`.
+    /// `y = f(x; w)`: the operation's value for inputs `x` and parameters `w`.
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor>;
 
-    /// `dyᵀ · ∂y/∂xᵢ`, of the shape of `x[i]`.
+    /// The VJP with respect to input `i`, `dyᵀ · ∂y/∂xᵢ`, of the shape of that input.
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor>;
 
-    /// `dyᵀ · ∂y/∂w` for each parameter, summed over the batch; zeros for parameters that are not trained are allowed.
+    /// The VJP with respect to each parameter, `dyᵀ · ∂y/∂w`, summed over the batch. Parameters that are not trained may get
+    /// zeros.
     fn vjp_params(&self, _at: &dyn Saved, _w: &[Tensor], _dy: &Tensor) -> Result<Vec<Tensor>> {
         Ok(vec![])
     }
 
-    /// For pools: average pooling with the same windows.
+    /// For a pool, average pooling with the same windows; `None` for other operations.
     fn mean(&self) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// The operation in training mode, if it differs.
+    /// The operation in training mode; `None` if it behaves as in evaluation.
     fn in_training(&self) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// The running statistics that training updates, if it has any.
+    /// The running statistics that training updates, if the operation has any.
     fn tracked(&self) -> Option<Tracked> {
         None
     }
 
-    /// Its dropout, if it has any.
+    /// The dropout that the operation applies in training, if any.
     fn dropout(&self) -> Option<Dropped> {
         None
     }
 
-    /// The same operation with a bias, if it can have one.
+    /// The same operation with a bias; `None` if it cannot have one.
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
         None
     }
@@ -73,7 +74,7 @@ pub trait Op: Debug + Send + Sync {
 
 /// The values that a run saved for the backward pass: an operation's inputs and its output.
 pub trait Saved {
-    /// Number of inputs.
+    /// Number of inputs of the operation.
     fn reads(&self) -> usize;
 
     /// The value of input `i`.
@@ -88,21 +89,21 @@ pub trait Saved {
     /// If there is no such input.
     fn dims(&self, i: usize) -> Result<Vec<usize>>;
 
-    /// The output.
+    /// The operation's value.
     fn y(&self) -> Result<&Tensor>;
 
-    /// A value with the sign of the first input, which is all that a ReLU needs: fused runs keep only a ReLU's output.
+    /// A tensor with the sign of the first input. That is all a ReLU needs, so that fused runs can keep only the ReLU's output.
     fn sign(&self) -> Result<&Tensor> {
         self.x(0)
     }
 }
 
-/// Saved values that are held directly.
+/// The saved values of an operation, held as tensors.
 #[derive(Clone, Debug)]
 pub struct Values {
-    /// The inputs.
+    /// The operation's inputs.
     pub x: Vec<Tensor>,
-    /// The output.
+    /// The operation's output.
     pub y: Tensor,
 }
 
@@ -124,7 +125,7 @@ impl Saved for Values {
     }
 }
 
-/// A trained parameter.
+/// A trained parameter with this name and shape.
 pub(super) fn trained(name: &str, shape: &[usize]) -> Parameter {
     Parameter { name: name.into(), shape: shape.to_vec(), trained: true }
 }
@@ -142,6 +143,6 @@ pub(super) fn maps(x: &[&[usize]]) -> Result<[usize; 4]> {
 
 /// The sum over all dimensions but channels of `(N, C, …)` with rank 3 or more.
 pub(super) fn sum_by_channel(x: &Tensor) -> Result<Tensor> {
-    // One dimension after another: summing over all at once falls off candle's fast path.
+    // Sums over one dimension after another, since summing over all at once would leave candle's fast path.
     Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)
 }

@@ -8,14 +8,14 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Zeros before and after one dimension; PyTorch's `pad`.
+/// Adds zeros before and after one dimension; PyTorch's `pad`.
 #[derive(Debug)]
 pub struct Pad {
-    /// The dimension, other than the batch.
+    /// The dimension to pad, other than the batch.
     pub dim: usize,
-    /// Number of zeros before.
+    /// Number of zeros added before the first index.
     pub before: usize,
-    /// Number of zeros after.
+    /// Number of zeros added after the last index.
     pub after: usize,
 }
 

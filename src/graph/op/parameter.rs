@@ -1,4 +1,4 @@
-//! Parameters that are nodes by themselves.
+//! Parameters that are nodes of their own.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -9,10 +9,11 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// A class token, position embedding or layer scale: the same for every picture. Its name is that of the node.
+/// A parameter used as a value, the same for every picture: a class token, position embedding or layer scale. In weight files it
+/// has the name of the node.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// The shape, `(1, …)`.
+    /// Shape of the parameter, `(1, …)`.
     pub shape: Vec<usize>,
 }
 

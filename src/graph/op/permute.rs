@@ -7,10 +7,11 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `permute(dims)`: dimension `i` of the value is dimension `dims[i]` of the input; the batch stays first.
+/// Reorders dimensions: dimension `i` of the value is dimension `dims[i]` of the input, and the batch stays first. PyTorch's
+/// `permute(dims)`.
 #[derive(Debug)]
 pub struct Permute {
-    /// All dimensions, 0 first.
+    /// The input's dimensions in their new order; the first is 0, the batch.
     pub dims: Vec<usize>,
 }
 

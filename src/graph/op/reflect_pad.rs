@@ -7,13 +7,13 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Rows and columns around a map, mirrored at its borders without repeating them; PyTorch's `ReflectionPad2d`. For a map no
-/// larger than its padding, which PyTorch rejects, reflections repeat as in NumPy's `reflect` mode.
+/// Adds rows and columns around a map, mirrored at its borders without repeating the border itself; PyTorch's `ReflectionPad2d`.
+/// If the map is no larger than the padding, which PyTorch rejects, reflections repeat as in NumPy's `reflect` mode.
 #[derive(Debug)]
 pub struct ReflectPad {
-    /// Rows added at top and bottom.
+    /// Number of rows added at the top and at the bottom.
     pub rows: usize,
-    /// Columns added at left and right.
+    /// Number of columns added at the left and at the right.
     pub columns: usize,
 }
 
@@ -64,7 +64,7 @@ impl Op for ReflectPad {
     }
 }
 
-/// The source index of each position of the padded dimension.
+/// The source index of each position of dimension `dim` after padding by `pad` on both sides.
 fn mirrored(x: &Tensor, dim: usize, pad: usize) -> Result<Tensor> {
     let (size, pad) = (x.dim(dim)? as i64, pad as i64);
     let period = (2 * size - 2).max(1);

@@ -8,10 +8,10 @@ use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(N, …)` to `(N, dims…)`; PyTorch's `view`.
+/// Reshapes `(N, …)` to `(N, dims…)`; PyTorch's `view`.
 #[derive(Debug)]
 pub struct Reshape {
-    /// Sizes without the batch; `None`, at most once, is inferred.
+    /// Target sizes without the batch; at most one is `None`, which is inferred.
     pub dims: Vec<Option<usize>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Reshape {
-    /// `[16, -1]`, as in scripts.
+    /// Formats the target sizes as in scripts, such as `[16, -1]`.
     fn text(&self) -> String {
         let dims: Vec<_> = self.dims.iter().map(|d| d.map_or_else(|| "-1".into(), |d| d.to_string())).collect();
         format!("[{}]", dims.join(", "))

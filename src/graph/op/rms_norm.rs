@@ -16,7 +16,7 @@ pub struct RmsNorm {
     pub features: usize,
     /// ε, added to the mean square.
     pub epsilon: f64,
-    /// Whether it has γ.
+    /// Whether the norm has γ.
     pub affine: bool,
 }
 

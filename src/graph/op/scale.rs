@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// `factor · x + shift`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// The scale.
+    /// The factor that multiplies the input.
     pub factor: f64,
-    /// The shift.
+    /// The constant that is added.
     pub shift: f64,
 }
 

@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `select(dim, index)`, `x[:, index]`; removes the dimension.
+/// Selects one index of a dimension and removes the dimension: `x[:, index]`. PyTorch's `select(dim, index)`.
 #[derive(Debug)]
 pub struct Select {
-    /// The dimension, other than the batch.
+    /// The dimension to select from, other than the batch.
     pub dim: usize,
-    /// The index; negative ones count from the end.
+    /// The index to select; a negative one counts from the end.
     pub index: i64,
 }
 
@@ -38,7 +38,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Select {
-    /// The index counted from the start, for a value of this shape.
+    /// The selected index, counted from the start, for a value of this shape.
     fn place(&self, shape: &[usize]) -> Result<usize> {
         let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in {shape:?}", self.dim))?;
         let place = if self.index < 0 { self.index.saturating_add(size as i64) } else { self.index };

@@ -8,14 +8,14 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Indices `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
+/// Selects indices `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
 #[derive(Debug)]
 pub struct Slice {
-    /// The dimension, other than the batch.
+    /// The dimension to slice, other than the batch.
     pub dim: usize,
-    /// First index; negative ones count from the end.
+    /// First index; a negative one counts from the end.
     pub start: i64,
-    /// Index after the last, negative ones counting from the end; `None` is the end, whatever the size.
+    /// Index after the last; a negative one counts from the end. `None` is the end of the dimension, whatever its size.
     pub end: Option<i64>,
     /// Step between indices, 1 or more.
     pub step: usize,
@@ -47,7 +47,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let size = map[dim];
         let start = d.between(0, size - 1);
         let end = d.between(start + 1, size);
-        // Half of the time open or counted from the end.
+        // Half of the time, count from the end; an end of 0 then becomes `None`.
         let mut place = |at: usize| if d.coin() { at as i64 - size as i64 } else { at as i64 };
         let (start, end) = (place(start), Some(place(end)).filter(|&end| end != 0));
         let end = if d.coin() { end } else { None };
@@ -56,20 +56,20 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Slice {
-    /// The first index and the one after the last, in a dimension of `size`.
+    /// The selected range, from the first index to the one after the last, in a dimension of `size`.
     fn range(&self, size: usize) -> std::ops::Range<usize> {
         let place = |n: i64| if n < 0 { n.saturating_add(size as i64) } else { n }.clamp(0, size as i64) as usize;
         place(self.start)..self.end.map_or(size, place)
     }
 
-    /// The selected indices of `x`.
+    /// The selected indices for `x`, as a tensor.
     fn places(&self, x: &Tensor) -> Result<Tensor> {
         let range = self.range(x.dim(self.dim)?);
         let places: Vec<_> = (range.start as u32..range.end as u32).step_by(self.step).collect();
         Ok(Tensor::new(places, x.device())?)
     }
 
-    /// `1:-1:2`, as in Python.
+    /// Formats the slice as in Python, such as `1:-1:2`.
     fn text(&self) -> String {
         format!("{}:{}:{}", self.start, self.end.map_or_else(String::new, |end| end.to_string()), self.step)
     }

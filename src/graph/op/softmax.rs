@@ -11,12 +11,12 @@ use std::sync::Arc;
 /// `pᵢ = eˣⁱ / Σ eˣʲ` along a dimension; PyTorch's `Softmax`.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax {
-    /// The dimension to normalize over, other than the batch.
+    /// The dimension over which the probabilities sum to 1, other than the batch.
     pub dim: usize,
 }
 
 impl Default for Softmax {
-    /// Over channels.
+    /// Normalizes over channels.
     fn default() -> Self {
         Self { dim: 1 }
     }

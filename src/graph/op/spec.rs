@@ -1,5 +1,5 @@
-//! The description of a kind of operation. Builder functions of architectures, selectors, importers, documentation and tests
-//! are derived from it.
+//! Descriptions of the kinds of operations. Scripts' builder functions, selectors, importers, documentation and tests are derived
+//! from them.
 
 use super::argument::{Argument, DefaultValue};
 use super::attribute::{Attribute, Attributes};
@@ -10,51 +10,52 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A kind of operation.
+/// The description of a kind of operation.
 pub struct OpSpec {
-    /// Its name in scripts and selectors: `conv`.
+    /// The kind's name in scripts and selectors, such as `conv`.
     pub kind: &'static str,
-    /// Its family, which selectors accept too.
+    /// The family of the kind; selectors accept its name too.
     pub family: Family,
-    /// PyTorch's module or function: `Conv2d`.
+    /// PyTorch's module or function, such as `Conv2d`.
     pub torch: &'static str,
-    /// A remark for the documentation.
+    /// A remark shown in the documentation of the operation.
     pub note: &'static str,
-    /// ONNX operators: `Conv`.
+    /// ONNX operators, such as `Conv`.
     pub onnx: &'static [&'static str],
-    /// ATen operators, as `torch.export` names them: `conv2d.default`.
+    /// ATen operators by their names in `torch.export`, such as `conv2d.default`.
     pub aten: &'static [&'static str],
-    /// Other names in libraries and papers.
+    /// Other names of the operation in libraries and papers.
     pub aliases: &'static [&'static str],
-    /// The inputs that it takes.
+    /// The inputs that the operation takes.
     pub inputs: Inputs,
-    /// Its arguments: positional ones first, then options.
+    /// The operation's arguments: positional ones first, then options.
     pub arguments: &'static [Argument],
-    /// Builds an operation for inputs of these shapes, `(1, …)` each.
+    /// Builds an operation from arguments and the shapes of its inputs, `(1, …)` each.
     pub build: Build,
-    /// Infers arguments from the shapes of its parameters, as in a state dict; `None` if they determine none.
+    /// Infers arguments from the shapes of the layer's parameters, as in a state dict; `None` if these shapes determine no
+    /// argument.
     pub from_shapes: Option<FromShapes>,
-    /// How relevance propagates without a rule.
+    /// How relevance propagates through the operation if the composite has no rule for it.
     pub relevance: DefaultRule,
-    /// Draws a test case.
+    /// Draws a random test case.
     pub draw: fn(&mut Draw) -> Case,
 }
 
-/// Shapes of a layer's parameters, by name: `weight`, `bias`, …
+/// Shapes of a layer's parameters, by name (`weight`, `bias` and so on).
 pub type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// Builds an operation from arguments and the shapes of its inputs.
 pub type Build = fn(&Attributes, &[&[usize]]) -> Result<Arc<dyn Op>>;
 
-/// Infers arguments from the shapes of parameters.
+/// Infers arguments from the shapes of a layer's parameters.
 pub type FromShapes = fn(&Shapes) -> Result<Vec<(&'static str, Attribute)>>;
 
 /// Families of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Sources: the input, parameters, constants.
+    /// Nodes without inputs: the network's input, parameters and constants.
     Input,
-    /// Sums of products with weights: convolutions and `linear`. zennit's `AnyLinear`.
+    /// Sums of products with weights: convolutions and linear layers; zennit's `AnyLinear`.
     AnyLinear,
     /// Normalizations.
     Norm,
@@ -86,7 +87,7 @@ impl Family {
         Self::Dropout,
     ];
 
-    /// Its name in selectors.
+    /// The family's name in selectors.
     pub fn name(self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -102,32 +103,32 @@ impl Family {
     }
 }
 
-/// The inputs of an operation.
+/// How many inputs an operation takes, and how scripts pass them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inputs {
-    /// None: the input node.
+    /// No inputs: the network's input node.
     None,
-    /// None: a value that is the same for the whole batch. Scripts call it on any node of the network.
+    /// No inputs: a value that is the same for the whole batch. Scripts call the builder function on any node of the network.
     Beside,
     /// One input.
     One,
-    /// Two or more: `x.add("name", y)`.
+    /// Two or more inputs, passed as `x.add("name", y)`.
     Two,
-    /// A list: `concat("name", [x, y])`.
+    /// A list of inputs, passed as `concat("name", [x, y])`.
     Many,
 }
 
-/// An operation with the shapes of its inputs.
+/// A test case: an operation and the shapes of its inputs.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The operation.
+    /// The operation to test.
     pub op: Arc<dyn Op>,
     /// The shape `(N, …)` of each input.
     pub inputs: Vec<Vec<usize>>,
 }
 
 impl Case {
-    /// A case with these input shapes.
+    /// A test case with these input shapes.
     pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
         Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
     }
@@ -136,30 +137,30 @@ impl Case {
 /// How relevance propagates through an operation for which a composite has no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultRule {
-    /// Unchanged: LRP's identity rule.
+    /// Unchanged, as in LRP's identity rule.
     Pass,
-    /// In proportion to each input's contribution: LRP-ε.
+    /// In proportion to each input's contribution, as in LRP-ε.
     Share,
-    /// With the elements that are moved or selected: the gradient conserves it.
+    /// Together with the elements that are moved or selected; here the gradient conserves relevance.
     Move,
-    /// As the gradient, which does not conserve it: a composite needs a rule.
+    /// Like a gradient, which does not conserve relevance, so the composite needs a rule.
     Gradient,
 }
 
-/// The sizes of `weight`, which must have rank `N`.
+/// The sizes of the parameter `weight`; errors if it is missing or does not have rank `N`.
 pub(super) fn weight<const N: usize>(shapes: &Shapes) -> Result<[usize; N]> {
     let sizes = shapes.get("weight").context("there is no weight")?;
     let count = sizes.len();
     sizes[..].try_into().with_context(|| format!("expects a weight of rank {N}, got rank {count}"))
 }
 
-/// `[height, width]`.
+/// The attribute `[height, width]`.
 pub(super) fn pair(h: usize, w: usize) -> Attribute {
     Attribute::List(vec![Attribute::Int(h as i64), Attribute::Int(w as i64)])
 }
 
 impl OpSpec {
-    /// All its names: the kind, and those of PyTorch, ONNX, ATen and others.
+    /// All names of the kind: its own, and those in PyTorch, ONNX, ATen and elsewhere.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let aten = self.aten.iter().map(|name| name.split('.').next().unwrap_or_default().trim_matches('_'));
         let torch = Some(self.torch).filter(|name| name.chars().all(char::is_alphanumeric) && !name.is_empty());
@@ -167,19 +168,19 @@ impl OpSpec {
         all.chain(self.aliases.iter().copied())
     }
 
-    /// The positional arguments.
+    /// The arguments that scripts pass by position.
     pub fn positional(&self) -> &'static [Argument] {
         &self.arguments[..self.arguments.iter().take_while(|a| a.by_place).count()]
     }
 
-    /// The options, which scripts pass in a map.
+    /// The arguments that scripts pass in a map of options.
     pub fn options(&self) -> &'static [Argument] {
         &self.arguments[self.positional().len()..]
     }
 
-    /// Builds an operation for inputs of these shapes from named arguments.
+    /// Builds an operation from named arguments, for inputs of the given shapes.
     ///
-    /// Errors name the argument that is missing, unknown or of the wrong type.
+    /// Errors if an argument is missing, unknown or of the wrong type, and names it.
     pub fn build(
         &'static self,
         given: impl IntoIterator<Item = (String, Attribute)>,
@@ -188,7 +189,7 @@ impl OpSpec {
         (self.build)(&Attributes::new(self.kind, self.arguments, given)?, x)
     }
 
-    /// Its signature in scripts: `x.conv(name, out_channels, kernel_size, #{})`.
+    /// The signature in scripts, such as `x.conv(name, out_channels, kernel_size, #{})`.
     pub fn call(&self) -> String {
         let first = match self.inputs {
             Inputs::Many => vec!["name", "[x, y]"],
@@ -208,7 +209,7 @@ impl fmt::Debug for OpSpec {
     }
 }
 
-/// A Markdown table of the operations that scripts can build: signature, PyTorch's name, options, family, and ONNX's names.
+/// A Markdown table of the operations that scripts can build, with their signature, PyTorch name, options, family and ONNX names.
 pub fn table(specs: &[&OpSpec]) -> String {
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
     let option = |a: &Argument| match a.default {

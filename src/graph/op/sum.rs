@@ -7,10 +7,10 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `sum(dim, keepdim)`.
+/// The sum over dimensions; PyTorch's `sum(dim, keepdim)`.
 #[derive(Debug)]
 pub struct Sum {
-    /// The dimensions, without the batch.
+    /// The dimensions to sum over, without the batch.
     pub dims: Vec<usize>,
     /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,

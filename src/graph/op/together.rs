@@ -1,4 +1,4 @@
-//! Elementwise operations of several inputs.
+//! Helpers of elementwise operations of several inputs.
 
 use super::draw::Draw;
 use super::operation::Op;
@@ -6,13 +6,13 @@ use super::spec::Case;
 use crate::backend::broadcast_shape;
 use anyhow::{Result, ensure};
 
-/// The shape that two or more inputs broadcast to.
+/// The shape to which the shapes of two or more inputs broadcast; errors if they do not.
 pub(super) fn together(x: &[&[usize]]) -> Result<Vec<usize>> {
     ensure!(x.len() >= 2, "expects two or more inputs, got {}", x.len());
     broadcast_shape(x)
 }
 
-/// A test case of at most `most` inputs, of one shape or of shapes that broadcast.
+/// A random test case with at most `most` inputs, which have the same shape or broadcast.
 pub(super) fn drawn(op: impl Op + 'static, d: &mut Draw, most: usize) -> Case {
     let map = d.map();
     let count = d.between(2, most);

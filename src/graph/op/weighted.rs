@@ -4,13 +4,13 @@ use super::operation::trained;
 use crate::graph::parameter::Parameter;
 use anyhow::{Result, ensure};
 
-/// `weight` of this shape, and `bias` with this many elements if there is one.
+/// The parameters of a layer: `weight` of this shape and, if `bias` is given, `bias` with that many elements.
 pub(super) fn weight_and_bias(weight: &[usize], bias: Option<usize>) -> Vec<Parameter> {
     std::iter::once(trained("weight", weight)).chain(bias.map(|n| trained("bias", &[n]))).collect()
 }
 
-/// Errors if the input does not have `input` channels, or `groups` does not divide the channels.
-/// `c` is the actual number of input channels.
+/// Errors if the actual number of input channels `c` is not `input`, or if `groups` does not divide the input and output
+/// channels.
 pub(super) fn check_channels(c: usize, input: usize, output: usize, groups: usize) -> Result<()> {
     ensure!(c == input, "expects {input} channels, got {c}");
     ensure!(

@@ -1,10 +1,10 @@
-//! Pooling windows, from arguments and for test cases.
+//! Helpers of pools: windows from arguments, and random windows for test cases.
 
 use super::{Attributes, Draw, maps};
 use crate::backend::{Pool2d, Window};
 use anyhow::{Result, ensure};
 
-/// Pooling windows with this dilation.
+/// The pooling windows described by the arguments, with this dilation.
 pub(super) fn windows(a: &Attributes, dilation: (usize, usize)) -> Result<Pool2d> {
     let (kernel, stride, padding) = (a.pair("kernel_size")?, a.pair("stride")?, a.pair("padding")?);
     ensure!(
@@ -18,14 +18,14 @@ pub(super) fn windows(a: &Attributes, dilation: (usize, usize)) -> Result<Pool2d
     })
 }
 
-/// The output shape of a pool.
+/// The output shape of a pool for its only input, `(N, C, H, W)`.
 pub(super) fn pooled(x: &[&[usize]], pool: &Pool2d) -> Result<Vec<usize>> {
     let [n, c, h, w] = maps(x)?;
     let (oh, ow) = pool.output(h, w)?;
     Ok(vec![n, c, oh, ow])
 }
 
-/// Random windows.
+/// Random pooling windows, with dilation if `dilated`.
 pub(super) fn draw(d: &mut Draw, dilated: bool) -> Pool2d {
     let mut window = || {
         let dilation = if dilated { d.between(1, 2) } else { 1 };
@@ -35,13 +35,14 @@ pub(super) fn draw(d: &mut Draw, dilated: bool) -> Pool2d {
     Pool2d { h: window(), w: window(), ceil_mode: d.coin() }
 }
 
-/// A random `(N, C, H, W)` for a pool: large, or the smallest that the windows allow.
+/// A random input shape `(N, C, H, W)` for a pool: large, or the smallest that its windows allow.
 pub(super) fn mapped(d: &mut Draw, pool: &Pool2d) -> [usize; 4] {
     let [n, c, h, w] = d.map();
     [n, c, side(d, pool, h), side(d, pool, w)]
 }
 
-/// `large`, or the smallest size at which each window contains an element; windows may exceed it.
+/// A random size of one axis: `large`, or the smallest one at which each window contains an element. Windows may extend beyond
+/// the axis.
 fn side(d: &mut Draw, pool: &Pool2d, large: usize) -> usize {
     let reads = |w: &Window, i: usize, size: usize| (0..w.kernel).any(|t| w.at(i, t, size).is_some());
     let takes = |size: &usize| {

@@ -1,17 +1,17 @@
-//! 256 bits with fused multiply-add.
+//! Vectors of 256 bits with fused multiply-add.
 
 use super::{Simd, Task};
 use std::arch::x86_64::*;
 
-/// AVX2 and FMA.
+/// The instruction sets AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
-/// Eight lanes. Only the unsafe functions of [`Avx2`] create vectors, so one exists only if the CPU has AVX2 and FMA.
+/// A vector of eight lanes. Only unsafe functions of [`Avx2`] create vectors, so one exists only if the CPU has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub struct Vector(__m256);
 
-/// Runs a task, compiled for AVX2.
+/// Runs a task compiled for AVX2.
 ///
 /// # Safety
 /// The CPU must have AVX2 and FMA.
@@ -21,7 +21,7 @@ pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
     unsafe { task.run::<Avx2>() }
 }
 
-/// Defines functions from vectors to a vector.
+/// Defines functions that map vectors to a vector, lane by lane.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
@@ -113,7 +113,7 @@ impl Simd for Avx2 {
     }
 }
 
-/// The sign bits of the first `n` lanes.
+/// A mask with the sign bits of the first `n` lanes set.
 ///
 /// # Safety
 /// The CPU must have AVX2.

@@ -1,17 +1,17 @@
-//! 512 bits.
+//! Vectors of 512 bits.
 
 use super::{Simd, Task};
 use std::arch::x86_64::*;
 
-/// AVX-512F and DQ.
+/// The instruction sets AVX-512F and AVX-512DQ.
 #[derive(Clone, Copy)]
 pub struct Avx512;
 
-/// Sixteen lanes. Only the unsafe functions of [`Avx512`] create vectors, so one exists only if the CPU has AVX-512.
+/// A vector of sixteen lanes. Only unsafe functions of [`Avx512`] create vectors, so one exists only if the CPU has AVX-512.
 #[derive(Clone, Copy)]
 pub struct Vector(__m512);
 
-/// Runs a task, compiled for AVX-512.
+/// Runs a task compiled for AVX-512.
 ///
 /// # Safety
 /// The CPU must have AVX-512F, AVX-512DQ, AVX2 and FMA.
@@ -21,7 +21,7 @@ pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
     unsafe { task.run::<Avx512>() }
 }
 
-/// Defines functions from vectors to a vector.
+/// Defines functions that map vectors to a vector, lane by lane.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
@@ -58,7 +58,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX-512 and that the lanes of the mask are readable; others are not read.
+        // SAFETY: the caller makes sure that the CPU has AVX-512 and that the lanes of the mask are readable; others are not
+        // read.
         unsafe { Vector(_mm512_maskz_loadu_ps(mask(n), at)) }
     }
 
@@ -109,7 +110,7 @@ impl Simd for Avx512 {
     }
 }
 
-/// The bits of the first `n` lanes.
+/// A mask with the bits of the first `n` lanes set.
 #[inline(always)]
 fn mask(n: usize) -> u16 {
     ((1u32 << n.min(16)) - 1) as u16

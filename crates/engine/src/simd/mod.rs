@@ -1,7 +1,7 @@
-//! Vectors of f32: one source for all instruction sets, selected at run time.
+//! Vectors of f32, with one source for all instruction sets, of which one is selected at run time.
 //!
-//! Arithmetic is written once, generic over [`Simd`] and always inlined; a [`Task`] is the unit that is compiled for each
-//! instruction set, and [`run`] selects the best one that the CPU supports.
+//! Arithmetic is written once, generic over [`Simd`] and always inlined. A [`Task`] is the unit that is compiled for each
+//! instruction set, and [`run`] selects the best instruction set that the CPU supports.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -15,23 +15,23 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A vector instruction set with `LANES` f32 lanes.
 ///
-/// Arithmetic is safe because it needs a vector, and only unsafe functions create one.
+/// Arithmetic is safe because it takes vectors, which only unsafe functions create.
 pub trait Simd: Copy + 'static {
-    /// A vector, and the proof that the CPU has the instruction set.
+    /// A vector, whose existence proves that the CPU has the instruction set.
     type V: Copy;
     /// Number of lanes, at most [`MOST_LANES`].
     const LANES: usize;
-    /// Its index among the instruction sets.
+    /// Index of the instruction set.
     const LEVEL: usize;
-    /// Rows of the largest tile two vectors wide.
+    /// Number of rows of the largest tile that is two vectors wide.
     const ROWS: usize;
 
-    /// All lanes `v`.
+    /// A vector with `v` in all lanes.
     ///
     /// # Safety
     /// The CPU must have the instruction set.
     unsafe fn splat(v: f32) -> Self::V;
-    /// Reads all lanes; no alignment is needed.
+    /// Reads all lanes from `at`, which need not be aligned.
     ///
     /// # Safety
     /// The CPU must have the instruction set, and `LANES` elements at `at` must be readable.
@@ -41,17 +41,17 @@ pub trait Simd: Copy + 'static {
     /// # Safety
     /// The CPU must have the instruction set.
     unsafe fn prefetch(at: *const f32);
-    /// Reads the first `n` lanes, or all if there are fewer; the others are 0.
+    /// Reads the first `n` lanes from `at`, or all lanes if `n` is larger; the other lanes are 0.
     ///
     /// # Safety
     /// The CPU must have the instruction set, and `min(n, LANES)` elements at `at` must be readable.
     unsafe fn load_part(at: *const f32, n: usize) -> Self::V;
-    /// Writes all lanes; no alignment is needed.
+    /// Writes all lanes to `at`, which need not be aligned.
     ///
     /// # Safety
     /// `LANES` elements at `at` must be writable, and no other thread may use them meanwhile.
     unsafe fn store(at: *mut f32, v: Self::V);
-    /// Writes the first `n` lanes, or all if there are fewer.
+    /// Writes the first `n` lanes to `at`, or all lanes if `n` is larger.
     ///
     /// # Safety
     /// `min(n, LANES)` elements at `at` must be writable, and no other thread may use them meanwhile.
@@ -64,19 +64,19 @@ pub trait Simd: Copy + 'static {
     fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`.
     fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// The minimum; `b` if either is NaN or both are 0.
+    /// The lanewise minimum; `b` if either is NaN or both are 0.
     fn min(a: Self::V, b: Self::V) -> Self::V;
     /// Rounds to the nearest integer, ties to even.
     fn round(v: Self::V) -> Self::V;
-    /// `2ⁿ` for integers from -126 to 127; unspecified for other values.
+    /// `2ⁿ` for integers `n` from -126 to 127; unspecified for other values.
     fn exp2(n: Self::V) -> Self::V;
     /// `a` where `x > 0`, else `b`.
     fn choose(x: Self::V, a: Self::V, b: Self::V) -> Self::V;
-    /// `a · b + c`, rounded once if the instruction set can.
+    /// `a · b + c`, rounded only once if the instruction set can do so.
     fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The maximum; `b` if either is NaN or both are 0.
+    /// The lanewise maximum; `b` if either is NaN or both are 0.
     fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// `b` if it is greater or NaN, else `a`.
+    /// `b` where it is greater than `a` or NaN, else `a`.
     fn max_or_nan(a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `a = b`, else 0.
     fn where_equal(a: Self::V, b: Self::V, v: Self::V) -> Self::V;
@@ -88,43 +88,44 @@ pub trait Simd: Copy + 'static {
     fn sum(v: Self::V) -> f32;
 }
 
-/// The largest number of lanes of any instruction set.
+/// Maximum number of lanes of all instruction sets.
 pub const MOST_LANES: usize = 16;
-/// The number of instruction sets.
+/// Number of instruction sets.
 pub(crate) const LEVELS: usize = 4;
 
 /// Work that is compiled once for each instruction set.
 pub trait Task {
-    /// The result.
+    /// The task's result.
     type Out;
-    /// Does the work. It and all that it calls must be `#[inline(always)]`, or they miss the instruction set.
+    /// Runs the task. This function and all that it calls must be `#[inline(always)]`, or they are compiled without the
+    /// instruction set.
     ///
     /// # Safety
     /// The CPU must have the instruction set.
     unsafe fn run<S: Simd>(self) -> Self::Out;
 }
 
-/// An instruction set.
+/// A vector instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Level {
-    /// Plain arithmetic.
+    /// Plain arithmetic, without vector instructions.
     Scalar = 1,
-    /// 128 bits, on every 64-bit ARM.
+    /// NEON, with 128 bits, on every 64-bit ARM.
     Neon = 2,
-    /// 256 bits with fused multiply-add.
+    /// AVX2, with 256 bits and fused multiply-add.
     Avx2 = 3,
-    /// 512 bits.
+    /// AVX-512, with 512 bits.
     Avx512 = 4,
 }
 
 impl Level {
-    /// The instruction set with this index, as in [`Simd::LEVEL`].
+    /// The instruction set with this index, which is its [`Simd::LEVEL`].
     pub(crate) fn of(number: usize) -> Self {
         [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512][number]
     }
 
-    /// Number of lanes.
+    /// Number of f32 lanes of a vector.
     pub fn lanes(self) -> usize {
         match self {
             Self::Scalar => scalar::Scalar::LANES,
@@ -137,8 +138,8 @@ impl Level {
 
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
-/// The instruction set in use: the best one that the CPU supports, or the one in the environment variable `GRADSCOPE_SIMD`
-/// (`scalar`, `neon`, `avx2`, `avx512`) if the CPU supports it.
+/// The instruction set in use: the one named by the environment variable `GRADSCOPE_SIMD` (`scalar`, `neon`, `avx2`, `avx512`) if
+/// the CPU supports it, else the best one that the CPU supports.
 pub fn level() -> Level {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Level::Scalar,
@@ -155,7 +156,7 @@ pub fn level() -> Level {
     }
 }
 
-/// Selects an instruction set for tests and benchmarks; does nothing if the CPU does not support it. Weights that are already
+/// Selects an instruction set, for tests and benchmarks. Does nothing if the CPU does not support it. Weights that are already
 /// packed keep their instruction set.
 pub fn set_level(level: Level) {
     if available().contains(&level) {
@@ -163,7 +164,7 @@ pub fn set_level(level: Level) {
     }
 }
 
-/// The name of an instruction set, as in `GRADSCOPE_SIMD`.
+/// The name of an instruction set in the environment variable `GRADSCOPE_SIMD`.
 pub fn name(level: Level) -> &'static str {
     match level {
         Level::Scalar => "scalar",
@@ -173,12 +174,12 @@ pub fn name(level: Level) -> &'static str {
     }
 }
 
-/// The instruction sets that this CPU supports, the best last.
+/// The instruction sets that this CPU supports, from the slowest to the fastest.
 pub fn available() -> Vec<Level> {
     [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512].into_iter().filter(|&level| has(level)).collect()
 }
 
-/// Whether the CPU supports an instruction set. Cheap: the standard library caches the detection.
+/// Whether the CPU supports an instruction set. The check is cheap, since the standard library caches the detection.
 fn has(level: Level) -> bool {
     match level {
         Level::Scalar => true,
@@ -198,25 +199,25 @@ fn best() -> Level {
     available().last().copied().unwrap_or(Level::Scalar)
 }
 
-/// Runs a task in the instruction set in use.
+/// Runs a task in the instruction set in use, which is [`level`].
 pub fn run<T: Task>(task: T) -> T::Out {
     run_with(level(), task)
 }
 
-/// Runs a task in an instruction set.
+/// Runs a task in the given instruction set.
 ///
 /// # Panics
-/// If the CPU does not support it.
+/// If the CPU does not support the instruction set.
 pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
     assert!(has(level), "this CPU has no {}", name(level));
     // SAFETY: the CPU supports the instruction set, as asserted above.
     unsafe { run_at(level, task) }
 }
 
-/// Runs a task in an instruction set without checking that the CPU supports it.
+/// Runs a task in the given instruction set, without checking that the CPU supports it.
 ///
 /// # Safety
-/// The CPU must support it.
+/// The CPU must support the instruction set.
 #[inline(always)]
 pub(crate) unsafe fn run_at<T: Task>(level: Level, task: T) -> T::Out {
     // SAFETY: as the caller promises.

@@ -1,13 +1,13 @@
-//! 128-bit ARM vectors. NEON is part of the target's baseline, so its arithmetic is safe to call.
+//! Vectors of 128 bits on ARM. NEON is part of the target's baseline, so its arithmetic is safe to call.
 
 use super::Simd;
 use std::arch::aarch64::*;
 
-/// NEON, which every 64-bit ARM has.
+/// The instruction set NEON, which every 64-bit ARM has.
 #[derive(Clone, Copy)]
 pub struct Neon;
 
-/// Defines functions from vectors to a vector.
+/// Defines functions that map vectors to a vector, lane by lane.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]

@@ -1,8 +1,8 @@
-//! Scalar arithmetic in groups of four, for every CPU.
+//! Scalar arithmetic on groups of four elements, for every CPU.
 
 use super::Simd;
 
-/// Arrays of four elements, which the compiler may vectorize.
+/// Plain arithmetic on arrays of four elements, which the compiler may vectorize.
 #[derive(Clone, Copy)]
 pub struct Scalar;
 
