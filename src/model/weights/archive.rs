@@ -38,7 +38,7 @@ pub struct StateDict {
     pub unread: BTreeMap<String, String>,
 }
 
-/// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1]
+/// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index `offset + i · stride`[0]` + j · stride`[1]`
 /// + …` of its storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorEntry {

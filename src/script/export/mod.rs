@@ -1,4 +1,4 @@
-//! Exports results as files: one module for each output format, listed in [`FORMATS`].
+//! Exports results as files: one module for each output format, listed in `FORMATS`.
 //!
 //! An exported result is a folder that contains the files of all figures and `result.json`. A [`sheet`] is a single picture of
 //! all figures, and a [`film`] shows the steps of a run.
