@@ -38,8 +38,8 @@ pub struct StateDict {
     pub unread: BTreeMap<String, String>,
 }
 
-/// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index `offset + i · stride`[0]` + j · stride`[1]`
-/// + …` of its storage.
+/// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index
+/// `offset + i · stride[0] + j · stride[1] + …` of its storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorEntry {
     /// The shape of the tensor.
