@@ -356,7 +356,7 @@ fn a_broken_jpeg_in_a_folder_is_an_error_with_its_name_and_a_doubtful_one_is_not
     assert!(error.contains("cut.jpg") && error.contains("truncated"), "{error}");
     data.batch(&[1], &preprocess).unwrap();
     let noted = notes::take().into_iter().find(|note| note.contains("doubtful.jpg")).unwrap();
-    assert!(noted.contains("may be damaged: 3 bytes"), "{noted}");
+    assert!(noted.contains("may be damaged: 3 extraneous bytes"), "{noted}");
 }
 
 /// A data set with one picture for each of these names, in folder order.
