@@ -40,7 +40,7 @@ pub fn linear(
     thread_team::run_some(if one { 1 } else { thread_team::size() }, blocks * parts, |i| {
         let (block, part) = (i / parts, i % parts);
         let outputs = block * ROWS..((block + 1) * ROWS).min(output);
-        let rows = part * n / parts..(part + 1) * n / parts;
+        let rows = thread_team::part(n, part, parts);
         simd::run(Dots { x, w, bias, y: at.get(), sizes: (input, output), outputs, rows, activation });
     });
 }

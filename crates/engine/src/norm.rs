@@ -37,7 +37,7 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     let (parts, all) = (all.0, all.1.numbers());
     let (mut mean, mut squares) = (all[..c].to_vec(), all[c..2 * c].to_vec());
     for part in 1..parts {
-        let Range { start: before, end } = range(x.pixels(), part, parts);
+        let Range { start: before, end } = thread_team::part(x.pixels(), part, parts);
         let own = end - before;
         let share = own as f32 / (before + own) as f32;
         for i in 0..c {
@@ -91,14 +91,9 @@ fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> 
     thread_team::run(parts, |part| {
         // SAFETY: each range has its own part of the buffer, which belongs to one task.
         let to = unsafe { at.get().add(part * N * c) };
-        f(range(pixels, part, parts), to);
+        f(thread_team::part(pixels, part, parts), to);
     });
     (parts, all)
-}
-
-/// The range of pixels that belongs to one of `parts` parts.
-fn range(pixels: usize, part: usize, parts: usize) -> Range<usize> {
-    part * pixels / parts..(part + 1) * pixels / parts
 }
 
 /// Sums the partial results that `f` writes for ranges of pixels.

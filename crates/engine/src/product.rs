@@ -33,7 +33,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
         if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
     thread_team::run_some(wanted, blocks * groups * shares, |i| {
         let (b, g, share) = (i / shares / groups, i / shares % groups, i % shares);
-        let range = b * pixels / blocks..(b + 1) * pixels / blocks;
+        let range = thread_team::part(pixels, b, blocks);
         let panels = share * panels / shares..(share + 1) * panels / shares;
         run_with(weights.level, Block { x, y, patches, weights, g, range, panels, epilogue });
     });
@@ -54,7 +54,7 @@ fn in_stages(
     places.iter_mut().enumerate().for_each(|(i, p)| *p = patches.pixel(patches.place(i)));
     let parts = (4 * threads).min(pixels);
     thread_team::run_some(threads, parts, |i| {
-        let range = i * pixels / parts..(i + 1) * pixels / parts;
+        let range = thread_team::part(pixels, i, parts);
         run_with(weights.level, Copies { x, patches, g, range, a: a.get(), pixels });
     });
     let chunks = Chunks { a: a.get(), pixels, k: patches.len(), finite: weights.finite };

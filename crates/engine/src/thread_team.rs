@@ -94,7 +94,13 @@ pub fn run_some(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
 pub fn ranges(n: usize, grain: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
     let most = size() * 4;
     let count = n.div_ceil(grain.max(1)).clamp(1, most);
-    run(count, |i| f(i * n / count..(i + 1) * n / count));
+    run(count, |i| f(part(n, i, count)));
+}
+
+/// The range of part `i` if `0..n` is split into `count` parts of nearly the same length.
+#[inline(always)]
+pub fn part(n: usize, i: usize, count: usize) -> std::ops::Range<usize> {
+    i * n / count..(i + 1) * n / count
 }
 
 /// Splits a slice into parts of `size` elements, of which the last may be shorter, and calls `f` with the index of each part and

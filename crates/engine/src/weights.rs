@@ -64,7 +64,7 @@ impl WeightGradient {
         let at = SharedPtr(sums.at());
         thread_team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
-            let range = part * x.n / parts..(part + 1) * x.n / parts;
+            let range = thread_team::part(x.n, part, parts);
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
             // SAFETY: each part, group and chunk belongs to one task.
             let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };

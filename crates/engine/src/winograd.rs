@@ -106,7 +106,7 @@ impl Winograd {
             return self.in_stages(x, y, epilogue, tiles, threads);
         }
         thread_team::run(blocks, |i| {
-            let range = i * tiles / blocks..(i + 1) * tiles / blocks;
+            let range = thread_team::part(tiles, i, blocks);
             let count = range.len();
             let mut scratch = Scratch::new(self.room(count));
             let v = scratch.at();
@@ -133,7 +133,7 @@ impl Winograd {
             run_with(self.weights.level, stage);
         };
         let parts = tiles.min(4 * threads);
-        let part = |i: usize| i * tiles / parts..(i + 1) * tiles / parts;
+        let part = |i: usize| thread_team::part(tiles, i, parts);
         thread_team::run(parts, |i| stage(Step::In(part(i))));
         thread_team::run(self.frequencies(), |f| stage(Step::Multiply(f..f + 1, 0..self.weights.panels())));
         thread_team::run(parts, |i| stage(Step::Out(part(i))));

@@ -66,7 +66,7 @@ impl WinogradGradient {
         let sums = SharedPtr(sums.at());
         thread_team::run(parts * chunks, |i| {
             let (part, chunk) = (i / chunks, i % chunks);
-            let range = part * x.n / parts..(part + 1) * x.n / parts;
+            let range = thread_team::part(x.n, part, parts);
             let channels = chunk * CHUNK..((chunk + 1) * CHUNK).min(c);
             // SAFETY: these channels of each part belong to one task.
             let sums = unsafe { sums.get().add(part * numbers) };
@@ -77,25 +77,19 @@ impl WinogradGradient {
             std::array::from_fn(|i| std::array::from_fn(|tap| g(SIDE, i, tap.min(taps - 1), taps) as f32));
         let dw = SharedPtr(dw.as_mut_ptr());
         thread_team::run(c, |channel| {
-            run_with(
-                level,
-                Taps { g: &g, taps, sums: sums.get(), parts, numbers, channels: c, channel, width, o, dw: dw.get() },
-            );
+            run_with(level, Taps { of: self, g: &g, sums: sums.get(), parts, channel, width, dw: dw.get() });
         });
     }
 }
 
 /// A task that sums the parts of one input channel and transforms the sums to the gradients of the channel's weights.
 struct Taps<'a> {
+    of: &'a WinogradGradient,
     g: &'a [[f32; MOST_TAPS]; SIDE],
-    taps: usize,
     sums: *const f32,
     parts: usize,
-    numbers: usize,
-    channels: usize,
     channel: usize,
     width: usize,
-    o: usize,
     dw: *mut f32,
 }
 
@@ -105,7 +99,7 @@ impl Task for Taps<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: `WinogradGradient::run` made sums for all parts and channels, and each input channel belongs to one task.
-        unsafe { if self.taps == 3 { self.transform::<S, 3>() } else { self.transform::<S, 5>() } }
+        unsafe { if self.of.taps == 3 { self.transform::<S, 3>() } else { self.transform::<S, 5>() } }
     }
 }
 
@@ -117,16 +111,18 @@ impl Taps<'_> {
     /// frequencies and channels, and no other thread may use the gradients of this input channel.
     #[inline(always)]
     unsafe fn transform<S: Simd, const K: usize>(&self) {
+        let Sizes { input, output, .. } = self.of.sizes;
+        let apart = ALL * input * self.width;
         let mut out = [0f32; MOST_TAPS * MOST_TAPS * MOST_LANES];
-        for o in (0..self.o).step_by(S::LANES) {
+        for o in (0..output).step_by(S::LANES) {
             // SAFETY: as the caller promises.
             unsafe {
                 let mut half = [[S::splat(0.0); SIDE]; K];
                 for f in 0..ALL {
-                    let at = self.sums.add((f * self.channels + self.channel) * self.width + o);
+                    let at = self.sums.add((f * input + self.channel) * self.width + o);
                     let mut sum = S::load(at);
                     for part in 1..self.parts {
-                        sum = S::add(sum, S::load(at.add(part * self.numbers)));
+                        sum = S::add(sum, S::load(at.add(part * apart)));
                     }
                     for y in 0..K {
                         half[y][f % SIDE] = S::fma(S::splat(self.g[f / SIDE][y]), sum, half[y][f % SIDE]);
@@ -141,8 +137,8 @@ impl Taps<'_> {
                         S::store(out.as_mut_ptr().add((y * K + x) * MOST_LANES), sum);
                     }
                 }
-                for lane in 0..S::LANES.min(self.o - o) {
-                    let to = self.dw.add(((o + lane) * self.channels + self.channel) * K * K);
+                for lane in 0..S::LANES.min(output - o) {
+                    let to = self.dw.add(((o + lane) * input + self.channel) * K * K);
                     for tap in 0..K * K {
                         *to.add(tap) = out[tap * MOST_LANES + lane];
                     }
@@ -191,7 +187,8 @@ impl Task for Part<'_> {
         let mut scratch = Scratch::new(ALL * (x_apart + dy_apart));
         let x = scratch.at();
         for block in 0..blocks {
-            let (first, last) = (start + block * (end - start) / blocks, start + (block + 1) * (end - start) / blocks);
+            let own = thread_team::part(end - start, block, blocks);
+            let (first, last) = (start + own.start, start + own.end);
             // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of
             // the sums belong to one task.
             unsafe {
