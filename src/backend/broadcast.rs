@@ -35,3 +35,15 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let dims: Vec<_> = (0..x.rank()).filter(stretched).collect();
     Ok(super::sum_keepdim(x, &dims)?.reshape(shape)?)
 }
+
+/// Errors if `scale` and `shift` do not have one element per channel of `x`, `(N, C, …)`.
+pub(super) fn check_channels(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<()> {
+    let dims = x.dims();
+    ensure!(
+        dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
+        "{dims:?} needs one scale and one shift per channel, got {:?} and {:?}",
+        scale.dims(),
+        shift.dims()
+    );
+    Ok(())
+}

@@ -1,8 +1,9 @@
 //! Elementwise passes, split over all cores.
 
 use super::elementwise::{map, zip};
+use crate::backend::broadcast::check_channels;
 use crate::backend::storage::{Real, by_type, read, tensor};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
@@ -21,13 +22,7 @@ pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
 
 /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
 pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    let dims = x.dims();
-    ensure!(
-        dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
-        "{dims:?} needs one scale and one shift per channel, got {:?} and {:?}",
-        scale.dims(),
-        shift.dims()
-    );
+    check_channels(x, scale, shift)?;
     by_type!(x, affine(x, scale, shift))
 }
 

@@ -1,5 +1,6 @@
 //! Elementwise passes in candle's operations.
 
+use crate::backend::broadcast::check_channels;
 #[cfg(feature = "cudnn")]
 use crate::backend::cuda;
 use anyhow::{Result, ensure};
@@ -26,13 +27,7 @@ pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
 
 /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
 pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    let dims = x.dims();
-    ensure!(
-        dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
-        "{dims:?} needs one scale and one shift per channel, got {:?} and {:?}",
-        scale.dims(),
-        shift.dims()
-    );
+    check_channels(x, scale, shift)?;
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
         return cuda::channel_affine(x, scale, shift);
