@@ -12,12 +12,13 @@
 //! `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the
 //! predicted class, with the data set `DATA` (`-`: none); `loop` is the Rust version of `loop.rhai`; `train` runs steps of
 //! SGD with momentum on batches of noise. `GRADSCOPE_EXACT=1` uses direct sums for 3x3 convolutions;
-//! `GRADSCOPE_DEVICE=cuda:0` selects the device.
+//! `GRADSCOPE_DEVICE=cuda:0` selects the device, `GRADSCOPE_PRECISION=bf16` the precision.
 
 use anyhow::{Context, Result, bail};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
+use gradscope::backend::Accumulation;
 use gradscope::data::Dataset;
-use gradscope::exec::Trace;
+use gradscope::exec::{Precision, RunOptions, Trace};
 use gradscope::explain::{Walk, logit};
 use gradscope::model::Model;
 use gradscope::script::architecture::Architectures;
@@ -25,7 +26,6 @@ use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
-use gradscope::tensor::device;
 use gradscope::train::{Optimizer, Schedule, Trainer, TrainingOptions};
 use std::io::Write;
 use std::path::Path;
@@ -39,10 +39,7 @@ const SAMPLES: usize = 50;
 
 fn main() -> Result<()> {
     gradscope::backend::keep_freed_memory();
-    gradscope::backend::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
-    if let Ok(name) = std::env::var("GRADSCOPE_DEVICE") {
-        gradscope::cli::device::choose(&name)?;
-    }
+    let host = host()?;
     let mut open: Option<(Vec<String>, Model)> = None;
     for line in std::io::stdin().lines() {
         let line = line?;
@@ -51,7 +48,7 @@ fn main() -> Result<()> {
         let key: Vec<_> = [name, weights, size].map(|w| w.to_string()).into();
         let model = match open.take() {
             Some((k, model)) if k == key => model,
-            _ => Architectures::new(Folders::models(None), &Default::default()).open(name, Some(Path::new(weights)))?,
+            _ => Architectures::new(host.models().clone(), host.guard()).open(name, Some(Path::new(weights)))?,
         };
         let size: Vec<usize> = size.split('x').map(str::parse).collect::<Result<_, _>>()?;
         let times = match *what {
@@ -69,18 +66,29 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A `(batch, C, H, W)` tensor of noise in [0, 1].
-fn pictures(size: &[usize], batch: usize) -> Result<Tensor> {
-    let dims = [&[batch], size].concat();
-    let noise = |i: usize| (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
-    Ok(Tensor::from_vec((0..dims.iter().product()).map(noise).collect(), dims, &device())?)
+/// The device and precision that the environment asks for.
+fn run_options() -> Result<RunOptions> {
+    let asked = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
+    let device = gradscope::cli::device(&asked("GRADSCOPE_DEVICE", "cpu"))?;
+    let mut precision: Precision = asked("GRADSCOPE_PRECISION", "f32").parse()?;
+    if std::env::var_os("GRADSCOPE_EXACT").is_some() {
+        precision.accumulation = Accumulation::Direct;
+    }
+    Ok(RunOptions { device, precision })
 }
 
-fn timed(runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+/// A `(batch, C, H, W)` tensor of noise in [0, 1], on the device of `model`.
+fn pictures(model: &Model, size: &[usize], batch: usize) -> Result<Tensor> {
+    let dims = [&[batch], size].concat();
+    let noise = |i: usize| (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
+    model.take(&Tensor::from_vec((0..dims.iter().product()).map(noise).collect(), dims, &Device::Cpu)?)
+}
+
+fn timed(model: &Model, runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     let once = |_| {
         let start = Instant::now();
         f()?;
-        device().synchronize()?;
+        model.graph.device().synchronize()?;
         Ok(start.elapsed().as_secs_f64())
     };
     (0..runs).map(once).collect()
@@ -89,14 +97,14 @@ fn timed(runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
 /// Times forward passes, or with `back` input gradients, after one warm-up run.
 fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
-    let x = pictures(size, batch.parse()?)?;
+    let x = pictures(model, size, batch.parse()?)?;
     let run = || match back {
         true => gradient(&model.graph.forward(&x)?).map(drop),
         false => model.graph.logits(&x).map(drop),
     };
     run()?;
-    device().synchronize()?;
-    timed(runs.parse()?, run)
+    model.graph.device().synchronize()?;
+    timed(model, runs.parse()?, run)
 }
 
 /// Times training steps on batches of noise with cyclic labels, after one warm-up step.
@@ -116,9 +124,9 @@ fn training(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
         schedule: Schedule::Constant,
         ..TrainingOptions::default()
     };
-    let mut trainer = Trainer::new(&model.graph, &model.card, data, options)?;
+    let mut trainer = Trainer::new(&model.graph, &model.card, data, options)?.to_device(&model.graph.device())?;
     trainer.step()?;
-    timed(runs, || trainer.step().map(drop))
+    timed(model, runs, || trainer.step().map(drop))
 }
 
 /// The gradient of each picture's second logit with respect to the picture.
@@ -131,8 +139,8 @@ fn gradient(trace: &Trace) -> Result<Tensor> {
 
 fn gradients(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let [runs] = rest else { bail!("RUNS is missing") };
-    let x = pictures(size, 1)?;
-    timed(runs.parse()?, || {
+    let x = pictures(model, size, 1)?;
+    timed(model, runs.parse()?, || {
         let mut sum = x.zeros_like()?;
         for i in 0..SAMPLES {
             let moved = (&x + 0.001 * i as f64)?;
@@ -145,14 +153,14 @@ fn gradients(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
 /// Times a method. Each run uses a new host, which has no cached trace from the previous run.
 fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let [runs, data, plugin, settings @ ..] = rest else { bail!("RUNS, DATA and PLUGIN are missing") };
-    let mut question = Session::new(&host(), model.clone(), "noise", pictures(size, 1)?)?;
+    let mut question = Session::new(&host()?, model.clone(), "noise", pictures(model, size, 1)?)?;
     if *data != "-" {
         let data = Data::named(data);
         data.get()?;
         question.set_data(data);
     }
     let once = |_| {
-        let host = host();
+        let host = host()?;
         let mut session = question.clone();
         session.open(host.method(plugin)?);
         for setting in settings {
@@ -167,12 +175,12 @@ fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
         if session.cursor() > 0 {
             session.view(&host)?;
         }
-        device().synchronize()?;
+        model.graph.device().synchronize()?;
         Ok(start.elapsed().as_secs_f64())
     };
     (0..runs.parse()?).map(once).collect()
 }
 
-fn host() -> Host {
-    Host::new(Folders::plugins(None), Folders::models(None))
+fn host() -> Result<Host> {
+    Ok(Host::with_options(Folders::plugins(None), Folders::models(None), run_options()?))
 }

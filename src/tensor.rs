@@ -1,22 +1,12 @@
-//! The default device, and tensor arithmetic shared by several modules.
+//! Tensor arithmetic shared by several modules.
 
-use crate::sync::ReadWriteUnpoisoned;
 use anyhow::{Context, Result};
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
 use std::collections::BTreeMap;
-use std::sync::RwLock;
 
-static DEVICE: RwLock<Device> = RwLock::new(Device::Cpu);
-
-/// The device on which networks, pictures and script tensors are created: the CPU unless set otherwise; PyTorch's
-/// `get_default_device`.
-pub fn device() -> Device {
-    DEVICE.read_unpoisoned().clone()
-}
-
-/// Sets the device on which tensors are created from now on; PyTorch's `set_default_device`.
-pub fn set_device(device: Device) {
-    *DEVICE.write_unpoisoned() = device;
+/// The dtype in which values stored as `storage` are computed: f32 for bf16 and f16, which only save memory.
+pub fn compute_dtype(storage: DType) -> DType {
+    if matches!(storage, DType::BF16 | DType::F16) { DType::F32 } else { storage }
 }
 
 /// Formats a device: `cpu`, `cuda:0`, `metal`.

@@ -1,5 +1,6 @@
 //! Sliding windows of convolutions and pools, counted as in PyTorch.
 
+use super::accumulation::Accumulation;
 use anyhow::{Result, ensure};
 
 /// A window that slides along one axis.
@@ -27,7 +28,7 @@ pub struct Pool2d {
     pub ceil_mode: bool,
 }
 
-/// Stride, padding, dilation and groups of a convolution.
+/// Stride, padding, dilation and groups of a convolution, and how it is computed. The default is PyTorch's, with direct sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     /// Stride along height and along width.
@@ -38,6 +39,14 @@ pub struct Conv2d {
     pub dilation: (usize, usize),
     /// Number of groups of channels; each output channel reads only the input channels of its group.
     pub groups: usize,
+    /// How the sums of products are computed.
+    pub accumulation: Accumulation,
+}
+
+impl Default for Conv2d {
+    fn default() -> Self {
+        Self { stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: 1, accumulation: Accumulation::default() }
+    }
 }
 
 impl Window {

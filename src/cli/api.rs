@@ -1,6 +1,6 @@
 //! `gradscope api`: the functions that scripts can call, with their signatures.
 
-use super::args::{ApiArgs, ScriptArgs};
+use super::args::{ApiArgs, HostArgs};
 use super::open;
 use super::out::say;
 use crate::script::host::reference::{Section, reference};
@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 /// Prints the reference of script functions: all of it, one noun, or every entry that contains a word. With `--definitions`,
 /// writes definition files for editors instead.
-pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn api(host_args: &HostArgs, args: &ApiArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     if let Some(folder) = &args.definitions {
         let count = host.write_definitions(folder)?;
         say(&format!("wrote {count} files to {}", words::path(folder)))?;

@@ -1,6 +1,6 @@
 //! `gradscope` without a command: opens the app.
 
-use super::args::{AppArgs, NetworkArgs, QuestionArgs, ScriptArgs};
+use super::args::{AppArgs, HostArgs, NetworkArgs, QuestionArgs};
 use super::config::{self, Config};
 use super::{draw, open, usage};
 use crate::data::lock::Lock;
@@ -25,7 +25,7 @@ const LAST: &str = "last";
 type Restored = (Session, Picture, Workspace, Vec<String>);
 
 /// Runs the app with the network, picture and method that the arguments name, or with the restored session.
-pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
+pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
     }
@@ -33,7 +33,7 @@ pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
         return Err(usage::usage(anyhow!("the app opens one picture; \"gradscope run METHOD\" takes several")));
     }
     let config = config::read()?;
-    let host = open::host(scripts)?;
+    let host = open::host(host_args)?;
     let (asker, updates) = worker::start(opening(host, question, app)?)?;
     let graphics = match app.graphics {
         Graphics::Auto => config.graphics.unwrap_or_default(),
@@ -124,7 +124,7 @@ fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
 
 /// Reopens a workspace, at its last step if that step was saved.
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
-    let network = NetworkArgs { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
+    let network = NetworkArgs { model: Some(opened.model.clone()), weights: opened.weights.clone() };
     let question = QuestionArgs {
         network,
         target: opened.target.map(|class| class.to_string()),

@@ -26,9 +26,6 @@ Examples:
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<CliCommand>,
-    /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that has them
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
-    pub device: String,
     /// Memory limit, such as 4G or 512M [default: half of the free memory, or what the system's limits leave]
     ///
     /// Limits set by control groups and `ulimit -v` apply in any case. An operation that would exceed the limit fails with an
@@ -36,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", global = true)]
     pub memory: Option<MemorySize>,
     #[command(flatten)]
-    pub scripts: ScriptArgs,
+    pub host: HostArgs,
     #[command(flatten)]
     pub question: QuestionArgs,
     #[command(flatten)]
@@ -100,15 +97,27 @@ pub enum CliCommand {
     Man(ManArgs),
 }
 
-/// Folders to search for scripts.
-#[derive(Group, Debug, Default)]
-pub struct ScriptArgs {
+/// Where scripts are found, and where and how precisely networks run.
+#[derive(Group, Debug)]
+pub struct HostArgs {
     /// Folder of methods, searched before ./plugins, the user's folder and the built-in methods
     #[arg(long, value_name = "DIR", global = true)]
     pub plugins: Option<PathBuf>,
     /// Folder of architectures, searched before ./models, the user's folder and the built-in ones
     #[arg(long, value_name = "DIR", global = true)]
     pub models: Option<PathBuf>,
+    /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that has them
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
+    pub device: String,
+    /// Precision of weights and computations: f32, f64, tf32 (CUDA only), bf16 or f16
+    ///
+    /// bf16 and f16 halve the memory of the weights; computations are then in f32 with the rounded weights. f64 is for checking
+    /// results: much slower than f32.
+    #[arg(long, value_name = "DTYPE", default_value = "f32", global = true)]
+    pub precision: String,
+    /// Compute 3x3 convolutions by direct sums instead of Winograd transforms: slower, but with smaller rounding errors
+    #[arg(long, global = true)]
+    pub exact: bool,
 }
 
 /// The network to open.
@@ -124,9 +133,6 @@ pub struct NetworkArgs {
     /// averages of it, and a message says which one was used.
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Compute 3x3 convolutions by direct sums instead of Winograd transforms: slower, but with smaller rounding errors
-    #[arg(long)]
-    pub exact: bool,
 }
 
 /// The network, the pictures, the target class and the parameters of a run.
@@ -422,12 +428,12 @@ mod tests {
     fn options_before_a_command_are_refused_unless_they_are_global() {
         let parse = |line: &str| Args::of(line.split(' '));
         let said = |line| parse(line).unwrap_err().to_string();
-        assert!(said("gradscope --exact run gradcam").contains("write --exact after \"run\""));
+        assert!(said("gradscope -m shapes run gradcam").contains("write --model <MODEL> after \"run\""));
         assert!(
             said("gradscope -i dog.png --seed 3 eval --data made:shapes")
                 .contains("write --input <PICTURE> after \"eval\"")
         );
-        assert!(parse("gradscope --device cpu --plugins mine run gradcam --exact").is_ok());
+        assert!(parse("gradscope --device cpu --plugins mine --exact run gradcam --precision bf16").is_ok());
         assert!(parse("gradscope --exact -i dog.png").is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! `gradscope check`: compiles scripts and runs them on the built-in network.
 
-use super::args::{CheckArgs, QuestionArgs, ScriptArgs};
+use super::args::{CheckArgs, HostArgs, QuestionArgs};
 use super::{deadline, open, out, still, usage};
 use crate::script::host::Host;
 use crate::words;
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 const STEPS: usize = 2;
 
 /// Checks all methods, continuing after failures. The exit code is 1 if any method failed.
-pub fn check(scripts: &ScriptArgs, args: &CheckArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn check(host_args: &HostArgs, args: &CheckArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     deadline::begin(args.time_limit, host.guard())?;
     let mut wrong = 0;
     for plugin in &args.methods {

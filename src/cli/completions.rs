@@ -1,6 +1,6 @@
 //! `gradscope completions SHELL`: prints a shell script that completes commands, options, methods and models.
 
-use super::args::{Args, CompletionsArgs, ScriptArgs};
+use super::args::{Args, CompletionsArgs, HostArgs};
 use super::usage::is_plain;
 use super::{open, out};
 use anyhow::Result;
@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 /// Prints the completion script for a shell. In bash, zsh and fish, the script also completes the names of the methods and models
 /// available now.
-pub fn completions(scripts: &ScriptArgs, args: &CompletionsArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn completions(host_args: &HostArgs, args: &CompletionsArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     let methods = plain(host.methods().into_iter().map(|row| row.name));
     let models = plain(open::architectures(&host).list().0.into_iter().map(|row| row.name));
     let mut command = with_names(Args::command(), &methods, &models);

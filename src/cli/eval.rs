@@ -1,6 +1,6 @@
 //! `gradscope eval`: the accuracy of a network on a data set.
 
-use super::args::{EvalArgs, ScriptArgs};
+use super::args::{EvalArgs, HostArgs};
 use super::progress::ProgressLine;
 use super::stop::{GRACE, StopFlag};
 use super::{open, out};
@@ -13,8 +13,8 @@ use serde_json::json;
 use std::process::ExitCode;
 
 /// Computes the accuracy of a network on a data set and prints it.
-pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn eval(host_args: &HostArgs, args: &EvalArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     let stop = StopFlag::new(host.guard(), GRACE)?;
     let model = open::model(&host, &args.network)?;
     let data = source::open(&args.data)?;

@@ -1,6 +1,6 @@
 //! `gradscope exec`: runs a program, i.e. a script that performs several runs.
 
-use super::args::{ExecArgs, ScriptArgs};
+use super::args::{ExecArgs, HostArgs};
 use super::draw::FigurePrinter;
 use super::out;
 use super::progress::ProgressLine;
@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 /// Runs the program to its end. If it is cancelled, whatever it has trained or written so far is kept.
-pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
-    let host = Arc::new(open::host(scripts)?);
+pub fn exec(host_args: &HostArgs, args: &ExecArgs) -> Result<ExitCode> {
+    let host = Arc::new(open::host(host_args)?);
     let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     let guard = host.guard().clone();

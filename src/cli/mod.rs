@@ -8,7 +8,6 @@ mod check;
 mod completions;
 pub mod config;
 mod deadline;
-pub mod device;
 mod draw;
 mod eval;
 mod exec;
@@ -18,12 +17,15 @@ mod open;
 mod out;
 mod progress;
 mod run;
+mod run_options;
 mod selftest;
 mod still;
 mod stop;
 mod tables;
 mod train;
 mod usage;
+
+pub use run_options::device;
 
 use crate::memory::limit_to;
 use crate::script::sandbox::stack;
@@ -52,37 +54,37 @@ pub fn main() -> ExitCode {
 
 fn dispatch(args: Args) -> Result<ExitCode> {
     args.memory.into_iter().for_each(limit_to);
-    device::choose(&args.device)?;
+    let host = args.host;
     match args.command {
-        None => app::app(&args.scripts, &args.question, &args.app),
+        None => app::app(&host, &args.question, &args.app),
         Some(CliCommand::Run(run)) => {
             still::begin(&run.method);
-            run::run(&args.scripts, &run)
+            run::run(&host, &run)
         }
         Some(CliCommand::Exec(exec)) => {
             still::begin(&exec.script.to_string_lossy());
-            exec::exec(&args.scripts, &exec)
+            exec::exec(&host, &exec)
         }
-        Some(CliCommand::Methods(table)) => tables::methods(&args.scripts, &table),
-        Some(CliCommand::Models(table)) => tables::models(&args.scripts, &table),
-        Some(CliCommand::Layers(of)) => tables::layers(&args.scripts, &of),
-        Some(CliCommand::Classes(of)) => tables::classes(&args.scripts, &of),
+        Some(CliCommand::Methods(table)) => tables::methods(&host, &table),
+        Some(CliCommand::Models(table)) => tables::models(&host, &table),
+        Some(CliCommand::Layers(of)) => tables::layers(&host, &of),
+        Some(CliCommand::Classes(of)) => tables::classes(&host, &of),
         Some(CliCommand::Eval(eval)) => {
             still::begin("eval");
-            eval::eval(&args.scripts, &eval)
+            eval::eval(&host, &eval)
         }
         Some(CliCommand::Train(train)) => {
             still::begin("train");
-            train::train(&args.scripts, &train)
+            train::train(&host, &train)
         }
-        Some(CliCommand::New(new)) => new::new(&args.scripts, &new),
-        Some(CliCommand::Api(api)) => api::api(&args.scripts, &api),
-        Some(CliCommand::Check(check)) => check::check(&args.scripts, &check),
+        Some(CliCommand::New(new)) => new::new(&host, &new),
+        Some(CliCommand::Api(api)) => api::api(&host, &api),
+        Some(CliCommand::Check(check)) => check::check(&host, &check),
         Some(CliCommand::Selftest(args)) => {
             still::begin("selftest");
-            selftest::selftest(&args)
+            selftest::selftest(&host, &args)
         }
-        Some(CliCommand::Completions(shell)) => completions::completions(&args.scripts, &shell),
+        Some(CliCommand::Completions(shell)) => completions::completions(&host, &shell),
         Some(CliCommand::Man(man)) => man::man(&man),
     }
 }

@@ -1,9 +1,9 @@
 //! Opens what the arguments name: script folders, model, picture, session.
 
-use super::args::{NetworkArgs, QuestionArgs, ScriptArgs};
+use super::args::{HostArgs, NetworkArgs, QuestionArgs};
 use super::out;
+use super::run_options::run_options;
 use super::usage::usage;
-use crate::backend;
 use crate::data::{Picture, source};
 use crate::model::Model;
 use crate::script::architecture::Architectures;
@@ -20,14 +20,15 @@ use std::path::PathBuf;
 /// Name of the built-in network.
 pub const OWN_MODEL: &str = "shapes";
 
-/// Creates a host for the given script folders. Errors if a given folder does not exist.
-pub fn host(scripts: &ScriptArgs) -> Result<Host> {
-    for (option, folder) in [("--plugins", &scripts.plugins), ("--models", &scripts.models)] {
+/// Creates a host for the given script folders, device and precision. Errors if a folder or the device does not exist.
+pub fn host(args: &HostArgs) -> Result<Host> {
+    for (option, folder) in [("--plugins", &args.plugins), ("--models", &args.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
             return Err(usage(anyhow!("{option}: there is no folder \"{}\"", words::path(&folder))));
         }
     }
-    let host = Host::new(Folders::plugins(scripts.plugins.as_deref()), Folders::models(scripts.models.as_deref()));
+    let (plugins, models) = (Folders::plugins(args.plugins.as_deref()), Folders::models(args.models.as_deref()));
+    let host = Host::with_options(plugins, models, run_options(args)?);
     if let Some(folder) = place("GRADSCOPE_CACHE", |d| d.cache_dir().into()) {
         host.guard().keep_in(folder);
     }
@@ -51,7 +52,6 @@ pub fn architectures(host: &Host) -> Architectures {
 /// Opens the network that the arguments name. Without a name, the weight file determines the architecture; without either, the
 /// built-in network is opened.
 pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
-    backend::set_exact(network.exact);
     let architectures = architectures(host);
     let model = match (&network.model, &network.weights) {
         (Some(name), weights) => {

@@ -1,6 +1,6 @@
 //! `gradscope run`: runs a method on one or more pictures.
 
-use super::args::{RunArgs, ScriptArgs};
+use super::args::{HostArgs, RunArgs};
 use super::draw::FigurePrinter;
 use super::out;
 use super::progress::ProgressLine;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 const STEPS: usize = 100;
 
 /// Runs a method and draws, writes or prints its figures.
-pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     // Report usage errors before any slow work begins.

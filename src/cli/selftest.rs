@@ -1,7 +1,8 @@
 //! `gradscope selftest`: compares this build's results with those of other libraries.
 
-use super::args::SelftestArgs as Args;
+use super::args::{HostArgs, SelftestArgs as Args};
 use super::out::{self, say};
+use super::run_options::run_options;
 use crate::data::read_whole;
 use crate::render::{Body, Figure, text};
 use crate::selftest::{Outcome, Selftest};
@@ -15,8 +16,8 @@ const LIMIT: u64 = 1 << 30;
 
 /// Prints the number of test cases that agree, by method and source. The exit code is 1 if a case exceeds its tolerance or cannot
 /// be computed.
-pub fn selftest(args: &Args) -> Result<ExitCode> {
-    let outcomes = outcomes(args)?;
+pub fn selftest(host_args: &HostArgs, args: &Args) -> Result<ExitCode> {
+    let outcomes = outcomes(host_args, args)?;
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
     if args.json {
         out::json(&outcomes.iter().map(document).collect())?;
@@ -32,8 +33,8 @@ pub fn selftest(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-fn outcomes(args: &Args) -> Result<Vec<Outcome>> {
-    let selftest = Selftest::default();
+fn outcomes(host_args: &HostArgs, args: &Args) -> Result<Vec<Outcome>> {
+    let selftest = Selftest::on(run_options(host_args)?.device);
     let Some(path) = &args.cases else { return selftest.run() };
     let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is not UTF-8 text")?;
     let reading = || format!("running the cases of \"{}\"", words::path(path));

@@ -1,6 +1,6 @@
 //! `gradscope methods`, `models`, `layers` and `classes`: tables, or JSON.
 
-use super::args::{LayersArgs, ScriptArgs, TableArgs};
+use super::args::{HostArgs, LayersArgs, TableArgs};
 use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::{card, describe};
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Lists the methods with their parameters.
-pub fn methods(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn methods(host_args: &HostArgs, args: &TableArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     let rows = host.methods();
     if args.json {
         return as_json(rows.iter().map(|row| method(&host, row)).collect());
@@ -47,8 +47,8 @@ fn method(host: &Host, row: &MethodRow) -> Value {
 }
 
 /// Lists the available architectures.
-pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn models(host_args: &HostArgs, args: &TableArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     let (rows, errors) = open::architectures(&host).list();
     errors.iter().for_each(|e| out::tell(&format!("warning: {}", super::usage::sentence(e))));
     if args.json {
@@ -64,8 +64,8 @@ pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
 }
 
 /// Lists the layers of a network.
-pub fn layers(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
-    let card = network(scripts, args)?;
+pub fn layers(host_args: &HostArgs, args: &LayersArgs) -> Result<ExitCode> {
+    let card = network(host_args, args)?;
     if args.json {
         let row =
             |l: &LayerRow| json!({ "name": l.name, "kind": l.kind, "shape": l.shape, "parameters": l.parameters });
@@ -77,8 +77,8 @@ pub fn layers(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
 }
 
 /// Lists the classes of a network.
-pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
-    let card = network(scripts, args)?;
+pub fn classes(host_args: &HostArgs, args: &LayersArgs) -> Result<ExitCode> {
+    let card = network(host_args, args)?;
     let rows = card.labels.iter().enumerate();
     if args.json {
         return as_json(rows.map(|(class, label)| json!({ "class": class, "label": label })).collect());
@@ -87,8 +87,8 @@ pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
 }
 
 /// Describes a network. An architecture without weights is described without opening any weight file.
-fn network(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ModelCard> {
-    let host = open::host(scripts)?;
+fn network(host_args: &HostArgs, args: &LayersArgs) -> Result<ModelCard> {
+    let host = open::host(host_args)?;
     let of = &args.network;
     if let (Some(name), None) = (&of.model, &of.weights)
         && let Ok((card, graph)) = open::architectures(&host).build(name)

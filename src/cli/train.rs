@@ -1,6 +1,6 @@
 //! `gradscope train`: trains a small network from random or given weights; interrupted training can be resumed.
 
-use super::args::{ScriptArgs, TrainArgs};
+use super::args::{HostArgs, TrainArgs};
 use super::progress::ProgressLine;
 use super::stop::{GRACE_OF_TRAINING, StopFlag};
 use super::usage::usage;
@@ -10,7 +10,6 @@ use crate::data::lock::Lock;
 use crate::data::{disk, source};
 use crate::model::Accuracy;
 use crate::script::host::Host;
-use crate::tensor::device;
 use crate::train::{Adversary, LossWeights, Perceptual, TrainEvent, Trainer, TrainingLoop, TrainingOptions};
 use crate::words;
 use anyhow::{Result, anyhow, bail, ensure};
@@ -21,8 +20,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// Trains a network, writes its weights, and prints its accuracy on the test set.
-pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
-    let host = open::host(scripts)?;
+pub fn train(host_args: &HostArgs, args: &TrainArgs) -> Result<ExitCode> {
+    let host = open::host(host_args)?;
     let stop = StopFlag::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
     ensure!(!file.is_dir(), "\"{}\" is a folder; --out must be the weight file to write", words::path(&file));
@@ -57,6 +56,7 @@ pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
         }
         (_, false) => Trainer::new(&graph, &card, data, options(args)).map_err(usage)?,
     };
+    let trainer = trainer.to_device(&host.guard().options().device)?;
     let trainer = match style {
         Some(style) => trainer.with_style(style).map_err(usage)?,
         None => trainer,
@@ -83,7 +83,7 @@ fn style(host: &Host, args: &TrainArgs, painting: &str) -> Result<Perceptual> {
     let (_, _, h, w) = whole.dims4()?;
     let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
     let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
-    let painting = backend::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
+    let painting = critic.take(&backend::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?)?;
     Perceptual::new(
         &critic,
         &painting,

@@ -2,7 +2,6 @@
 
 use super::picture::Picture;
 use super::preprocess::Preprocess;
-use crate::tensor::device;
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -185,7 +184,7 @@ impl Dataset {
         }
     }
 
-    /// The pictures whose indices are `numbers`, preprocessed: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the default device.
+    /// The pictures whose indices are `numbers`, preprocessed: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the CPU.
     ///
     /// Errors if a picture cannot be read or preprocessed.
     pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {
@@ -194,6 +193,6 @@ impl Dataset {
             preprocess.apply(&picture, false).with_context(|| format!("preparing picture {i} of \"{}\"", self.name))
         };
         let pictures = numbers.iter().map(one).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&pictures, 0)?.to_device(&device())?)
+        Ok(Tensor::cat(&pictures, 0)?)
     }
 }

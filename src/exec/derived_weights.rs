@@ -34,7 +34,7 @@ impl LayerContext {
         {
             return Ok(weight.clone());
         }
-        let weight = of(&self.node().params[0])?;
+        let weight = of(&self.node().weights()?[0])?;
         all().insert((self.id, name), (number, weight.clone()));
         Ok(weight)
     }

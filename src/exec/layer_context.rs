@@ -73,7 +73,7 @@ impl LayerContext {
     pub fn vjp(&self, dy: &Tensor, i: usize) -> Result<Tensor> {
         let node = self.node();
         node.op
-            .vjp(self, &node.params, dy, i)
+            .vjp(self, &node.weights()?, dy, i)
             .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 
@@ -81,7 +81,7 @@ impl LayerContext {
     pub fn vjp_params(&self, dy: &Tensor) -> Result<Vec<Tensor>> {
         let node = self.node();
         node.op
-            .vjp_params(self, &node.params, dy)
+            .vjp_params(self, &node.weights()?, dy)
             .with_context(|| format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 }

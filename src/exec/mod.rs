@@ -9,6 +9,7 @@ mod intervention;
 mod occlusion;
 mod pixel_window;
 mod run;
+mod run_options;
 mod layer_context;
 mod trace;
 
@@ -20,4 +21,5 @@ pub use intervention::Intervention;
 pub use layer_context::LayerContext;
 pub use pixel_window::PixelWindow;
 pub use run::MAX_BATCH_ELEMENTS;
+pub use run_options::{Precision, RunOptions};
 pub use trace::Trace;

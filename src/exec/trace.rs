@@ -86,9 +86,10 @@ impl Trace {
         }
     }
 
-    /// Whether all convolutions of the run used direct sums instead of Winograd transforms.
-    pub fn is_exact(&self) -> bool {
-        self.fused().is_none_or(FusedRun::is_exact)
+    /// The same values, with the network whose convolutions use direct sums: a backward pass by rules, which magnify rounding
+    /// errors, computes with it.
+    pub fn exact(&self) -> Self {
+        Self { graph: self.graph.exact(), values: self.values.clone() }
     }
 
     /// Memory taken by the trace's values, in bytes.

@@ -3,6 +3,7 @@
 use super::network::Graph;
 use super::node::NodeId;
 use super::op::Dropout;
+use crate::tensor::compute_dtype;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::sync::{Arc, OnceLock};
@@ -54,7 +55,7 @@ impl Graph {
         }
         let (scale, shift) = self.affine(norm)?;
         let params = &self.nodes[layer].params;
-        let dtype = params[0].dtype();
+        let dtype = compute_dtype(params[0].dtype());
         let device = params[0].device().clone();
         let params = wide(params)?;
         let ones = vec![1; params[0].rank() - 1];

@@ -4,11 +4,13 @@ use super::derived::Derived;
 use super::node::{Node, NodeId};
 use super::parameter::Parameter;
 use super::scores::Scores;
+use crate::backend::Accumulation;
+use crate::tensor::compute_dtype;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A network as a graph of nodes in topological order.
 #[derive(Clone, Debug)]
@@ -24,6 +26,10 @@ pub struct Graph {
     /// Values that other modules derive from the graph and cache with it.
     pub(super) derived: Derived,
 }
+
+/// The network with direct sums in all convolutions, made on first use.
+#[derive(Default)]
+struct ExactTwin(OnceLock<Arc<Graph>>);
 
 impl Graph {
     /// A value that another module derives from this graph and caches with it, such as plans and packed weights; created on first
@@ -130,7 +136,46 @@ impl Graph {
         self.nodes.iter().flat_map(|n| n.parameters().map(|p| p.name).zip(n.params.iter().cloned())).collect()
     }
 
-    /// The same network with its weights converted to `dtype` and moved to `device`.
+    /// The device of the weights; the CPU if there are none.
+    pub fn device(&self) -> Device {
+        self.nodes.iter().find_map(|n| n.params.first()).map_or(Device::Cpu, |weight| weight.device().clone())
+    }
+
+    /// The dtype that the weights are stored in; f32 if there are none.
+    pub fn storage(&self) -> DType {
+        self.nodes.iter().find_map(|n| n.params.first()).map_or(DType::F32, Tensor::dtype)
+    }
+
+    /// The dtype of inputs and activations, which follows from that of the weights.
+    pub fn dtype(&self) -> DType {
+        compute_dtype(self.storage())
+    }
+
+    /// How the network's convolutions are computed; direct sums if there are none.
+    pub fn accumulation(&self) -> Accumulation {
+        self.nodes.iter().find_map(|n| n.op.accumulation()).unwrap_or_default()
+    }
+
+    /// The same network with all convolutions computed in the given way.
+    pub fn with_accumulation(&self, accumulation: Accumulation) -> Self {
+        let mut graph = self.clone();
+        for node in &mut graph.nodes {
+            node.op = node.op.with_accumulation(accumulation).unwrap_or_else(|| node.op.clone());
+        }
+        graph
+    }
+
+    /// The same network with direct sums in all convolutions; the network itself if it has no others. Made on first use and
+    /// cached, since it holds packed weights of its own.
+    pub fn exact(self: &Arc<Self>) -> Arc<Self> {
+        if self.accumulation() == Accumulation::Direct {
+            return self.clone();
+        }
+        let twin = self.derived::<ExactTwin>();
+        twin.0.get_or_init(|| self.with_accumulation(Accumulation::Direct).into()).clone()
+    }
+
+    /// The same network with its weights stored as `dtype` on `device`. Weights stored in bf16 or f16 are computed in f32.
     pub fn to(&self, dtype: DType, device: &Device) -> Result<Self> {
         let mut graph = self.clone();
         for node in &mut graph.nodes {

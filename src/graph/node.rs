@@ -2,6 +2,7 @@
 
 use super::op::Op;
 use super::parameter::Parameter;
+use crate::tensor::compute_dtype;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Shape of the node's value for a single picture, `(1, …)`.
     pub shape: Vec<usize>,
-    /// The values of the operation's parameters, in the order of [`Op::params`]; empty until weights are loaded or initialized.
+    /// The values of the operation's parameters as they are stored, in the order of [`Op::params`]; empty until weights are loaded
+    /// or initialized. Computations read them by [`weights`](Self::weights).
     pub params: Vec<Tensor>,
     /// Full names of parameters that are not called `node.weight` and so on, by their names within the operation.
     pub renamed: BTreeMap<String, String>,
@@ -45,6 +47,11 @@ impl Node {
 }
 
 impl Node {
+    /// The values of the parameters in the dtype of computations: those stored in bf16 or f16 are converted to f32.
+    pub fn weights(&self) -> Result<Vec<Tensor>> {
+        self.params.iter().map(|p| Ok(p.to_dtype(compute_dtype(p.dtype()))?)).collect()
+    }
+
     /// Whether the values of all parameters are present.
     pub fn is_loaded(&self) -> bool {
         self.params.len() == self.op.params().len()
@@ -67,6 +74,6 @@ impl Node {
     /// Errors if no weights are loaded.
     pub fn forward(&self, x: &[&Tensor]) -> Result<Tensor> {
         ensure!(self.is_loaded(), "layer \"{}\" has no weights; load some with -w", self.name);
-        self.op.forward(x, &self.params).with_context(|| format!("in layer \"{}\" ({})", self.name, self.op.kind()))
+        self.op.forward(x, &self.weights()?).with_context(|| format!("in layer \"{}\" ({})", self.name, self.op.kind()))
     }
 }

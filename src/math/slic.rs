@@ -2,9 +2,8 @@
 
 use crate::backend::{Real, by_type, read};
 use crate::interrupt::{now_and_then, pass};
-use crate::tensor::device;
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 /// Number of k-means iterations; the SLIC paper finds ten sufficient.
 const ITERATIONS: usize = 10;
@@ -44,7 +43,7 @@ pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> 
     ensure!(compactness > 0.0 && compactness.is_finite(), "compactness must be above 0, got {compactness}");
     let field = by_type!(picture, field(picture))?;
     let labels = field.connected(&field.clusters(count, compactness), count);
-    labelled(labels, field.height, field.width)
+    labelled(labels, field.height, field.width)?.to_device(picture.device()).map_err(Into::into)
 }
 
 /// Divides a picture of the given size into about `count` equal rectangles. Returns their labels, numbered row by row, as a `(1,
@@ -69,7 +68,7 @@ fn asked<T>(value: T) -> T {
 
 fn labelled(labels: Vec<usize>, height: usize, width: usize) -> Result<Tensor> {
     let labels: Vec<_> = labels.into_iter().map(|l| l as f32).collect();
-    Ok(Tensor::from_vec(labels, (1, 1, height, width), &device())?)
+    Ok(Tensor::from_vec(labels, (1, 1, height, width), &Device::Cpu)?)
 }
 
 fn field<T: Real>(picture: &Tensor) -> Result<Field> {

@@ -71,7 +71,7 @@ pub fn matches(
     let (mut count, mut more) = (Accuracy::default(), Matches::default());
     on(count)?;
     for numbers in all.chunks(batch_size(&model.graph)) {
-        let x = data.batch(numbers, &preprocess)?;
+        let x = model.take(&data.batch(numbers, &preprocess)?)?;
         let logits = model.graph.logits(&x)?;
         let labels = numbers.iter().map(|&i| classes.class(data.label(i))).collect::<Result<Vec<_>>>()?;
         count.not_finite += named(&logits)?.iter().filter(|class| class.is_none()).count();
@@ -101,7 +101,7 @@ pub fn answers(
     let mut answers = Vec::with_capacity(numbers.len());
     for numbers in numbers.chunks(batch_size(&model.graph)) {
         on(answers.len())?;
-        let x = data.batch(numbers, &preprocess)?;
+        let x = model.take(&data.batch(numbers, &preprocess)?)?;
         let logits = model.graph.check_scores(&x, model.graph.logits(&x)?)?;
         answers.extend(named(&logits)?.into_iter().flatten());
     }

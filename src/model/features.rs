@@ -3,7 +3,6 @@
 use super::feature_cache::FeatureCache;
 use super::{Model, evaluate::batch_size};
 use crate::data::Dataset;
-use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use sha2::{Digest, Sha256};
@@ -113,7 +112,7 @@ impl Features<'_> {
             left -= places.len();
             on(self.numbers.len() - left)?;
         }
-        Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &device())?)
+        Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &self.model.graph.device())?)
     }
 
     /// Length of a feature vector, D. Errors if the layer is unknown.

@@ -14,7 +14,7 @@ pub use features::{FeaturePooling, Features};
 use crate::data::Preprocess;
 use crate::graph::Graph;
 use anyhow::Result;
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Metadata of a network, provided by its architecture script.
@@ -55,17 +55,17 @@ pub struct Model {
 }
 
 impl Model {
-    /// The dtype of the network's weights and computations; `None` if the network has no weights.
-    pub fn dtype(&self) -> Option<DType> {
-        self.graph.nodes.iter().find_map(|n| n.params.first()).map(Tensor::dtype)
+    /// Converts a batch to the dtype and device that the network computes with; unchanged if the network has no weights.
+    pub fn take(&self, x: &Tensor) -> Result<Tensor> {
+        if self.graph.nodes.iter().all(|n| n.params.is_empty()) {
+            return Ok(x.clone());
+        }
+        Ok(x.to_dtype(self.graph.dtype())?.to_device(&self.graph.device())?)
     }
 
-    /// Converts a batch to the dtype and device of the weights.
-    pub fn take(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(match self.graph.nodes.iter().find_map(|n| n.params.first()) {
-            Some(weight) => x.to_dtype(weight.dtype())?.to_device(weight.device())?,
-            None => x.clone(),
-        })
+    /// The same model with direct sums in all convolutions.
+    pub fn exact(&self) -> Self {
+        Self { graph: self.graph.exact(), ..self.clone() }
     }
 
     /// A line for the user about how the weights were found in their file; `None` if they were found simply by name.

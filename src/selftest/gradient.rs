@@ -14,7 +14,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
         Some("cross_entropy" | "ce" | "loss") => of_cross_entropy(desk)?,
         _ => desk.by_input(&desk.network(ReadOptions::default())?, desk.plugin("saliency", &[])?, "gradient")?,
     };
-    let (model, picture) = desk.bare(ReadOptions::default())?.to(desk.dtype)?;
+    let (model, picture) = desk.bare(ReadOptions::default())?.to(desk.dtype, desk.host.guard().device())?;
     let trace = model.graph.forward(&picture)?;
     answer.insert("value".into(), trace.value(trace.graph.output)?.to_dtype(DType::F64)?);
     Ok(answer)
@@ -33,7 +33,7 @@ pub(super) fn saliency(desk: Harness) -> Result<Answer> {
 
 fn of_cross_entropy(desk: Harness) -> Result<Answer> {
     let network = desk.bare(ReadOptions::default())?;
-    let (model, picture) = network.to(desk.dtype)?;
+    let (model, picture) = network.to(desk.dtype, desk.host.guard().device())?;
     let trace = Arc::clone(&model.graph).forward(&picture)?;
     let y = trace.value(trace.graph.output)?;
     let seed = cross_entropy(&y.flatten_from(1)?, &[desk.target()])?.reshape(y.shape())?;

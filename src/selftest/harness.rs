@@ -102,7 +102,7 @@ impl<'a> Harness<'a> {
 
     /// Runs a method on `network` to its end and returns the figures.
     pub fn ask(&self, network: &Network, question: PluginCall) -> Result<Vec<Figure>> {
-        let (model, picture) = network.to(self.dtype)?;
+        let (model, picture) = network.to(self.dtype, self.host.guard().device())?;
         let single = model.graph.scores == Scores::Pair;
         let known = single || !self.case["target"].is_null() || self.seed()? != CaseSeed::Class;
         ensure!(known, "the case has no \"target\" among {} outputs", model.classes());

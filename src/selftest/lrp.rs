@@ -245,7 +245,7 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
 /// Adds three sums to the results: the network's output for the seed, the total relevance at the inputs, and the difference of
 /// these two.
 fn sums(desk: Harness, network: &Network, answer: &mut Answer) -> Result<()> {
-    let (model, picture) = network.to(desk.dtype)?;
+    let (model, picture) = network.to(desk.dtype, desk.host.guard().device())?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;
     // A network with a single output has a pair of classes, of which the second is the output.
     let logits = if model.graph.scores == Scores::Pair { logits.narrow(0, 1, 1)? } else { logits };

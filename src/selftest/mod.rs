@@ -17,12 +17,13 @@ mod methods;
 mod occlusion;
 mod tsne;
 
+use crate::exec::RunOptions;
 use crate::panics::{caught, decoding};
 use crate::script::folders::Folders;
 use crate::script::host::Host;
 use answers::{alias, together};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use harness::{Answer, Harness};
 use serde_json::Value;
 use value::{list, tensor};
@@ -54,11 +55,17 @@ pub struct Selftest(Host);
 
 impl Default for Selftest {
     fn default() -> Self {
-        Self(Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only()))
+        Self::on(Device::Cpu)
     }
 }
 
 impl Selftest {
+    /// A self-test that computes on `device`, with direct sums.
+    pub fn on(device: Device) -> Self {
+        let (plugins, models) = (Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+        Self(Host::with_options(plugins, models, RunOptions { device, ..RunOptions::default() }))
+    }
+
     /// Runs all embedded test cases.
     pub fn run(&self) -> Result<Vec<Outcome>> {
         self.run_text(include_str!("cases.json"), None)

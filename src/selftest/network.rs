@@ -4,7 +4,6 @@ use super::layer;
 use super::value::{list, tensor, text};
 use crate::graph::{Builder, NodeId, op};
 use crate::model::{Card, Model};
-use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
@@ -89,10 +88,10 @@ impl Network {
         }
     }
 
-    /// Returns the model and the picture in the given dtype, on the default device.
-    pub fn to(&self, dtype: DType) -> Result<(Model, Tensor)> {
-        let graph = self.model.graph.to(dtype, &device())?;
-        let picture = self.picture.to_dtype(dtype)?.to_device(&device())?;
+    /// Returns the model and the picture in the given dtype, on the given device.
+    pub fn to(&self, dtype: DType, device: &Device) -> Result<(Model, Tensor)> {
+        let graph = self.model.graph.to(dtype, device)?;
+        let picture = self.picture.to_dtype(dtype)?.to_device(device)?;
         Ok((Model { graph: graph.into(), ..self.model.clone() }, picture))
     }
 }

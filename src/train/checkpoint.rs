@@ -6,11 +6,10 @@ use crate::data::{Dataset, open, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
 use crate::panics::decoding;
-use crate::tensor::device;
 use crate::words;
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
 use candle_core::safetensors::load_buffer;
+use candle_core::{Device, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -97,7 +96,7 @@ impl Trainer {
     }
 
     /// Resumes a training run from a checkpoint with the options stored in it. The final weights are the same as without
-    /// interruption.
+    /// interruption. The weights are on the CPU.
     ///
     /// Errors if the file is not a checkpoint, or if it is a checkpoint for another network or data set.
     pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
@@ -115,7 +114,7 @@ impl Trainer {
             data.name
         );
         let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (name, tensor) in decoding("safetensors", || load_buffer(&bytes, &device()))? {
+        for (name, tensor) in decoding("safetensors", || load_buffer(&bytes, &Device::Cpu))? {
             match name.split_once('.').unwrap_or_default() {
                 ("model", name) => weights.insert(name.to_string(), tensor),
                 ("best", name) => best.insert(name.to_string(), tensor),

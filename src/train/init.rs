@@ -1,10 +1,9 @@
 //! Random initialization of weights.
 
 use crate::graph::{Graph, Node, Parameter};
-use crate::tensor::device;
 use crate::words;
 use anyhow::{Error, Result, bail};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -37,7 +36,7 @@ impl FromStr for Init {
     }
 }
 
-/// A copy of the network with random weights.
+/// A copy of the network with random weights in f32 on the CPU.
 ///
 /// Norm layers start with weights and variances of 1, biases and means of 0. The random numbers of a tensor depend only on the
 /// seed and the tensor's name, so adding a layer does not change the other layers.
@@ -56,7 +55,7 @@ fn params(node: &Node, init: Init, seed: u64) -> Result<Vec<Tensor>> {
         if normalizes {
             let ones = p.name.ends_with("weight") || p.name.ends_with("running_var");
             let start = if ones { 1f32 } else { 0.0 };
-            return Ok(Tensor::full(start, p.shape, &device())?);
+            return Ok(Tensor::full(start, p.shape, &Device::Cpu)?);
         }
         let bound = match init {
             Init::He if p.shape.len() == 1 => 0.0,
@@ -67,7 +66,7 @@ fn params(node: &Node, init: Init, seed: u64) -> Result<Vec<Tensor>> {
         let mut rng = ChaCha8Rng::from_seed(key.into());
         let count = p.shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();
-        Ok(Tensor::from_vec(values, p.shape, &device())?)
+        Ok(Tensor::from_vec(values, p.shape, &Device::Cpu)?)
     };
     node.parameters().map(tensor).collect()
 }

@@ -157,7 +157,7 @@ mod tests {
 
     fn sees() -> Model {
         let mut builder = Builder::new(&[3, 8, 8]);
-        let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+        let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
         let mut before = 0;
         for (i, (input, output)) in [(3, 4), (4, 5), (5, 3)].into_iter().enumerate() {
             let conv = op::Conv { input, output, kernel: (3, 3), slide, bias: true };

@@ -12,7 +12,7 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::model::{Card, ClassMap};
 use crate::tensor::add_to;
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -101,7 +101,7 @@ fn draws(graph: &Graph) -> bool {
 }
 
 impl Trainer {
-    /// Starts a training run from the graph's weights, or from random weights if the graph has none.
+    /// Starts a training run from the graph's weights, or from random weights on the CPU if the graph has none.
     ///
     /// Errors if a label has no class in the network, if an option is out of range, or if the network cannot be trained.
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: TrainingOptions) -> Result<Self> {
@@ -116,7 +116,11 @@ impl Trainer {
             options.shift
         );
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
-        let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };
+        // Weights stored in bf16 or f16 could not take small updates.
+        let graph = match bare {
+            true => init::draw(graph, options.init, options.seed)?,
+            false => graph.to(graph.dtype(), &graph.device())?,
+        };
         let batches = options.batches(data.len());
         let begun = fingerprint::of_weights(&graph.weights())?.into();
         Ok(Self {
@@ -154,6 +158,15 @@ impl Trainer {
         };
         ensure!(fits, "this training was started with another style, loss network or loss weights");
         Ok(Self { critic: Critic::Style(style.into()), ..self })
+    }
+
+    /// The same training on another device.
+    pub fn to_device(mut self, device: &Device) -> Result<Self> {
+        self.graph = self.graph.to(self.graph.dtype(), device)?.into();
+        for tensor in self.slots.values_mut().chain(self.best.iter_mut().flat_map(|best| best.weights.values_mut())) {
+            *tensor = tensor.to_device(device)?;
+        }
+        Ok(self)
     }
 
     /// The training options.
@@ -236,6 +249,7 @@ impl Trainer {
     /// attacked pictures.
     fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<LossAndGradients> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
+        let x = x.to_dtype(self.graph.dtype())?.to_device(&self.graph.device())?;
         let masks = dropout::masks(&self.graph, &self.batches, numbers, epoch, &x)?;
         let graph = self.graph.in_training();
         match &self.critic {

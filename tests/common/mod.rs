@@ -45,7 +45,7 @@ pub fn tiny() -> Model {
         input,
         output,
         kernel: (3, 3),
-        slide: Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 },
+        slide: Conv2d { padding: (1, 1), ..Conv2d::default() },
         bias: true,
     };
     let (mean, std) = (vec![0.5, 0.4, 0.3], vec![0.25, 0.25, 0.5]);

@@ -21,7 +21,7 @@ fn with_weights(graph: Graph) -> Arc<Graph> {
 
 /// A network with a skip connection, a concatenation and a value with three readers.
 fn network() -> Arc<Graph> {
-    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let conv = |input, output| op::Conv { input, output, kernel: (3, 3), slide, bias: true };
     let mut b = Builder::new(&[2, 6, 6]);
     let first = b.add("conv1", conv(2, 3), &[0]).unwrap();

@@ -6,6 +6,7 @@ use crate::common::shared::shared_file;
 use candle_core::{Device, Tensor};
 use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::data::{Dataset, source};
+use gradscope::exec::RunOptions;
 use gradscope::graph::{Builder, op};
 use gradscope::model::Card;
 use gradscope::model::Model;
@@ -64,7 +65,14 @@ fn answer(host: &Host, session: &mut Session, method: &str) -> anyhow::Result<Ve
 }
 
 fn ask_all(name: &str, weights: Option<&Path>) {
-    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    ask_all_with("f32", name, weights);
+}
+
+/// Runs every method on a network in the given precision.
+fn ask_all_with(precision: &str, name: &str, weights: Option<&Path>) {
+    let (plugins, models) = (Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    let options = RunOptions { device: Device::Cpu, precision: precision.parse().unwrap() };
+    let host = Host::with_options(plugins, models, options);
     let model = Architectures::new(host.models().clone(), host.guard()).open(name, weights).unwrap();
     let mut session = Session::new(&host, model.clone(), "picture", picture(&model)).unwrap();
     session.set_data(Data::of(pictures(&model)));
@@ -89,7 +97,7 @@ fn ask_all(name: &str, weights: Option<&Path>) {
             (Ok(_), Some(_)) => wrong.push(format!("{method} succeeds, but an error is expected")),
         }
     }
-    assert!(wrong.is_empty(), "on {name}:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "on {name} in {precision}:\n{}", wrong.join("\n"));
 }
 
 fn ask_all_of_shared(name: &str, file: &str) {
@@ -106,6 +114,13 @@ fn every_method_answers_on_shapes() {
 #[test]
 fn every_method_answers_on_digits() {
     ask_all("digits", None);
+}
+
+#[test]
+fn every_method_answers_in_every_precision() {
+    for precision in ["f64", "bf16", "f16"] {
+        ask_all_with(precision, "digits", None);
+    }
 }
 
 #[test]
@@ -153,7 +168,7 @@ fn every_method_answers_on_points_of_the_plane() {
 fn wide() -> Model {
     let mut b = Builder::new(&[3, 9, 9]);
     let conv = |input, output| {
-        let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+        let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
         op::Conv { input, output, kernel: (3, 3), slide, bias: true }
     };
     let x = b.add("normalize", op::Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }, &[0]).unwrap();

@@ -245,3 +245,65 @@ fn every_script_opens_with_what_it_shows() {
         assert!(fs::read_to_string(&file).unwrap().starts_with("//! "), "{}", file.display());
     }
 }
+
+/// Modules whose code decides results. Whatever they depend on is an argument.
+const COMPUTING: [&str; 10] =
+    ["tensor.rs", "backend", "math", "graph", "exec", "explain", "render", "model", "train", "script/api"];
+
+/// Global state in them that changes no result, and what it is.
+const GLOBAL: [(&str, &str); 5] = [
+    ("backend/cpu/filters.rs", "a cache of packed weights by their identity"),
+    ("backend/cuda/conv.rs", "a cache of cuDNN's descriptors"),
+    ("backend/cuda/mod.rs", "compiled kernels"),
+    ("backend/device.rs", "GRADSCOPE_PORTABLE, by which the tests reach the portable kernels"),
+    ("exec/fused/buffer.rs", "a pool of freed buffers"),
+];
+
+/// The statics and thread-locals in a source text whose value can change, one line each.
+fn global_state(text: &str) -> Vec<&str> {
+    const CELLS: [&str; 7] = ["Atomic", "Mutex<", "RwLock<", "OnceLock<", "LazyLock<", "Cell<", "static mut "];
+    let is_state = |line: &&str| {
+        let declaration = line.trim_start().split_once("static ").filter(|(before, _)| {
+            before.is_empty() || before.starts_with("pub") && !before.contains('(') || before.ends_with(") ")
+        });
+        declaration.is_some_and(|(_, rest)| CELLS.iter().any(|cell| format!("static {rest}").contains(cell)))
+    };
+    text.lines().filter(is_state).collect()
+}
+
+#[test]
+fn nothing_global_decides_a_result() {
+    let known = |file: &Path| GLOBAL.iter().any(|(name, _)| file.ends_with(name));
+    let state = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        // Tables that are derived once from constants, such as the list of operations.
+        let derived = file.starts_with(root().join("graph/op"));
+        global_state(&text).into_iter().any(|line| !(derived && line.contains("LazyLock<Vec<&")))
+    };
+    let all = COMPUTING.iter().flat_map(|name| {
+        let path = root().join(name);
+        if path.is_dir() { sources(&path) } else { vec![path] }
+    });
+    let (listed, rest): (Vec<_>, Vec<_>) = all.partition(|file| known(file));
+    let wrong: Vec<_> = rest.iter().filter(|file| state(file)).collect();
+    assert!(wrong.is_empty(), "global state in {wrong:?}; pass it as an argument, or list what it caches in GLOBAL");
+    assert_eq!(listed.iter().filter(|file| state(file)).count(), GLOBAL.len(), "a file in GLOBAL has no state");
+}
+
+#[test]
+fn global_state_is_noticed_however_it_is_declared() {
+    for line in [
+        "static DEVICE: RwLock<Device> = RwLock::new(Device::Cpu);",
+        "    pub static EXACT: AtomicBool = AtomicBool::new(true);",
+        "pub(super) static KEPT: Mutex<Vec<u8>> = Mutex::new(vec![]);",
+        "    static HERE: Cell<bool> = const { Cell::new(false) };",
+        "static mut COUNT: usize = 0;",
+    ] {
+        assert_eq!(global_state(line), [line]);
+    }
+    for line in
+        ["pub(super) static SPEC: OpSpec = OpSpec {", "fn f(x: &'static Mutex<u8>) {}", "// static A: Mutex<u8>"]
+    {
+        assert!(global_state(line).is_empty(), "{line}");
+    }
+}

@@ -42,7 +42,7 @@ impl Draw {
             1 if input.is_multiple_of(2) && output.is_multiple_of(2) => 2,
             _ => 1,
         };
-        let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), dilation: (1, 1), groups };
+        let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), groups, ..Conv2d::default() };
         let bias = self.below(2) == 0;
         let conv = op::Conv { input, output, kernel: (k, k), slide, bias };
         self.add(conv, &[from])
@@ -454,7 +454,7 @@ fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads
 #[test]
 fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
     let mut builder = Builder::new(&[8, 8, 8]);
-    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let mut last = 0;
     for layer in 0..3 {
         let input = if layer == 0 { 8 } else { 64 };

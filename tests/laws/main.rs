@@ -11,6 +11,7 @@ mod fused;
 mod licences;
 mod ops;
 mod portable;
+mod precision;
 mod relevance;
 mod same_bits;
 mod walk;

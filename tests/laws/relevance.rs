@@ -34,7 +34,7 @@ fn resnet50(biases: bool) -> Arc<Graph> {
 }
 
 fn conv(input: usize, output: usize, bias: bool) -> op::Conv {
-    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     op::Conv { input, output, kernel: (3, 3), slide, bias }
 }
 

@@ -2,7 +2,7 @@
 //! the difference is bounded.
 
 use candle_core::Tensor;
-use gradscope::backend;
+use gradscope::backend::Accumulation;
 use gradscope::data::source;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -10,6 +10,7 @@ use gradscope::script::host::Host;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The arrays and weights that a command writes when run on this many threads.
@@ -77,12 +78,11 @@ fn training_gives_the_same_bits_on_any_number_of_threads() {
 fn logits(count: usize, exact: bool) -> (Vec<f32>, Vec<f32>) {
     let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
     let model = Architectures::new(host.models().clone(), host.guard()).open("shapes", None).unwrap();
+    let accumulation = if exact { Accumulation::Direct } else { Accumulation::Winograd };
+    let graph = Arc::new(model.graph.with_accumulation(accumulation));
     let set = source::open("made:shapes").unwrap();
     let batch = set.batch(&(0..count).collect::<Vec<_>>(), &model.card.preprocess()).unwrap();
-    let numbers = |x: &Tensor| {
-        let logits = backend::with_direct_sums(exact, || model.graph.logits(x)).unwrap();
-        logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
-    };
+    let numbers = |x: &Tensor| graph.logits(x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let alone = (0..count).flat_map(|i| numbers(&batch.narrow(0, i, 1).unwrap())).collect();
     (numbers(&batch), alone)
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn conv(input: usize, output: usize, bias: bool) -> op::Conv {
-    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     op::Conv { input, output, kernel: (3, 3), slide, bias }
 }
 

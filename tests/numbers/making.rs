@@ -182,7 +182,7 @@ fn a_network_that_draws_learns_a_style() {
 #[test]
 fn dropout_and_batch_norms_of_a_network_that_draws_train_too() {
     let mut b = Builder::new(&[3, 16, 16]);
-    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let conv = |input, output| op::Conv { input, output, kernel: (3, 3), slide, bias: true };
     let x = b.add("conv1", conv(3, 6), &[0]).unwrap();
     let x = b.add("bn", op::BatchNorm::new(6, 1e-5), &[x]).unwrap();

@@ -31,7 +31,7 @@ fn run(mut session: Session, name: &str, settings: &[(&str, &str)]) -> anyhow::R
 }
 
 fn conv(input: usize, output: usize, side: usize) -> op::Conv {
-    let slide = Conv2d { stride: (1, 1), padding: (side / 2, side / 2), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (side / 2, side / 2), ..Conv2d::default() };
     op::Conv { input, output, kernel: (side, side), slide, bias: true }
 }
 

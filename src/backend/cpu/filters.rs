@@ -1,6 +1,6 @@
 //! A cache of convolution weights packed for the engine.
 
-use crate::backend::exactness::{exact, sums};
+use crate::backend::Accumulation;
 use crate::backend::storage::with;
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
@@ -15,7 +15,7 @@ pub(super) enum Direction {
     Backward,
 }
 
-type FilterKey = (TensorId, Direction, Sizes, Slide, bool);
+type FilterKey = (TensorId, Direction, Sizes, Slide, Accumulation);
 
 /// The cached filters by the weight they were packed from, the most recently used last. A filter is `None` if its key was seen
 /// only once, as happens for weights that change at every step.
@@ -27,8 +27,13 @@ const BYTES: usize = 512 << 20;
 const KEYS: usize = 512;
 
 /// The filter of weight `w` for one direction, packed if it is not cached.
-pub(super) fn filter(w: &Tensor, way: Direction, sizes: Sizes, slide: Slide) -> Result<Arc<Filter>> {
-    let key = (w.id(), way, sizes, slide, exact());
+pub(super) fn filter(
+    w: &Tensor,
+    way: Direction,
+    (sizes, slide): (Sizes, Slide),
+    accumulation: Accumulation,
+) -> Result<Arc<Filter>> {
+    let key = (w.id(), way, sizes, slide, accumulation);
     let seen = {
         let mut kept = KEPT.lock_unpoisoned();
         let at = kept.iter().rposition(|(k, _)| *k == key);
@@ -41,7 +46,7 @@ pub(super) fn filter(w: &Tensor, way: Direction, sizes: Sizes, slide: Slide) -> 
         }
         at.is_some()
     };
-    let sums = sums(key.4);
+    let sums = accumulation.into();
     let filter = Arc::new(with::<f32, _>(w, |w| match way {
         Direction::Forward => Filter::forward(w, sizes, slide, sums),
         Direction::Backward => Filter::backward(w, sizes, slide, sums),
@@ -68,10 +73,11 @@ mod tests {
         let sizes = Sizes { input: 2, output: 3, from: (5, 5), to: (5, 5) };
         let weight = || Tensor::rand(-1f32, 1.0, (3, 2, 3, 3), &Device::Cpu).unwrap();
         let (a, b) = (weight(), weight());
-        let get = |w: &Tensor| filter(w, Direction::Forward, sizes, slide).unwrap();
+        let packed = |w: &Tensor, way| filter(w, way, (sizes, slide), Accumulation::Direct).unwrap();
+        let get = |w: &Tensor| packed(w, Direction::Forward);
         let (first, second, third) = (get(&a), get(&a), get(&a));
         assert!(!Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&second, &third));
         assert!(!Arc::ptr_eq(&get(&b), &third) && Arc::ptr_eq(&get(&a), &third));
-        assert!(!Arc::ptr_eq(&filter(&a, Direction::Backward, sizes, slide).unwrap(), &third));
+        assert!(!Arc::ptr_eq(&packed(&a, Direction::Backward), &third));
     }
 }

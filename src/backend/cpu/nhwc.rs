@@ -1,7 +1,6 @@
 //! The engine on candle tensors: f32 convolutions that are channels-last inside and channels-first outside.
 
 use super::filters::{Direction, filter};
-use crate::backend::exactness::{exact, sums};
 use crate::backend::storage::{read, tensor};
 use crate::backend::window::Conv2d;
 use anyhow::{Result, ensure};
@@ -26,7 +25,7 @@ pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Sli
 
 pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(x.dims(), w.dims(), conv)?;
-    let filter = filter(w, Direction::Forward, sizes, slide)?;
+    let filter = filter(w, Direction::Forward, (sizes, slide), conv.accumulation)?;
     let bias = b.map(|b| b.to_vec1::<f32>()).transpose()?;
     ensure!(
         bias.as_ref().is_none_or(|b| b.len() == sizes.output),
@@ -41,7 +40,7 @@ pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d)
 pub(super) fn input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(input, w.dims(), conv)?;
     check_gradient(dy, input[0], sizes)?;
-    let filter = filter(w, Direction::Backward, sizes, slide)?;
+    let filter = filter(w, Direction::Backward, (sizes, slide), conv.accumulation)?;
     apply(dy, &filter, [input[0], input[1], input[2], input[3]], Epilogue::default())
 }
 
@@ -50,7 +49,7 @@ pub(super) fn weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2
     check_gradient(dy, x.dims()[0], sizes)?;
     let (dy_last, x_last) = (channels_last(dy)?, channels_last(x)?);
     let mut dw = vec![0f32; weight.iter().product()];
-    let gradient = WeightGradient::new(sizes, slide, sums(exact()));
+    let gradient = WeightGradient::new(sizes, slide, conv.accumulation.into());
     gradient.run(&map(&dy_last, dy.dims()), &map(&x_last, x.dims()), &mut dw);
     tensor(dw, weight)
 }

@@ -1,12 +1,12 @@
 //! Convolutions and their VJPs by cuDNN.
 //!
 //! The setup for a layer's sizes, which comprises descriptors and the algorithm that cuDNN's heuristics prefer, is cached, since
-//! it takes as long as many a convolution. Sums are in full f32 unless the environment variable `GRADSCOPE_TF32` enables tensor
-//! cores, which round to ten bits.
+//! it takes as long as many a convolution. Sums are in full f32 unless [`Accumulation::Tf32`] enables tensor cores, which round
+//! to ten bits.
 
 use super::elementwise::add_bias;
 use super::{contiguous, elsewhere, view};
-use crate::backend::Conv2d;
+use crate::backend::{Accumulation, Conv2d};
 use anyhow::{Result, ensure};
 use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnConvolutionBwdDataAlgo_t as DataAlgorithm, cudnnConvolutionBwdFilterAlgo_t as FilterAlgorithm,
@@ -23,12 +23,10 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// Maximum number of cached setups, over all networks and batch sizes.
 const KEPT: usize = 1024;
-
-static TF32: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_TF32").is_some_and(|v| !v.is_empty()));
 
 /// Which of a convolution's three products to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +50,8 @@ struct Question {
     padding: (usize, usize),
     dilation: (usize, usize),
     groups: usize,
+    /// Whether products may be rounded to TF32.
+    tf32: bool,
 }
 
 /// The algorithm that was chosen, for the product to compute.
@@ -118,9 +118,10 @@ impl Question {
     fn new(way: Way, input: &[usize], weight: &[usize], conv: &Conv2d) -> Result<Self> {
         let (oh, ow) = conv.check(input, weight)?;
         let four = |s: &[usize]| [s[0], s[1], s[2], s[3]];
-        let Conv2d { stride, padding, dilation, groups } = *conv;
+        let Conv2d { stride, padding, dilation, groups, accumulation } = *conv;
+        let tf32 = accumulation == Accumulation::Tf32;
         let output = [input[0], weight[0], oh, ow];
-        Ok(Self { way, input: four(input), weight: four(weight), output, stride, padding, dilation, groups })
+        Ok(Self { way, input: four(input), weight: four(weight), output, stride, padding, dilation, groups, tf32 })
     }
 
     fn check(&self, dy: &Tensor) -> Result<()> {
@@ -160,7 +161,7 @@ impl Question {
         let mode = Mode::CUDNN_CROSS_CORRELATION;
         let mut conv = cudnn.create_conv2d::<f32>(pair(self.padding), pair(self.stride), pair(self.dilation), mode)?;
         conv.set_group_count(self.groups as i32)?;
-        conv.set_math_type(if *TF32 { Math::CUDNN_DEFAULT_MATH } else { Math::CUDNN_FMA_MATH })?;
+        conv.set_math_type(if self.tf32 { Math::CUDNN_DEFAULT_MATH } else { Math::CUDNN_FMA_MATH })?;
         let (chosen, workspace) = match self.way {
             Way::Forward => {
                 let op = ConvForward { conv: &conv, x: &x, w: &w, y: &y };

@@ -1,6 +1,6 @@
 //! `gradscope new`: creates a method from a template that runs as it is.
 
-use super::args::{NewArgs, ScriptArgs, Template};
+use super::args::{HostArgs, NewArgs, Template};
 use super::out::say;
 use super::usage::{is_plain, usage};
 use crate::data::{create_folder, write_whole};
@@ -16,7 +16,7 @@ const ATTACK: &str = include_str!("attack.rhai");
 
 /// Writes a new method to `NAME.rhai` in `--plugins` or `./plugins`, in the subfolder of the method's group if it has one. Errors
 /// if a method with that name already exists there.
-pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
+pub fn new(host_args: &HostArgs, args: &NewArgs) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {
         return Err(usage(anyhow!(
@@ -24,7 +24,7 @@ pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
             words::name(name)
         )));
     }
-    let root = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
+    let root = host_args.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
     if let Some(path) = group_folders::file(&root, name)? {
         return Err(usage(anyhow!("\"{}\" already exists; choose another name", words::path(&path))));
     }
@@ -37,7 +37,7 @@ pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
     create_folder(&folder)?;
     let path = folder.join(format!("{name}.rhai"));
     write_whole(&path, template.replace("NAME", name).as_bytes())?;
-    tell(name, &path, scripts.plugins.as_deref())?;
+    tell(name, &path, host_args.plugins.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -291,16 +291,16 @@ impl<'a> BackwardPass<'a> {
         let (run, node) = (self.run, &self.graph.nodes[step.node]);
         let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &run.dims(step.node))?;
         let x = node.inputs.iter().map(|&i| run.value(self.graph, i).cloned()).collect::<Result<Vec<_>>>()?;
-        let saved = Values { x, y: run.value(self.graph, step.node)?.clone() };
+        let (saved, weights) = (Values { x, y: run.value(self.graph, step.node)?.clone() }, node.weights()?);
         if self.params.is_some() && !node.params.is_empty() {
-            let gradients = node.op.vjp_params(&saved, &node.params, &dy);
+            let gradients = node.op.vjp_params(&saved, &weights, &dy);
             let what = || format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind());
             let flat = |t: &Tensor| Ok(t.flatten_all()?.to_vec1::<f32>()?);
             let gradients = gradients.with_context(what)?.iter().map(flat).collect::<Result<Vec<_>>>()?;
             self.give_params(step.node, gradients.into_iter())?;
         }
         for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
-            let part = node.op.vjp(&saved, &node.params, &dy, i);
+            let part = node.op.vjp(&saved, &weights, &dy, i);
             let part =
                 part.with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))?;
             self.give_tensor(read, &part)?;

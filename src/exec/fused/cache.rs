@@ -4,6 +4,7 @@ use super::plan::Plan;
 use crate::backend;
 use crate::graph::Graph;
 use crate::sync::LockUnpoisoned;
+use crate::tensor::compute_dtype;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use std::sync::{Arc, Mutex};
@@ -16,10 +17,10 @@ const SIZES: usize = 4;
 struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
-    /// The cached plan for this key, which becomes the most recently used one.
-    fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
+    /// The cached plan for inputs of this shape, without the batch; it becomes the most recently used one.
+    fn get(&self, input: &[usize]) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
-        let at = plans.iter().position(|p| p.key == *key)?;
+        let at = plans.iter().position(|p| p.input == input)?;
         let plan = plans.remove(at);
         plans.push(plan.clone());
         Some(plan)
@@ -27,7 +28,7 @@ impl Plans {
 
     /// Adds a plan and returns it, or returns the plan that another thread added in the meantime.
     fn put(&self, plan: Plan) -> Arc<Plan> {
-        if let Some(made) = self.get(&plan.key) {
+        if let Some(made) = self.get(&plan.input) {
             return made;
         }
         let plan = Arc::new(plan);
@@ -40,26 +41,23 @@ impl Plans {
     }
 }
 
-/// The key of a plan: the input shape without the batch, and whether convolutions use direct sums.
-pub(super) type PlanKey = (Vec<usize>, bool);
-
 /// The plan for batches of the shape of `x`; `None` if the network must run node by node, as in f64, on another device, or
 /// without weights.
 ///
 /// No lock is held while a plan is made, because packing weights uses all cores and a rayon task may re-enter this function.
 pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
-    let fits = |t: &Tensor| t.dtype() == DType::F32 && !backend::runs_portably(t);
+    let fits = |t: &Tensor| compute_dtype(t.dtype()) == DType::F32 && !backend::runs_portably(t);
     let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));
-    if !(fits(x) && loaded && x.elem_count() > 0) {
+    if !(fits(x) && x.dtype() == DType::F32 && loaded && x.elem_count() > 0) {
         return Ok(None);
     }
-    let (plans, key) = (graph.derived::<Plans>(), (x.dims()[1..].to_vec(), backend::exact()));
-    if let Some(plan) = plans.get(&key) {
+    let (plans, size) = (graph.derived::<Plans>(), &x.dims()[1..]);
+    if let Some(plan) = plans.get(size) {
         return Ok(Some(plan));
     }
-    let shapes = graph.shapes(&key.0)?;
+    let shapes = graph.shapes(size)?;
     if !shapes.iter().all(|s| s.len() >= 2 && s.iter().all(|&n| n > 0)) {
         return Ok(None);
     }
-    Ok(Some(plans.put(Plan::new(graph, key, shapes)?)))
+    Ok(Some(plans.put(Plan::new(graph, size, shapes)?)))
 }

@@ -263,11 +263,6 @@ impl FusedRun {
         [&[self.n], &self.plan.shapes[id][1..]].concat()
     }
 
-    /// Whether all convolutions of the run used direct sums instead of Winograd transforms.
-    pub(in crate::exec) fn is_exact(&self) -> bool {
-        self.plan.key.1
-    }
-
     /// Memory taken by the run's values, in bytes.
     pub(in crate::exec) fn bytes(&self) -> usize {
         self.buffers.iter().map(|r| size_of_val(r.numbers())).sum()

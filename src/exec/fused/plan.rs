@@ -9,8 +9,8 @@ use anyhow::Result;
 /// The steps of a network for one input size, with the places where their values are stored.
 #[derive(Debug)]
 pub(in crate::exec) struct Plan {
-    /// The input shape without the batch, and whether convolutions use direct sums.
-    pub(super) key: (Vec<usize>, bool),
+    /// The input shape without the batch.
+    pub(super) input: Vec<usize>,
     pub(super) steps: Vec<Step>,
     /// Number of elements per picture of each buffer.
     pub(super) buffers: Vec<usize>,
@@ -27,10 +27,10 @@ pub(in crate::exec) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(graph: &Graph, key: (Vec<usize>, bool), shapes: Vec<Vec<usize>>) -> Result<Self> {
+    pub(super) fn new(graph: &Graph, input: &[usize], shapes: Vec<Vec<usize>>) -> Result<Self> {
         let segments = segment::segments(graph, &shapes);
         let layout = Layout::new(&segments, &shapes);
-        let steps = step::steps(graph, &shapes, &segments, &layout, key.1)?;
+        let steps = step::steps(graph, &shapes, &segments, &layout)?;
         let mut last = vec![0; layout.buffers.len()];
         for (i, step) in steps.iter().enumerate() {
             last[step.to.buffer] = i;
@@ -40,7 +40,16 @@ impl Plan {
         for (i, segment) in segments.steps.iter().enumerate().filter(|(i, _)| steps[*i].saved.is_some()) {
             saved[graph.nodes[segment.last].inputs[0]] = Some(i);
         }
-        Ok(Self { key, steps, buffers: layout.buffers, last, shapes, ends: segments.ends, saved, uses: layout.uses })
+        Ok(Self {
+            input: input.to_vec(),
+            steps,
+            buffers: layout.buffers,
+            last,
+            shapes,
+            ends: segments.ends,
+            saved,
+            uses: layout.uses,
+        })
     }
 
     /// Whether a batch norm's parameters are folded into the weights of a convolution, or into the scale of a pass.

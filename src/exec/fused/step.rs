@@ -69,7 +69,7 @@ impl StepKernel {
 /// A convolution's weights packed for both directions; the backward ones are packed on first use.
 #[derive(Debug)]
 pub(super) struct Packed {
-    /// The weight as it is in the graph.
+    /// The weight as it is stored in the graph.
     weight: Tensor,
     /// Scales of the output channels from a folded batch norm, if there is one.
     scale: Option<Vec<f32>>,
@@ -94,9 +94,9 @@ pub(super) struct Windows {
 }
 
 impl Packed {
-    fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
+    fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d) -> Result<Self> {
         let (sizes, slide) = backend::sizes(x, weight.dims(), conv)?;
-        let sums = backend::sums(exact);
+        let sums = conv.accumulation.into();
         let forward = packed(&weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
         Ok(Self {
             weight,
@@ -178,13 +178,7 @@ impl Windows {
 }
 
 /// Prepares segments for execution: packs weights and folds batch norms.
-pub(super) fn steps(
-    graph: &Graph,
-    shapes: &[Vec<usize>],
-    segments: &Segments,
-    layout: &Layout,
-    exact: bool,
-) -> Result<Vec<Step>> {
+pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, layout: &Layout) -> Result<Vec<Step>> {
     let normalizes = |segment: &Segment| {
         let plain = segment.pattern == Pattern::Affine && segment.activation.is_none() && segment.add.is_none();
         plain && segments.steps[segment.reads[0]].last == 0
@@ -192,14 +186,16 @@ pub(super) fn steps(
     let ready = |(i, segment): (usize, &Segment)| {
         let x = segment.reads.first().map(|&r| shapes[segments.steps[r].last].as_slice());
         let affine = segment.norm.map(|norm| numbers(graph, norm)).transpose()?;
-        let params = &graph.nodes[segment.first].params;
-        let own = || params.get(1).map(|b| b.to_vec1::<f32>()).transpose();
+        let stored = &graph.nodes[segment.first].params;
+        // Weights of convolutions are converted when they are packed; a vector per channel takes little memory.
+        let numbers_of = |t: &Tensor| -> Result<Vec<f32>> { Ok(t.to_dtype(DType::F32)?.to_vec1()?) };
+        let own = || stored.get(1).map(numbers_of).transpose();
         let (work, bias) = match (segment.pattern, x) {
             (Pattern::Conv(conv), Some(x)) => {
                 let (scale, bias) = folded(own()?, affine);
-                (StepKernel::Conv(Box::new(Packed::new(params[0].clone(), scale, x, &conv, exact)?)), bias)
+                (StepKernel::Conv(Box::new(Packed::new(stored[0].clone(), scale, x, &conv)?)), bias)
             }
-            (Pattern::Linear, _) => (StepKernel::Linear(params[0].clone()), own()?),
+            (Pattern::Linear, _) => (StepKernel::Linear(stored[0].to_dtype(DType::F32)?), own()?),
             (Pattern::Max(pool), _) => (StepKernel::Max(windows(&pool)), None),
             (Pattern::Mean(pool, include_pad), Some(x)) => (
                 StepKernel::Mean(Windows { pool: windows(&pool), windows: pool, include_pad, size: (x[2], x[3]) }),
@@ -213,7 +209,7 @@ pub(super) fn steps(
                 None => (StepKernel::Pass(None), None),
             },
             (Pattern::BatchNorm(epsilon), _) => {
-                let [gamma, beta] = [0, 1].map(|k| params[k].to_vec1::<f32>());
+                let [gamma, beta] = [0, 1].map(|k| numbers_of(&stored[k]));
                 (StepKernel::BatchNorm(gamma?, beta?, epsilon as f32), None)
             }
             (Pattern::Mask, _) => (StepKernel::Mask, None),
@@ -247,8 +243,9 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
 
 /// Packs a weight multiplied by the scales of its output channels. The product is not kept, since it is as large as the weight.
 fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
-    let Some(scale) = scale else { return backend::with::<f32, _>(weight, pack) };
-    let mut scaled = backend::with::<f32, _>(weight, <[f32]>::to_vec)?;
+    let weight = weight.to_dtype(DType::F32)?;
+    let Some(scale) = scale else { return backend::with::<f32, _>(&weight, pack) };
+    let mut scaled = backend::with::<f32, _>(&weight, <[f32]>::to_vec)?;
     let size = scaled.len() / scale.len().max(1);
     let channels = scaled.par_chunks_mut(size.max(1)).zip(scale);
     channels.for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));

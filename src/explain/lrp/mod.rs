@@ -12,7 +12,7 @@ use super::composite::Rule;
 use crate::backend;
 use crate::exec::{Absorbed, LayerContext};
 use crate::graph::op::Saved;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use share::divided;
 use std::fmt;
@@ -121,8 +121,8 @@ impl Lrp {
             Self::AlphaBeta(alpha, beta, bias) => parts.alpha_beta(r, *alpha, *beta, *bias),
             Self::Gamma(gamma, bias) => parts.gamma(r, *gamma, *bias),
             Self::Reweigh { positive, negative, bias, .. } => {
-                let w = ((plus(parts.w)? * *positive)? + (minus(parts.w)? * *negative)?)?;
-                let bias = if *bias == Bias::Zero { None } else { parts.b };
+                let w = ((plus(&parts.w)? * *positive)? + (minus(&parts.w)? * *negative)?)?;
+                let bias = parts.b.as_ref().filter(|_| *bias != Bias::Zero);
                 share(parts.site, r, &[(parts.x.clone(), w)], parts.over(bias))
             }
             Self::ZBox(low, high) => parts.zbox(r, low, high),
@@ -155,9 +155,10 @@ impl fmt::Display for Lrp {
 /// LRP-ε in terms of the layer's value `y`: `x · Jᵀ(r / y)` for every input.
 fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
     let node = site.node();
-    let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
+    let weights = node.weights()?;
+    let own = weights.get(1).filter(|_| node.op.with_bias().is_some());
     let (y, bias) = match (bias, own) {
-        (Bias::Zero, Some(_)) => (node.op.forward(&[site.x(0)?], &node.params[..1])?, None),
+        (Bias::Zero, Some(_)) => (node.op.forward(&[site.x(0)?], &weights[..1])?, None),
         (_, own) => (site.y()?.clone(), own),
     };
     let s = divided(site, r, &y, Denominator { bias, epsilon })?;
@@ -193,8 +194,8 @@ fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
 struct Parts<'a> {
     site: &'a LayerContext,
     x: &'a Tensor,
-    w: &'a Tensor,
-    b: Option<&'a Tensor>,
+    w: Tensor,
+    b: Option<Tensor>,
     epsilon: f64,
 }
 
@@ -232,9 +233,9 @@ impl Half {
 
 impl<'a> Parts<'a> {
     fn new(site: &'a LayerContext, epsilon: f64) -> Result<Self> {
-        let params = &site.node().params;
-        ensure!(!params.is_empty(), "the layer has no weights loaded");
-        Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1), epsilon })
+        let mut weights = site.node().weights()?.into_iter();
+        let w = weights.next().context("the layer has no weights loaded")?;
+        Ok(Self { site, x: site.x(0)?, w, b: weights.next(), epsilon })
     }
 
     /// A denominator with this bias and the layer's stabilizer.
@@ -244,7 +245,7 @@ impl<'a> Parts<'a> {
 
     /// The bias for contributions of one sign: transformed like the weights, whole, or none.
     fn bias(&self, bias: Bias, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Option<Tensor>> {
-        match (self.b, bias) {
+        match (&self.b, bias) {
             (Some(b), Bias::Split) => of(b).map(Some),
             (Some(b), Bias::Full) => Ok(Some(b.clone())),
             _ => Ok(None),
@@ -291,8 +292,8 @@ impl<'a> Parts<'a> {
         };
         let terms = [
             (self.x.clone(), self.w.clone()),
-            (fill(low)?, plus(self.w)?.neg()?),
-            (fill(high)?, minus(self.w)?.neg()?),
+            (fill(low)?, plus(&self.w)?.neg()?),
+            (fill(high)?, minus(&self.w)?.neg()?),
         ];
         share(self.site, r, &terms, self.over(None))
     }

@@ -5,7 +5,7 @@ use super::channels;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec, pair, weight};
 use super::weighted::{check_channels, weight_and_bias};
 use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, sum_by_channel};
-use crate::backend::{self, Conv2d};
+use crate::backend::{self, Accumulation, Conv2d};
 use crate::graph::Parameter;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -68,7 +68,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let groups = d.between(1, 3);
         let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));
         let (kernel, stride, padding, dilation) = (d.pair(1, 3), d.pair(1, 3), d.pair(0, 2), d.pair(1, 2));
-        let slide = Conv2d { stride, padding, dilation, groups };
+        let slide = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
         let [n, _, h, w] = d.map();
         Case::new(Conv { input, output, kernel, slide, bias: d.coin() }, &[&[n, input, h, w]])
     },
@@ -100,6 +100,14 @@ impl Op for Conv {
         weight_and_bias(&self.weight(), self.bias.then_some(self.output))
     }
 
+    fn accumulation(&self) -> Option<Accumulation> {
+        Some(self.slide.accumulation)
+    }
+
+    fn with_accumulation(&self, accumulation: Accumulation) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { slide: Conv2d { accumulation, ..self.slide }, ..*self }))
+    }
+
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Self { bias: true, ..*self }))
     }
@@ -128,5 +136,6 @@ pub(super) fn slide(a: &Attributes) -> Result<Conv2d> {
         padding: a.pair("padding")?,
         dilation: a.pair("dilation")?,
         groups: a.size("groups")?,
+        ..Conv2d::default()
     })
 }

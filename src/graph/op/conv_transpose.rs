@@ -6,7 +6,7 @@ use super::conv::slide;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::weighted::{check_channels, weight_and_bias};
 use super::{Case, Op, Saved, maps, sum_by_channel};
-use crate::backend::{self, Conv2d};
+use crate::backend::{self, Accumulation, Conv2d};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -61,7 +61,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let (kernel, stride, padding, dilation, size) =
             (d.pair(1, 3), d.pair(1, 3), d.pair(0, 2), d.pair(1, 2), d.pair(5, 7));
         let output_padding = (d.between(0, stride.0 - 1), d.between(0, stride.1 - 1));
-        let slide = Conv2d { stride, padding, dilation, groups };
+        let slide = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
         let op = ConvTranspose { input, output, kernel, slide, output_padding, bias: d.coin() };
         Case::new(op, &[&[d.between(1, 3), input, size.0, size.1]])
     },
@@ -103,6 +103,14 @@ impl Op for ConvTranspose {
 
     fn params(&self) -> Vec<Parameter> {
         weight_and_bias(&self.weight(), self.bias.then_some(self.output))
+    }
+
+    fn accumulation(&self) -> Option<Accumulation> {
+        Some(self.slide.accumulation)
+    }
+
+    fn with_accumulation(&self, accumulation: Accumulation) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { slide: Conv2d { accumulation, ..self.slide }, ..*self }))
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {

@@ -3,6 +3,7 @@
 use super::in_training::{Dropped, Tracked};
 use super::pattern::Pattern;
 use super::spec::OpSpec;
+use crate::backend::Accumulation;
 use crate::graph::parameter::Parameter;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -53,6 +54,16 @@ pub trait Op: Debug + Send + Sync {
 
     /// The operation in training mode; `None` if it behaves as in evaluation.
     fn in_training(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// How the operation's convolution is computed; `None` if it is not a convolution.
+    fn accumulation(&self) -> Option<Accumulation> {
+        None
+    }
+
+    /// The same operation with its convolution computed in another way; `None` if it is not a convolution.
+    fn with_accumulation(&self, _accumulation: Accumulation) -> Option<Arc<dyn Op>> {
         None
     }
 

@@ -75,7 +75,9 @@ fn go(
     options: &Map,
 ) -> Result<Relevance> {
     let o = CallOptions::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
-    let trace = &*run.trace;
+    // Relevance rules magnify rounding errors.
+    let exact = if options.contains_key("rules") { run.trace.exact() } else { (*run.trace).clone() };
+    let trace = &exact;
     let to = targets(trace, options.get("to"))?;
     let tick = |_: &Node| guard.tick();
     let reduction = o.one_of("reduction", &["none", "sum", "mean"])?;
@@ -89,8 +91,7 @@ fn go(
         sum: reduction != "none",
         tick: &tick,
     };
-    // Relevance rules magnify rounding errors.
-    let mut answer = backend::with_direct_sums(options.contains_key("rules"), || walk.run())?;
+    let mut answer = walk.run()?;
     if reduction == "mean" {
         let n = trace.input().dims()[0] as f64;
         answer.values.values_mut().try_for_each(|v| backend::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;

@@ -4,7 +4,7 @@ use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
 use crate::model::{ClassMap, Model};
 use crate::script::method::context::Cx;
-use crate::tensor::{self, device};
+use crate::tensor;
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT};
@@ -79,7 +79,7 @@ fn batch(guard: &Guard, pictures: &Pictures, which: Result<Vec<usize>>) -> Resul
     let which = which?;
     let [c, h, w] = pictures.preprocess().input;
     guard.reserve(&[which.len(), c, h, w], 4)?;
-    pictures.set.batch(&which, &pictures.preprocess())
+    pictures.model.take(&pictures.set.batch(&which, &pictures.preprocess())?)
 }
 
 /// The class of each picture in `which`, as an index into the classes of the data set.
@@ -140,14 +140,14 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
         }
         other => bail!("pictures can be picked \"first\" or \"spread\", not \"{other}\""),
     };
-    Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &device())?)
+    Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &pictures.model.graph.device())?)
 }
 
 /// The classes that `labels` returns for the pictures with the indices `which`, as a tensor `(N)`.
 fn tensor_of(which: &Tensor, labels: impl Fn(Vec<usize>) -> Result<Array>) -> Result<Tensor> {
-    let which = numbers(which)?;
+    let (which, device) = (numbers(which)?, which.device().clone());
     let count = which.len();
     let labels = labels(which)?;
     let labels: Vec<f32> = labels.iter().map(|l| l.as_int().unwrap_or_default() as f32).collect();
-    Ok(Tensor::from_vec(labels, count, &device())?)
+    Ok(Tensor::from_vec(labels, count, &device)?)
 }

@@ -6,7 +6,7 @@ use super::{Guard, finite, out, size};
 use crate::math::{self, Descent, Tsne};
 use crate::render::brief;
 use crate::script::sandbox::bounded_text;
-use crate::tensor::{device, wide};
+use crate::tensor::wide;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine, INT, Map};
@@ -29,11 +29,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("descend", move |map: &mut Tsne, n: INT| out(descend(&g, map, n, &Map::new())));
     let g = guard.clone();
     engine.register_fn("descend", move |map: &mut Tsne, n: INT, options: Map| out(descend(&g, map, n, &options)));
-    engine.register_get("points", |map: &mut Tsne| out(plane(&map.y)));
+    let g = guard.clone();
+    engine.register_get("points", move |map: &mut Tsne| out(plane(&map.y, &g)));
     engine.register_get("perplexity", |map: &mut Tsne| map.affinities.perplexity);
     engine.register_get("kl", |map: &mut Tsne| map.kl);
     engine.register_get("iterations", |map: &mut Tsne| map.iterations as INT);
-    engine.register_get("gradient", |map: &mut Tsne| out(plane(&map.exact_slope().gradient)));
+    let g = guard.clone();
+    engine.register_get("gradient", move |map: &mut Tsne| out(plane(&map.exact_slope().gradient, &g)));
     engine.register_get("divergence", |map: &mut Tsne| map.exact_slope().kl);
 }
 
@@ -54,8 +56,8 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     let shape = (queries.dims()[0], found.k);
     let index: Vec<f32> = found.index.iter().map(|&i| i as f32).collect();
     Ok(Map::from([
-        ("index".into(), Dynamic::from(Tensor::from_vec(index, shape, &device())?)),
-        ("distance".into(), Dynamic::from(Tensor::from_vec(found.distance, shape, &device())?)),
+        ("index".into(), Dynamic::from(Tensor::from_vec(index, shape, queries.device())?)),
+        ("distance".into(), Dynamic::from(Tensor::from_vec(found.distance, shape, queries.device())?)),
     ]))
 }
 
@@ -106,8 +108,8 @@ fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<
 }
 
 /// Converts points in the plane to an f64 tensor `(N, 2)`.
-fn plane(points: &[math::Point]) -> Result<Tensor> {
-    Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &device())?)
+fn plane(points: &[math::Point], guard: &Guard) -> Result<Tensor> {
+    Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), guard.device())?)
 }
 
 /// The `q` smallest eigenvalues of the normalized Laplacian of the `k`-nearest-neighbor graph of the rows of `x`, with their
@@ -123,7 +125,7 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
         math::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
             guard.tick()
         })?;
-    let values = Tensor::new(values, &device())?;
+    let values = Tensor::new(values, x.device())?;
     Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
 }
 
@@ -132,5 +134,5 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
     finite(x, "kmeans")?;
     let clusters = math::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
-    Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &device())?)
+    Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), x.device())?)
 }

@@ -94,9 +94,7 @@ pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
 
 /// Converts a list with one number per channel to a tensor `(1, C, 1, 1)` in the model's dtype.
 fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
-    let like = model.graph.nodes.iter().find_map(|n| n.params.first());
-    let plain = || Tensor::zeros((), candle_core::DType::F32, &tensor::device());
-    let like = like.cloned().map_or_else(plain, Ok)?;
+    let like = Tensor::zeros((), model.graph.dtype(), &model.graph.device())?;
     tensor::like(values, (1, values.len(), 1, 1), &like)
 }
 

@@ -23,14 +23,17 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_get("predecessors", |s: &mut LayerContext| names(s, s.node().inputs.iter().copied()));
     engine.register_get("successors", |s: &mut LayerContext| names(s, s.graph().readers(s.id)));
     engine.register_get("kind", |s: &mut LayerContext| s.node().op.kind().to_string());
-    engine.register_get("params", |s: &mut LayerContext| -> Map {
+    engine.register_get("params", |s: &mut LayerContext| -> Out<Map> {
         let node = s.node();
         let names = node.op.params().into_iter().map(|p| p.name);
-        names.zip(&node.params).map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
+        out(node
+            .weights()
+            .map(|all| names.zip(all).map(|(name, t)| (name.as_str().into(), Dynamic::from(t))).collect()))
     });
-    engine.register_get("weight", |s: &mut LayerContext| out(weight(s).cloned()));
-    engine.register_get("bias", |s: &mut LayerContext| -> Dynamic {
-        s.node().params.get(1).filter(|_| weight(s).is_ok()).map_or(Dynamic::UNIT, |b| Dynamic::from(b.clone()))
+    engine.register_get("weight", |s: &mut LayerContext| out(weight(s)));
+    engine.register_get("bias", |s: &mut LayerContext| {
+        let bias = |s: &LayerContext| Ok(s.node().weights()?.into_iter().nth(1).filter(|_| weight(s).is_ok()));
+        out(bias(s).map(|b| b.map_or(Dynamic::UNIT, Dynamic::from)))
     });
     engine
         .register_fn("share", |s: &mut LayerContext, r: Tensor, terms: Array| out(shared(s, &r, &terms, &Map::new())));
@@ -56,9 +59,9 @@ fn names(site: &LayerContext, nodes: impl Iterator<Item = NodeId>) -> Array {
 }
 
 /// The weight of a linear layer (conv or linear). Errors if the layer is not linear or has no weight.
-fn weight(site: &LayerContext) -> Result<&Tensor> {
+fn weight(site: &LayerContext) -> Result<Tensor> {
     let node = site.node();
-    let weight = node.params.first().filter(|_| node.op.with_bias().is_some());
+    let weight = node.weights()?.into_iter().next().filter(|_| node.op.with_bias().is_some());
     weight.with_context(|| format!("layer \"{}\" ({}) has no weight; conv and linear do", node.name, node.op.kind()))
 }
 
@@ -75,7 +78,7 @@ fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Resu
     };
     let term = |value: &Dynamic| -> Result<Term> {
         let pair = value.clone().try_cast::<Array>().filter(|p| p.len() == 2).context(FORM)?;
-        Ok((part(&pair[0], site.x(0)?)?, part(&pair[1], own)?))
+        Ok((part(&pair[0], site.x(0)?)?, part(&pair[1], &own)?))
     };
     let terms = terms.iter().map(term).collect::<Result<Vec<_>>>()?;
     let bias = match options.get("bias").filter(|b| !b.is_unit()) {

@@ -72,6 +72,7 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
         padding: (padding, padding),
         dilation: (dilation, dilation),
         groups: option("groups", 1)?,
+        ..Conv2d::default()
     };
     let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d needs (N, C, H, W), got {:?}", x.dims()))?;
     let (out_channels, ..) = w.dims4().with_context(|| format!("a kernel must be (O, C, H, W), got {:?}", w.dims()))?;
@@ -93,7 +94,7 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     let taps: Vec<f64> = (0..=2 * r).map(weight).collect();
     let sum = taps.iter().sum::<f64>();
     let taps = like(taps.iter().map(|tap| tap / sum).collect::<Vec<_>>(), 2 * r + 1, x)?;
-    let slide = Conv2d { stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: c };
+    let slide = Conv2d { stride: (1, 1), padding: (0, 0), groups: c, ..Conv2d::default() };
     let across = taps.reshape((1, 1, 1, 2 * r + 1))?.repeat((c, 1, 1, 1))?;
     let down = taps.reshape((1, 1, 2 * r + 1, 1))?.repeat((c, 1, 1, 1))?;
     let beyond = |limit: usize| {

@@ -37,7 +37,8 @@ impl Learner {
         if o.switch("fresh", true)? {
             graph.nodes.iter_mut().for_each(|node| node.params.clear());
         }
-        let trainer = Trainer::new(&graph, &cx.model.card, data, training::options(&o, Training::default())?)?;
+        let trainer = Trainer::new(&graph, &cx.model.card, data, training::options(&o, Training::default())?)?
+            .to_device(&cx.model.graph.device())?;
         Ok(Self { trainer, model: cx.model.clone() })
     }
 

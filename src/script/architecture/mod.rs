@@ -15,7 +15,7 @@ use super::summary::{LayerRow, ModelCard, ModelRow, Report};
 use crate::data::source;
 use crate::graph::{Graph, Scores};
 use crate::model::{Card, Model};
-use crate::tensor::{device, device_text};
+use crate::tensor::device_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
@@ -63,6 +63,7 @@ impl Architectures {
         let graph = graph
             .with_scores(scores.as_deref())
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
+        let graph = graph.with_accumulation(self.guard.options().precision.accumulation);
         Ok((named(card, &graph)?, graph))
     }
 
@@ -220,10 +221,19 @@ pub fn card(model: &Model) -> ModelCard {
 pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
-        device: device_text(&device()),
+        device: place_text(graph),
         layers: layers(graph),
         labels: (0..graph.classes()).map(|class| card.label(class)).collect(),
         parameters: graph.nodes.iter().map(|n| n.parameter_count()).sum(),
+    }
+}
+
+/// Formats where and how precisely a network runs: `cpu`, or `cuda:0, bf16` if not in f32.
+fn place_text(graph: &Graph) -> String {
+    let device = device_text(&graph.device());
+    match graph.precision().to_string().as_str() {
+        "f32" => device,
+        precision => format!("{device}, {precision}"),
     }
 }
 

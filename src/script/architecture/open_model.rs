@@ -5,18 +5,16 @@ use crate::graph::Graph;
 use crate::model::fit::{Fit, Misfit, fit};
 use crate::model::weights::{self, Archive, ENDINGS, INDEX};
 use crate::model::{Card, Model};
-use crate::tensor::device;
 use crate::train::labels;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::DType;
 use std::path::{Path, PathBuf};
 
 /// Maximum number of tensors in a weight file for which every architecture is compared with the file.
 const MANY: usize = 50_000;
 
 impl Architectures {
-    /// Opens a network, ready to run in float32. `name` is an architecture, a `.rhai` file that defines an architecture, or a
+    /// Opens a network, ready to run as the host's options say. `name` is an architecture, a `.rhai` file that defines an architecture, or a
     /// weight file, whose tensors determine the architecture.
     ///
     /// `weights` defaults to the architecture's own file, `models/<name>.safetensors`; `FILE:KEY` selects one of several state
@@ -35,14 +33,23 @@ impl Architectures {
         let Some(path) = weights else {
             let archive = self.own(name)?;
             let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
-            return model(card, &graph, &archive, &found);
+            return self.model(card, &graph, &archive, &found);
         };
         let loading = || format!("loading \"{}\" into {name}", words::path(&path));
         let (file, key) = split(path);
         let archive = weights::open(&file)?;
         let found = fit(&graph, &archive, key.as_deref());
         let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
-        with_labels_of(&file, card, &graph).and_then(|card| model(card, &graph, &archive, &found)).with_context(loading)
+        with_labels_of(&file, card, &graph)
+            .and_then(|card| self.model(card, &graph, &archive, &found))
+            .with_context(loading)
+    }
+
+    /// Creates a model from an architecture and the weights that were found to fit it.
+    fn model(&self, card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
+        let weights = archive.read(found.entries.clone())?;
+        let graph = graph.with_weights(weights.tensors)?.placed(self.guard.options())?;
+        Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
     }
 
     /// The weights that come with the architecture `name`, from next to the scripts or embedded in the binary.
@@ -77,7 +84,7 @@ impl Architectures {
         if let Some((found, _, card, graph)) = fits.into_iter().next() {
             let card = with_labels_of(&file, card, &graph);
             return card
-                .and_then(|card| model(card, &graph, &archive, &found))
+                .and_then(|card| self.model(card, &graph, &archive, &found))
                 .with_context(|| format!("loading \"{}\"", words::path(&path)));
         }
         misfits.sort_by_key(|(differences, ..)| *differences);
@@ -148,11 +155,4 @@ fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
     let classes = graph.classes();
     ensure!(labels.len() == classes, "it has {} class names for {classes} scores", labels.len());
     Ok(Card { labels: labels.into(), synonyms: [].into(), ..card })
-}
-
-/// Creates a model in float32 from an architecture and the weights that were found to fit it.
-fn model(card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
-    let weights = archive.read(found.entries.clone())?;
-    let graph = graph.with_weights(weights.tensors)?.to(DType::F32, &device())?;
-    Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
 }

@@ -1,6 +1,7 @@
 //! Compiles methods and calls their functions; errors are converted to reports.
 
 use super::CompiledLibraries;
+use crate::interrupt;
 use crate::panics::caught;
 use crate::script::engine;
 use crate::script::folders::ScriptSource;
@@ -11,7 +12,6 @@ use crate::script::sandbox::guard::Guard;
 use crate::script::sandbox::nesting::{DEEPEST, is_shallow};
 use crate::script::sandbox::stack;
 use crate::script::summary::Report;
-use crate::{backend, interrupt};
 use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ pub(in crate::script) fn call(
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let options = CallFnOptions::new().eval_ast(true).rewind_scope(true).with_tag(method.constants.clone());
     let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
-    settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} returned"))
+    settled(call()?, &format!("fn {function} returned"))
 }
 
 /// Returns a value if it may leave the deep stack that scripts run on. Errors if the value is nested too deeply to be copied,

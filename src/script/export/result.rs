@@ -1,12 +1,14 @@
 //! Builds `result.json`, which describes a run and its figures.
 
 use super::names::Files;
+use crate::backend::Accumulation;
 use crate::data::{Dataset, source};
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Figure};
 use crate::script::host::Host;
 use crate::script::session::Session;
 use crate::script::summary::Frame;
+use crate::tensor::device_text;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
@@ -34,12 +36,16 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
         Value::Object(all)
     });
     let method = session.method();
+    let graph = method.map_or_else(|| model.graph.clone(), |m| m.exactly(model).graph);
     Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "method": method.map(|m| m.name.clone()),
         "model": model.card.name,
         "weights": &*model.hash,
         "weights_taken": (!model.taken.is_empty()).then_some(&*model.taken),
+        "device": device_text(&graph.device()),
+        "precision": graph.precision().to_string(),
+        "exact": graph.accumulation() == Accumulation::Direct,
         "picture": session.picture(),
         "file": source::file(session.picture()),
         "data": session.data().opened().map(|set| data(set, model)),

@@ -220,7 +220,7 @@ impl MethodCall {
         let observer = Arc::new(NestedObserver { name: method.name.clone(), observer: cx.observer.clone() });
         let same = input.id() == cx.input.id();
         let inner = Cx {
-            model: self.model.clone(),
+            model: method.exactly(&self.model),
             source: cx.source.clone().filter(|_| same),
             input,
             targets: Ok(targets),

@@ -5,7 +5,6 @@
 //! classifies the picture as it is. If the picture already fools the network, the method is not called; the result is the picture
 //! itself, shown by `nothing_to_do.rhai`. For methods that stop by default, `stop=false` disables this rule.
 
-use crate::backend;
 use crate::graph::{Scores, named};
 use crate::script::api::LabelledTrace;
 use crate::script::folders::ScriptSource;
@@ -58,8 +57,7 @@ impl Cx {
             return Ok(vec![false; self.input.dims()[0]]);
         }
         // Non-finite scores are reported by the attack itself.
-        let logits =
-            backend::with_direct_sums(method.exact, || LabelledTrace::logits(guard, &self.model, &self.input))?;
+        let logits = LabelledTrace::logits(guard, &self.model, &self.input)?;
         let finite = named(&logits)?.into_iter().map(|class| class.is_some());
         Ok(self.fooled(&logits)?.into_iter().zip(finite).map(|(fooled, finite)| fooled && finite).collect())
     }

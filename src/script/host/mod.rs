@@ -13,6 +13,7 @@ use super::report::Texts;
 use super::report::suggest::unknown;
 use super::sandbox::guard::Guard;
 use super::summary::{MethodRow, Report};
+use crate::exec::RunOptions;
 use crate::panics;
 use anyhow::{Result, bail};
 use call_method::MethodCaller;
@@ -32,10 +33,16 @@ pub struct Host {
 }
 
 impl Host {
-    /// Creates a host that finds methods in `plugins` and architectures in `models`.
+    /// Creates a host that finds methods in `plugins` and architectures in `models`; networks run on the CPU in f32, with direct
+    /// sums.
     pub fn new(plugins: Folders, models: Folders) -> Self {
+        Self::with_options(plugins, models, RunOptions::default())
+    }
+
+    /// Like [`new`](Self::new), for networks that run as `options` say.
+    pub fn with_options(plugins: Folders, models: Folders, options: RunOptions) -> Self {
         panics::quiet();
-        let guard = Arc::new(Guard::default());
+        let guard = Arc::new(Guard::new(options));
         let read = CompiledLibraries::default();
         let mut engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
         let asked = CompiledLibraries::default();

@@ -9,6 +9,7 @@ use super::engine::captured::Constants;
 use super::folders::{GROUP, ScriptSource};
 use super::report::{Libraries, Texts};
 use super::summary::Report;
+use crate::model::Model;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use params::Param;
 use rhai::{AST, Array, Dynamic, Map};
@@ -43,6 +44,11 @@ pub struct Method {
 }
 
 impl Method {
+    /// The model as the method runs it: with direct sums if it is declared `exact`.
+    pub(in crate::script) fn exactly(&self, model: &Model) -> Model {
+        if self.exact { model.exact() } else { model.clone() }
+    }
+
     /// Creates a method from a compiled script and the script's `PLUGIN` constant.
     pub(super) fn new(
         source: ScriptSource,

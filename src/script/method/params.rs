@@ -7,7 +7,6 @@ use crate::graph::op::KINDS;
 use crate::model::Model;
 use crate::script::report::closest;
 use crate::script::summary::{ParamKind, ParamRow};
-use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use rhai::{Dynamic, INT};
@@ -117,7 +116,7 @@ impl Param {
                 let all = text.split(',').map(|text| GivenArray::picture(text.trim(), model));
                 Some(ParamValue::Pictures(all.collect::<Result<_>>()?))
             }
-            ParamKind::Array => Some(ParamValue::Array(Some(GivenArray::read(text)?))),
+            ParamKind::Array => Some(ParamValue::Array(Some(GivenArray::read(text, model)?))),
             ParamKind::Channel => text.parse().ok().map(|c| ParamValue::Channel(Some(c))),
         };
         value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
@@ -346,16 +345,17 @@ impl Params {
 }
 
 impl GivenArray {
-    /// Reads an array from a `.npy` file.
-    fn read(path: &str) -> Result<Self> {
+    /// Reads an array from a `.npy` file, onto the device of `model`.
+    fn read(path: &str, model: &Model) -> Result<Self> {
         let array = read_npy(Path::new(path))?;
-        Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &device())? })
+        let tensor = Tensor::from_vec(array.values, array.shape, &model.graph.device())?;
+        Ok(Self { name: path.into(), tensor })
     }
 
     /// Opens the picture named by `text` with the number of channels that `model` expects, as `(1, C, H, W)` in `[0, 1]`.
     fn picture(text: &str, model: &Model) -> Result<Self> {
         let pixels = model.card.preprocess().apply(&source::picture(text)?.1, true)?;
-        Ok(Self { name: text.into(), tensor: pixels.to_device(&device())? })
+        Ok(Self { name: text.into(), tensor: pixels.to_device(&model.graph.device())? })
     }
 }
 

@@ -56,6 +56,7 @@ impl Setting {
             true => same(Trainer::resume(&checkpoint, &graph, &card, data)?, trainer, &checkpoint)?,
             false => trainer,
         };
+        let trainer = trainer.to_device(&self.host.guard().options().device)?;
         let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
         self.learn(name, &mut course)?;
         course.trainer.write(&out)?;

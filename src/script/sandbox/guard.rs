@@ -2,12 +2,13 @@
 
 use super::stack;
 use super::trace_cache::TraceCache;
-use crate::exec::MAX_BATCH_ELEMENTS;
+use crate::exec::{MAX_BATCH_ELEMENTS, RunOptions};
 use crate::graph::Graph;
 use crate::interrupt::{Probe, Stopped};
 use crate::memory::{self, available, budget, held, text};
 use crate::sync::LockUnpoisoned;
 use anyhow::{Result, ensure};
+use candle_core::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -29,6 +30,7 @@ const SPARE: usize = 256 << 20;
 /// between two pieces of work is therefore not lost, and an old request does not end new work.
 #[derive(Debug, Default)]
 pub struct Guard {
+    options: RunOptions,
     wanted: AtomicU64,
     started: AtomicU64,
     operations: AtomicU64,
@@ -47,6 +49,21 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Limits for scripts whose networks and tensors run as `options` say.
+    pub fn new(options: RunOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Where and how precisely the networks of the host run.
+    pub(crate) fn options(&self) -> &RunOptions {
+        &self.options
+    }
+
+    /// The device on which scripts create tensors.
+    pub(crate) fn device(&self) -> &Device {
+        &self.options.device
+    }
+
     /// Sets the cache folder for features of data sets. Only the first call has an effect.
     pub fn keep_in(&self, folder: PathBuf) {
         // If a folder was already set, it is kept.

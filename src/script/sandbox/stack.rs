@@ -4,7 +4,6 @@
 //! nesting takes up at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its
 //! stack, also limits the recursion depth, however a script nests its values.
 
-use crate::backend;
 use crate::memory::{left_of_address_space, requests_here, small_blocks_here};
 use crate::sync::LockUnpoisoned;
 use std::cell::Cell;
@@ -39,12 +38,11 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     }
     let task = Mutex::new(Some(f));
     let take = || task.lock_unpoisoned().take();
-    let exact = backend::exact();
     let ran = std::thread::scope(|scope| {
         for size in sizes() {
             let work = move || {
                 STACK.set(size);
-                take().map(|f| backend::with_direct_sums(exact, f))
+                take().map(|f| f())
             };
             // There is no address space for a stack of this size; try a smaller one.
             let Ok(thread) = Builder::new().name("script".into()).stack_size(size).spawn_scoped(scope, work) else {

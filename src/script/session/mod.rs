@@ -19,7 +19,6 @@ use crate::data::source::numbered;
 use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::ClassRow;
-use crate::tensor::device;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use history::{History, KeptStep};
@@ -57,7 +56,7 @@ impl Session {
     /// Creates a session with a model and an input picture of shape `(1, C, H, W)` with values in `[0, 1]`; `picture` is the name
     /// of the picture.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
-        let input = input.to_device(&device())?;
+        let input = model.take(&input)?;
         let top = top(host, &model, &input)?;
         let data = Arc::new(Data::of_model(&model.card.name));
         Ok(Self {
@@ -84,7 +83,7 @@ impl Session {
     /// still valid; the target class is kept if the new model has the same classes.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
-        let input = input.to_device(&device())?;
+        let input = model.take(&input)?;
         self.top = top(host, &model, &input)?;
         if model.classes() != self.model.classes() || model.card.labels != self.model.card.labels {
             self.target = None;
@@ -335,7 +334,7 @@ impl Session {
     fn cx(&self, step: usize) -> Cx {
         let method = self.method.as_ref();
         Cx {
-            model: self.model.clone(),
+            model: method.map_or_else(|| self.model.clone(), |m| m.exactly(&self.model)),
             input: self.input.clone(),
             source: self.source.clone(),
             targets: self

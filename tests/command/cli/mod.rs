@@ -244,6 +244,31 @@ fn a_pipe_gets_pictures_only_if_requested_on_the_command_line() {
 }
 
 #[test]
+fn the_result_says_how_precisely_it_was_computed() {
+    let ran = |args: &[&str]| {
+        let folder = TempDir::new().unwrap();
+        let out = gradscope(folder.path(), &[args, &["--json"]].concat());
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let how = ["device", "precision", "exact"].map(|key| result[key].to_string()).join(" ");
+        (how.replace('"', ""), result["top5"][0]["logit"].as_f64().unwrap())
+    };
+    let (how, logit) = ran(&["run", "saliency"]);
+    assert_eq!(how, "cpu f32 false");
+    for (args, expected, bound) in [
+        (&["--exact", "run", "saliency"][..], "cpu f32 true", 1e-4),
+        (&["run", "saliency", "--precision", "f64"], "cpu f64 true", 1e-4),
+        (&["--precision", "bf16", "run", "saliency"], "cpu bf16 false", 0.1),
+        (&["run", "saliency", "--precision", "f16"], "cpu f16 false", 0.01),
+    ] {
+        let (how, other) = ran(args);
+        assert_eq!(how, expected);
+        assert!(other != logit && (other - logit).abs() < bound * logit.abs(), "{args:?}: {other} and {logit}");
+    }
+    assert_eq!(ran(&["run", "lrp"]).0, "cpu f32 true", "lrp declares `exact: true`");
+}
+
+#[test]
 fn the_result_contains_the_parameters_used_not_those_requested() {
     let used = |method: &str, set: &[&str]| {
         let set = set.iter().flat_map(|pair| ["--set", pair]);
@@ -382,6 +407,8 @@ fn unknown_names_are_usage_errors_that_list_valid_ones() {
             says(&["run", "gradcam", "--device", device], &[device, &format!("--features {feature}")]);
         }
     }
+    says(&["eval", "--data", "made:shapes", "--precision", "int8"], &["int8", "f32, f64, tf32, bf16, f16"]);
+    says(&["run", "gradcam", "--precision", "tf32"], &["tf32", "CUDA", "--device cuda:0"]);
     says(&["run", "gradcam", "--plugins", "nowhere"], &["there is no folder \"nowhere\""]);
 }
 

@@ -18,7 +18,7 @@ struct Sizes {
 }
 
 fn sizes(n: usize, (input, output): (usize, usize), size: (usize, usize), kernel: (usize, usize)) -> Sizes {
-    let slide = Conv2d { stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d::default();
     Sizes { n, input, output, size, kernel, slide }
 }
 
@@ -38,7 +38,7 @@ fn convolutions() -> Vec<Sizes> {
         groups(6, sizes(1, (6, 18), (8, 8), (1, 1))),
         sizes(1, (3, 2), (6, 7), (6, 7)),
         Sizes {
-            slide: Conv2d { stride: (2, 1), padding: (2, 0), dilation: (2, 3), groups: 1 },
+            slide: Conv2d { stride: (2, 1), padding: (2, 0), dilation: (2, 3), groups: 1, ..Conv2d::default() },
             ..sizes(2, (5, 7), (13, 16), (3, 2))
         },
     ]
@@ -173,7 +173,7 @@ fn max_pooling_with_distant_taps_is_the_plain_windows() {
 #[test]
 fn sizes_of_zero_are_an_error_and_an_empty_batch_is_none() {
     let zeros = |shape: [usize; 4]| Tensor::zeros(&shape[..], DType::F32, &Device::Cpu).unwrap();
-    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let pool = Pool2d { h: Window::new(2, 1, 1, 1), w: Window::new(2, 1, 1, 1), ceil_mode: false };
     let (x, w, dy) = (zeros([1, 2, 3, 3]), zeros([4, 2, 2, 2]), zeros([1, 4, 4, 4]));
     for (x, w) in [([1, 2, 0, 3], [4, 2, 2, 2]), ([1, 2, 3, 3], [0, 2, 2, 2]), ([1, 0, 3, 3], [4, 0, 2, 2])] {

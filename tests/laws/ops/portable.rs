@@ -25,7 +25,7 @@ fn convolution(r: &mut Random) -> ([usize; 4], [usize; 4], Conv2d) {
     let (h, w) = (least(kernel.0, padding.0, dilation.0), least(kernel.1, padding.1, dilation.1));
     let shape = [r.between(1, 3), inputs, h + r.between(0, 7), w + r.between(0, 7)];
     let weight = [outputs, inputs / groups, kernel.0, kernel.1];
-    (shape, weight, Conv2d { stride, padding, dilation, groups })
+    (shape, weight, Conv2d { stride, padding, dilation, groups, ..Conv2d::default() })
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn convolutions_and_their_gradients_are_those_of_the_cpu() {
 
 #[test]
 fn an_empty_batch_and_misshapen_gradients_are_met_as_on_the_cpu() {
-    let how = Conv2d { stride: (2, 1), padding: (1, 0), dilation: (1, 1), groups: 1 };
+    let how = Conv2d { stride: (2, 1), padding: (1, 0), ..Conv2d::default() };
     let (x, w) = (Random(1).tensor(&[1, 2, 5, 5]), Random(2).tensor(&[3, 2, 3, 3]));
     let y = portable::conv2d(&x, &w, None, &how).unwrap();
     let (none, dnone) = (x.narrow(0, 0, 0).unwrap(), y.narrow(0, 0, 0).unwrap());

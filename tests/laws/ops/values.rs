@@ -205,7 +205,7 @@ fn sums() -> Vec<&'static str> {
 
 /// Adds every input element, times the kernel, to the positions that the corresponding convolution would read.
 fn transposed(kernel: Two, stride: Two, padding: Two, output_padding: Two) -> &'static str {
-    let slide = Conv2d { stride, padding, dilation: (1, 1), groups: 2 };
+    let slide = Conv2d { stride, padding, dilation: (1, 1), groups: 2, ..Conv2d::default() };
     let op = ConvTranspose { input: 6, output: 4, kernel, slide, output_padding, bias: true };
     let side = |n: usize, k: usize, s: usize, p: usize, more: usize| (n - 1) * s + k + more - 2 * p;
     let (h, w) = (

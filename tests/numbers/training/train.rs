@@ -17,7 +17,7 @@ use std::time::Duration;
 /// A convolution, a pool and a linear layer for digits.
 pub fn small() -> Graph {
     let mut b = Builder::new(&[1, 28, 28]);
-    let slide = Conv2d { stride: (2, 2), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let slide = Conv2d { stride: (2, 2), padding: (1, 1), ..Conv2d::default() };
     let x = b.add("conv", op::Conv { input: 1, output: 12, kernel: (5, 5), slide, bias: true }, &[0]).unwrap();
     let x = b.add("relu", op::Relu, &[x]).unwrap();
     let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };

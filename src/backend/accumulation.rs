@@ -1,0 +1,25 @@
+//! How convolutions compute their sums of products.
+
+use gradscope_engine::Algorithm;
+
+/// How a convolution computes its sums of products. Part of every [`Conv2d`](super::Conv2d).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Accumulation {
+    /// Direct sums of the products in the dtype of the tensors: the smallest rounding errors.
+    #[default]
+    Direct,
+    /// Winograd transforms for small kernels, which are faster and round more (Lavin and Gray 2016, arXiv:1509.09308). A GPU
+    /// uses the algorithm that its library prefers, in full f32.
+    Winograd,
+    /// On a CUDA device, products of f32 numbers rounded to TF32, which has a mantissa of 10 bits; elsewhere as `Winograd`.
+    Tf32,
+}
+
+impl From<Accumulation> for Algorithm {
+    fn from(accumulation: Accumulation) -> Self {
+        match accumulation {
+            Accumulation::Direct => Self::Direct,
+            Accumulation::Winograd | Accumulation::Tf32 => Self::SmallBatch,
+        }
+    }
+}

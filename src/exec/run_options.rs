@@ -1,0 +1,78 @@
+//! Where and how precisely networks run.
+
+use crate::backend::Accumulation;
+use crate::graph::Graph;
+use anyhow::{Error, Result, bail};
+use candle_core::{DType, Device};
+use std::fmt;
+use std::str::FromStr;
+
+/// The device and the precision of runs. A network that was [placed](Graph::placed) with these options carries them: its weights
+/// determine device and dtype, and its convolutions how they are computed.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The device of weights, pictures and the tensors that scripts create.
+    pub device: Device,
+    /// How weights are stored and results computed.
+    pub precision: Precision,
+}
+
+/// How weights are stored and results computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precision {
+    /// The dtype of the weights. bf16 and f16 only save memory: computations are in f32.
+    pub storage: DType,
+    /// How convolutions compute their sums.
+    pub accumulation: Accumulation,
+}
+
+impl Default for RunOptions {
+    /// The CPU, f32 and direct sums.
+    fn default() -> Self {
+        Self { device: Device::Cpu, precision: Precision { storage: DType::F32, accumulation: Accumulation::Direct } }
+    }
+}
+
+/// The precisions that can be chosen by name.
+const NAMES: [(&str, Precision); 5] = [
+    ("f32", Precision { storage: DType::F32, accumulation: Accumulation::Winograd }),
+    ("f64", Precision { storage: DType::F64, accumulation: Accumulation::Direct }),
+    ("tf32", Precision { storage: DType::F32, accumulation: Accumulation::Tf32 }),
+    ("bf16", Precision { storage: DType::BF16, accumulation: Accumulation::Winograd }),
+    ("f16", Precision { storage: DType::F16, accumulation: Accumulation::Winograd }),
+];
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    /// Parses `f32`, `f64`, `tf32`, `bf16` or `f16`.
+    fn from_str(text: &str) -> Result<Self> {
+        match NAMES.iter().find(|(name, _)| *name == text) {
+            Some((_, precision)) => Ok(*precision),
+            None => bail!("unknown precision; expected one of {}", NAMES.map(|(name, _)| name).join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    /// The name that the precision is chosen by.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match (self.storage, self.accumulation) {
+            (DType::F32, Accumulation::Tf32) => "tf32",
+            (storage, _) => storage.as_str(),
+        })
+    }
+}
+
+impl Graph {
+    /// The same network with its weights on the given device and in the given precision.
+    pub fn placed(&self, options: &RunOptions) -> Result<Self> {
+        let Precision { storage, accumulation } = options.precision;
+        self.with_accumulation(accumulation).to(storage, &options.device)
+    }
+
+    /// The precision that the network runs in.
+    pub fn precision(&self) -> Precision {
+        Precision { storage: self.storage(), accumulation: self.accumulation() }
+    }
+}
