@@ -68,6 +68,11 @@ impl Builder {
         Ok(())
     }
 
+    /// The name of a node.
+    pub fn name(&self, id: NodeId) -> &str {
+        &self.nodes[id].name
+    }
+
     /// The shape of a node's value for a single picture, `(1, …)`.
     pub fn shape(&self, id: NodeId) -> &[usize] {
         &self.nodes[id].shape

@@ -2,6 +2,8 @@
 
 pub mod weights;
 pub mod fit;
+pub mod import;
+pub mod onnx;
 mod classes;
 mod evaluate;
 mod features;

@@ -143,7 +143,7 @@ impl Draw {
             }
             15 if channels < 40 => {
                 let (before, after) = (self.below(3), self.below(3));
-                self.add(op::Pad { dim: 1, before, after }, &[x])
+                self.add(op::Pad { dim: 1, before, after, value: 0.0 }, &[x])
             }
             13 if shape == others => self.add(op::Mul, &[x, other]),
             _ => return None,

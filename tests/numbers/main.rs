@@ -9,6 +9,7 @@ mod data_sets;
 mod features;
 mod formats;
 mod making;
+mod onnx;
 mod reference;
 mod reference_attacks;
 mod reference_resnet;

@@ -24,12 +24,9 @@ pub(super) static SPEC: OpSpec = OpSpec {
     from_shapes: None,
     relevance: DefaultRule::Gradient,
     draw: |d| {
-        let (n, heads) = (d.between(1, 3), d.between(1, 3));
+        let leading: Vec<_> = (0..d.between(1, 4)).map(|_| d.between(1, 3)).collect();
         let (m, k, p) = (d.between(1, 5), d.between(1, 5), d.between(1, 5));
-        match d.coin() {
-            true => Case::new(Matmul, &[&[n, m, k], &[n, k, p]]),
-            false => Case::new(Matmul, &[&[n, heads, m, k], &[n, heads, k, p]]),
-        }
+        Case::new(Matmul, &[&[&leading[..], &[m, k]].concat(), &[&leading[..], &[k, p]].concat()])
     },
 };
 
@@ -47,12 +44,23 @@ impl Op for Matmul {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].contiguous()?.matmul(&x[1].contiguous()?)?)
+        product(x[0], x[1])
     }
 
     /// The VJPs of the product `x y`: `dy yᵀ` for `x`, `xᵀ dy` for `y`.
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let (dy, other) = (dy.contiguous()?, at.x(1 - i)?.t()?.contiguous()?);
-        Ok(if i == 0 { dy.matmul(&other)? } else { other.matmul(&dy)? })
+        let other = at.x(1 - i)?.t()?;
+        if i == 0 { product(dy, &other) } else { product(&other, dy) }
     }
+}
+
+/// The product of matrices with any number of leading dimensions; candle takes at most two.
+fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let rows = |t: &Tensor| -> Result<Tensor> {
+        let [leading @ .., m, k] = t.dims() else { anyhow::bail!("not a matrix: {:?}", t.dims()) };
+        Ok(t.contiguous()?.reshape((leading.iter().product::<usize>(), *m, *k))?)
+    };
+    let y = rows(a)?.matmul(&rows(b)?)?;
+    let leading = &a.dims()[..a.rank() - 2];
+    Ok(y.reshape([leading, &y.dims()[1..]].concat())?)
 }

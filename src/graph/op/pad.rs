@@ -1,4 +1,4 @@
-//! Zero padding along a dimension.
+//! Padding along a dimension.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -8,33 +8,43 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Adds zeros before and after one dimension; PyTorch's `pad`.
+/// Adds a value before and after one dimension; PyTorch's `pad`.
 #[derive(Debug)]
 pub struct Pad {
     /// The dimension to pad, other than the batch.
     pub dim: usize,
-    /// Number of zeros added before the first index.
+    /// Number of values added before the first index.
     pub before: usize,
-    /// Number of zeros added after the last index.
+    /// Number of values added after the last index.
     pub after: usize,
+    /// The value to pad with.
+    pub value: f64,
 }
 
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "pad",
     family: Family::Shape,
     torch: "pad",
-    note: "zeros along one dimension",
+    note: "along one dimension",
     onnx: &["Pad"],
     aten: &["constant_pad_nd.default"],
     aliases: &[],
     inputs: Inputs::One,
-    arguments: &[Argument::required("dim"), Argument::required("before"), Argument::required("after")],
-    build: |a, x| Ok(Arc::new(Pad { dim: a.dim("dim", x[0])?, before: a.size("before")?, after: a.size("after")? })),
+    arguments: &[
+        Argument::required("dim"),
+        Argument::required("before"),
+        Argument::required("after"),
+        Argument::float("value", 0.0),
+    ],
+    build: |a, x| {
+        let (before, after) = (a.size("before")?, a.size("after")?);
+        Ok(Arc::new(Pad { dim: a.dim("dim", x[0])?, before, after, value: a.float("value")? }))
+    },
     from_shapes: None,
     relevance: DefaultRule::Move,
     draw: |d| {
         let (dim, before, after) = (d.between(1, 3), d.between(0, 3), d.between(0, 3));
-        Case::new(Pad { dim, before, after }, &[&d.map()])
+        Case::new(Pad { dim, before, after, value: d.between(0, 2) as f64 }, &[&d.map()])
     },
 };
 
@@ -45,7 +55,9 @@ impl Op for Pad {
 
     fn pattern(&self, x: &[usize]) -> Pattern {
         match (self.dim, x.len()) {
-            (1, 4) => Pattern::Pick(StridedSlice { start: (0, 0), step: (1, 1), before: self.before }),
+            (1, 4) if self.value == 0.0 => {
+                Pattern::Pick(StridedSlice { start: (0, 0), step: (1, 1), before: self.before })
+            }
             _ => Pattern::Other,
         }
     }
@@ -58,7 +70,14 @@ impl Op for Pad {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].pad_with_zeros(self.dim, self.before, self.after)?)
+        let padded = x[0].pad_with_zeros(self.dim, self.before, self.after)?;
+        if self.value == 0.0 {
+            return Ok(padded);
+        }
+        // The value where the padding is, and 0 inside.
+        let inside = x[0].ones_like()?.pad_with_zeros(self.dim, self.before, self.after)?;
+        let outside = inside.affine(-self.value, self.value)?;
+        Ok((padded + outside)?)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {

@@ -3,8 +3,8 @@
 //! Nothing in a file is executed. Sizes claimed by a file are checked against its actual size before memory is allocated. A
 //! damaged file is an error.
 
-mod number;
-mod random_access;
+pub(in crate::model) mod number;
+pub(in crate::model) mod random_access;
 mod names;
 mod safetensors;
 mod heap;

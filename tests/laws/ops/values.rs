@@ -248,7 +248,7 @@ fn moves() -> Vec<&'static str> {
     let pad = |dim: usize, before: usize, after: usize| {
         let mut shape = maps.to_vec();
         shape[dim] += before + after;
-        check(Pad { dim, before, after }, &[maps], &shape, |r, mut i| {
+        check(Pad { dim, before, after, value: 0.0 }, &[maps], &shape, |r, mut i| {
             let inside = (before..before + maps[dim]).contains(&i[dim]);
             i[dim] = i[dim].saturating_sub(before);
             if inside { r.x(0, i) } else { 0.0 }

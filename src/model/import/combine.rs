@@ -1,0 +1,290 @@
+//! Operations that exported formats have in common, on values with views.
+
+use super::view::View;
+use super::{Constant, Importer, Value, int, list};
+use crate::graph::NodeId;
+use crate::graph::op::Attribute;
+use crate::tensor::numbers;
+use anyhow::{Result, bail, ensure};
+use candle_core::Tensor;
+
+impl Importer {
+    /// `add`, `sub`, `mul` or `div` of two values, whose shapes broadcast.
+    pub fn binary(&mut self, kind: &str, a: Value, b: Value) -> Result<Value> {
+        match (a, b) {
+            (Value::Node(id, view), Value::Constant(c)) => match single(&c, view.0.len())? {
+                Some(n) => self.scaled(kind, id, view, n, false),
+                None => self.with_constant(kind, (id, view), &c, false),
+            },
+            (Value::Constant(c), Value::Node(id, view)) => match single(&c, view.0.len())?.filter(|_| kind != "div") {
+                Some(n) => self.scaled(kind, id, view, n, true),
+                None => self.with_constant(kind, (id, view), &c, true),
+            },
+            (Value::Node(a, x), Value::Node(b, y)) => {
+                let same = x == y && self.sizes(a).len() == self.sizes(b).len();
+                let ((a, x), (b, _)) = if same { ((a, x.clone()), (b, x)) } else { self.aligned((a, x), (b, y))? };
+                Ok(Value::Node(self.add(kind, &[], &[a, b])?, x))
+            }
+            (Value::Constant(_), Value::Constant(_)) => bail!("a constant is computed while it is read"),
+        }
+    }
+
+    /// A value combined with one number: `x * factor + shift`.
+    fn scaled(&mut self, kind: &str, id: NodeId, view: View, n: f64, swapped: bool) -> Result<Value> {
+        let (factor, shift) = match (kind, swapped) {
+            ("add", _) => (1.0, n),
+            ("sub", false) => (1.0, -n),
+            ("sub", true) => (-1.0, n),
+            ("mul", _) => (n, 0.0),
+            ("div", false) => (1.0 / n, 0.0),
+            _ => bail!("{kind} of a number"),
+        };
+        if (factor, shift) == (1.0, 0.0) {
+            return Ok(Value::Node(id, view));
+        }
+        let arguments = [("factor", Attribute::Float(factor)), ("shift", Attribute::Float(shift))];
+        Ok(Value::Node(self.add("scale", &arguments, &[id])?, view))
+    }
+
+    /// A value combined with a constant, which becomes a parameter whose axes are those of the value.
+    fn with_constant(&mut self, kind: &str, (id, view): (NodeId, View), c: &Constant, first: bool) -> Result<Value> {
+        let rank = c.tensor.rank().max(view.0.len());
+        let mut view = padded(view, rank);
+        let mut id = id;
+        let shape = view.shape(&self.sizes(id));
+        let wanted = [&vec![1; rank - c.tensor.rank()][..], c.tensor.dims()].concat();
+        if shape.iter().zip(&wanted).any(|(&size, &c)| size == 1 && c != 1) {
+            (id, view) = self.arranged(Value::Node(id, view), true)?;
+        }
+        let sizes = self.sizes(id);
+        // The constant's dimensions, split into the axes of each dimension.
+        let (mut split, mut axes) = (vec![], vec![]);
+        for (dimension, &size) in view.0.iter().zip(&wanted) {
+            let whole: usize = dimension.iter().map(|&axis| sizes[axis]).product();
+            for &axis in dimension {
+                axes.push(axis);
+                split.push(if size == 1 || axis == 0 {
+                    1
+                } else if size == whole {
+                    sizes[axis]
+                } else {
+                    size
+                });
+            }
+            let batch = dimension.contains(&0) && sizes[0] != 1 && size != 1;
+            ensure!(
+                !batch && (size == 1 || size == whole || dimension.len() == 1),
+                "{kind} of {} and a constant of {}",
+                self.shape_text(&shape),
+                self.shape_text(&wanted)
+            );
+        }
+        let missing: Vec<_> = (0..sizes.len()).filter(|axis| !axes.contains(axis)).collect();
+        split.extend(missing.iter().map(|_| 1));
+        axes.extend(missing);
+        let mut place = vec![0; axes.len()];
+        axes.iter().enumerate().for_each(|(at, &axis)| place[axis] = at);
+        let tensor = c.tensor.reshape(split)?.permute(place)?;
+        let shape = tensor.dims().to_vec();
+        let parameter = self.parameter(&Constant { tensor, ..c.clone() }, &shape)?;
+        let inputs = if first { [parameter, id] } else { [id, parameter] };
+        Ok(Value::Node(self.add(kind, &[], &inputs)?, view))
+    }
+
+    /// Two values with one axis for each exported dimension, of the same rank.
+    fn aligned(&mut self, a: (NodeId, View), b: (NodeId, View)) -> Result<((NodeId, View), (NodeId, View))> {
+        let rank = a.1.0.len().max(b.1.0.len());
+        let (a, x) = self.arranged(Value::Node(a.0, padded(a.1, rank)), true)?;
+        let (b, y) = self.arranged(Value::Node(b.0, padded(b.1, rank)), true)?;
+        ensure!(self.same(&x, &y), "the batch is another dimension of one value than of the other");
+        Ok(((a, x), (b, y)))
+    }
+
+    /// Whether two views are the same. A batch of one may be in any dimension.
+    fn same(&self, x: &View, y: &View) -> bool {
+        let apart = |view: &View| -> Vec<Vec<usize>> {
+            let rest = |axes: &Vec<usize>| axes.iter().copied().filter(|&axis| axis != 0).collect();
+            view.0.iter().map(rest).collect()
+        };
+        x == y || (self.batch() == 1 && apart(x) == apart(y))
+    }
+
+    /// The product of two matrices, or of batches of matrices, in the last two dimensions.
+    pub fn matmul(&mut self, a: Value, b: Value) -> Result<Value> {
+        let rank = self.shape(&a).len().max(self.shape(&b).len());
+        let operand = |importer: &mut Self, value: Value| -> Result<(NodeId, View)> {
+            let (id, view) = match value {
+                Value::Node(id, view) => (id, view),
+                Value::Constant(c) => importer.constant_node(&c)?,
+            };
+            importer.arranged(Value::Node(id, padded(view, rank)), true)
+        };
+        let ((a, x), (b, y)) = (operand(self, a)?, operand(self, b)?);
+        let has_batch = |view: &View| view.0.iter().any(|axes| axes.contains(&0));
+        ensure!(
+            self.same(&x, &y) || !has_batch(&x) || !has_batch(&y),
+            "the batch is another dimension of one matrix than of the other"
+        );
+        let view = if has_batch(&x) { x } else { y };
+        ensure!(!view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0)), "a product over the batch");
+        Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
+    }
+
+    /// A linear layer over the last dimension, with a weight `(out, in)`.
+    pub fn linear(&mut self, x: Value, weight: Tensor, bias: Option<Tensor>) -> Result<Value> {
+        let Value::Node(mut id, mut view) = x else { bail!("a linear layer of a constant") };
+        let last = self.sizes(id).len() - 1;
+        if view.0.last().is_none_or(|axes| axes[..] != [last] || last == 0) {
+            (id, view) = self.arranged(Value::Node(id, view), false)?;
+            let last = self.sizes(id).len() - 1;
+            ensure!(view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0), "a product over the batch");
+        }
+        let (out, input) = weight.dims2()?;
+        let arguments =
+            [("out_features", int(out)), ("in_features", int(input)), ("bias", Attribute::Bool(bias.is_some()))];
+        let parameters = std::iter::once(("weight", weight)).chain(bias.map(|b| ("bias", b))).collect();
+        Ok(Value::Node(self.add_with("linear", &arguments, &[id], parameters)?, view))
+    }
+
+    /// A reduction over `dimensions`, which stay with size 1 if `keep`.
+    pub fn reduced(&mut self, kind: &str, x: Value, dimensions: &[usize], keep: bool) -> Result<Value> {
+        let Value::Node(id, view) = x else { bail!("{kind} of a constant") };
+        if kind == "mean" && dimensions == [2, 3] && view.is_natural(4) && self.sizes(id).len() == 4 {
+            let id = self.add("global_avg_pool", &[], &[id])?;
+            let rest = if keep { vec![vec![], vec![]] } else { vec![] };
+            return Ok(Value::Node(id, View([vec![vec![0], vec![1]], rest].concat())));
+        }
+        let mut axes: Vec<_> = dimensions.iter().flat_map(|&d| view.0[d].clone()).collect();
+        axes.sort_unstable();
+        ensure!(!axes.contains(&0) || self.batch() == 1, "{kind} over the batch");
+        axes.retain(|&axis| axis != 0);
+        let kept = |d: &usize| keep || !dimensions.contains(d);
+        let view = View((0..view.0.len()).filter(kept).map(|d| view.0[d].clone()).collect());
+        if axes.is_empty() {
+            return Ok(Value::Node(id, view));
+        }
+        let id = self.add(kind, &[("dim", list(&axes)), ("keepdim", Attribute::Bool(keep))], &[id])?;
+        Ok(Value::Node(id, if keep { view } else { without(view, &axes) }))
+    }
+
+    /// An operation along one dimension that keeps the shape, such as softmax.
+    pub fn along(&mut self, kind: &str, x: Value, dimension: usize) -> Result<Value> {
+        let (id, view, axis) = self.axis_of(x, dimension)?;
+        Ok(Value::Node(self.add(kind, &[("dim", int(axis))], &[id])?, view))
+    }
+
+    /// The elements `start, start + step, … < end` of one dimension.
+    pub fn sliced(&mut self, x: Value, dimension: usize, range: std::ops::Range<usize>, step: usize) -> Result<Value> {
+        let size = self.shape(&x)[dimension];
+        if range == (0..size) && step == 1 {
+            return Ok(x);
+        }
+        ensure!(!range.is_empty(), "a slice selects nothing of a dimension of {size}");
+        let (id, view, axis) = self.axis_of(x, dimension)?;
+        let mut arguments = vec![("dim", int(axis)), ("start", int(range.start)), ("step", int(step))];
+        if range.end != size {
+            arguments.push(("end", int(range.end)));
+        }
+        Ok(Value::Node(self.add("slice", &arguments, &[id])?, view))
+    }
+
+    /// One element of a dimension, which is removed.
+    pub fn selected(&mut self, x: Value, dimension: usize, index: usize) -> Result<Value> {
+        let (id, mut view, axis) = self.axis_of(x, dimension)?;
+        let id = self.add("select", &[("dim", int(axis)), ("index", int(index))], &[id])?;
+        view.0.remove(dimension);
+        Ok(Value::Node(id, without(view, &[axis])))
+    }
+
+    /// The elements of a dimension with the given indices.
+    pub fn gathered(&mut self, x: Value, dimension: usize, indices: &[usize]) -> Result<Value> {
+        let (id, view, axis) = self.axis_of(x, dimension)?;
+        Ok(Value::Node(self.add("gather", &[("dim", int(axis)), ("index", list(indices))], &[id])?, view))
+    }
+
+    /// The values one after another in a dimension.
+    pub fn concatenated(&mut self, values: Vec<Value>, dimension: usize) -> Result<Value> {
+        let (mut ids, mut view) = (vec![], None);
+        for value in values {
+            let constant = matches!(value, Value::Constant(_));
+            let (id, own) = self.arranged(value, true)?;
+            ids.push(id);
+            if !constant {
+                ensure!(view.as_ref().is_none_or(|view| self.same(view, &own)), "the batch is another dimension of one value");
+                view = Some(own);
+            }
+        }
+        let Some(view) = view else { bail!("nothing to concatenate") };
+        let [axis] = view.0[dimension][..] else { bail!("dimension {dimension} contains the batch") };
+        ensure!(axis != 0, "values are concatenated along the batch");
+        if ids.len() == 1 {
+            return Ok(Value::Node(ids[0], view));
+        }
+        Ok(Value::Node(self.add("concat", &[("dim", int(axis))], &ids)?, view))
+    }
+
+    /// The value with dimensions of size 1 repeated to the sizes of `target`; both shapes broadcast.
+    pub fn expanded(&mut self, x: Value, target: &[usize]) -> Result<Value> {
+        let Value::Node(id, view) = x else { bail!("a constant is expanded while it is read") };
+        let rank = target.len().max(view.0.len());
+        let target = [&vec![1; rank - target.len()][..], target].concat();
+        let view = padded(view, rank);
+        let shape = view.shape(&self.sizes(id));
+        if shape.iter().zip(&target).all(|(&size, &wanted)| wanted == size || wanted == 1) {
+            return Ok(Value::Node(id, view));
+        }
+        let (id, view) = self.arranged(Value::Node(id, view), true)?;
+        let mut sizes = self.sizes(id);
+        for (axes, &wanted) in view.0.iter().zip(&target) {
+            if let [axis] = axes[..]
+                && sizes[axis] == 1
+                && axis != 0
+            {
+                sizes[axis] = wanted;
+            }
+        }
+        let id = self.add("expand", &[("sizes", list(&sizes[1..]))], &[id])?;
+        Ok(Value::Node(id, view))
+    }
+
+    /// The value with dimensions of size 1 inserted at these places of the result.
+    pub fn unsqueezed(&mut self, x: Value, places: &[usize]) -> Result<Value> {
+        let Value::Node(id, mut view) = x else { bail!("a constant is reshaped while it is read") };
+        let mut places = places.to_vec();
+        places.sort_unstable();
+        for place in places {
+            ensure!(place <= view.0.len(), "no place {place} in a value of {} dimensions", view.0.len());
+            view.0.insert(place, vec![]);
+        }
+        Ok(Value::Node(id, view))
+    }
+
+    /// The value without the given dimensions, which have size 1.
+    pub fn squeezed(&mut self, x: Value, dimensions: &[usize]) -> Result<Value> {
+        let shape = self.shape(&x);
+        let Value::Node(id, view) = x else { bail!("a constant is reshaped while it is read") };
+        let one = dimensions.iter().all(|&d| shape.get(d) == Some(&1));
+        ensure!(one, "squeeze removes dimensions of size 1, not {dimensions:?} of {}", self.shape_text(&shape));
+        let rest = (0..shape.len()).filter(|d| !dimensions.contains(d)).map(|d| view.0[d].clone());
+        Ok(Value::Node(id, View(rest.collect())))
+    }
+}
+
+/// The number of a constant with one element that does not add dimensions to a value of rank `rank`.
+fn single(c: &Constant, rank: usize) -> Result<Option<f64>> {
+    let one = c.tensor.elem_count() == 1 && c.tensor.rank() <= rank && !c.per_batch && c.name.is_none();
+    Ok(if one { numbers(&c.tensor)?.first().copied() } else { None })
+}
+
+/// The view with dimensions of size 1 in front, up to `rank`.
+fn padded(view: View, rank: usize) -> View {
+    let missing = rank - view.0.len();
+    View([vec![vec![]; missing], view.0].concat())
+}
+
+/// The view of a value whose axes `axes` are removed.
+fn without(view: View, axes: &[usize]) -> View {
+    let left = |axis: &usize| axis - axes.iter().filter(|&&removed| removed < *axis).count();
+    let stays = |axis: &&usize| !axes.contains(axis);
+    View(view.0.iter().map(|group| group.iter().filter(stays).map(left).collect()).collect())
+}

@@ -1,0 +1,325 @@
+//! Converts exported programs to graphs: the values of a program, the nodes that compute them, and the weights.
+//!
+//! Formats read their own operators; what they have in common lies here.
+
+mod combine;
+mod names;
+mod view;
+
+pub use names::{is_parameter_name, joined, module_of};
+pub use view::View;
+
+use crate::graph::op::{Attribute, OpSpec, Parameter, spec};
+use crate::graph::{Builder, Graph, NodeId};
+use crate::tensor::shape_text;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Tensor};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use view::{Arranged, is_reshape};
+
+/// The batch size with which shapes of a program with a free batch are computed. It is a prime that no other size is a multiple
+/// of, so a size that depends on the batch shows.
+pub const FREE_BATCH: usize = 1_000_003;
+
+/// A value of an exported program.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A value that does not depend on the picture.
+    Constant(Constant),
+    /// The value of a node.
+    Node(NodeId, View),
+}
+
+/// A value that does not depend on the picture.
+#[derive(Clone, Debug)]
+pub struct Constant {
+    /// The values. Integers are i64, booleans u8, and floats f32 or f64.
+    pub tensor: Tensor,
+    /// The name of the parameter, if it is one.
+    pub name: Option<String>,
+    /// Whether the first dimension, of size 1 in `tensor`, stands for the batch.
+    pub per_batch: bool,
+}
+
+impl Constant {
+    /// A constant that is no parameter.
+    pub fn of(tensor: Tensor) -> Self {
+        Self { tensor, name: None, per_batch: false }
+    }
+}
+
+/// A graph under construction from an exported program.
+pub struct Importer {
+    builder: Builder,
+    weights: BTreeMap<String, Tensor>,
+    /// The size of the batch in the program's shapes: [`FREE_BATCH`] or a fixed one.
+    batch: usize,
+    /// The name of the node being built.
+    label: String,
+    /// How often each name was asked for.
+    taken: HashMap<String, usize>,
+}
+
+impl Importer {
+    /// Starts a graph for pictures of shape `picture`, `[C, H, W]`, in a program with batches of `batch`.
+    pub fn new(picture: &[usize], batch: usize) -> Self {
+        let taken = HashMap::from([("input".to_string(), 1)]);
+        Self { builder: Builder::new(picture), weights: BTreeMap::new(), batch, label: String::new(), taken }
+    }
+
+    /// The pictures, as a value of the program.
+    pub fn input(&self) -> Value {
+        Value::Node(0, View::natural(self.builder.shape(0).len()))
+    }
+
+    /// The size of the batch in the program's shapes.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Names the nodes that are added from now on: the first one `label`, others after it.
+    pub fn label(&mut self, label: impl Into<String>) {
+        self.label = label.into();
+    }
+
+    /// The name that nodes are added under.
+    pub fn current_label(&self) -> &str {
+        &self.label
+    }
+
+    /// Finishes the graph, with the node of `output` as its output, and returns its weights by name.
+    pub fn finish(mut self, output: Value) -> Result<(Graph, BTreeMap<String, Tensor>)> {
+        let Value::Node(..) = output else { bail!("the output does not depend on the picture") };
+        let (id, view) = self.arranged(output, false)?;
+        ensure!(
+            view.0.first().is_some_and(|first| first.contains(&0)),
+            "the first dimension of the output is not the batch"
+        );
+        let graph = self.builder.finish(id)?;
+        let needed: Vec<_> = graph.parameters().into_iter().map(|p| p.name).collect();
+        self.weights.retain(|name, _| needed.contains(name));
+        Ok((graph, self.weights))
+    }
+
+    /// The sizes of a node's axes, with the program's batch.
+    pub fn sizes(&self, id: NodeId) -> Vec<usize> {
+        [&[self.batch], &self.builder.shape(id)[1..]].concat()
+    }
+
+    /// The shape of a value in the program.
+    pub fn shape(&self, value: &Value) -> Vec<usize> {
+        match value {
+            Value::Node(id, view) => view.shape(&self.sizes(*id)),
+            Value::Constant(c) => {
+                let mut shape = c.tensor.dims().to_vec();
+                if c.per_batch {
+                    shape[0] = self.batch;
+                }
+                shape
+            }
+        }
+    }
+
+    /// Adds a node of kind `kind`, named by the label.
+    pub fn add(&mut self, kind: &str, arguments: &[(&str, Attribute)], inputs: &[NodeId]) -> Result<NodeId> {
+        let kind = spec(kind).with_context(|| format!("there is no operation \"{kind}\""))?;
+        let name = self.label.clone();
+        self.add_named(&name, kind, arguments, inputs)
+    }
+
+    /// Adds a node that only prepares a value for the node named by the label, such as a reshape.
+    pub fn add_beside(&mut self, kind: &str, arguments: &[(&str, Attribute)], inputs: &[NodeId]) -> Result<NodeId> {
+        let spec = spec(kind).with_context(|| format!("there is no operation \"{kind}\""))?;
+        let name = format!("{}.{kind}", self.label);
+        self.add_named(&name, spec, arguments, inputs)
+    }
+
+    /// Adds a node of kind `kind`, named by the label, with its parameters in order.
+    pub fn add_with(
+        &mut self,
+        kind: &str,
+        arguments: &[(&str, Attribute)],
+        inputs: &[NodeId],
+        parameters: Vec<(&str, Tensor)>,
+    ) -> Result<NodeId> {
+        let id = self.add(kind, arguments, inputs)?;
+        self.give(id, parameters)?;
+        Ok(id)
+    }
+
+    fn add_named(
+        &mut self,
+        name: &str,
+        spec: &'static OpSpec,
+        arguments: &[(&str, Attribute)],
+        inputs: &[NodeId],
+    ) -> Result<NodeId> {
+        let shapes: Vec<_> = inputs.iter().map(|&id| self.builder.shape(id)).collect();
+        let given = arguments.iter().map(|(name, value)| (name.to_string(), value.clone()));
+        let op = spec.build(given, &shapes)?;
+        let name = self.unique(name);
+        self.builder.add_shared(&name, op, inputs)
+    }
+
+    /// Sets the values of a node's parameters.
+    fn give(&mut self, id: NodeId, parameters: Vec<(&str, Tensor)>) -> Result<()> {
+        let name = self.builder.name(id).to_string();
+        for (parameter, value) in parameters {
+            let full = if parameter.is_empty() { name.clone() } else { format!("{name}.{parameter}") };
+            self.weights.insert(full, value.to_dtype(DType::F32)?.contiguous()?);
+        }
+        Ok(())
+    }
+
+    /// A name that no node has yet: `name`, or with `_1`, `_2`, … appended.
+    fn unique(&mut self, name: &str) -> String {
+        let name = if name.is_empty() { "layer" } else { name };
+        loop {
+            let count = self.taken.entry(name.to_string()).or_default();
+            *count += 1;
+            let found = if *count == 1 { name.to_string() } else { format!("{name}_{}", *count - 1) };
+            if *count == 1 || self.taken.insert(found.clone(), 1).is_none() {
+                return found;
+            }
+        }
+    }
+
+    /// The node of a value whose axes are its exported dimensions, except that the batch stays apart; with `units`, dimensions of
+    /// size 1 are axes too. Adds a permutation and a reshape where necessary.
+    pub fn arranged(&mut self, value: Value, units: bool) -> Result<(NodeId, View)> {
+        let (id, view) = match value {
+            Value::Node(id, view) => (id, view),
+            Value::Constant(constant) => return self.constant_node(&constant),
+        };
+        let sizes = self.sizes(id);
+        let Arranged { order, sizes: wanted, view } = view.arranged(&sizes, units);
+        let mut at = id;
+        if !is_reshape(&order, &sizes) {
+            at = match &swapped(&order) {
+                Some((a, b)) => self.add_beside("transpose", &[("dim0", int(*a)), ("dim1", int(*b))], &[at])?,
+                None => self.add_beside("permute", &[("dims", list(&order))], &[at])?,
+            };
+        }
+        if self.builder.shape(at)[1..] != wanted[..] {
+            at = self.add_beside("reshape", &[("shape", list(&wanted))], &[at])?;
+        }
+        Ok((at, view))
+    }
+
+    /// Like [`arranged`](Self::arranged), for operations whose input starts with the batch. Errors if it does not.
+    pub fn batch_first(&mut self, value: Value) -> Result<NodeId> {
+        let shape = self.shape(&value);
+        let (id, view) = self.arranged(value, true)?;
+        let rank = self.builder.shape(id).len();
+        ensure!(
+            view.is_natural(rank),
+            "the batch is not the first dimension of {}, or is merged with another one",
+            self.shape_text(&shape)
+        );
+        Ok(id)
+    }
+
+    /// A node with the values of a constant. Its first axis is the batch, whether or not the constant has one.
+    fn constant_node(&mut self, constant: &Constant) -> Result<(NodeId, View)> {
+        let dims = constant.tensor.dims();
+        // A first dimension of 1 is the batch.
+        let first = dims.first() == Some(&1);
+        let shape = if first { dims.to_vec() } else { [&[1], dims].concat() };
+        let view =
+            if first { View::natural(shape.len()) } else { View((1..shape.len()).map(|axis| vec![axis]).collect()) };
+        let id = self.parameter(constant, &shape)?;
+        Ok((id, view))
+    }
+
+    /// A node with the values of a constant in the shape `shape`, `(1, …)`.
+    pub fn parameter(&mut self, constant: &Constant, shape: &[usize]) -> Result<NodeId> {
+        let name = match &constant.name {
+            Some(name) if is_parameter_name(name) => name.clone(),
+            _ => format!("{}.constant", self.label),
+        };
+        let name = self.unique(&name);
+        let op = Arc::new(Parameter { shape: shape.to_vec() });
+        let id = self.builder.add_shared(&name, op, &[])?;
+        self.weights.insert(name, constant.tensor.to_dtype(DType::F32)?.reshape(shape)?.contiguous()?);
+        Ok(id)
+    }
+
+    /// The same value with another exported shape.
+    pub fn reshaped(&mut self, value: Value, target: &[usize]) -> Result<Value> {
+        let (id, view) = match value {
+            Value::Node(id, view) => (id, view),
+            Value::Constant(_) => bail!("a constant is reshaped while it is read"),
+        };
+        if let Some(split) = view.regrouped(&self.sizes(id), target) {
+            if split.factors.iter().all(|parts| parts.len() == 1) {
+                return Ok(Value::Node(id, split.view));
+            }
+            let sizes: Vec<_> = split.factors[1..].concat();
+            // A value has at most six dimensions, so what comes next must merge some first.
+            if sizes.len() < 6 {
+                let at = self.add_beside("reshape", &[("shape", list(&sizes))], &[id])?;
+                return Ok(Value::Node(at, split.view));
+            }
+        }
+        let (at, view) = self.arranged(Value::Node(id, view), false)?;
+        let leads = view.0.iter().find(|axes| !axes.is_empty()).is_some_and(|axes| axes[0] == 0);
+        let first = *target.first().context("a shape without dimensions")?;
+        ensure!(
+            leads && (self.batch == 1 || first.is_multiple_of(self.batch)),
+            "a reshape to {} does not keep the batch together",
+            self.shape_text(target)
+        );
+        let merged = first / self.batch;
+        let sizes = if merged == 1 { target[1..].to_vec() } else { [&[merged], &target[1..]].concat() };
+        let id = self.add_beside("reshape", &[("shape", list(&sizes))], &[at])?;
+        let shift = usize::from(merged != 1);
+        let first = if merged == 1 { vec![0] } else { vec![0, 1] };
+        let view = std::iter::once(first).chain((1..target.len()).map(|d| vec![d + shift]));
+        Ok(Value::Node(id, View(view.collect())))
+    }
+
+    /// The axis of one exported dimension; arranges the value first if the dimension is not one axis of the node.
+    pub fn axis_of(&mut self, value: Value, dimension: usize) -> Result<(NodeId, View, usize)> {
+        let Value::Node(id, view) = value else { bail!("a constant has no axes") };
+        if let [axis] = view.0[dimension][..]
+            && axis != 0
+        {
+            return Ok((id, view, axis));
+        }
+        let (id, view) = self.arranged(Value::Node(id, view), true)?;
+        match view.0[dimension][..] {
+            [axis] if axis != 0 => Ok((id, view, axis)),
+            _ => bail!("dimension {dimension} is the batch or contains it"),
+        }
+    }
+
+    /// Formats a shape of the program, with `N` for a free batch.
+    pub fn shape_text(&self, shape: &[usize]) -> String {
+        let text = |&n: &usize| match n {
+            n if self.batch == FREE_BATCH && n == FREE_BATCH => "N".into(),
+            n if self.batch == FREE_BATCH && n != 0 && n.is_multiple_of(FREE_BATCH) => format!("{}N", n / FREE_BATCH),
+            n => shape_text(&[n]),
+        };
+        shape.iter().map(text).collect::<Vec<_>>().join("x")
+    }
+}
+
+/// The two axes that a permutation swaps, if it swaps two and keeps the rest.
+fn swapped(order: &[usize]) -> Option<(usize, usize)> {
+    let moved: Vec<_> = (0..order.len()).filter(|&at| order[at] != at).collect();
+    match moved[..] {
+        [a, b] => Some((a, b)),
+        _ => None,
+    }
+}
+
+/// An integer argument.
+pub fn int(n: usize) -> Attribute {
+    Attribute::Int(n as i64)
+}
+
+/// A list of sizes as an argument.
+pub fn list(sizes: &[usize]) -> Attribute {
+    Attribute::List(sizes.iter().map(|&n| int(n)).collect())
+}

@@ -1,0 +1,453 @@
+//! Computes operators whose inputs are all known: shape arithmetic, and what exporters do to weights.
+//!
+//! Integers are i64, booleans u8 with 0 and 1.
+
+use super::program::Attributes;
+use crate::tensor::numbers;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+
+/// The values of an operator's outputs; `None` if the operator is not among those that are computed while reading.
+pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> Result<Option<Vec<Tensor>>> {
+    let input = |i: usize| x.get(i).and_then(Option::as_ref).with_context(|| format!("{op} lacks input {i}"));
+    let given = |i: usize| x.get(i).and_then(Option::as_ref);
+    let two = || -> Result<(Tensor, Tensor)> { Ok((input(0)?.clone(), input(1)?.clone())) };
+    let one = |t: Tensor| Ok(Some(vec![t]));
+    match op {
+        "Constant" => one(a.constant()?),
+        "Identity" | "Dropout" | "CastLike" => one(match given(1).filter(|_| op == "CastLike") {
+            Some(like) => cast(input(0)?, like.dtype())?,
+            None => input(0)?.clone(),
+        }),
+        "Cast" => one(cast(input(0)?, target(a.int("to", 1))?)?),
+        "ConstantOfShape" => {
+            let shape = sizes(input(0)?)?;
+            let value = a.tensor("value")?.map_or_else(|| Tensor::new(&[0f32], &Device::Cpu), Ok)?;
+            one(value.reshape(vec![1; shape.len()])?.broadcast_as(shape)?.contiguous()?)
+        }
+        "Shape" => {
+            let shape: Vec<i64> = input(0)?.dims().iter().map(|&n| n as i64).collect();
+            one(Tensor::new(part_of_shape(&shape, a), &Device::Cpu)?)
+        }
+        "Size" => one(Tensor::new(input(0)?.elem_count() as i64, &Device::Cpu)?),
+        "Range" => {
+            let [start, limit, delta] = [0, 1, 2].map(|i| input(i).and_then(number));
+            let (start, limit, delta) = (start?, limit?, delta?);
+            let count = ((limit - start) / delta).ceil().clamp(0.0, (1u64 << 32) as f64) as usize;
+            ensure!(count < 1 << 24, "a range of {count} numbers");
+            let all: Vec<f64> = (0..count).map(|i| start + i as f64 * delta).collect();
+            one(Tensor::new(all, &Device::Cpu)?.to_dtype(input(0)?.dtype())?)
+        }
+        "Add" | "Sub" | "Mul" | "Div" => {
+            let (a, b) = alike(two()?)?;
+            one(match op {
+                "Add" => a.broadcast_add(&b)?,
+                "Sub" => a.broadcast_sub(&b)?,
+                "Mul" => a.broadcast_mul(&b)?,
+                _ => {
+                    let zero = a.dtype() == DType::I64 && numbers(&b)?.contains(&0.0);
+                    ensure!(!zero, "an integer is divided by 0");
+                    a.broadcast_div(&b)?
+                }
+            })
+        }
+        "Pow" => {
+            let (x, y) = two()?;
+            one(zipped(&x, &y, x.dtype(), f64::powf)?)
+        }
+        "Mod" => {
+            let (x, y) = two()?;
+            let fmod = a.int("fmod", 0) == 1;
+            one(zipped(&x, &y, x.dtype(), |a, b| if fmod { a % b } else { a - b * (a / b).floor() })?)
+        }
+        "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Xor" => {
+            let (x, y) = two()?;
+            let test: fn(f64, f64) -> bool = match op {
+                "Equal" => |a, b| a == b,
+                "Less" => |a, b| a < b,
+                "Greater" => |a, b| a > b,
+                "LessOrEqual" => |a, b| a <= b,
+                "GreaterOrEqual" => |a, b| a >= b,
+                "And" => |a, b| a != 0.0 && b != 0.0,
+                "Or" => |a, b| a != 0.0 || b != 0.0,
+                _ => |a, b| (a != 0.0) != (b != 0.0),
+            };
+            one(zipped(&x, &y, DType::U8, |a, b| f64::from(u8::from(test(a, b))))?)
+        }
+        "Max" | "Min" => {
+            let mut all = x.iter().flatten();
+            let first = all.next().context("no inputs")?.clone();
+            let pick: fn(f64, f64) -> f64 = if op == "Max" { f64::max } else { f64::min };
+            one(all.try_fold(first, |so_far, t| zipped(&so_far, t, so_far.dtype(), pick))?)
+        }
+        "Where" => {
+            let (yes, no) = alike((input(1)?.clone(), input(2)?.clone()))?;
+            let condition = input(0)?;
+            let chosen = zipped3(condition, &yes, &no)?;
+            one(chosen.to_dtype(yes.dtype())?)
+        }
+        "Not" | "Neg" | "Abs" | "Ceil" | "Floor" | "Round" | "Sign" | "Sqrt" | "Exp" | "Log" | "Sin" | "Cos"
+        | "Tanh" | "Sigmoid" | "Erf" | "Reciprocal" | "Relu" | "Softplus" => one(each(input(0)?, function(op)?)?),
+        "HardSigmoid" => {
+            let (alpha, beta) = (a.float("alpha", 0.2), a.float("beta", 0.5));
+            one(each(input(0)?, |v| (alpha * v + beta).clamp(0.0, 1.0))?)
+        }
+        "HardSwish" => one(each(input(0)?, |v| v * (v / 6.0 + 0.5).clamp(0.0, 1.0))?),
+        "Clip" => {
+            let bound = |i: usize, name: &str, none: f64| match given(i) {
+                Some(t) => number(t),
+                None => Ok(a.float(name, none)),
+            };
+            let (low, high) = (bound(1, "min", f64::NEG_INFINITY)?, bound(2, "max", f64::INFINITY)?);
+            one(each(input(0)?, |v| v.max(low).min(high))?)
+        }
+        "Reshape" => {
+            let shape = match given(1) {
+                Some(shape) => integers(shape)?,
+                None => a.ints("shape").context("Reshape lacks a shape")?,
+            };
+            let x = input(0)?;
+            one(x.reshape(resolved(&shape, x.dims(), a.int("allowzero", 0) == 1)?)?)
+        }
+        "Flatten" => {
+            let x = input(0)?;
+            let axis = place(a.int("axis", 1), x.rank() + 1)?;
+            let rows: usize = x.dims()[..axis].iter().product();
+            one(x.reshape((rows, x.elem_count() / rows.max(1)))?)
+        }
+        "Transpose" => {
+            let x = input(0)?;
+            let order = match a.ints("perm") {
+                Some(perm) => perm.iter().map(|&d| place(d, x.rank())).collect::<Result<Vec<_>>>()?,
+                None => (0..x.rank()).rev().collect(),
+            };
+            one(x.permute(order)?.contiguous()?)
+        }
+        "Squeeze" | "Unsqueeze" => {
+            let axes = axes(a, given(1))?;
+            let x = input(0)?;
+            let shape = if op == "Squeeze" {
+                let axes = match axes {
+                    Some(axes) => axes.iter().map(|&d| place(d, x.rank())).collect::<Result<Vec<_>>>()?,
+                    None => (0..x.rank()).filter(|&d| x.dims()[d] == 1).collect(),
+                };
+                (0..x.rank()).filter(|d| !axes.contains(d)).map(|d| x.dims()[d]).collect::<Vec<_>>()
+            } else {
+                let axes = axes.context("Unsqueeze lacks axes")?;
+                inserted(x.dims(), &axes)?
+            };
+            one(x.reshape(shape)?)
+        }
+        "Expand" => {
+            let (x, target) = (input(0)?, sizes(input(1)?)?);
+            one(x.broadcast_as(broadcast(x.dims(), &target)?)?.contiguous()?)
+        }
+        "Tile" => one(input(0)?.repeat(sizes(input(1)?)?)?),
+        "Concat" => {
+            let all: Vec<_> = x.iter().flatten().cloned().collect();
+            let rank = all.first().context("no inputs")?.rank();
+            one(Tensor::cat(&all, place(a.int("axis", 0), rank)?)?)
+        }
+        "Gather" => {
+            let (x, index) = (input(0)?, input(1)?);
+            let axis = place(a.int("axis", 0), x.rank())?;
+            let places: Vec<u32> =
+                integers(index)?.iter().map(|&i| Ok(place(i, x.dims()[axis])? as u32)).collect::<Result<_>>()?;
+            let taken = x.contiguous()?.index_select(&Tensor::new(places, &Device::Cpu)?, axis)?;
+            one(taken.reshape([&x.dims()[..axis], index.dims(), &x.dims()[axis + 1..]].concat())?)
+        }
+        "Slice" => {
+            let mut x = input(0)?.clone();
+            for slice in slices(a, [1, 2, 3, 4].map(given), x.dims())? {
+                let places: Vec<u32> = slice.indices().map(|i| i as u32).collect();
+                x = match places.is_empty() {
+                    true => x.narrow(slice.axis, 0, 0)?,
+                    false => x.contiguous()?.index_select(&Tensor::new(places, &Device::Cpu)?, slice.axis)?,
+                };
+            }
+            one(x)
+        }
+        "Split" => {
+            let x = input(0)?;
+            let axis = place(a.int("axis", 0), x.rank())?;
+            let parts = parts(a, given(1), x.dims()[axis], 2)?;
+            let mut start = 0;
+            let part = |&n: &usize| {
+                start += n;
+                Ok(x.narrow(axis, start - n, n)?)
+            };
+            Ok(Some(parts.iter().map(part).collect::<Result<_>>()?))
+        }
+        "ReduceMean" | "ReduceSum" | "ReduceProd" | "ReduceMax" | "ReduceMin" => {
+            let x = input(0)?;
+            let axes = match axes(a, given(1))? {
+                Some(axes) => axes.iter().map(|&d| place(d, x.rank())).collect::<Result<Vec<_>>>()?,
+                None => (0..x.rank()).collect(),
+            };
+            let (mut y, keep) = (x.clone(), a.int("keepdims", 1) == 1);
+            for &axis in &axes {
+                y = match op {
+                    "ReduceMean" => y.mean_keepdim(axis)?,
+                    "ReduceSum" => y.sum_keepdim(axis)?,
+                    "ReduceMax" => y.max_keepdim(axis)?,
+                    "ReduceMin" => y.min_keepdim(axis)?,
+                    _ => {
+                        let parts = (0..y.dims()[axis]).map(|i| y.narrow(axis, i, 1)).collect::<Result<Vec<_>, _>>()?;
+                        let mut all = parts.into_iter();
+                        let first = all.next().context("a product of nothing")?;
+                        all.try_fold(first, |p, t| &p * &t)?
+                    }
+                };
+            }
+            let left = (0..x.rank()).filter(|d| keep || !axes.contains(d)).map(|d| y.dims()[d]).collect::<Vec<_>>();
+            one(y.reshape(left)?)
+        }
+        "MatMul" => {
+            let (a, b) = two()?;
+            one(a.broadcast_matmul(&b)?)
+        }
+        "BatchNormalization" if a.int("training_mode", 0) == 0 => {
+            let x = input(0)?;
+            let mut shape = vec![1; x.rank()];
+            shape[1] = x.dims()[1];
+            let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
+            let deviation = (variance? + a.float("epsilon", 1e-5))?.sqrt()?;
+            one(x.broadcast_sub(&mean?)?.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
+        }
+        "BatchNormalization" => {
+            // Weight standardization: the statistics are those of the weights.
+            let x = input(0)?;
+            let rest: Vec<_> = (0..x.rank()).filter(|&d| d != 1).collect();
+            let (mut mean, count) = (x.clone(), rest.iter().map(|&d| x.dims()[d]).product::<usize>().max(1) as f64);
+            for &d in &rest {
+                mean = mean.sum_keepdim(d)?;
+            }
+            let centered = x.broadcast_sub(&(mean / count)?)?;
+            let mut variance = centered.sqr()?;
+            for &d in &rest {
+                variance = variance.sum_keepdim(d)?;
+            }
+            let deviation = ((variance / count)? + a.float("epsilon", 1e-5))?.sqrt()?;
+            let mut shape = vec![1; x.rank()];
+            shape[1] = x.dims()[1];
+            let [scale, bias] = [1, 2].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
+            one(centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
+        }
+        "Softmax" if opset >= 13 => {
+            let x = input(0)?;
+            one(candle_nn::ops::softmax(x, place(a.int("axis", -1), x.rank())?)?)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// One slice of a `Slice` operator.
+pub struct Slice {
+    pub axis: usize,
+    pub start: i64,
+    pub end: i64,
+    pub step: i64,
+}
+
+impl Slice {
+    /// The indices that the slice selects.
+    pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        let count = match self.step > 0 {
+            true => (self.end - self.start + self.step - 1).div_euclid(self.step),
+            false => (self.start - self.end - self.step - 1).div_euclid(-self.step),
+        };
+        (0..count.max(0)).map(|i| (self.start + i * self.step) as usize)
+    }
+}
+
+/// The slices of a `Slice` operator for a value of this shape, with bounds inside it. `given` are starts, ends, axes and steps,
+/// which are attributes before opset 10.
+pub fn slices(a: &Attributes, given: [Option<&Tensor>; 4], shape: &[usize]) -> Result<Vec<Slice>> {
+    let [starts, ends, axes, steps] = given;
+    let list = |t: Option<&Tensor>, name: &str| match t {
+        Some(t) => integers(t).map(Some),
+        None => Ok(a.ints(name)),
+    };
+    let starts = list(starts, "starts")?.context("Slice lacks starts")?;
+    let ends = list(ends, "ends")?.context("Slice lacks ends")?;
+    let axes = list(axes, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = list(steps, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    ensure!(
+        [ends.len(), axes.len(), steps.len()].iter().all(|&n| n == starts.len()),
+        "Slice has {} starts, {} ends, {} axes and {} steps",
+        starts.len(),
+        ends.len(),
+        axes.len(),
+        steps.len()
+    );
+    let slice = |i: usize| {
+        let axis = place(axes[i], shape.len())?;
+        let (size, step) = (shape[axis] as i64, steps[i]);
+        ensure!(step != 0, "a slice has step 0");
+        let from_end = |n: i64| if n < 0 { n.saturating_add(size) } else { n };
+        let (start, end) = match step > 0 {
+            true => (from_end(starts[i]).clamp(0, size), from_end(ends[i]).clamp(0, size)),
+            false => (from_end(starts[i]).clamp(0, size - 1), from_end(ends[i]).clamp(-1, size - 1)),
+        };
+        Ok(Slice { axis, start, end, step })
+    };
+    (0..starts.len()).map(slice).collect()
+}
+
+/// The sizes of the parts of a `Split` operator for a dimension of `size`.
+pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize) -> Result<Vec<usize>> {
+    if let Some(parts) = given.map(integers).transpose()?.or_else(|| a.ints("split")) {
+        let parts =
+            parts.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>().context("a negative part")?;
+        ensure!(parts.iter().sum::<usize>() == size, "parts of {parts:?} do not add up to {size}");
+        return Ok(parts);
+    }
+    let count = usize::try_from(a.int("num_outputs", outputs as i64)).ok().filter(|&n| n > 0).context("no parts")?;
+    let part = size.div_ceil(count);
+    Ok((0..count).map(|i| part.min(size.saturating_sub(i * part))).collect())
+}
+
+/// The axes of an operator, which are an attribute in old opsets and an input in newer ones; `None` if not given.
+pub fn axes(a: &Attributes, given: Option<&Tensor>) -> Result<Option<Vec<i64>>> {
+    match given {
+        Some(axes) => integers(axes).map(Some),
+        None => Ok(a.ints("axes")),
+    }
+}
+
+/// The part of a shape that a `Shape` operator returns.
+pub fn part_of_shape<'a>(shape: &'a [i64], a: &Attributes) -> &'a [i64] {
+    let rank = shape.len() as i64;
+    let place = |n: i64| if n < 0 { n + rank } else { n }.clamp(0, rank) as usize;
+    let (start, end) = (place(a.int("start", 0)), place(a.int("end", rank)));
+    &shape[start..end.max(start)]
+}
+
+/// The shape with sizes of 1 inserted at the given places of the result.
+pub fn inserted(shape: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
+    let rank = shape.len() + axes.len();
+    let axes = axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?;
+    let mut rest = shape.iter();
+    (0..rank)
+        .map(|d| if axes.contains(&d) { Ok(1) } else { rest.next().copied().context("Unsqueeze names an axis twice") })
+        .collect()
+}
+
+/// The sizes that a `Reshape` to `shape` gives a value of the shape `from`: 0 keeps a size, -1 is inferred.
+pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<usize>> {
+    let total: usize = from.iter().product();
+    let size = |(d, &n): (usize, &i64)| match n {
+        0 if !allow_zero => from.get(d).copied().map(Some).context("a size of 0 keeps a dimension that does not exist"),
+        -1 => Ok(None),
+        n => usize::try_from(n).map(Some).with_context(|| format!("a size of {n}")),
+    };
+    let sizes = shape.iter().enumerate().map(size).collect::<Result<Vec<_>>>()?;
+    let known: usize =
+        sizes.iter().flatten().try_fold(1usize, |p, &n| p.checked_mul(n)).context("a shape is too large")?;
+    let open = sizes.iter().filter(|n| n.is_none()).count();
+    ensure!(open <= 1, "a reshape infers more than one size");
+    ensure!(open == 0 || known > 0 && total.is_multiple_of(known), "{total} values do not fit {shape:?}");
+    ensure!(open == 1 || known == total, "{total} values do not fit {shape:?}");
+    Ok(sizes.into_iter().map(|n| n.unwrap_or(total / known.max(1))).collect())
+}
+
+/// An axis counted from the start; a negative one counts from the end.
+pub fn place(axis: i64, rank: usize) -> Result<usize> {
+    let place = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+    usize::try_from(place).ok().filter(|&d| d < rank).with_context(|| format!("no index {axis} among {rank}"))
+}
+
+/// All values of an integer tensor.
+pub fn integers(t: &Tensor) -> Result<Vec<i64>> {
+    Ok(t.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?)
+}
+
+fn sizes(t: &Tensor) -> Result<Vec<usize>> {
+    let sizes = integers(t)?;
+    let sizes = sizes.iter().map(|&n| usize::try_from(n).with_context(|| format!("a size of {n}")));
+    let sizes = sizes.collect::<Result<Vec<_>>>()?;
+    crate::tensor::elements(&sizes)?;
+    Ok(sizes)
+}
+
+/// The value of a tensor with one element.
+pub fn number(t: &Tensor) -> Result<f64> {
+    match numbers(t)?[..] {
+        [n] => Ok(n),
+        ref all => bail!("expected one number, got {}", all.len()),
+    }
+}
+
+/// The shape that two shapes broadcast to.
+pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    crate::backend::broadcast_shape(&[a, b])
+}
+
+fn target(to: i64) -> Result<DType> {
+    Ok(match to {
+        11 => DType::F64,
+        1 | 10 | 16 => DType::F32,
+        9 => DType::U8,
+        2..=7 | 12 | 13 => DType::I64,
+        other => bail!("a cast to data type {other} is not supported"),
+    })
+}
+
+fn cast(t: &Tensor, to: DType) -> Result<Tensor> {
+    if to == DType::U8 {
+        return each(t, |v| f64::from(u8::from(v != 0.0)))?.to_dtype(DType::U8).map_err(Into::into);
+    }
+    Ok(t.to_dtype(to)?)
+}
+
+/// Two tensors in one type, the wider of the two.
+fn alike((a, b): (Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
+    let order = [DType::U8, DType::I64, DType::F32, DType::F64];
+    let rank = |t: &Tensor| order.iter().position(|d| *d == t.dtype()).unwrap_or(2);
+    let wide = order[rank(&a).max(rank(&b))];
+    Ok((a.to_dtype(wide)?, b.to_dtype(wide)?))
+}
+
+fn each(t: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor> {
+    let values: Vec<f64> = numbers(t)?.into_iter().map(f).collect();
+    Ok(Tensor::from_vec(values, t.shape(), &Device::Cpu)?.to_dtype(t.dtype())?)
+}
+
+fn zipped(a: &Tensor, b: &Tensor, dtype: DType, f: impl Fn(f64, f64) -> f64) -> Result<Tensor> {
+    let shape = broadcast(a.dims(), b.dims())?;
+    let [a, b] = [a, b].map(|t| numbers(&t.broadcast_as(shape.as_slice())?));
+    let values: Vec<f64> = a?.into_iter().zip(b?).map(|(a, b)| f(a, b)).collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
+}
+
+fn zipped3(condition: &Tensor, yes: &Tensor, no: &Tensor) -> Result<Tensor> {
+    let shape = broadcast(condition.dims(), &broadcast(yes.dims(), no.dims())?)?;
+    let [c, a, b] = [condition, yes, no].map(|t| numbers(&t.broadcast_as(shape.as_slice())?));
+    let values: Vec<f64> =
+        c?.into_iter().zip(a?.into_iter().zip(b?)).map(|(c, (a, b))| if c != 0.0 { a } else { b }).collect();
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+fn function(op: &str) -> Result<fn(f64) -> f64> {
+    Ok(match op {
+        "Not" => |v| f64::from(u8::from(v == 0.0)),
+        "Neg" => |v| -v,
+        "Abs" => f64::abs,
+        "Ceil" => f64::ceil,
+        "Floor" => f64::floor,
+        "Round" => f64::round_ties_even,
+        "Sign" => |v| if v == 0.0 { 0.0 } else { v.signum() },
+        "Sqrt" => f64::sqrt,
+        "Exp" => f64::exp,
+        "Log" => f64::ln,
+        "Sin" => f64::sin,
+        "Cos" => f64::cos,
+        "Tanh" => f64::tanh,
+        "Sigmoid" => |v| 1.0 / (1.0 + (-v).exp()),
+        "Erf" => <f64 as gradscope_engine::Real>::erf,
+        "Reciprocal" => f64::recip,
+        "Relu" => |v| v.max(0.0),
+        "Softplus" => |v| if v > 30.0 { v } else { v.exp().ln_1p() },
+        _ => bail!("{op} is no function of one number"),
+    })
+}

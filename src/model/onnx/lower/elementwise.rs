@@ -1,0 +1,148 @@
+//! Activations and arithmetic.
+
+use super::super::evaluate::{number, place};
+use super::{Lower, Operator};
+use crate::graph::op::Attribute;
+use crate::model::import::{Importer, Value};
+use anyhow::{Context, Result, bail, ensure};
+
+pub const TABLE: &[(&[&str], Lower)] = &[
+    (&["Add", "Sub", "Mul", "Div"], binary),
+    (&["Sum", "Mean"], sum),
+    (&["Neg"], |importer, o| scaled(importer, &o, -1.0, 0.0)),
+    (&["Pow"], pow),
+    (&["Sqrt"], |importer, o| power(importer, &o, 0.5)),
+    (&["Reciprocal"], |importer, o| power(importer, &o, -1.0)),
+    (&["Clip"], clip),
+    (&["HardSigmoid"], hard_sigmoid),
+    (&["Identity", "Dropout", "Cast", "CastLike"], |_, o| Ok(vec![o.value(0)?])),
+    (&["Softmax", "LogSoftmax"], softmax),
+    (&["MatMul", "Gemm", "Linear"], product),
+];
+
+fn binary(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let kind = o.node.op.to_lowercase();
+    Ok(vec![importer.binary(&kind, o.value(0)?, o.value(1)?)?])
+}
+
+fn sum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let count = o.inputs.len();
+    let mut all = o.value(0)?;
+    for i in 1..count {
+        all = importer.binary("add", all, o.value(i)?)?;
+    }
+    if o.node.op == "Mean" {
+        return scaled(importer, &Operator { inputs: vec![Some(all)], ..o }, 1.0 / count as f64, 0.0);
+    }
+    Ok(vec![all])
+}
+
+fn scaled(importer: &mut Importer, o: &Operator, factor: f64, shift: f64) -> Result<Vec<Value>> {
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let arguments = [("factor", Attribute::Float(factor)), ("shift", Attribute::Float(shift))];
+    Ok(vec![Value::Node(importer.add("scale", &arguments, &[id])?, view)])
+}
+
+/// An activation; its attributes are the arguments of the same name or alias.
+pub fn activation(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let spec = super::activation(&o.node.op).context("no activation")?;
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let mut arguments = vec![];
+    for argument in spec.arguments {
+        // ONNX abbreviates PyTorch's names: alpha for negative_slope.
+        let names = [&[argument.name, "alpha"], argument.aliases].concat();
+        if let Some(value) = names.into_iter().find_map(|name| o.node.attributes.argument(name)) {
+            arguments.push((argument.name, value));
+        } else if o.node.op == "LeakyRelu" {
+            arguments.push((argument.name, Attribute::Float(0.01)));
+        }
+    }
+    Ok(vec![Value::Node(importer.add(spec.kind, &arguments, &[id])?, view)])
+}
+
+fn pow(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let exponent = number(&o.constant(1)?.tensor).context("the exponent must be one number")?;
+    power(importer, &o, exponent)
+}
+
+fn power(importer: &mut Importer, o: &Operator, exponent: f64) -> Result<Vec<Value>> {
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    Ok(vec![Value::Node(importer.add("pow", &[("exponent", Attribute::Float(exponent))], &[id])?, view)])
+}
+
+fn clip(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let bound = |i: usize, name: &str, none: f64| match o.given(i)? {
+        Some(bound) => number(&bound.tensor),
+        None => Ok(o.node.attributes.float(name, none)),
+    };
+    // An open side ends at the largest f32.
+    let open = f64::from(f32::MAX);
+    let (low, high) = (bound(1, "min", -open)?.max(-open), bound(2, "max", open)?.min(open));
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let id = match (low, high) {
+        (0.0, 6.0) => importer.add("relu6", &[], &[id])?,
+        (0.0, high) if high == open => importer.add("relu", &[], &[id])?,
+        _ => {
+            let bounds = [("min_val", Attribute::Float(low)), ("max_val", Attribute::Float(high))];
+            importer.add("hardtanh", &bounds, &[id])?
+        }
+    };
+    Ok(vec![Value::Node(id, view)])
+}
+
+fn hard_sigmoid(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let (alpha, beta) = (o.node.attributes.float("alpha", 0.2), o.node.attributes.float("beta", 0.5));
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    if (alpha - 1.0 / 6.0).abs() < 1e-6 && beta == 0.5 {
+        return Ok(vec![Value::Node(importer.add("hard_sigmoid", &[], &[id])?, view)]);
+    }
+    let factor = [("factor", Attribute::Float(alpha)), ("shift", Attribute::Float(beta))];
+    let line = importer.add_beside("scale", &factor, &[id])?;
+    let bounds = [("min_val", Attribute::Float(0.0)), ("max_val", Attribute::Float(1.0))];
+    Ok(vec![Value::Node(importer.add("hardtanh", &bounds, &[line])?, view)])
+}
+
+fn softmax(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let kind = if o.node.op == "Softmax" { "softmax" } else { "log_softmax" };
+    let (x, old) = (o.value(0)?, o.opset < 13);
+    let shape = importer.shape(&x);
+    let axis = place(o.int("axis", if old { 1 } else { -1 }), shape.len())?;
+    // Before opset 13, all dimensions from the axis on are normalized together.
+    let together: usize = shape[axis..].iter().product();
+    if !old || together == shape[axis] {
+        return Ok(vec![importer.along(kind, x, axis)?]);
+    }
+    let flat = importer.reshaped(x, &[&shape[..axis], &[together]].concat())?;
+    let y = importer.along(kind, flat, axis)?;
+    Ok(vec![importer.reshaped(y, &shape)?])
+}
+
+/// A product with a matrix of weights is a linear layer; other products stay products.
+fn product(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    if o.node.op == "Gemm" {
+        return gemm(importer, &o);
+    }
+    let weight = match o.inputs.get(1).and_then(Option::as_ref) {
+        Some(Value::Constant(w)) if w.tensor.rank() == 2 => Some(w.tensor.t()?),
+        _ => None,
+    };
+    let bias = o.given(2)?.map(|b| b.tensor.flatten_all()).transpose()?;
+    match weight {
+        Some(weight) => Ok(vec![importer.linear(o.value(0)?, weight, bias)?]),
+        None => Ok(vec![importer.matmul(o.value(0)?, o.value(1)?)?]),
+    }
+}
+
+fn gemm(importer: &mut Importer, o: &Operator) -> Result<Vec<Value>> {
+    ensure!(o.int("transA", 0) == 0, "Gemm of a transposed value");
+    let attributes = &o.node.attributes;
+    let w = &o.constant(1)?.tensor;
+    let w = if o.int("transB", 0) == 1 { w.clone() } else { w.t()? };
+    let weight = (w * attributes.float("alpha", 1.0))?;
+    let out = weight.dims2()?.0;
+    let bias = match o.given(2)? {
+        Some(b) => Some((b.tensor.flatten_all()?.broadcast_as(out)? * attributes.float("beta", 1.0))?),
+        None => None,
+    };
+    Ok(vec![importer.linear(o.value(0)?, weight, bias)?])
+}

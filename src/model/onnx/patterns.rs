@@ -1,0 +1,383 @@
+//! Puts layers together again that exporters take apart, so that each is one node.
+
+use super::evaluate::evaluate;
+use super::is_whole;
+use super::program::{Attributes, Node, Program};
+use crate::graph::op::{Attribute, Family, Inputs, OpSpec, SPECS};
+use crate::tensor::numbers;
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor};
+use std::collections::HashMap;
+
+/// Computes the operators that depend on constants alone.
+pub fn fold(program: &mut Program) -> Result<()> {
+    let mut rest = vec![];
+    for node in std::mem::take(&mut program.nodes) {
+        let known = node.inputs.iter().all(|name| name.is_empty() || program.constants.contains_key(name));
+        // Constants that only repeat a value would take memory.
+        let grows = ["Expand", "ConstantOfShape", "Tile"].contains(&node.op.as_str());
+        if known && !grows && node.op != "Shape" {
+            let inputs: Vec<_> = node.inputs.iter().map(|name| program.constants.get(name).cloned()).collect();
+            if let Some(found) = evaluate(&node.op, &node.attributes, &inputs, program.opset)? {
+                program.constants.extend(node.outputs.iter().cloned().zip(found));
+                continue;
+            }
+        }
+        rest.push(node);
+    }
+    program.nodes = rest;
+    Ok(())
+}
+
+/// Replaces groups of operators by the layers that they compute.
+pub fn put_together(program: &mut Program) -> Result<()> {
+    activations(program)?;
+    layer_norms(program);
+    group_norms(program);
+    biases(program);
+    Ok(())
+}
+
+/// An index of a program's values.
+struct Index {
+    /// The operator that computes a value.
+    producer: HashMap<String, usize>,
+    /// How many operators and outputs read a value.
+    uses: HashMap<String, usize>,
+}
+
+impl Index {
+    fn of(program: &Program) -> Self {
+        let nodes = program.nodes.iter().enumerate();
+        let producer = nodes.flat_map(|(at, node)| node.outputs.iter().map(move |name| (name.clone(), at))).collect();
+        let uses = program.uses().into_iter().map(|(name, count)| (name.to_string(), count)).collect();
+        Self { producer, uses }
+    }
+
+    /// The operator that computes a value which only one other reads.
+    fn inner<'a>(&self, program: &'a Program, name: &str) -> Option<(usize, &'a Node)> {
+        let at = *self.producer.get(name)?;
+        (self.uses.get(name) == Some(&1)).then(|| (at, &program.nodes[at]))
+    }
+}
+
+/// The number that a constant is.
+fn scalar(program: &Program, name: &str) -> Option<f64> {
+    let t = program.constants.get(name).filter(|t| t.elem_count() == 1)?;
+    numbers(t).ok()?.first().copied()
+}
+
+/// Removes operators, and puts a new one in the place of `root`.
+fn replace(program: &mut Program, gone: &[usize], root: usize, new: Node) {
+    program.nodes[root] = new;
+    gone.iter().filter(|&&at| at != root).for_each(|&at| program.nodes[at].op.clear());
+}
+
+/// Drops the operators that were replaced.
+fn sweep(program: &mut Program) {
+    program.nodes.retain(|node| !node.op.is_empty());
+}
+
+/// Operators that compute each element from one element.
+const ELEMENTWISE: [&str; 20] = [
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Neg",
+    "Erf",
+    "Tanh",
+    "Sigmoid",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Relu",
+    "Clip",
+    "Abs",
+    "Max",
+    "HardSigmoid",
+    "Softplus",
+    "Min",
+    "Reciprocal",
+];
+
+/// Where activations are compared: densely around 0, and beyond the ends of piecewise ones.
+fn points() -> Tensor {
+    let values: Vec<f64> = (-60..=60).map(|i| f64::from(i) * 0.15 + 0.013).collect();
+    Tensor::from_vec(values, (1, 121), &Device::Cpu).unwrap_or_else(|_| unreachable!("121 values"))
+}
+
+/// The activations of the list of operations, with the values that they take at the points.
+fn known_activations() -> Result<Vec<(&'static OpSpec, Vec<(&'static str, Attribute)>, Vec<f64>)>> {
+    let x = points();
+    let mut all = vec![];
+    for spec in SPECS.iter().filter(|spec| spec.family == Family::Activation && spec.inputs == Inputs::One) {
+        let tanh = spec.arguments.iter().any(|a| a.name == "approximate");
+        let variants = [Some(vec![]), tanh.then(|| vec![("approximate", Attribute::Text("tanh".into()))])];
+        for arguments in variants.into_iter().flatten() {
+            let given = arguments.iter().map(|(name, value)| (name.to_string(), value.clone()));
+            let op = spec.build(given, &[&[1, 121]])?;
+            all.push((*spec, arguments, numbers(&op.forward(&[&x], &[])?)?));
+        }
+    }
+    Ok(all)
+}
+
+/// Finds groups of elementwise operators that compute an activation, by their values: `x · σ(x)` is SiLU however it is written.
+fn activations(program: &mut Program) -> Result<()> {
+    let known = known_activations()?;
+    let index = Index::of(program);
+    for root in (0..program.nodes.len()).rev() {
+        let node = &program.nodes[root];
+        if node.op.is_empty() || !ELEMENTWISE.contains(&node.op.as_str()) {
+            continue;
+        }
+        // The largest group that ends here and reads one value.
+        let Some((group, input)) = group(program, &index, root) else { continue };
+        if group.len() < 2 && !["Clip", "HardSigmoid"].contains(&node.op.as_str()) {
+            continue;
+        }
+        let Some(values) = computed(program, &group, &input)? else { continue };
+        let same = |(_, _, expected): &&(_, _, Vec<f64>)| {
+            values.iter().zip(expected).all(|(a, b): (&f64, &f64)| (a - b).abs() <= 2e-6 * (1.0 + b.abs()))
+        };
+        let Some((spec, arguments, _)) = known.iter().find(same) else { continue };
+        let new = Node {
+            op: format!("activation.{}", spec.kind),
+            attributes: Attributes::of(arguments),
+            inputs: vec![input],
+            ..program.nodes[root].clone()
+        };
+        replace(program, &group, root, new);
+    }
+    sweep(program);
+    Ok(())
+}
+
+/// The operators that compute the value of `root` from a single other value that is no constant, and that value.
+fn group(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, String)> {
+    const MOST: usize = 12;
+    let mut group = vec![root];
+    let mut open: Vec<String> = vec![];
+    let read = |at: usize, open: &mut Vec<String>| {
+        let moving =
+            program.nodes[at].inputs.iter().filter(|name| !name.is_empty() && !program.constants.contains_key(*name));
+        open.extend(moving.cloned());
+    };
+    // Constants must be single numbers.
+    let plain = |at: usize| {
+        let constants = program.nodes[at].inputs.iter().filter(|name| program.constants.contains_key(*name));
+        constants.into_iter().all(|name| scalar(program, name).is_some())
+    };
+    if !plain(root) {
+        return None;
+    }
+    read(root, &mut open);
+    let mut best = None;
+    loop {
+        open.sort_unstable();
+        open.dedup();
+        if let [input] = &open[..] {
+            best = Some((group.clone(), input.clone()));
+        }
+        if group.len() == MOST {
+            break;
+        }
+        // Take in the last operator all of whose readers are in the group.
+        let inside = |name: &str| {
+            let reads = |at: &usize| program.nodes[*at].inputs.iter().filter(|input| *input == name).count();
+            group.iter().map(reads).sum::<usize>() == index.uses.get(name).copied().unwrap_or(0)
+        };
+        let next = open.iter().filter(|name| inside(name)).filter_map(|name| index.producer.get(name)).max().copied();
+        let fits = |at: &usize| {
+            let node = &program.nodes[*at];
+            ELEMENTWISE.contains(&node.op.as_str()) && node.outputs.len() == 1 && plain(*at)
+        };
+        let Some(at) = next.filter(fits) else { break };
+        open.retain(|name| *name != program.nodes[at].outputs[0]);
+        group.push(at);
+        read(at, &mut open);
+    }
+    best
+}
+
+/// The values of a group of operators at the points.
+fn computed(program: &Program, group: &[usize], input: &str) -> Result<Option<Vec<f64>>> {
+    let mut order = group.to_vec();
+    order.sort_unstable();
+    let mut values = HashMap::from([(input, points())]);
+    let mut last = None;
+    for at in order {
+        let node = &program.nodes[at];
+        let read = |name: &String| match values.get(name.as_str()) {
+            Some(value) => Ok(Some(value.clone())),
+            None => program.constants.get(name).map(|t| Ok(t.to_dtype(DType::F64)?.flatten_all()?)).transpose(),
+        };
+        let inputs = node.inputs.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let Some(found) = evaluate(&node.op, &node.attributes, &inputs, program.opset)? else { return Ok(None) };
+        last = found.into_iter().next();
+        if let Some(value) = &last {
+            values.insert(&node.outputs[0], value.clone());
+        }
+    }
+    last.map(|t| numbers(&t)).transpose()
+}
+
+/// LayerNorm as mean, difference, variance and quotient.
+fn layer_norms(program: &mut Program) {
+    let index = Index::of(program);
+    for root in 0..program.nodes.len() {
+        let Some((group, new)) = layer_norm(program, &index, root) else { continue };
+        replace(program, &group, root, new);
+    }
+    sweep(program);
+}
+
+fn layer_norm(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, Node)> {
+    let add = program.nodes.get(root).filter(|node| node.op == "Add")?;
+    let (beta, scaled) = constant_and(program, add)?;
+    let (mul_at, mul) = index.inner(program, scaled).filter(|(_, node)| node.op == "Mul")?;
+    let (gamma, quotient) = constant_and(program, mul)?;
+    let (div_at, div) = index.inner(program, quotient).filter(|(_, node)| node.op == "Div")?;
+    let (root_at, deviation) = index.inner(program, &div.inputs[1]).filter(|(_, node)| node.op == "Sqrt")?;
+    let (eps_at, shifted) = index.inner(program, &deviation.inputs[0]).filter(|(_, node)| node.op == "Add")?;
+    let (epsilon, variance) = constant_and(program, shifted)?;
+    let (mean_at, variance) = index.inner(program, variance).filter(|(_, node)| node.op == "ReduceMean")?;
+    let (square_at, square) = index.inner(program, &variance.inputs[0])?;
+    let squares = match square.op.as_str() {
+        "Pow" => scalar(program, &square.inputs[1]) == Some(2.0),
+        "Mul" => square.inputs[0] == square.inputs[1],
+        _ => false,
+    };
+    let difference = &square.inputs[0];
+    let sub_at = *index.producer.get(difference)?;
+    let sub = program.nodes.get(sub_at).filter(|node| node.op == "Sub")?;
+    // Some exporters compute the difference twice.
+    let other = &div.inputs[0];
+    let twin = index.producer.get(other).copied()?;
+    let same = twin == sub_at || (program.nodes[twin].op == "Sub" && program.nodes[twin].inputs == sub.inputs);
+    let average_at = *index.producer.get(&sub.inputs[1])?;
+    let average = program.nodes.get(average_at).filter(|node| node.op == "ReduceMean")?;
+    let axis = |node: &Node| {
+        let given = node.inputs.get(1).and_then(|name| program.constants.get(name)).and_then(|t| numbers(t).ok());
+        let axes =
+            given.map(|axes| axes.iter().map(|&a| a as i64).collect()).or_else(|| node.attributes.ints("axes"))?;
+        (axes.len() == 1).then(|| axes[0])
+    };
+    let last = axis(average)?;
+    let fits = squares && same && average.inputs[0] == sub.inputs[0] && axis(variance) == Some(last);
+    let flat = |name: &str| program.constants.get(name).is_some_and(|t| t.rank() == 1);
+    if !fits || !flat(gamma) || !flat(beta) || scalar(program, epsilon).is_none() {
+        return None;
+    }
+    let arguments = [("axis", Attribute::Int(last)), ("epsilon", Attribute::Float(scalar(program, epsilon)?))];
+    let new = Node {
+        op: "LayerNormalization".into(),
+        attributes: Attributes::of(&arguments),
+        inputs: vec![sub.inputs[0].clone(), gamma.into(), beta.into()],
+        ..add.clone()
+    };
+    let group = vec![root, mul_at, div_at, root_at, eps_at, mean_at, square_at, sub_at, twin, average_at];
+    // Nothing else may read what disappears.
+    let inner = group.iter().filter(|&&at| at != root);
+    let readers = |name: &str| {
+        let reads = |at: &usize| program.nodes[*at].inputs.iter().filter(|input| *input == name).count();
+        let mut all = group.clone();
+        all.sort_unstable();
+        all.dedup();
+        all.iter().map(reads).sum::<usize>()
+    };
+    let closed = inner.into_iter().all(|&at| {
+        let name = &program.nodes[at].outputs[0];
+        index.uses.get(name).copied().unwrap_or(0) == readers(name)
+    });
+    closed.then_some((group, new))
+}
+
+/// The constant and the other input of an operator with two inputs.
+fn constant_and<'a>(program: &Program, node: &'a Node) -> Option<(&'a str, &'a str)> {
+    let [a, b] = &node.inputs[..] else { return None };
+    match (program.constants.contains_key(a), program.constants.contains_key(b)) {
+        (true, false) => Some((a, b)),
+        (false, true) => Some((b, a)),
+        _ => None,
+    }
+}
+
+/// GroupNorm as an InstanceNormalization of reshaped maps.
+fn group_norms(program: &mut Program) {
+    let index = Index::of(program);
+    for root in 0..program.nodes.len() {
+        let Some((group, new, constants)) = group_norm(program, &index, root) else { continue };
+        program.constants.extend(constants);
+        replace(program, &group, root, new);
+    }
+    sweep(program);
+}
+
+type GroupNorm = (Vec<usize>, Node, Vec<(String, Tensor)>);
+
+fn group_norm(program: &Program, index: &Index, root: usize) -> Option<GroupNorm> {
+    let add = program.nodes.get(root).filter(|node| node.op == "Add")?;
+    let (beta, scaled) = constant_and(program, add)?;
+    let (mul_at, mul) = index.inner(program, scaled).filter(|(_, node)| node.op == "Mul")?;
+    let (gamma, back) = constant_and(program, mul)?;
+    let (back_at, back) = index.inner(program, back).filter(|(_, node)| node.op == "Reshape")?;
+    let (norm_at, norm) =
+        index.inner(program, &back.inputs[0]).filter(|(_, node)| node.op == "InstanceNormalization")?;
+    let (split_at, split) = index.inner(program, &norm.inputs[0]).filter(|(_, node)| node.op == "Reshape")?;
+    let all = |name: &str, value: f64| {
+        let t = program.constants.get(name)?;
+        numbers(t).ok()?.iter().all(|&v| v == value).then(|| t.elem_count())
+    };
+    let groups = all(&norm.inputs[1], 1.0).filter(|_| all(&norm.inputs[2], 0.0).is_some())?;
+    let shape = numbers(program.constants.get(&split.inputs[1])?).ok()?;
+    if shape.len() != 3 || shape[1] != groups as f64 || shape[2] != -1.0 {
+        return None;
+    }
+    let flat = |name: &str| program.constants.get(name)?.flatten_all().ok();
+    let (weight, bias) = (flat(gamma)?, flat(beta)?);
+    let epsilon = norm.attributes.float("epsilon", 1e-5);
+    let arguments = [("num_groups", Attribute::Int(groups as i64)), ("epsilon", Attribute::Float(epsilon))];
+    let names = [gamma, beta].map(|name| {
+        if name.ends_with(".weight") || name.ends_with(".bias") {
+            name.to_string()
+        } else {
+            format!("{name} of a group norm")
+        }
+    });
+    let new = Node {
+        op: "GroupNormalization".into(),
+        attributes: Attributes::of(&arguments),
+        inputs: vec![split.inputs[0].clone(), names[0].clone(), names[1].clone()],
+        module: if norm.module.is_empty() { add.module.clone() } else { norm.module.clone() },
+        ..add.clone()
+    };
+    let constants = names.into_iter().zip([weight, bias]).collect();
+    Some((vec![root, mul_at, back_at, norm_at, split_at], new, constants))
+}
+
+/// A product with weights and the addition of a bias, which are one linear layer.
+fn biases(program: &mut Program) {
+    let index = Index::of(program);
+    for root in 0..program.nodes.len() {
+        let add = &program.nodes[root];
+        let Some((bias, product)) = constant_and(program, add).filter(|_| add.op == "Add") else { continue };
+        let Some((at, node)) = index.inner(program, product).filter(|(_, node)| node.op == "MatMul") else { continue };
+        let matrix = program.constants.get(&node.inputs[1]).filter(|w| w.rank() == 2 && !is_whole(w));
+        let fits =
+            |w: &Tensor| program.constants.get(bias).is_some_and(|b| b.rank() == 1 && b.dims()[0] == w.dims()[1]);
+        if !matrix.is_some_and(fits) {
+            continue;
+        }
+        let new = Node {
+            op: "Linear".into(),
+            inputs: vec![node.inputs[0].clone(), node.inputs[1].clone(), bias.into()],
+            outputs: add.outputs.clone(),
+            ..node.clone()
+        };
+        replace(program, &[at], root, new);
+    }
+    sweep(program);
+}
