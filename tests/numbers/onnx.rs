@@ -33,6 +33,7 @@ fn relative(ours: &Tensor, theirs: &Tensor) -> f64 {
 }
 
 fn largest(ours: &Tensor, theirs: &Tensor) -> f64 {
+    assert_eq!(ours.elem_count(), theirs.elem_count());
     numbers(ours).iter().zip(numbers(theirs)).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
 }
 
@@ -86,4 +87,118 @@ fn exported_networks_agree_with_pytorch() {
         }
     }
     assert!(wrong.is_empty() && seen >= 30, "{} of {seen} files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The input of a trained network: the reference's pixels, prepared as its description says.
+fn prepared(reference: &HashMap<String, Tensor>, picture: &str, said: &serde_json::Value) -> Tensor {
+    if let Some(features) = reference.get(&format!("{picture}.mfcc")) {
+        return features.unsqueeze(0).unwrap();
+    }
+    let bgr = reference.get(&format!("{picture}.pixels_bgr"));
+    let pixels = bgr.or_else(|| reference.get(&format!("{picture}.pixels"))).unwrap().to_dtype(DType::F32).unwrap();
+    let pixels = pixels.unsqueeze(0).unwrap();
+    if bgr.is_some() {
+        return pixels;
+    }
+    let channels = pixels.dims()[1];
+    let list = |key: &str| {
+        let values: Vec<f32> =
+            said["preprocessing"][key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+        Tensor::new(values, &Device::Cpu).unwrap().reshape((1, channels, 1, 1)).unwrap()
+    };
+    (pixels / 255.0).unwrap().broadcast_sub(&list("mean")).unwrap().broadcast_div(&list("std")).unwrap()
+}
+
+#[test]
+fn trained_networks_agree_with_pytorch() {
+    let Some(folder) = shared() else { return };
+    let folder = folder.join("trained");
+    let (mut wrong, mut seen) = (vec![], 0);
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+    files.sort();
+    for file in files {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let stem = name.rsplit_once('_').unwrap().0;
+        let read_file = |ending: &str| folder.join(format!("{stem}{ending}"));
+        let said: serde_json::Value = serde_json::from_str(&fs::read_to_string(read_file(".json")).unwrap()).unwrap();
+        let reference = candle_core::safetensors::load(read_file("_reference.safetensors"), &Device::Cpu).unwrap();
+        let bound = said["tolerances"]["logits_abs"].as_f64().unwrap().max(1e-4);
+        for (key, expected) in &reference {
+            let (picture, what) = key.split_once('.').unwrap();
+            let gradient = what == "gradient_top";
+            let outputs = ["cls_", "obj_", "bbox_", "kps_"].iter().any(|output| what.starts_with(output));
+            if !gradient && !outputs && !["logits", "scores"].contains(&what) {
+                continue;
+            }
+            seen += 1;
+            let options = OnnxOptions { output: outputs.then(|| what.to_string()), ..OnnxOptions::default() };
+            let x = prepared(&reference, picture, &said);
+            let found = read(fs::read(&file).unwrap(), file.parent(), &options).and_then(|network| {
+                let graph = Arc::new(network.graph);
+                if gradient {
+                    let class = said["reference"]["pictures"][picture]["top_class"].as_u64().unwrap();
+                    return Ok(relative(&answer(&graph, &x, class as usize)?.1, expected));
+                }
+                let trace = graph.forward(&x)?;
+                let y = trace.value(graph.output)?;
+                // Maps of scores are stored coarsely.
+                let step = y.dims().last().unwrap().div_ceil(*expected.dims().last().unwrap());
+                let picked = |y: &Tensor, d: usize| {
+                    let places: Vec<u32> = (0..y.dims()[d] as u32).step_by(step).collect();
+                    y.index_select(&Tensor::new(places, &Device::Cpu)?, d)
+                };
+                let y = if y.elem_count() == expected.elem_count() { y.clone() } else { picked(&picked(y, 2)?, 3)? };
+                Ok(largest(&y, expected))
+            });
+            match found {
+                Ok(far) if far <= if gradient { 0.01 } else { bound } => {}
+                Ok(far) => wrong.push(format!("{name}: {what} of {picture}: {far:.1e}")),
+                Err(error) => wrong.push(format!("{name}: {error:#}")),
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty() && seen > 60, "{} of {seen}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn networks_of_other_exporters_agree_with_onnx_runtime() {
+    let Some(folder) = shared() else { return };
+    let folder = folder.join("onnx/trained");
+    let said: serde_json::Value = serde_json::from_str(&fs::read_to_string(folder.join("refs.json")).unwrap()).unwrap();
+    let (mut wrong, mut seen) = (vec![], 0);
+    for (name, said) in said.as_object().unwrap() {
+        let file = folder.join(name);
+        if !file.exists() || said["input"].is_null() {
+            continue;
+        }
+        let stem = name.trim_end_matches(".onnx");
+        let reference =
+            candle_core::safetensors::load(folder.join(format!("{stem}.safetensors")), &Device::Cpu).unwrap();
+        let pixels = (reference["pixels"].to_dtype(DType::F32).unwrap() / 255.0).unwrap();
+        let channels = pixels.dims()[1];
+        let list = |key: &str| {
+            let values: Vec<f32> = said[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+            Tensor::new(values, &Device::Cpu)
+                .unwrap()
+                .broadcast_as(channels)
+                .unwrap()
+                .reshape((1, channels, 1, 1))
+                .unwrap()
+        };
+        let x = pixels.broadcast_sub(&list("mean")).unwrap().broadcast_div(&list("std")).unwrap();
+        let options = OnnxOptions { size: Some([x.dims()[2], x.dims()[3]]), ..OnnxOptions::default() };
+        let found = read(fs::read(&file).unwrap(), file.parent(), &options).and_then(|network| {
+            let graph = Arc::new(network.graph);
+            Ok(largest(graph.forward(&x)?.value(graph.output)?, &reference["output"]))
+        });
+        seen += 1;
+        match found {
+            Ok(far) if far < 2e-3 => {}
+            Ok(far) => wrong.push(format!("{name}: {far:.1e}")),
+            Err(error) => wrong.push(format!("{name}: {error:#}")),
+        }
+    }
+    assert!(wrong.is_empty() && seen == 4, "{} of {seen}:\n{}", wrong.len(), wrong.join("\n"));
 }

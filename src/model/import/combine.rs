@@ -126,7 +126,8 @@ impl Importer {
             "the batch is another dimension of one matrix than of the other"
         );
         let view = if has_batch(&x) { x } else { y };
-        ensure!(!view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0)), "a product over the batch");
+        let over = view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0));
+        ensure!(!over || self.batch() == 1, "a product over the batch");
         Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
     }
 
@@ -210,7 +211,10 @@ impl Importer {
             let (id, own) = self.arranged(value, true)?;
             ids.push(id);
             if !constant {
-                ensure!(view.as_ref().is_none_or(|view| self.same(view, &own)), "the batch is another dimension of one value");
+                ensure!(
+                    view.as_ref().is_none_or(|view| self.same(view, &own)),
+                    "the batch is another dimension of one value"
+                );
                 view = Some(own);
             }
         }

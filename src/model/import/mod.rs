@@ -92,10 +92,8 @@ impl Importer {
     pub fn finish(mut self, output: Value) -> Result<(Graph, BTreeMap<String, Tensor>)> {
         let Value::Node(..) = output else { bail!("the output does not depend on the picture") };
         let (id, view) = self.arranged(output, false)?;
-        ensure!(
-            view.0.first().is_some_and(|first| first.contains(&0)),
-            "the first dimension of the output is not the batch"
-        );
+        let leads = view.0.first().is_some_and(|first| first.contains(&0));
+        ensure!(leads || self.batch == 1, "the first dimension of the output is not the batch");
         let graph = self.builder.finish(id)?;
         let needed: Vec<_> = graph.parameters().into_iter().map(|p| p.name).collect();
         self.weights.retain(|name, _| needed.contains(name));

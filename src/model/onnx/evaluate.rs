@@ -210,7 +210,8 @@ pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> R
             let x = input(0)?;
             let mut shape = vec![1; x.rank()];
             shape[1] = x.dims()[1];
-            let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
+            let [scale, bias, mean, variance] =
+                [1, 2, 3, 4].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
             let deviation = (variance? + a.float("epsilon", 1e-5))?.sqrt()?;
             one(x.broadcast_sub(&mean?)?.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
         }

@@ -227,7 +227,7 @@ impl Names {
     /// The name of a node: its module if that has no modules inside, else the module and the operator.
     fn label(&self, program: &Program, node: &Node) -> String {
         let module = program.label(node);
-        let op = node.op.to_lowercase();
+        let op = node.op.trim_start_matches("activation.").to_lowercase();
         match module.as_str() {
             "" => op,
             module if self.parents.contains(module) => format!("{module}.{op}"),

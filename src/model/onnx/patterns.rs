@@ -7,7 +7,7 @@ use crate::graph::op::{Attribute, Family, Inputs, OpSpec, SPECS};
 use crate::tensor::numbers;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Computes the operators that depend on constants alone.
 pub fn fold(program: &mut Program) -> Result<()> {
@@ -31,11 +31,61 @@ pub fn fold(program: &mut Program) -> Result<()> {
 
 /// Replaces groups of operators by the layers that they compute.
 pub fn put_together(program: &mut Program) -> Result<()> {
+    sequences(program);
     activations(program)?;
     layer_norms(program);
     group_norms(program);
     biases(program);
     Ok(())
+}
+
+/// A split into a sequence whose items are taken one by one is a split.
+fn sequences(program: &mut Program) {
+    let items = |program: &Program, sequence: &str| -> Option<Vec<(usize, usize)>> {
+        let readers =
+            program.nodes.iter().enumerate().filter(|(_, node)| node.inputs.iter().any(|name| name == sequence));
+        let item = |(at, node): (usize, &Node)| {
+            let index = scalar(program, node.inputs.get(1).filter(|_| node.op == "SequenceAt")?)?;
+            (index >= 0.0).then_some((at, index as usize))
+        };
+        readers.map(item).collect()
+    };
+    for at in 0..program.nodes.len() {
+        let node = &program.nodes[at];
+        if node.op != "SplitToSequence" || node.attributes.int("keepdims", 1) == 0 {
+            continue;
+        }
+        let Some(items) = items(program, &node.outputs[0]) else { continue };
+        let Some(sizes) = node.inputs.get(1).and_then(|name| program.constants.get(name)) else { continue };
+        // One size for all parts, or a list of sizes.
+        let most = items.iter().map(|item| item.1 + 1).max().unwrap_or(0);
+        let count = if sizes.rank() == 0 { most } else { sizes.elem_count() };
+        if most > count {
+            continue;
+        }
+        if let Some(size) = scalar(program, &node.inputs[1]).filter(|_| sizes.rank() == 0) {
+            let Ok(sizes) = Tensor::new(vec![size as i64; count], &Device::Cpu) else { continue };
+            let name = format!("{} sizes", node.outputs[0]);
+            program.nodes[at].inputs[1].clone_from(&name);
+            program.constants.insert(name, sizes);
+        }
+        let mut outputs = vec![String::new(); count];
+        for (reader, item) in items {
+            let name = std::mem::take(&mut program.nodes[reader].outputs[0]);
+            program.nodes[reader].op.clear();
+            // The same item may be taken twice.
+            if outputs[item].is_empty() {
+                outputs[item] = name;
+            } else {
+                let first = outputs[item].clone();
+                let all = program.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+                all.filter(|input| **input == name).for_each(|input| input.clone_from(&first));
+            }
+        }
+        let node = &mut program.nodes[at];
+        (node.op, node.outputs) = ("Split".into(), outputs);
+    }
+    sweep(program);
 }
 
 /// An index of a program's values.
@@ -44,6 +94,8 @@ struct Index {
     producer: HashMap<String, usize>,
     /// How many operators and outputs read a value.
     uses: HashMap<String, usize>,
+    /// The values that depend on the picture.
+    moving: HashSet<String>,
 }
 
 impl Index {
@@ -51,7 +103,13 @@ impl Index {
         let nodes = program.nodes.iter().enumerate();
         let producer = nodes.flat_map(|(at, node)| node.outputs.iter().map(move |name| (name.clone(), at))).collect();
         let uses = program.uses().into_iter().map(|(name, count)| (name.to_string(), count)).collect();
-        Self { producer, uses }
+        let mut moving: HashSet<String> = program.inputs.iter().map(|input| input.name.clone()).collect();
+        for node in program.nodes.iter().filter(|node| node.op != "Shape" && node.op != "Size") {
+            if node.inputs.iter().any(|name| moving.contains(name)) {
+                moving.extend(node.outputs.iter().cloned());
+            }
+        }
+        Self { producer, uses, moving }
     }
 
     /// The operator that computes a value which only one other reads.
@@ -130,7 +188,8 @@ fn activations(program: &mut Program) -> Result<()> {
     let index = Index::of(program);
     for root in (0..program.nodes.len()).rev() {
         let node = &program.nodes[root];
-        if node.op.is_empty() || !ELEMENTWISE.contains(&node.op.as_str()) {
+        let depends = node.outputs.first().is_some_and(|name| index.moving.contains(name));
+        if !depends || !ELEMENTWISE.contains(&node.op.as_str()) {
             continue;
         }
         // The largest group that ends here and reads one value.

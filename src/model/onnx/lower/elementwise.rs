@@ -3,8 +3,9 @@
 use super::super::evaluate::{number, place};
 use super::{Lower, Operator};
 use crate::graph::op::Attribute;
-use crate::model::import::{Importer, Value};
+use crate::model::import::{Constant, Importer, Value};
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::DType;
 
 pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Add", "Sub", "Mul", "Div"], binary),
@@ -15,7 +16,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Reciprocal"], |importer, o| power(importer, &o, -1.0)),
     (&["Clip"], clip),
     (&["HardSigmoid"], hard_sigmoid),
-    (&["Identity", "Dropout", "Cast", "CastLike"], |_, o| Ok(vec![o.value(0)?])),
+    (&["Identity", "Dropout", "Cast", "CastLike"], same),
     (&["Softmax", "LogSoftmax"], softmax),
     (&["MatMul", "Gemm", "Linear"], product),
 ];
@@ -23,6 +24,14 @@ pub const TABLE: &[(&[&str], Lower)] = &[
 fn binary(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let kind = o.node.op.to_lowercase();
     Ok(vec![importer.binary(&kind, o.value(0)?, o.value(1)?)?])
+}
+
+/// The value itself. Values that depend on the picture are floats, whatever they are cast to.
+fn same(_: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    Ok(vec![match o.value(0)? {
+        Value::Constant(c) => Value::Constant(Constant { tensor: c.tensor.to_dtype(DType::F32)?, ..c }),
+        node => node,
+    }])
 }
 
 fn sum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
