@@ -9,6 +9,7 @@ mod tensor;
 mod program;
 mod evaluate;
 mod patterns;
+mod preprocessing;
 mod lower;
 
 use crate::graph::Graph;
@@ -29,6 +30,8 @@ pub struct OnnxNetwork {
     pub batch: Option<usize>,
     /// Names of the outputs.
     pub outputs: Vec<String>,
+    /// Whether the network normalizes pictures itself.
+    pub normalizes: bool,
     /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
 }
@@ -40,6 +43,9 @@ pub struct OnnxOptions {
     pub output: Option<String>,
     /// Height and width of pictures where the file leaves them open.
     pub size: Option<[usize; 2]>,
+    /// Mean and standard deviation per channel with which pictures in `[0, 1]` are normalized first. Networks that normalize
+    /// pictures themselves are left as they are.
+    pub normalize: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 /// Reads a network from the bytes of an ONNX file. `folder` holds files with external data.
@@ -63,8 +69,15 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Res
     };
     let (picture, batch) = picture(&input.shape, options.size)?;
     let mut importer = Importer::new(&picture, batch.unwrap_or(FREE_BATCH));
-    let mut values: HashMap<String, Value> = HashMap::from([(input.name.clone(), importer.input())]);
+    let name = input.name.clone();
     patterns::fold(&mut program)?;
+    let scale = preprocessing::built_in(&program, &name);
+    let first = match (scale, &options.normalize) {
+        (Some(scale), Some(_)) => importer.normalized(&vec![0.0; picture[0]], &vec![scale; picture[0]])?,
+        (None, Some((mean, std))) => importer.normalized(mean, std)?,
+        (_, None) => importer.input(),
+    };
+    let mut values: HashMap<String, Value> = HashMap::from([(name, first)]);
     patterns::put_together(&mut program)?;
     check_supported(&program)?;
     for (name, tensor) in std::mem::take(&mut program.constants) {
@@ -81,7 +94,8 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Res
     let end =
         values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
     let (graph, weights) = importer.finish(end)?;
-    Ok(OnnxNetwork { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata })
+    let normalizes = scale.is_some();
+    Ok(OnnxNetwork { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, normalizes })
 }
 
 /// The shape `[C, H, W]` of pictures and the batch size, if it is fixed.

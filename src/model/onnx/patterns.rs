@@ -166,8 +166,11 @@ fn points() -> Tensor {
     Tensor::from_vec(values, (1, 121), &Device::Cpu).unwrap_or_else(|_| unreachable!("121 values"))
 }
 
-/// The activations of the list of operations, with the values that they take at the points.
-fn known_activations() -> Result<Vec<(&'static OpSpec, Vec<(&'static str, Attribute)>, Vec<f64>)>> {
+/// An activation with its arguments, and the values that it takes at the points.
+type KnownActivation = (&'static OpSpec, Vec<(&'static str, Attribute)>, Vec<f64>);
+
+/// The activations of the list of operations.
+fn known_activations() -> Result<Vec<KnownActivation>> {
     let x = points();
     let mut all = vec![];
     for spec in SPECS.iter().filter(|spec| spec.family == Family::Activation && spec.inputs == Inputs::One) {
@@ -198,7 +201,7 @@ fn activations(program: &mut Program) -> Result<()> {
             continue;
         }
         let Some(values) = computed(program, &group, &input)? else { continue };
-        let same = |(_, _, expected): &&(_, _, Vec<f64>)| {
+        let same = |(_, _, expected): &&KnownActivation| {
             values.iter().zip(expected).all(|(a, b): (&f64, &f64)| (a - b).abs() <= 2e-6 * (1.0 + b.abs()))
         };
         let Some((spec, arguments, _)) = known.iter().find(same) else { continue };

@@ -25,10 +25,10 @@ impl Architectures {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
             return self.tell(Path::new(name));
         }
-        ensure!(
-            !name.ends_with(".onnx"),
-            "\"{name}\" is an ONNX graph, which cannot be read yet; give a .safetensors or PyTorch file"
-        );
+        if name.ends_with(".onnx") {
+            ensure!(weights.is_none(), "\"{name}\" has its own weights; give it without -w");
+            return self.open_onnx(Path::new(name));
+        }
         let (card, graph) = self.build(name)?;
         let Some(path) = weights else {
             let archive = self.own(name)?;
