@@ -94,7 +94,7 @@ fn outside(low: f64, high: f64) -> String {
     let advice = match () {
         () if low >= -SLACK && high > 2.0 && high <= 255.5 => "they look like 0 to 255: divide them by 255",
         () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
-            "they look normalized: pass the raw pixels, the network normalizes them with the mean and std in its card"
+            "they look normalized: pass the raw pixels instead, because the network normalizes them itself"
         }
         () => "if the network expects other values, set mean and std in its card to map [0, 1] to them",
     };
@@ -301,8 +301,8 @@ mod tests {
         }
         assert_eq!(
             told(&[-2.117904, 2.64]),
-            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; they look normalized: pass the raw pixels, \
-             the network normalizes them with the mean and std in its card"
+            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; they look normalized: pass the raw pixels instead, \
+             because the network normalizes them itself"
         );
         for values in [&[0.0, 1000.0][..], &[0.0, 1.5], &[-1e30, 0.0], &[0.0, f32::MAX]] {
             assert!(told(values).contains("set mean and std in its card"), "{values:?}: {}", told(values));

@@ -94,7 +94,7 @@ impl Builder {
         }
         if let Some(dropped) = self.logits.filter(|&id| !needed[id]) {
             let (scores, end) = (&self.nodes[dropped].name, &self.nodes[output].name);
-            bail!("layer \"{scores}\" cannot have the class scores: the last layer \"{end}\" does not depend on it");
+            bail!("layer \"{scores}\" cannot hold the class scores: the last layer \"{end}\" does not depend on it");
         }
         let mut place = vec![0; self.nodes.len()];
         let mut nodes = Vec::new();
@@ -148,6 +148,6 @@ mod tests {
         let end = b.add("end", Relu, &[0]).unwrap();
         b.set_logits(beside);
         let error = b.finish(end).unwrap_err().to_string();
-        assert!(error.contains("layer \"beside\" cannot have the class scores"), "{error}");
+        assert!(error.contains("layer \"beside\" cannot hold the class scores"), "{error}");
     }
 }

@@ -47,7 +47,8 @@ impl Lines {
 }
 
 impl Fourier {
-    /// A plan for the smallest supported length that is at least `length`; supported are `2ⁿ`, `3·2ⁿ` and `9·2ⁿ`.
+    /// A plan for the smallest supported length that is at least `length`; the supported lengths are `2ⁿ`, `3·2ⁿ` and
+    /// `9·2ⁿ`.
     pub fn at_least(length: usize) -> Self {
         let twos = |threes: usize| (0..).map(move |k| threes << k).find(|&n| n >= length).unwrap_or(threes);
         let length = [1, 3, 9].map(twos).into_iter().min().unwrap_or(1);

@@ -60,7 +60,7 @@ pub fn neighbours(
     let ((q, d), (n, width)) = (queries.dims2()?, points.dims2()?);
     ensure!(d == width, "cannot compare points of dimension {width} with queries of dimension {d}");
     let most = n - usize::from(other && n > 0);
-    ensure!((1..=most).contains(&k), "cannot find {k} neighbours among {most} points");
+    ensure!((1..=most).contains(&k), "cannot find {k} neighbors among {most} points");
     let near = Near::new(queries, points, metric)?;
     let mut found = Neighbours { k, ..Neighbours::default() };
     let rows = (BLOCK / n).clamp(1, q.max(1));

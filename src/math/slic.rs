@@ -226,7 +226,7 @@ mod tests {
         for segment in 0..=*labels.iter().max().expect("some") {
             let on = labels.iter().zip(&left).filter(|(l, left)| **l == segment && **left).count();
             let off = labels.iter().zip(&left).filter(|(l, left)| **l == segment && !**left).count();
-            assert!(on == 0 || off == 0, "segment {segment} has {on} pixels of one colour and {off} of the other");
+            assert!(on == 0 || off == 0, "segment {segment} has {on} pixels of one color and {off} of the other");
         }
     }
 

@@ -35,7 +35,7 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
         Body::Sheet { points } => {
             let width = points.values.shape.get(1).copied().unwrap_or(0);
-            Some(format!("{} rows of {width} numbers; --out saves them", points.count()))
+            Some(format!("{} rows of {width} values; --out saves them", points.count()))
         }
         Body::Classes { rows, .. } => {
             let rows = rows.iter().map(|r| {

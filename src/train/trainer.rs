@@ -144,7 +144,7 @@ impl Trainer {
         let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
         ensure!(
             draws(&self.graph),
-            "\"{}\" maps {first:?} to {last:?}; a network that draws keeps the shape",
+            "\"{}\" maps {first:?} to {last:?}; an image-to-image network must keep the shape",
             self.name
         );
         let fits = match &self.critic {
@@ -152,7 +152,7 @@ impl Trainer {
             Critic::Missing(fingerprint) => fingerprint == style.fingerprint(),
             Critic::Style(_) => false,
         };
-        ensure!(fits, "this training was started with another style, loss network or loss weights");
+        ensure!(fits, "this training run was started with another style, loss network or loss weights");
         Ok(Self { critic: Critic::Style(style.into()), ..self })
     }
 
@@ -242,7 +242,7 @@ impl Trainer {
             Critic::Labels => {
                 ensure!(
                     !draws(&self.graph),
-                    "\"{}\" is a network that draws; give it a style to learn with --style",
+                    "\"{}\" is an image-to-image network; give it a style to learn with --style",
                     self.name
                 )
             }
@@ -252,7 +252,7 @@ impl Trainer {
                     Ok((loss, (graph.logits, gradient)))
                 });
             }
-            Critic::Missing(_) => anyhow::bail!("this training was started with a style; give the same style again"),
+            Critic::Missing(_) => anyhow::bail!("this training run was started with a style; give the same style again"),
         }
         let classes =
             self.classes.as_ref().context("the classes of the data set were not matched with the network's")?;

@@ -191,9 +191,9 @@ fn files_that_are_not_made_of_cifars_records_are_errors() {
         let folder = folder(&[("a.bin", bytes)]);
         error(&format!("{}/a.bin", spec("cifar10", &folder)))
     };
-    assert!(told(&[0; 3072]).contains("its 3072 bytes are not records of 3073"));
-    assert!(told(&[0; 2 * 3073 + 1]).contains("not records"));
-    assert!(told(&[]).contains("not records"));
+    assert!(told(&[0; 3072]).contains("its size of 3072 bytes is not a multiple of 3073"));
+    assert!(told(&[0; 2 * 3073 + 1]).contains("not a multiple"));
+    assert!(told(&[]).contains("not a multiple"));
     assert!(told(&[10; 3073]).contains("picture 0 has the label 10; labels are 0 to 9"));
     assert!(error("cifar10:absent.bin").contains("no file or folder \"absent.bin\""));
 }
@@ -233,7 +233,7 @@ fn a_list_tells_the_classes_of_a_folder_without_sub_folders() {
 #[test]
 fn folders_without_pictures_are_errors() {
     let png = png();
-    assert!(error(&spec("folder", &folder(&[]))).contains("their names end in png, jpg"));
+    assert!(error(&spec("folder", &folder(&[]))).contains("supported extensions: png, jpg"));
     assert!(error(&spec("folder", &folder(&[("cat/readme.md", b"")]))).contains("no pictures in it or its subfolders"));
     assert!(
         error(&spec("folder", &folder(&[("cat/a.png", &png), ("dog/readme.md", b"")])))

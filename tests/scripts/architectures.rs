@@ -269,7 +269,7 @@ fn a_broken_file_hides_no_other() {
 fn an_unknown_architecture_names_a_close_one() {
     let all = Architectures::new(Folders::models(None), &Arc::default());
     assert!(format!("{:#}", all.build("resnet21").unwrap_err()).contains("did you mean \"resnet"));
-    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("known architectures are alexnet"));
+    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("expected one of alexnet"));
 }
 
 #[test]

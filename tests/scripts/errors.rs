@@ -17,8 +17,8 @@ fn a_report_has_message_place_excerpt_and_caret() {
 
 /// Invalid bodies of `run(cx)`, which start on line 3. Message, line, advice.
 const WRONG: &[(&str, &str, usize, &str)] = &[
-    ("let a = 8 / 255;", "8 / 255 is not a whole number", 3, "8.0 / 255"),
-    ("let a = 7;\na /= 2;", "7 / 2 is not a whole number", 4, "7.0 / 2"),
+    ("let a = 8 / 255;", "8 / 255 is not an integer", 3, "8.0 / 255"),
+    ("let a = 7;\na /= 2;", "7 / 2 is not an integer", 4, "7.0 / 2"),
     ("let a = 1 / 0;", "division by zero", 3, ""),
     ("let a = zeros([2, 3]) + zeros([4]);", "cannot broadcast [2, 3] with [4]", 3, ""),
     ("let a = zeros([2, 3]);\nlet b = matmul(a, a);", "matmul of [2, 3] and [2, 3]", 4, ""),

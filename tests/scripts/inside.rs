@@ -200,7 +200,7 @@ fn a_grid_shows_the_layers_and_channels_that_were_named() {
     assert!(error(&[("layers", "relu1"), ("channels", "9")]).contains("has a channel 9"));
     assert!(error(&[("layers", "relu9")]).contains("no layer \"relu9\""));
     assert!(error(&[("layers", "2..0")]).contains("runs backwards"));
-    assert!(error(&[("channels", "x")]).contains("not a whole number"));
+    assert!(error(&[("channels", "x")]).contains("not an integer"));
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn what_is_asked_wrongly_is_told_and_the_answer_before_stays() {
     let desk = Desk::new("counter", COUNTER);
     desk.frame();
     desk.ask(Command::Set("by".into(), "10".into()));
-    assert!(desk.failure().contains("a whole number from 0 to 9"));
+    assert!(desk.failure().contains("an integer from 0 to 9"));
     desk.ask(Command::Set("bye".into(), "1".into()));
     assert!(desk.failure().contains("did you mean \"by\""));
     desk.ask(Command::Method("nowhere".into()));

@@ -10,10 +10,10 @@ const SPINS: usize = 4000;
 
 type Job = dyn Fn(usize) + Sync;
 
-/// A function that the thread that starts a job calls before each task that it runs itself.
+/// The hook that a job's calling thread runs before each task it executes itself.
 static BEFORE_TASK: OnceLock<fn()> = OnceLock::new();
 
-/// Registers a function that the thread that starts a job calls before each task that it runs itself. `f` may unwind to cancel
+/// Registers a hook that a job's calling thread runs before each task it executes itself. `f` may unwind to cancel
 /// the job; tasks that have not begun are then skipped, and the thread continues to unwind. Only the first registration has an
 /// effect.
 pub fn before_each_task(f: fn()) {

@@ -140,7 +140,7 @@ fn compare(what: &str, got: &[f32], pitch: usize, expected: &[f64], columns: usi
         assert!((g - e).abs() <= bound * largest, "{what}: {g} instead of {e} at {i} (largest {largest})");
     }
     for row in got.chunks(pitch).filter(|r| r.len() == pitch) {
-        assert!(row[columns..].iter().all(|&v| v == 7.0), "{what}: written beside the channels");
+        assert!(row[columns..].iter().all(|&v| v == 7.0), "{what}: wrote outside the channels");
     }
 }
 

@@ -7,7 +7,7 @@ use gradscope_engine::{
     pass, sum_pictures,
 };
 
-/// Numbers in [-1, 1) from a Weyl sequence.
+/// Values in [-1, 1) from a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| (((i + seed * 7919 + 1) as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0) as f32).collect()
 }
@@ -120,7 +120,7 @@ fn pools_take_the_first_greatest_value_and_send_gradients_there() {
             near("its vjp", &back, &dx);
             pool.max_vjp(&from, &y, &dy, &mut MapMut::new(&mut back, [2, size.0, size.1, c], c), true);
             let through: Vec<_> = dx.iter().zip(&x).map(|(d, x)| if *x > 0.0 { *d } else { 0.0 }).collect();
-            near("its vjp behind a ReLU", &back, &through);
+            near("its vjp after a ReLU", &back, &through);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Convolutions and their VJPs by cuDNN.
 //!
-//! The setup for a layer's sizes, which comprises descriptors and the algorithm that cuDNN's heuristics prefer, is cached, since
-//! it takes as long as many a convolution. Sums are in full f32 unless the environment variable `GRADSCOPE_TF32` enables tensor
-//! cores, which round to ten bits.
+//! The setup for a layer's sizes, which comprises descriptors and the algorithm that cuDNN's heuristics prefer, is
+//! cached, because creating it can take as long as the convolution itself. Sums are in full f32 unless the environment
+//! variable `GRADSCOPE_TF32` enables tensor cores, which round to ten bits.
 
 use super::elementwise::add_bias;
 use super::{contiguous, elsewhere, view};

@@ -213,7 +213,7 @@ const GLYPHS: [&[Glyph]; 10] = [
     ],
 ];
 
-/// A data set of `count` digits of shape `(1, 28, 28)`; the classes take turns.
+/// A data set of `count` digits of shape `(1, 28, 28)`; labels cycle through the classes.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     dataset(name, pixels(seed, count))
 }
@@ -228,7 +228,7 @@ pub fn class(i: usize) -> usize {
     i % 10
 }
 
-/// A data set of digits with the given pixels, whose classes take turns.
+/// A data set of digits with the given pixels; labels cycle through the classes.
 pub fn dataset(name: &str, pixels: Vec<u8>) -> Result<Dataset> {
     let classes = (0..10).map(|d: usize| d.to_string()).collect();
     let count = pixels.len() / (SIDE * SIDE);

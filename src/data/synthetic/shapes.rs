@@ -21,8 +21,8 @@ struct Place {
     turn: f32,
 }
 
-/// A data set of `count` pictures of shape `(3, 64, 64)`, each with an object; the classes take turns. `company` is the fraction
-/// of pictures with a second object of another class.
+/// A data set of `count` pictures of shape `(3, 64, 64)`, each with an object; labels cycle through the classes.
+/// `company` is the fraction of pictures with a second object of another class.
 pub fn set(name: &str, seed: u64, count: usize, company: f32) -> Result<Dataset> {
     let draw = |random: &mut Random, i: usize, bytes: &mut [u8]| scene(random, i % KINDS.len(), company).write(bytes);
     let pixels = drawn(seed, count, 3 * SIDE * SIDE, draw);

@@ -198,7 +198,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
             many.iter().map(|v| number(v).map(|v| v as f32)).collect::<Result<Vec<_>>>()?
         }
     };
-    ensure!(labels.len() == amounts.len(), "{} labels for {} bars", labels.len(), amounts.len());
+    ensure!(labels.len() == amounts.len(), "got {} labels for {} bars", labels.len(), amounts.len());
     let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: bounded_text::text(l), value }).collect();
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }

@@ -28,7 +28,7 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("lstsq", options.clone(), &["weights", "ridge"])?;
     let weights = match o.raw("weights") {
         Some(w) => Some(
-            w.clone().try_cast::<Tensor>().context("`weights` of lstsq must be a tensor with one number per row")?,
+            w.clone().try_cast::<Tensor>().context("`weights` of lstsq must be a tensor with one value per row")?,
         ),
         None => None,
     };

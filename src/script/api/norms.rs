@@ -71,7 +71,7 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
     ensure!(k >= 0, "cannot take the {k} largest values");
     let nan = backend::not_finite(x)?.nan;
-    ensure!(nan == 0, "the {k} largest of values of which {nan} are NaN");
+    ensure!(nan == 0, "cannot take the {k} largest values: {nan} are NaN");
     let (values, size) = (numbers(x)?, rows(x)?.dims()[1]);
     let mut mask = vec![0.0; values.len()];
     for (row, mask) in values.chunks_exact(size).zip(mask.chunks_exact_mut(size)) {

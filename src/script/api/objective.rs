@@ -133,7 +133,7 @@ fn scalar(answer: &Dynamic) -> Result<Tensor> {
     };
     ensure!(
         y.0.elem_count() == 1,
-        "an objective must return one number, this one returned a tensor of shape {:?}; end it with sum() or mean()",
+        "an objective must return one number, but this one returned a tensor of shape {:?}; end it with sum() or mean()",
         y.0.dims()
     );
     Ok(y.0.reshape(())?)

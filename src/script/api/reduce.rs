@@ -144,8 +144,8 @@ fn numbers(x: &Tensor) -> Result<Array> {
 /// the operation in the message.
 fn comparable(x: &Tensor, what: &str) -> Result<()> {
     let nan = backend::not_finite(x)?.nan;
-    ensure!(nan == 0, "{what} of a tensor of shape {:?} in which {nan} of {} values are NaN", x.dims(), x.elem_count());
-    ensure!(x.elem_count() > 0, "{what} of an empty tensor of shape {:?}", x.dims());
+    ensure!(nan == 0, "cannot compute {what} of a tensor of shape {:?}: {nan} of {} values are NaN", x.dims(), x.elem_count());
+    ensure!(x.elem_count() > 0, "cannot compute {what} of an empty tensor of shape {:?}", x.dims());
     Ok(())
 }
 
@@ -229,7 +229,7 @@ fn ranks(x: &Tensor) -> Result<Tensor> {
 fn quantile(x: &Tensor, q: f64) -> Result<f64> {
     ensure!((0.0..=1.0).contains(&q), "a quantile must lie between 0 and 1, got {q}");
     let mut v = values(x)?;
-    ensure!(!v.is_empty(), "the quantile of an empty tensor");
+    ensure!(!v.is_empty(), "cannot compute the quantile of an empty tensor");
     if v.iter().any(|v| v.is_nan()) {
         return Ok(f64::NAN);
     }

@@ -197,7 +197,8 @@ fn others(engine: &mut Engine) {
     });
 }
 
-/// Clamps `x` elementwise to `[low, high]`; the gradient passes where the value lies within the bounds, inclusive.
+/// Clamps `x` elementwise to `[low, high]`; the gradient is passed through where the value lies within the bounds,
+/// inclusive.
 fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     let inside = (x.ge(low)?.to_dtype(x.dtype())? * x.le(high)?.to_dtype(x.dtype())?)?.detach();
     let bound = (x.detach().clamp(low, high)? * (1.0 - &inside)?)?;

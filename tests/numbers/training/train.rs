@@ -163,7 +163,7 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
     };
     let other = Card { name: "other".into(), ..card() };
     assert!(error(&path, &other, digits("digits", 100)).contains("a checkpoint of \"small\", not of \"other\""));
-    assert!(error(&path, &card(), digits("digits", 99)).contains("another data set"));
+    assert!(error(&path, &card(), digits("digits", 99)).contains("a data set other than"));
     let weights = folder.path().join("weights.safetensors");
     write_weights(&weights, &trainer(&TrainingOptions::default()).weights()).unwrap();
     assert!(error(&weights, &card(), digits("digits", 100)).contains("not a training checkpoint"));
