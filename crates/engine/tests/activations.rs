@@ -55,7 +55,7 @@ fn error<P: Pointwise>(compiled: &'static Compiled, (low, high): (f64, f64), par
 }
 
 #[test]
-fn functions_of_vectors_are_those_of_single_numbers() {
+fn vector_functions_match_scalar_functions() {
     for level in available() {
         set_level(level);
         let errors = [
@@ -75,7 +75,7 @@ fn functions_of_vectors_are_those_of_single_numbers() {
 }
 
 #[test]
-fn what_is_not_finite_goes_through() {
+fn non_finite_values_pass_through() {
     let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 100.0, -0.0];
     for level in available() {
         set_level(level);
@@ -161,7 +161,7 @@ fn a_convolution_saves_what_its_activation_reads() {
 }
 
 #[test]
-fn gradients_are_multiplied_number_by_number() {
+fn gradients_are_multiplied_elementwise() {
     for count in [1, 5, 16, 1000, 100_003] {
         let (saved, dy) = (numbers(count, 1), numbers(count, 2));
         let mut dx = vec![0f32; count];
