@@ -54,7 +54,7 @@ fn a_script_sees_each_kind_of_parameter_as_its_own_type() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
+fn invalid_values_are_errors_that_state_the_range_and_change_nothing() {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, SCRIPT));
