@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn class_scores_stand_before_the_softmax_unless_said_otherwise() {
+    fn class_scores_precede_the_softmax_unless_declared_otherwise() {
         let mut b = Builder::new(&[1, 1, 3]);
         let scores = b.add("flatten", Flatten, &[0]).unwrap();
         let end = b.add("softmax", Softmax::default(), &[scores]).unwrap();

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transform_is_the_sum_that_defines_it() {
+    fn a_transform_equals_the_sum_that_defines_it() {
         for length in [1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36, 48, 72, 96, 144] {
             let plan = Fourier::at_least(length);
             assert_eq!(plan.length, length);

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_follow_the_border_between_two_colours() {
+    fn segments_follow_the_border_between_two_colors() {
         let (picture, left) = halves(48);
         let labels = numbers(&slic(&picture, 30, 10.0).expect("segments"));
         for segment in 0..=*labels.iter().max().expect("some") {

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_show_six_digits() {
+    fn cells_show_six_significant_digits() {
         assert_eq!(
             ["0.6666666666666666", "99.1", "-1.2345678e-5", "1234567.0", "star 12345678"].map(short),
             ["0.666667", "99.1", "-1.23457e-5", "1234567.0", "star 12345678"]

@@ -289,11 +289,11 @@ fn fit(random: &mut Random, lines: &mut [Vec<PenPoint>], radius: f32) {
     let longest = spans.map(|(low, high)| high - low).into_iter().fold(0.1, f32::max);
     let scale = (BOX - 2.0 * radius) * random.within(0.85..1.0) / longest;
     let count = points().count() as f32;
-    let centre = [0, 1].map(|axis| points().map(|p| p[axis]).sum::<f32>() / count);
+    let center = [0, 1].map(|axis| points().map(|p| p[axis]).sum::<f32>() / count);
     let free = SIDE as f32 - 1.5 - radius;
     let shift: PenPoint = std::array::from_fn(|axis| {
         let (low, high) = spans[axis];
-        let middle = SIDE as f32 / 2.0 + 0.7 * random.bell() - scale * centre[axis];
+        let middle = SIDE as f32 / 2.0 + 0.7 * random.bell() - scale * center[axis];
         middle.min(free - scale * high).max(1.5 + radius - scale * low)
     });
     for p in lines.iter_mut().flatten() {

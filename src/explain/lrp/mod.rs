@@ -104,7 +104,10 @@ impl Lrp {
         ensure!(site.reads() == 1, "the rule {self} applies to layers with one input, not to {kind}");
         Ok(vec![match self {
             Self::Pass => {
-                ensure!(r.dims() == site.dims(0)?, "the rule pass applies to layers whose output has the shape of their input");
+                ensure!(
+                    r.dims() == site.dims(0)?,
+                    "the rule pass applies to layers whose output has the shape of their input"
+                );
                 r.clone()
             }
             Self::Proportional => proportional(site, r, epsilon)?,

@@ -149,7 +149,7 @@ mod tests {
 
     /// The projection of a point lies in the ball, and no other point of the ball is nearer to the projected point.
     #[test]
-    fn projections_lie_in_the_ball_and_are_nearer_than_its_other_points() {
+    fn projections_lie_in_the_ball_and_are_nearest() {
         let x = tensor(&[[0.9, -0.4, 0.05, 0.0], [3.0, 2.0, -1.0, 0.5]]);
         let mut seed = 7u64;
         let mut draw = || {

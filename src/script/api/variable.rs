@@ -131,8 +131,8 @@ fn reduced(f: Reduce, x: &Variable, d: &Dynamic, keep: bool) -> Out<Variable> {
 
 fn variance(x: &Tensor, d: &[usize]) -> Result<Tensor> {
     let count: usize = d.iter().map(|&d| x.dims()[d]).product();
-    let centred = x.broadcast_sub(&x.mean_keepdim(d)?)?;
-    Ok((centred.sqr()?.sum_keepdim(d)? / (count as f64 - 1.0))?)
+    let centered = x.broadcast_sub(&x.mean_keepdim(d)?)?;
+    Ok((centered.sqr()?.sum_keepdim(d)? / (count as f64 - 1.0))?)
 }
 
 /// The largest or smallest value along the dimensions `d`, computed as the mean of all tied values so that these share the

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_comes_back_bit_by_bit() {
+    fn a_state_is_restored_bit_for_bit() {
         let tensor = Tensor::new(&[[0.1f32, f32::MIN_POSITIVE], [-0.0, 3e38]], &Device::Cpu).unwrap();
         let inner: Map = [("x".into(), Dynamic::from(tensor.clone())), ("none".into(), Dynamic::UNIT)].into();
         let numbers: Array =
