@@ -39,7 +39,7 @@ fn between(place: f64, size: usize) -> Tap {
     if first + 1 < size { Tap { first, weights: vec![1.0 - part, part] } } else { Tap { first, weights: vec![1.0] } }
 }
 
-/// A triangle of half width `support` around `centre`, cut off at the borders of the axis and normalized to sum to 1.
+/// A triangle of half width `support` around `center`, cut off at the borders of the axis and normalized to sum to 1.
 fn triangle(center: f64, support: f64, size: usize) -> Tap {
     let first = (center - support + 0.5).max(0.0) as usize;
     let end = ((center + support + 0.5) as usize).min(size).max(first + 1);

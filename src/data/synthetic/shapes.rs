@@ -134,7 +134,7 @@ fn other_color(random: &mut Random, others: &[Color], far: f32) -> Color {
     }
 }
 
-/// A random texture of `colour` and a second color that differs from it by at most `range` per channel.
+/// A random texture of `color` and a second color that differs from it by at most `range` per channel.
 fn texture(random: &mut Random, color: Color, range: f32) -> Texture {
     let second = color.map(|v| (v + random.within(-range..range)).clamp(0.0, 1.0));
     Texture::random(random, [color, second])

@@ -50,7 +50,7 @@ fn record(random: &mut Random, class: usize, samples: &mut [u8]) {
     }
 }
 
-/// A Gaussian bump of height 1 with mean `centre` and standard deviation `width`.
+/// A Gaussian bump of height 1 with mean `center` and standard deviation `width`.
 fn bump(phase: f32, center: f32, width: f32) -> f32 {
     (-((phase - center) / width).powi(2) / 2.0).exp()
 }
