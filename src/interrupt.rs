@@ -21,10 +21,10 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Panic payload that unwinds canceled work.
+/// Panic payload that unwinds cancelled work.
 struct BrokenOff;
 
-/// Error of canceled work, which contains the reason. Scripts cannot catch it.
+/// Error of cancelled work, which contains the reason. Scripts cannot catch it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stopped(pub String);
 
@@ -63,7 +63,7 @@ pub fn pass() {
     }
 }
 
-/// Like [`pass`], for short loop bodies: checks the probe once in 4,096 calls.
+/// Like [`pass`], for short loop bodies: checks the probe once every 4,096 calls.
 pub fn now_and_then() {
     let calls = CALLS.get().wrapping_add(1);
     CALLS.set(calls);

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 
 /// The common shape to which `shapes` broadcast. As in NumPy, sizes of 1 stretch, and missing leading sizes count as 1.
 ///
-/// Errors if the shapes do not broadcast.
+/// Errors if the shapes cannot be broadcast together.
 pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     let mut all = vec![1; rank];
@@ -29,7 +29,7 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     if x.dims() == shape {
         return Ok(x.clone());
     }
-    ensure!(x.rank() >= shape.len(), "{:?} is not a broadcast of {shape:?}", x.dims());
+    ensure!(x.rank() >= shape.len(), "shape {shape:?} does not broadcast to {:?}", x.dims());
     let front = x.rank() - shape.len();
     let stretched = |d: &usize| *d < front || (shape[*d - front] == 1 && x.dims()[*d] != 1);
     let dims: Vec<_> = (0..x.rank()).filter(stretched).collect();

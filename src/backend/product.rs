@@ -32,7 +32,7 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn a_product_in_parts_is_the_product() {
+    fn a_product_computed_in_parts_equals_the_whole_product() {
         let numbers = |shape: &[usize]| {
             let count: usize = shape.iter().product();
             let values: Vec<_> = (0..count).map(|i| (i as f32 * 0.754_877).fract() - 0.5).collect();

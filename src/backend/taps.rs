@@ -39,11 +39,11 @@ fn between(place: f64, size: usize) -> Tap {
     if first + 1 < size { Tap { first, weights: vec![1.0 - part, part] } } else { Tap { first, weights: vec![1.0] } }
 }
 
-/// A triangle of half width `support` around `centre`, cut off at the borders of the axis and normalized to sum to 1.
-fn triangle(centre: f64, support: f64, size: usize) -> Tap {
-    let first = (centre - support + 0.5).max(0.0) as usize;
-    let end = ((centre + support + 0.5) as usize).min(size).max(first + 1);
-    let weight = |j: usize| (1.0 - ((j as f64 + 0.5 - centre) / support).abs()).max(0.0);
+/// A triangle of half width `support` around `center`, cut off at the borders of the axis and normalized to sum to 1.
+fn triangle(center: f64, support: f64, size: usize) -> Tap {
+    let first = (center - support + 0.5).max(0.0) as usize;
+    let end = ((center + support + 0.5) as usize).min(size).max(first + 1);
+    let weight = |j: usize| (1.0 - ((j as f64 + 0.5 - center) / support).abs()).max(0.0);
     let weights: Vec<_> = (first..end).map(weight).collect();
     let sum: f64 = weights.iter().sum();
     Tap { first, weights: weights.iter().map(|w| w / sum).collect() }

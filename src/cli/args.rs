@@ -66,7 +66,7 @@ impl Args {
 pub enum CliCommand {
     /// Run a method on a picture and draw its figures in the terminal, or write them to files with --out
     Run(RunArgs),
-    /// Run a program: a script that combines runs, trainings and tables
+    /// Run a program: a script that combines runs, training and tables
     Exec(ExecArgs),
     /// List the methods
     Methods(TableArgs),
@@ -80,7 +80,7 @@ pub enum CliCommand {
     Eval(EvalArgs),
     /// Train a small network on a data set
     Train(TrainArgs),
-    /// Create a method from a template that already runs
+    /// Create a method from a working template
     New(NewArgs),
     /// List the functions that scripts can call, or search them
     Api(ApiArgs),
@@ -106,7 +106,7 @@ pub struct HostArgs {
     /// Folder of architectures, searched before ./models, the user's folder and the built-in ones
     #[arg(long, value_name = "DIR", global = true)]
     pub models: Option<PathBuf>,
-    /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that has them
+    /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that supports them
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
     /// Precision of weights and computations: f32, f64, tf32 (CUDA only), bf16 or f16
@@ -271,7 +271,7 @@ pub struct TrainArgs {
     /// Write the weights to this file [default: MODEL.safetensors]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Resume an interrupted training with the options it was started with
+    /// Resume interrupted training with the options it was started with
     #[arg(long)]
     pub resume: bool,
     /// Number of epochs

@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Config> {
                 let name = word("graphics", value)?;
                 config.graphics = Some(
                     Graphics::from_str(&name, true)
-                        .map_err(|_| anyhow!("no graphics \"{name}\"; expected one of {}", graphics()))?,
+                        .map_err(|_| anyhow!("no graphics mode \"{name}\"; expected one of {}", graphics()))?,
                 );
             }
             "theme" => {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Default limit on the number of steps of an attack; other methods end by themselves.
+/// Default limit on the number of steps of an attack; other methods run until they are done.
 const STEPS: usize = 100;
 
 /// Runs a method and draws, writes or prints its figures.
@@ -145,7 +145,7 @@ fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Hos
     Ok(())
 }
 
-/// Runs the method and returns its frame; of a stepped method, all its steps are run, and the last frame is returned.
+/// Runs the method and returns its frame; for a stepped method, runs all steps and returns the last frame.
 fn answer(
     host: &Host,
     session: &mut Session,

@@ -49,7 +49,7 @@ pub fn train(host_args: &HostArgs, args: &TrainArgs) -> Result<ExitCode> {
     let trainer = match (args.resume, checkpoint.exists()) {
         (true, true) => Trainer::resume(&checkpoint, &graph, &card, data)?,
         (false, true) => {
-            let (file, old) = (words::path(&checkpoint), "an interrupted training");
+            let (file, old) = (words::path(&checkpoint), "an interrupted training run");
             return Err(usage(anyhow!(
                 "found \"{file}\" from {old}: use --resume to continue it, or remove the file to start over"
             )));

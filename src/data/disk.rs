@@ -207,7 +207,7 @@ mod tests {
     use crate::data::read_whole;
 
     #[test]
-    fn a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it() {
+    fn a_written_file_replaces_the_old_one_and_leaves_no_other_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
         write_whole(&path, b"old").unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_an_error_with_its_path() {
+    fn a_file_that_cannot_be_written_is_an_error_that_names_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_whole(&folder.path().join("missing/a.bin"), b"x").unwrap_err();
         assert!(error.to_string().contains("missing/a.bin"), "{error:#}");

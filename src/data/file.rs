@@ -52,16 +52,16 @@ fn no_file(kind: FileType) -> Option<&'static str> {
     {
         use std::os::unix::fs::FileTypeExt;
         match () {
-            () if kind.is_fifo() => return Some("a pipe; write what comes from it into a file first"),
-            () if kind.is_socket() => return Some("a socket; write what comes from it into a file first"),
-            () if kind.is_char_device() || kind.is_block_device() => return Some("a device, a file is wanted here"),
+            () if kind.is_fifo() => return Some("a pipe; save its output to a file first"),
+            () if kind.is_socket() => return Some("a socket; save its output to a file first"),
+            () if kind.is_char_device() || kind.is_block_device() => return Some("a device; expected a regular file"),
             () => {}
         }
     }
     match () {
         () if kind.is_file() => None,
-        () if kind.is_dir() => Some("a folder, a file is wanted here"),
-        () => Some("no file"),
+        () if kind.is_dir() => Some("a folder; expected a file"),
+        () => Some("not a regular file"),
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         std::os::unix::fs::symlink(&pipe, &link).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let error = |path: &Path| read_whole(path, 9).unwrap_err().to_string();
-        assert!(error(&pipe).contains("a pipe; write what comes from it into a file first"));
+        assert!(error(&pipe).contains("a pipe; save its output to a file first"));
         assert!(error(&link).contains("a pipe"));
         assert!(error(&socket).contains("a socket"));
         assert!(error(Path::new("/dev/zero")).contains("a device"));

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_identified_by_its_index_however_its_data_set_is_written() {
+    fn a_picture_is_identified_by_its_index_however_its_data_set_is_spelled() {
         let set = open("made:shapes").unwrap();
         assert_eq!(set.number_of("made:shapes[7]"), Some(7));
         assert_eq!(set.number_of("made:shapes#test[7]"), Some(7));

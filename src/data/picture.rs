@@ -206,7 +206,7 @@ mod tests {
         bytes.into_inner()
     }
 
-    fn colours() -> RgbImage {
+    fn colors() -> RgbImage {
         RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8 * 50, y as u8 * 100, 7]))
     }
 
@@ -222,9 +222,9 @@ mod tests {
     #[test]
     fn lossless_formats_round_trip() {
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
-            let picture = Picture::parse(&encoded(colours(), format)).unwrap();
+            let picture = Picture::parse(&encoded(colors(), format)).unwrap();
             assert_eq!(picture.shape().unwrap(), [3, 3, 5]);
-            assert_eq!(image_of(picture).to_rgb8(), colours(), "{format:?}");
+            assert_eq!(image_of(picture).to_rgb8(), colors(), "{format:?}");
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_lies_on_its_side_is_turned_upright() {
+    fn a_sideways_picture_is_turned_upright() {
         let black_left = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 0 } else { 255 }; 3]));
         let image = image_of(Picture::parse(&jpeg_with_orientation(black_left, 6)).unwrap()).to_rgb8();
         assert_eq!(image.dimensions(), (16, 32));
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_truncated_picture_is_an_error() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp] {
-            let bytes = encoded(colours(), format);
+            let bytes = encoded(colors(), format);
             // A GIF's last byte comes after its images; a PNG's last four are the checksum of an empty chunk.
             let spare = match format {
                 ImageFormat::Gif => 1,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_palette_of_any_length_is_read_or_an_error() {
+    fn a_palette_of_any_length_is_either_read_or_an_error() {
         assert!(Picture::parse(&png_with_palette(768)).is_ok());
         for length in (0..767).filter(|length| length % 3 != 0 || *length == 0).chain([769, 770, 1000]) {
             let error = error_of(&png_with_palette(length));

@@ -41,9 +41,9 @@ impl Preprocess {
         let bytes_each = if no_resize { 28 } else { 12 };
         reserve(height * width * bytes_each, || format!("preparing a picture of {width}x{height} pixels"))?;
         let values = match picture {
-            Picture::Exact(t) => recolour(t, channels)?,
-            Picture::Values(t) if no_resize || t.dims()[1..] == self.input[1..] => recolour(t, channels)?,
-            Picture::Values(t) => recolour(&tensor(&self.scale(&grid(t)?)?, |v| v)?, channels)?,
+            Picture::Exact(t) => recolor(t, channels)?,
+            Picture::Values(t) if no_resize || t.dims()[1..] == self.input[1..] => recolor(t, channels)?,
+            Picture::Values(t) => recolor(&tensor(&self.scale(&grid(t)?)?, |v| v)?, channels)?,
             Picture::Image(image) => match samples(image, channels)? {
                 Samples::Bytes(grid) if no_resize => tensor(&grid, unit)?,
                 Samples::Bytes(grid) => tensor(&self.scale(&grid)?, unit)?,
@@ -69,7 +69,7 @@ impl Preprocess {
             tall >= height && wide >= width,
             "a short side of {short} is too small for the model's {height}x{width} pictures"
         );
-        resample(picture, tall, wide, centre(tall, height), centre(wide, width))
+        resample(picture, tall, wide, center(tall, height), center(wide, width))
     }
 }
 
@@ -94,7 +94,7 @@ fn outside(low: f64, high: f64) -> String {
     let advice = match () {
         () if low >= -SLACK && high > 2.0 && high <= 255.5 => "they look like 0 to 255: divide them by 255",
         () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
-            "they look normalized: pass the raw pixels, the network normalizes them with the mean and std in its card"
+            "they look normalized: pass the raw pixels instead, because the network normalizes them itself"
         }
         () => "if the network expects other values, set mean and std in its card to map [0, 1] to them",
     };
@@ -116,7 +116,7 @@ fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
 }
 
 /// The centered range of `part` out of `whole` pixels; a margin of half a pixel is rounded to even, as in Python.
-fn centre(whole: usize, part: usize) -> Range<usize> {
+fn center(whole: usize, part: usize) -> Range<usize> {
     let margin = whole - part;
     let start = margin / 2 + usize::from(margin % 4 == 3);
     start..start + part
@@ -131,7 +131,7 @@ fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
         "the model has {channels} input channels, but an image file has 1 or 3; use a .npy file"
     );
     let (height, width) = (image.height() as usize, image.width() as usize);
-    let coloured = image.color().has_color();
+    let colored = image.color().has_color();
     Ok(match image {
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) if channels == 1 => {
             Samples::Bytes(Grid { height, width, channels, data: image.to_luma8().into_raw() })
@@ -141,20 +141,20 @@ fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
         | DynamicImage::ImageLuma8(_)
         | DynamicImage::ImageLumaA8(_) => {
             let grid = Grid { height, width, channels: 3, data: image.to_rgb8().into_raw() };
-            Samples::Bytes(if channels == 1 { grey(&grid, luma_of_bytes) } else { grid })
+            Samples::Bytes(if channels == 1 { gray(&grid, luma_of_bytes) } else { grid })
         }
         _ => {
             let grid = Grid { height, width, channels: 3, data: image.to_rgb32f().into_raw() };
             Samples::Numbers(match channels {
-                1 if coloured => grey(&grid, luma),
-                1 => grey(&grid, |p: &[f32]| p[0]),
+                1 if colored => gray(&grid, luma),
+                1 => gray(&grid, |p: &[f32]| p[0]),
                 _ => grid,
             })
         }
     })
 }
 
-fn grey<T: Copy>(grid: &Grid<T>, luma: impl Fn(&[T]) -> T) -> Grid<T> {
+fn gray<T: Copy>(grid: &Grid<T>, luma: impl Fn(&[T]) -> T) -> Grid<T> {
     let data = grid.data.chunks_exact(3).map(luma).collect();
     Grid { height: grid.height, width: grid.width, channels: 1, data }
 }
@@ -191,12 +191,12 @@ fn grid(t: &Tensor) -> Result<Grid<f32>> {
 
 /// Converts a `(C, H, W)` tensor to the number of channels that the model expects. Errors unless the numbers are equal or are 1
 /// and 3.
-fn recolour(t: &Tensor, channels: usize) -> Result<Tensor> {
+fn recolor(t: &Tensor, channels: usize) -> Result<Tensor> {
     let (have, height, width) = t.dims3()?;
     Ok(match (have, channels) {
         _ if have == channels => t.clone(),
         (1, 3) => t.broadcast_as((3, height, width))?.contiguous()?,
-        (3, 1) => tensor(&grey(&grid(t)?, luma), |v| v)?,
+        (3, 1) => tensor(&gray(&grid(t)?, luma), |v| v)?,
         _ => bail!("the picture has {have} channels, but the model expects {channels}"),
     })
 }
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(scaled_size(512, 402, 256), (326, 256));
         assert_eq!(scaled_size(7, 7, 256), (256, 256));
         let starts = [(224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (229, 2), (231, 4), (326, 51)];
-        starts.iter().for_each(|&(whole, start)| assert_eq!(centre(whole, 224).start, start, "{whole}"));
+        starts.iter().for_each(|&(whole, start)| assert_eq!(center(whole, 224).start, start, "{whole}"));
     }
 
     #[test]
@@ -242,16 +242,16 @@ mod tests {
 
     #[test]
     fn sixteen_bits_keep_their_precision() {
-        let grey = ImageBuffer::from_pixel(1, 1, Luma([1000u16]));
-        assert_eq!(as_is(grey.clone(), 1), [1000.0 / 65535.0]);
-        assert_eq!(as_is(grey, 3), [1000.0 / 65535.0; 3]);
+        let gray = ImageBuffer::from_pixel(1, 1, Luma([1000u16]));
+        assert_eq!(as_is(gray.clone(), 1), [1000.0 / 65535.0]);
+        assert_eq!(as_is(gray, 3), [1000.0 / 65535.0; 3]);
         let rgb = ImageBuffer::from_pixel(4, 4, Rgb([1000u16, 0, 65535]));
         let small = flat(&apply(rgb, [3, 1, 1], Some(1)));
         assert!((small[0] - 1000.0 / 65535.0).abs() < 1e-7 && small[1] == 0.0 && small[2] == 1.0, "{small:?}");
     }
 
     #[test]
-    fn grey_pictures_are_repeated_and_coloured_ones_become_grey() {
+    fn gray_pictures_are_repeated_and_color_pictures_become_gray() {
         assert_eq!(as_is(GrayImage::from_pixel(1, 1, Luma([51])), 3), [0.2; 3]);
         assert_eq!(as_is(RgbImage::from_pixel(1, 1, Rgb([255, 0, 0])), 1), [76.0 / 255.0]);
         assert_eq!(as_is(RgbImage::from_pixel(1, 1, Rgb([9, 9, 9])), 1), [9.0 / 255.0]);
@@ -301,8 +301,8 @@ mod tests {
         }
         assert_eq!(
             told(&[-2.117904, 2.64]),
-            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; they look normalized: pass the raw pixels, \
-             the network normalizes them with the mean and std in its card"
+            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; they look normalized: pass the raw pixels instead, \
+             because the network normalizes them itself"
         );
         for values in [&[0.0, 1000.0][..], &[0.0, 1.5], &[-1e30, 0.0], &[0.0, f32::MAX]] {
             assert!(told(values).contains("set mean and std in its card"), "{values:?}: {}", told(values));

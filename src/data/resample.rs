@@ -176,14 +176,14 @@ mod tests {
 
     #[test]
     fn a_flat_picture_stays_flat_at_every_size() {
-        let grey = Grid { height: 6, width: 9, channels: 1, data: vec![131u8; 54] };
+        let gray = Grid { height: 6, width: 9, channels: 1, data: vec![131u8; 54] };
         for (height, width) in [(1, 1), (3, 20), (17, 4), (12, 18)] {
-            assert!(whole(&grey, height, width).data.iter().all(|&v| v == 131));
+            assert!(whole(&gray, height, width).data.iter().all(|&v| v == 131));
         }
     }
 
     #[test]
-    fn halving_weights_four_neighbours_with_a_triangle() {
+    fn halving_weights_four_neighbors_with_a_triangle() {
         let row = Grid { height: 1, width: 8, channels: 1, data: vec![0.0f32, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0] };
         assert_eq!(whole(&row, 1, 4).data, [0.0, 3.0, 1.0, 0.0]);
     }

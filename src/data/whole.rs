@@ -24,18 +24,18 @@ pub fn check(bytes: &[u8], format: ImageFormat) -> Result<()> {
 
 /// The position after the first image of a GIF; `None` if the file ends earlier.
 fn end_of_first_frame(bytes: &[u8]) -> Option<usize> {
-    let mut at = 13 + colours(*bytes.get(10)?);
+    let mut at = 13 + colors(*bytes.get(10)?);
     loop {
         match bytes.get(at)? {
             0x21 => at = end_of_blocks(bytes, at + 2)?,
-            0x2c => return end_of_blocks(bytes, at + 11 + colours(*bytes.get(at + 9)?)),
+            0x2c => return end_of_blocks(bytes, at + 11 + colors(*bytes.get(at + 9)?)),
             _ => return None,
         }
     }
 }
 
 /// Size in bytes of the color table announced by a flag byte.
-fn colours(flags: u8) -> usize {
+fn colors(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 

@@ -12,12 +12,12 @@ use std::sync::Mutex;
 #[derive(Default)]
 struct DerivedWeights(Mutex<HashMap<(NodeId, &'static str), Numbered>>);
 
-/// A derived weight and the number that it was derived with.
+/// A derived weight and the parameter of its transformation.
 type Numbered = (f64, Tensor);
 
 impl LayerContext {
     /// The node's weight transformed by `of`. The result is cached under `name` and reused if `number`, the parameter of the
-    /// transformation, is the same; the cache holds one number per name.
+    /// transformation, is the same; the cache holds one entry per name.
     ///
     /// # Panics
     /// If the node has no parameters.

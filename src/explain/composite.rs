@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_choose_no_layer_are_told() {
+    fn parts_that_match_no_layer_are_reported() {
         let mut b = crate::graph::Builder::new(&[4]);
         let x = b.add("stem.1", op::Relu, &[0]).unwrap();
         let x = b.add("head", op::Flatten, &[x]).unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_from_names() {
+    fn kinds_are_distinguished_from_names() {
         assert_eq!(
             Selector::parse("conv|linear").expect("kinds"),
             Selector::Kind(vec!["conv".into(), "linear".into()])

@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
             let value = self.trace.dims(*id)?;
             ensure!(
                 seed.dims() == value,
-                "a seed of shape {:?} at \"{}\", whose value has shape {value:?}",
+                "got a seed of shape {:?} at \"{}\", where the value has shape {value:?}",
                 seed.dims(),
                 graph.nodes[*id].name
             );

@@ -99,7 +99,7 @@ impl Builder {
         }
         if let Some(dropped) = self.logits.filter(|&id| !needed[id]) {
             let (scores, end) = (&self.nodes[dropped].name, &self.nodes[output].name);
-            bail!("layer \"{scores}\" cannot have the class scores: the last layer \"{end}\" does not depend on it");
+            bail!("layer \"{scores}\" cannot hold the class scores: the last layer \"{end}\" does not depend on it");
         }
         let mut place = vec![0; self.nodes.len()];
         let mut nodes = Vec::new();
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn class_scores_stand_before_the_softmax_unless_said_otherwise() {
+    fn class_scores_precede_the_softmax_unless_declared_otherwise() {
         let mut b = Builder::new(&[1, 1, 3]);
         let scores = b.add("flatten", Flatten, &[0]).unwrap();
         let end = b.add("softmax", Softmax::default(), &[scores]).unwrap();
@@ -153,6 +153,6 @@ mod tests {
         let end = b.add("end", Relu, &[0]).unwrap();
         b.set_logits(beside);
         let error = b.finish(end).unwrap_err().to_string();
-        assert!(error.contains("layer \"beside\" cannot have the class scores"), "{error}");
+        assert!(error.contains("layer \"beside\" cannot hold the class scores"), "{error}");
     }
 }

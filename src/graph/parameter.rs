@@ -3,8 +3,8 @@
 /// A parameter that a network needs: one named tensor of a weight file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// The parameter's name. Within an operation it is `weight`, `bias` and so on, or empty if the parameter is called like the
-    /// node. Within a network it is `node.weight`, as in PyTorch's `state_dict`.
+    /// The parameter's name. Within an operation it is `weight`, `bias` and so on, or empty if the parameter has the
+    /// name of the node. Within a network it is `node.weight`, as in PyTorch's `state_dict`.
     pub name: String,
     /// The parameter's shape.
     pub shape: Vec<usize>,

@@ -27,7 +27,7 @@ pub fn laplacian(
     tick: &dyn Fn(usize) -> Result<()>,
 ) -> Result<(Vec<f64>, Tensor)> {
     let n = points.dims2()?.0;
-    ensure!((3..=MOST).contains(&n), "a neighbour graph needs 3 to {MOST} points, got {n}");
+    ensure!((3..=MOST).contains(&n), "a neighbor graph needs 3 to {MOST} points, got {n}");
     let (k, q) = (k.clamp(1, n - 1), q.clamp(1, n));
     let near = neighbours(points, points, k, Metric::Euclidean, true, tick)?;
     let mut w = vec![0f64; n * n];
@@ -78,11 +78,11 @@ fn far(a: &[f64], b: &[f64]) -> f64 {
 /// Draws `k` initial centers that are far apart: k-means++ (Arthur & Vassilvitskii 2007).
 fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut centres = vec![rows[random.random_range(0..rows.len())].clone()];
+    let mut centers = vec![rows[random.random_range(0..rows.len())].clone()];
     let mut distance = vec![f64::INFINITY; rows.len()];
-    while centres.len() < k {
+    while centers.len() < k {
         pass();
-        let last = &centres[centres.len() - 1];
+        let last = &centers[centers.len() - 1];
         distance.iter_mut().zip(rows).for_each(|(d, row)| *d = d.min(far(row, last)));
         let mut left = random.random::<f64>() * distance.iter().sum::<f64>();
         let next = distance
@@ -92,20 +92,20 @@ fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
                 left <= 0.0
             })
             .unwrap_or(rows.len() - 1);
-        centres.push(rows[next].clone());
+        centers.push(rows[next].clone());
     }
-    centres
+    centers
 }
 
 /// Runs Lloyd's iterations; returns the cluster of each point, and the sum of squared distances to the centers.
-fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
+fn lloyd(rows: &[Vec<f64>], mut centers: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     let mut own = vec![usize::MAX; rows.len()];
     for _ in 0..ROUNDS {
         let nearest = |row: &Vec<f64>| {
             pass();
             let mut best = (f64::INFINITY, 0);
-            centres.iter().enumerate().for_each(|(c, centre)| {
-                let d = far(row, centre);
+            centers.iter().enumerate().for_each(|(c, center)| {
+                let d = far(row, center);
                 if d < best.0 {
                     best = (d, c)
                 }
@@ -117,16 +117,16 @@ fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
             break;
         }
         own = next;
-        for (c, centre) in centres.iter_mut().enumerate() {
+        for (c, center) in centers.iter_mut().enumerate() {
             pass();
             let members: Vec<_> = rows.iter().zip(&own).filter(|(_, o)| **o == c).map(|(r, _)| r).collect();
             if !members.is_empty() {
                 let mean = |d: usize| members.iter().map(|m| m[d]).sum::<f64>() / members.len() as f64;
-                *centre = (0..centre.len()).map(mean).collect();
+                *center = (0..center.len()).map(mean).collect();
             }
         }
     }
-    let sum = rows.iter().zip(&own).map(|(row, &c)| far(row, &centres[c])).sum();
+    let sum = rows.iter().zip(&own).map(|(row, &c)| far(row, &centers[c])).sum();
     (own, sum)
 }
 

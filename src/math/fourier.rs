@@ -47,7 +47,8 @@ impl Lines {
 }
 
 impl Fourier {
-    /// A plan for the smallest supported length that is at least `length`; supported are `2ⁿ`, `3·2ⁿ` and `9·2ⁿ`.
+    /// A plan for the smallest supported length that is at least `length`; the supported lengths are `2ⁿ`, `3·2ⁿ` and
+    /// `9·2ⁿ`.
     pub fn at_least(length: usize) -> Self {
         let twos = |threes: usize| (0..).map(move |k| threes << k).find(|&n| n >= length).unwrap_or(threes);
         let length = [1, 3, 9].map(twos).into_iter().min().unwrap_or(1);
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transform_is_the_sum_that_defines_it() {
+    fn a_transform_equals_the_sum_that_defines_it() {
         for length in [1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 32, 36, 48, 72, 96, 144] {
             let plan = Fourier::at_least(length);
             assert_eq!(plan.length, length);

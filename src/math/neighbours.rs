@@ -60,7 +60,7 @@ pub fn neighbours(
     let ((q, d), (n, width)) = (queries.dims2()?, points.dims2()?);
     ensure!(d == width, "cannot compare points of dimension {width} with queries of dimension {d}");
     let most = n - usize::from(other && n > 0);
-    ensure!((1..=most).contains(&k), "cannot find {k} neighbours among {most} points");
+    ensure!((1..=most).contains(&k), "cannot find {k} neighbors among {most} points");
     let near = Near::new(queries, points, metric)?;
     let mut found = Neighbours { k, ..Neighbours::default() };
     let rows = (BLOCK / n).clamp(1, q.max(1));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_agree_with_a_comparison_of_all_pairs() {
+    fn neighbors_agree_with_a_comparison_of_all_pairs() {
         for metric in [Metric::Euclidean, Metric::Cosine] {
             let points = drawn(70, 5, 0.0);
             let rows = points.to_vec2::<f64>().unwrap();
@@ -201,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn points_far_from_zero_keep_their_neighbours() {
+    fn points_far_from_zero_keep_their_neighbors() {
         let (near, far) = (of(&drawn(50, 4, 0.0), 3, Metric::Euclidean), of(&drawn(50, 4, 1e4), 3, Metric::Euclidean));
         assert_eq!(near.index, far.index);
     }
 
     #[test]
-    fn duplicate_points_are_each_others_nearest_neighbours() {
+    fn duplicate_points_are_each_others_nearest_neighbors() {
         let points = Tensor::new(&[[1f32, 2.], [5., 5.], [1., 2.], [0., 0.]], &Device::Cpu).unwrap();
         let found = of(&points, 1, Metric::Euclidean);
         assert_eq!(found.index, [2, 0, 0, 0]);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn more_neighbours_than_points_are_an_error() {
+    fn more_neighbors_than_points_is_an_error() {
         let points = drawn(4, 2, 0.0);
         assert!(neighbours(&points, &points, 4, Metric::Cosine, true, &|_| Ok(())).is_err());
         assert!(neighbours(&points, &drawn(4, 3, 0.0), 1, Metric::Cosine, false, &|_| Ok(())).is_err());

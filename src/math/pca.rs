@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn centred_columns_have_components_without_their_mean() {
+    fn components_of_centered_columns_ignore_the_mean() {
         let a = drawn(30, 4);
         let shifted = a.broadcast_add(&Tensor::new(&[5f64, -3., 0., 100.], &Device::Cpu).expect("4")).expect("add");
         let of = |x: &Tensor| pca_lowrank(x, 1, true).expect("components").s.to_vec1::<f64>().expect("f64")[0];

@@ -147,8 +147,8 @@ impl Kernels {
         (z, y.par_iter().map(at).collect())
     }
 
-    /// The Fourier transform of `side` x `side` numbers padded with zeros: rows 0 to n / 2, because the other rows are conjugates
-    /// of these.
+    /// The Fourier transform of `side` x `side` values padded with zeros: rows 0 to n / 2, because the other rows are
+    /// conjugates of these.
     fn transformed(&self, w: &[f32], side: usize) -> Lines {
         let n = self.plan.length;
         let columns = self.plan.lines(side, n / 2 + 1, |first, count, block| {
@@ -193,7 +193,7 @@ fn conjugate((re, im): (f32, f32)) -> (f32, f32) {
     (re, -im)
 }
 
-/// The Fourier transform of an `n` x `n` array of real numbers, in row-major order.
+/// The Fourier transform of an `n` x `n` array of real values, in row-major order.
 fn plane(plan: &Fourier, value: impl Fn(usize, usize) -> f32 + Sync) -> impl Iterator<Item = (f32, f32)> {
     let n = plan.length;
     let columns = plan.lines(n, n, |first, count, block| {

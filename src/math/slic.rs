@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn segments_follow_the_border_between_two_colours() {
+    fn segments_follow_the_border_between_two_colors() {
         let (picture, left) = halves(48);
         let labels = numbers(&slic(&picture, 30, 10.0).expect("segments"));
         for segment in 0..=*labels.iter().max().expect("some") {
             let on = labels.iter().zip(&left).filter(|(l, left)| **l == segment && **left).count();
             let off = labels.iter().zip(&left).filter(|(l, left)| **l == segment && !**left).count();
-            assert!(on == 0 || off == 0, "segment {segment} has {on} pixels of one colour and {off} of the other");
+            assert!(on == 0 || off == 0, "segment {segment} has {on} pixels of one color and {off} of the other");
         }
     }
 

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn blobs_of_points_become_blobs_of_the_map() {
+    fn clusters_of_points_stay_clusters_in_the_map() {
         let mut map = heaps(40);
         map.descend(descent(100, 12.0), &|_| Ok(())).unwrap();
         map.descend(descent(100, 1.0), &|_| Ok(())).unwrap();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_of_memory_are_written_with_their_unit() {
+    fn amounts_of_memory_are_formatted_with_a_unit() {
         let size = |text: &str| text.parse::<MemorySize>().map(|s| s.0);
         assert_eq!(size("4G").unwrap(), 4 << 30);
         assert_eq!(size("512M").unwrap(), 512 << 20);

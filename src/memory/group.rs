@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_leaves_its_limit_minus_its_usage() {
+    fn available_memory_of_a_group_is_its_limit_minus_its_usage() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         let group = |unified| Group { folder: folder.path().into(), unified };

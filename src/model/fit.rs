@@ -208,12 +208,12 @@ impl Fit<'_> {
 /// The reason why a weight file does not fit a network.
 #[derive(Debug)]
 pub struct Misfit {
-    /// The error message: missing, misshapen and surplus parameters of the best candidate, and examples of the names in the
-    /// network and in the file.
+    /// The error message: the best candidate's parameters that are missing, unexpected or of the wrong shape, and
+    /// examples of the names in the network and in the file.
     pub text: String,
     /// Number of parameters found by name and shape in the best candidate.
     pub found: usize,
-    /// Number of parameters that are missing, misshapen or surplus.
+    /// Number of parameters that are missing, unexpected or of the wrong shape.
     pub differences: usize,
 }
 

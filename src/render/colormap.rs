@@ -5,7 +5,7 @@ use image::Rgb;
 /// Color of NaN and infinite values; no colormap contains it.
 pub const NOT_FINITE: Rgb<u8> = Rgb([255, 0, 255]);
 
-/// A colormap, which maps numbers from 0 to 1 to colors.
+/// A colormap, which maps values from 0 to 1 to colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Colormap {
     /// Perceptually uniform: black through violet and red to pale yellow.

@@ -76,11 +76,11 @@ mod tests {
 
     fn picture(value: f32, h: usize, w: usize) -> Figure {
         let pixels = Array::new(vec![1, h, w], vec![value; h * w]).unwrap();
-        Figure { title: "grey".into(), body: Body::Image { pixels } }
+        Figure { title: "gray".into(), body: Body::Image { pixels } }
     }
 
     #[test]
-    fn figures_stand_side_by_side_under_a_heading() {
+    fn figures_are_placed_side_by_side_under_a_heading() {
         let words = Figure { title: "words".into(), body: Body::Text { text: "none".into() } };
         let figures = [picture(1.0, 10, 10), words.clone(), picture(0.5, 300, 150)];
         let sheet = ContactSheet::of(&figures, Colormap::Gray).paint("step 3").unwrap();

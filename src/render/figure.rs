@@ -84,7 +84,7 @@ pub enum Body {
     },
     /// A scatter plot.
     Scatter {
-        /// The points; the first two numbers of each row are the coordinates.
+        /// The points; the first two values of each row are the coordinates.
         points: Points,
     },
     /// Numeric rows for export: summarized on screen, written in full when saved.
@@ -99,7 +99,7 @@ pub enum Body {
         /// The rows.
         rows: Vec<Vec<String>>,
     },
-    /// A plain text.
+    /// Plain text.
     Text {
         /// The text, possibly several lines.
         text: String,
@@ -113,10 +113,10 @@ pub enum Body {
     },
 }
 
-/// Rows of numbers, each belonging to one picture of a data set.
+/// Rows of values, each belonging to one picture of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points {
-    /// The numbers, `(N, D)`: one row of D numbers per point.
+    /// The values, `(N, D)`: one row of D values per point.
     pub values: Array,
     /// Index of each row's group; empty if there are no groups.
     pub groups: Arc<[u32]>,
@@ -232,7 +232,7 @@ impl Points {
         self.values.data.get(i * width..(i + 1) * width).unwrap_or_default()
     }
 
-    /// The coordinates of point `i`: the first two of its numbers, 0 where there are fewer.
+    /// The coordinates of point `i`: the first two of its values; missing ones are 0.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let row = self.row(i);
         (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))

@@ -77,8 +77,8 @@ fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
             continue;
         }
         let [r, g, b] = below.0.map(f32::from);
-        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
-        pixel.0 = pixel.0.map(|c| (strength * f32::from(c) + (1.0 - strength) * grey).round() as u8);
+        let gray = 0.299 * r + 0.587 * g + 0.114 * b;
+        pixel.0 = pixel.0.map(|c| (strength * f32::from(c) + (1.0 - strength) * gray).round() as u8);
     }
     image
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_grid_draws_its_part_and_says_so() {
+    fn a_partial_grid_is_labeled_as_partial() {
         let mut figure = grid(40, 200, None, false, 0);
         let Body::Montage { shown, .. } = &mut figure.body else { panic!("a montage") };
         *shown = 4;

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scale_is_that_of_its_name() {
+    fn every_scale_does_what_its_name_says() {
         assert_eq!(ends(Rescale::Own), [(0.0, 1.0), (-1.0, 3.0)]);
         assert_eq!(ends(Rescale::Range), [(0.0, 1.0), (-1.0, 3.0)]);
         assert_eq!(ends(Rescale::Symmetric), [(-1.0, 1.0), (-3.0, 3.0)]);

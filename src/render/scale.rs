@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_finite_have_no_place_and_the_largest_floats_do() {
+    fn non_finite_values_have_no_position_but_the_largest_floats_do() {
         let range = Range::of(&[f32::MAX, f32::MIN, f32::INFINITY], Scale::Range);
         assert_eq!([f32::MIN, 0.0, f32::MAX].map(|v| range.place(v)), [0.0, 0.5, 1.0]);
         let flat = Range::of(&[1.0], Scale::Symmetric);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn no_finite_value_is_no_range() {
+    fn without_finite_values_there_is_no_range() {
         assert_eq!(Range::of(&[f32::NAN], Scale::Percentile).chosen, NOTHING);
     }
 }

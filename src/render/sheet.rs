@@ -1,4 +1,4 @@
-//! Exports rows of numbers as CSV, or as the pair of TSV files that TensorBoard's projector reads.
+//! Exports rows of values as CSV, or as the pair of TSV files that TensorBoard's projector reads.
 
 use super::figure::Points;
 use crate::words;

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_goes_from_low_to_high() {
+    fn a_trace_spans_the_range_from_low_to_high() {
         let image = scope(Some(&Array::new(vec![1, 1, 2], vec![0.0, 1.0]).unwrap()), None);
         assert_eq!(image.dimensions(), (600, 200));
         assert_eq!(lit(&image, 10, TRACE), [199]);

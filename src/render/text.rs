@@ -35,7 +35,7 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
         Body::Sheet { points } => {
             let width = points.values.shape.get(1).copied().unwrap_or(0);
-            Some(format!("{} rows of {width} numbers; --out saves them", points.count()))
+            Some(format!("{} rows of {width} values; --out saves them", points.count()))
         }
         Body::Classes { rows, .. } => {
             let rows = rows.iter().map(|r| {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_show_six_digits() {
+    fn cells_show_six_significant_digits() {
         assert_eq!(
             ["0.6666666666666666", "99.1", "-1.2345678e-5", "1234567.0", "star 12345678"].map(short),
             ["0.666667", "99.1", "-1.23457e-5", "1234567.0", "star 12345678"]

@@ -80,7 +80,7 @@ pub(super) fn project(desk: Harness) -> Result<Answer> {
 }
 
 /// Computes by how many of the 256 gray levels the pixels of a PNG file change after one step of each length in the case.
-pub(super) fn quantise(desk: Harness) -> Result<Answer> {
+pub(super) fn quantize(desk: Harness) -> Result<Answer> {
     let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length must be a number"));
     let mut rows = vec![];
     for length in lengths.collect::<Result<Vec<_>>>()? {

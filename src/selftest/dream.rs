@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 
 /// Applies a regularizer to a picture with one or more channels, and to a gradient if the regularizer needs one.
-pub(super) fn regulariser(desk: Harness, name: &str) -> Result<Answer> {
+pub(super) fn regularizer(desk: Harness, name: &str) -> Result<Answer> {
     let amount = if name == "gaussian_blur" { "sigma" } else { "percentile" };
     let set = [("of", name.to_string()), ("amount", number(desk.params(), amount)?.to_string())];
     let figures = ask(desk, &["img", "grad"], include_str!("scripts/regularise.rhai"), &set)?;

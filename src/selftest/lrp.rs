@@ -32,7 +32,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     Ok(answer)
 }
 
-/// The rules of a case, as pairs of a place and a rule; empty if the case specifies only a composite.
+/// The rules of a case, as pairs of a selector and a rule; empty if the case specifies only a composite.
 fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     let params = desk.params();
     if params["rules"].is_null() && !params["composite"].is_null() {

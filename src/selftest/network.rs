@@ -140,7 +140,7 @@ impl Plan {
         let picture = match bounds {
             None => 0,
             Some(bounds) => {
-                let (mean, std) = normalisation(bounds, shape[0])?;
+                let (mean, std) = normalization(bounds, shape[0])?;
                 builder.add("normalize", op::Normalize { mean, std }, &[0])?
             }
         };
@@ -211,7 +211,7 @@ impl Plan {
         let graph = self.builder.finish(id)?.with_weights(self.weights)?;
         let channels = picture[1];
         let (mean, std) = match reading.bounds {
-            Some(bounds) => normalisation(bounds, channels)?,
+            Some(bounds) => normalization(bounds, channels)?,
             None => (vec![0.0; channels], vec![1.0; channels]),
         };
         let input = [channels, picture[2], picture[3]];
@@ -231,7 +231,7 @@ impl Plan {
 }
 
 /// The mean and standard deviation, per channel, of a normalization that maps 0 to `low` and 1 to `high`.
-fn normalisation((low, high): (f64, f64), channels: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+fn normalization((low, high): (f64, f64), channels: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     ensure!(high > low, "the lower bound {low} must be below the upper bound {high}");
     Ok((vec![-low / (high - low); channels], vec![1.0 / (high - low); channels]))
 }

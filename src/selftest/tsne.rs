@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let inputs = &desk.case["inputs"];
     let x = tensor(&inputs["X"])?.to_dtype(desk.dtype)?;
-    let n = x.dims2().context("points must be rows of numbers")?.0;
+    let n = x.dims2().context("points must be rows of values")?.0;
     let perplexity = desk.params()["perplexity"].as_f64().context("t-SNE needs a perplexity")?;
     let near = neighbours(&x, &x, n.saturating_sub(1), Metric::Euclidean, true, &|_| Ok(()))?;
     let p = Affinities::of(&near, perplexity)?;

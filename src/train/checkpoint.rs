@@ -110,7 +110,7 @@ impl Trainer {
         ensure!(state.model == card.name, "it is a checkpoint of \"{}\", not of \"{}\"", state.model, card.name);
         ensure!(
             state.data == fingerprint::of_labels(&data),
-            "it was trained on another data set than \"{}\": the labels differ",
+            "it was trained on a data set other than \"{}\": the labels differ",
             data.name
         );
         let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

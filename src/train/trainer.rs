@@ -148,7 +148,7 @@ impl Trainer {
         let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
         ensure!(
             draws(&self.graph),
-            "\"{}\" maps {first:?} to {last:?}; a network that draws keeps the shape",
+            "\"{}\" maps {first:?} to {last:?}; an image-to-image network must keep the shape",
             self.name
         );
         let fits = match &self.critic {
@@ -156,7 +156,7 @@ impl Trainer {
             Critic::Missing(fingerprint) => fingerprint == style.fingerprint(),
             Critic::Style(_) => false,
         };
-        ensure!(fits, "this training was started with another style, loss network or loss weights");
+        ensure!(fits, "this training run was started with another style, loss network or loss weights");
         Ok(Self { critic: Critic::Style(style.into()), ..self })
     }
 
@@ -203,18 +203,18 @@ impl Trainer {
         let numbers = self.batches.numbers(epoch, batch).to_vec();
         let advice =
             || format!("training at batch {} of epoch {}; a learning rate below {rate} may help", batch + 1, epoch + 1);
-        let learnt = self.gradients(&numbers, epoch).map_err(|error| match error.is::<ScoresNotFinite>() {
+        let learned = self.gradients(&numbers, epoch).map_err(|error| match error.is::<ScoresNotFinite>() {
             true if self.step > 0 => error.context(advice()),
             _ => error,
         })?;
-        let loss = learnt.loss;
+        let loss = learned.loss;
         ensure!(
             loss.is_finite(),
             "the loss is {loss} at batch {} of epoch {}; a learning rate below {rate} may help",
             batch + 1,
             epoch + 1
         );
-        self.update(&learnt, rate)?;
+        self.update(&learned, rate)?;
         self.step += 1;
         let epochs = self.options.epochs;
         Ok(Some(StepReport { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
@@ -256,7 +256,7 @@ impl Trainer {
             Critic::Labels => {
                 ensure!(
                     !draws(&self.graph),
-                    "\"{}\" is a network that draws; give it a style to learn with --style",
+                    "\"{}\" is an image-to-image network; give it a style to learn with --style",
                     self.name
                 )
             }
@@ -266,7 +266,9 @@ impl Trainer {
                     Ok((loss, (graph.logits, gradient)))
                 });
             }
-            Critic::Missing(_) => anyhow::bail!("this training was started with a style; give the same style again"),
+            Critic::Missing(_) => {
+                anyhow::bail!("this training run was started with a style; give the same style again")
+            }
         }
         let classes =
             self.classes.as_ref().context("the classes of the data set were not matched with the network's")?;
@@ -285,9 +287,9 @@ impl Trainer {
         weighted(wanted.map(|(share, x)| (*share, named(x))))
     }
 
-    fn update(&mut self, learnt: &LossAndGradients, rate: f64) -> Result<()> {
+    fn update(&mut self, learned: &LossAndGradients, rate: f64) -> Result<()> {
         let mut weights = self.graph.weights();
-        for (name, gradient) in &learnt.gradients {
+        for (name, gradient) in &learned.gradients {
             let w = weights.get_mut(name).with_context(|| format!("no weight \"{name}\""))?;
             let gradient = (gradient + (&*w * self.options.weight_decay)?)?;
             *w = self.options.optimizer.step(w, &gradient, (name, &mut self.slots), self.step + 1, rate)?;
@@ -297,7 +299,7 @@ impl Trainer {
                 "\"{name}\" is not finite after the step: {bad}; a learning rate below {rate} may help"
             );
         }
-        for (id, found) in &learnt.statistics {
+        for (id, found) in &learned.statistics {
             let node = &self.graph.nodes[*id];
             let momentum = node.op.tracked().map_or(0.0, |tracked| tracked.momentum);
             let running = node.parameters().filter(|p| !p.trained).zip([&found.mean, &found.variance]);

@@ -73,16 +73,16 @@ fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 3);
     let [main, bottom] = rows(middle, [REST, log.max(fault)]);
     let right = (main.width * 30 / 100).clamp(32, 46);
-    let [left, centre, right] = columns(main, [(main.width * 19 / 100).clamp(22, 32), REST, right]);
-    let [centre, scrubber] = rows(centre, [REST, 1]);
+    let [left, center, right] = columns(main, [(main.width * 19 / 100).clamp(22, 32), REST, right]);
+    let [center, scrubber] = rows(center, [REST, 1]);
     let in_column = |panel: &Panel| match panel.place {
         PanelPlace::Left(height) => Some((0, height)),
-        PanelPlace::Centre => Some((1, Height::Rest)),
+        PanelPlace::Center => Some((1, Height::Rest)),
         PanelPlace::Right(height) => Some((2, height)),
         PanelPlace::Bottom => None,
     };
     let mut panes = Vec::new();
-    for (number, column) in [left, centre, right].into_iter().enumerate() {
+    for (number, column) in [left, center, right].into_iter().enumerate() {
         let within = |panel: &'static Panel| in_column(panel).filter(|(at, _)| *at == number).map(|(_, h)| (panel, h));
         let (panels, heights): (Vec<_>, Vec<_>) = PANELS.iter().filter_map(within).unzip();
         let heights = heights.into_iter().map(|height| match height {

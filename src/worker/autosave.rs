@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_saved_before_it_runs_and_marked_as_done_afterwards() {
+    fn a_request_is_saved_before_it_runs_and_marked_as_done_afterward() {
         let folder = tempfile::tempdir().unwrap();
         let (updates, _said) = channel();
         let mut keeping = Autosave::new(place(folder.path()), None, updates).unwrap();

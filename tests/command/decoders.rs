@@ -33,7 +33,7 @@ fn a_png_that_makes_its_decoder_panic_is_reported_in_one_sentence() {
 }
 
 #[test]
-fn such_a_picture_in_a_data_set_is_named() {
+fn an_invalid_picture_in_a_data_set_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for (class, length) in [("0", 768), ("1", 5)] {
         fs::create_dir_all(folder.path().join("set").join(class)).unwrap();

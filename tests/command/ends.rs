@@ -479,7 +479,7 @@ fn a_run_uses_no_more_colors_than_the_environment_allows() {
     let letters = Ran::on("TERM=xterm NO_COLOR=1", &[], Kind::Sixel);
     let row = |line: &str| line.len() > 20 && line.trim_end().chars().all(|c| " .:-=+*#%@".contains(c));
     let rows = letters.said.lines().filter(|line| row(line)).count();
-    assert!(!letters.asked() && rows > 10, "without colours a picture is letters: {}", letters.said);
+    assert!(!letters.asked() && rows > 10, "without colors a picture is letters: {}", letters.said);
 }
 
 #[test]
@@ -498,8 +498,8 @@ fn the_graphics_option_takes_precedence_over_the_terminal() {
             assert_eq!(counts.map(|n| n > 0), pictures, "{graphics} on {kind:?}");
         }
     }
-    let (colours, pictures) = Ran::on("TERM=vt100", &[], Kind::Sixel).counts();
-    assert!(pictures[0] > 0 && colours == [0; 3], "a terminal that has sixels gets them: {colours:?} {pictures:?}");
+    let (colors, pictures) = Ran::on("TERM=vt100", &[], Kind::Sixel).counts();
+    assert!(pictures[0] > 0 && colors == [0; 3], "a terminal that has sixels gets them: {colors:?} {pictures:?}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn different_options_start_a_new_training() {
 }
 
 #[test]
-fn a_faulty_program_fails_with_the_position_of_its_error() {
+fn a_failing_program_reports_the_position_of_its_error() {
     let folder = TempDir::new().unwrap();
     for (program, said) in [
         ("let a = 1;\nrun(\"gradcamm\");", "program:2:1: no method named \"gradcamm\""),

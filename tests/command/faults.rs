@@ -145,7 +145,7 @@ fn disturb(case: &Use, kind: &str) -> u64 {
 }
 
 #[test]
-fn a_power_cut_at_any_operation_loses_nothing_announced() {
+fn a_power_failure_at_any_operation_loses_nothing_announced() {
     for case in &USES {
         assert!(disturb(case, "cut") > 10, "{:?}", case.args);
     }

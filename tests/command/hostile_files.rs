@@ -59,7 +59,7 @@ fn a_weight_file_truncated_anywhere_is_an_error() {
 }
 
 #[test]
-fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
+fn a_flipped_bit_in_a_zip_file_never_changes_a_value_silently() {
     let (_, bytes) = weight_files().into_iter().find(|(name, _)| name == "zip.pt").unwrap();
     let whole = weights::parse(&bytes).unwrap();
     let print = |weights: &weights::Weights| weights.tensors.iter().map(|(n, t)| format!("{n}{t}")).collect::<String>();
@@ -191,7 +191,7 @@ fn objects_of_every_opcode_become_placeholders_next_to_weights() {
 }
 
 #[test]
-fn a_pickle_cannot_copy_containers_or_names_without_end() {
+fn a_pickle_cannot_copy_containers_or_names_endlessly() {
     // A list of 5,000 pairs, converted to an OrderedDict 5,000 times.
     let pairs = b"X\x01\0\0\0aK\x01\x86".repeat(5000);
     let calls = b"ccollections\nOrderedDict\nh\0\x85R0".repeat(5000);

@@ -206,7 +206,7 @@ fn of_data() -> Vec<Row> {
         row("a type of numbers", &[("a.npy", npy(&in_comment(NAME)))], &run("a.npy")),
         row("a folder of pictures", &[(&format!("{NAME}/a.png"), png())], &eval(folder)),
         row("classes by folder", &classes, &eval("folder:set")),
-        hidden(row("classes that are learnt", &classes, &train)),
+        hidden(row("classes that are learned", &classes, &train)),
         row("classes by list", &[("set/labels.txt", list), ("set/a.png", png())], &eval("folder:set")),
         row("a data set", &[], &eval(NAME)),
         row("a made data set", &[], &eval(&format!("made:{NAME}"))),

@@ -204,7 +204,7 @@ fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
 }
 
 #[test]
-fn mutants_of_every_kind_of_input_are_refused_or_read() {
+fn mutants_of_every_kind_of_input_are_rejected_or_read() {
     memory::limit_to(memory::MemorySize(BUDGET));
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let only = std::env::var("GRADSCOPE_FUZZ_TARGET").ok();

@@ -102,7 +102,7 @@ fn variants_of_an_activation_run_as_one_batch_through_skip_connections() {
 }
 
 #[test]
-fn a_larger_batch_holds_the_pictures_in_turn() {
+fn an_enlarged_batch_repeats_the_pictures_in_order() {
     let graph = network();
     let trace = graph.forward(&picture(&graph, 2)).unwrap();
     let mut edit =
@@ -130,7 +130,7 @@ fn nodes_that_depend_on_no_edit_are_not_computed() {
 }
 
 #[test]
-fn an_edit_that_gives_another_shape_is_told_with_its_layer() {
+fn an_edit_that_changes_the_shape_is_an_error_that_names_the_layer() {
     let graph = network();
     let trace = graph.forward(&picture(&graph, 2)).unwrap();
     let shapes: [fn(&Tensor) -> candle_core::Result<Tensor>; 4] = [

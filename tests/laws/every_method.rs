@@ -107,60 +107,60 @@ fn ask_all_of_shared(name: &str, file: &str) {
 }
 
 #[test]
-fn every_method_answers_on_shapes() {
+fn every_method_runs_on_shapes() {
     ask_all("shapes", None);
 }
 
 #[test]
-fn every_method_answers_on_digits() {
+fn every_method_runs_on_digits() {
     ask_all("digits", None);
 }
 
 #[test]
-fn every_method_answers_in_every_precision() {
+fn every_method_runs_in_every_precision() {
     for precision in ["f64", "bf16", "f16"] {
         ask_all_with(precision, "digits", None);
     }
 }
 
 #[test]
-fn every_method_answers_on_convnetjs() {
+fn every_method_runs_on_convnetjs() {
     ask_all_of_shared("convnetjs", "convnetjs_cifar10.safetensors");
 }
 
 #[test]
-fn every_method_answers_on_resnets() {
+fn every_method_runs_on_resnets() {
     ask_all_of_shared("resnet20", "resnet20_cifar10.safetensors");
     ask_all_of_shared("resnet56", "resnet56_cifar10.safetensors");
 }
 
 #[test]
-fn every_method_answers_on_lenet() {
+fn every_method_runs_on_lenet() {
     ask_all_of_shared("lenet_captum", "lenet_cifar10_captum.pt");
 }
 
 #[test]
-fn every_method_answers_on_darknet() {
+fn every_method_runs_on_darknet() {
     ask_all_of_shared("darknet_tiny", "darknet_tiny_imagenet_f16.safetensors");
 }
 
 #[test]
-fn every_method_answers_on_squeezenet() {
+fn every_method_runs_on_squeezenet() {
     ask_all_of_shared("squeezenet1_0", "squeezenet1_0_imagenet.safetensors");
 }
 
 #[test]
-fn every_method_answers_on_waveforms() {
+fn every_method_runs_on_waveforms() {
     ask_all("waves", None);
 }
 
 #[test]
-fn every_method_answers_on_lines_of_text() {
+fn every_method_runs_on_lines_of_text() {
     ask_all("words", None);
 }
 
 #[test]
-fn every_method_answers_on_points_of_the_plane() {
+fn every_method_runs_on_points_in_the_plane() {
     ask_all("moons", None);
 }
 
@@ -211,7 +211,7 @@ const CUTS: [usize; 6] = [16, 32, 64, 100, 256, 512];
 const MEANT: [(&str, &str); 2] = [("invariance", "changed"), ("invariance", "nearest")];
 
 #[test]
-fn no_method_cuts_raw_values_and_a_picture_of_a_part_says_so() {
+fn no_method_truncates_raw_values_and_partial_pictures_are_labeled() {
     let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
     let (model, input) =
         (wide(), Tensor::from_iter((0..243).map(|i| (i * 37 % 251) as f32 / 255.0), &Device::Cpu).unwrap());
@@ -257,7 +257,7 @@ fn no_method_cuts_raw_values_and_a_picture_of_a_part_says_so() {
 }
 
 #[test]
-fn what_a_script_lowers_is_told() {
+fn values_lowered_by_a_script_are_reported() {
     // A parameter is limited by `cx.at_most`, which reports it, or `cx.used`; batch sizes and step counts do not affect the
     // result.
     let silent = |line: &str| {

@@ -63,7 +63,7 @@ fn modules_use_only_modules_above_them() {
 }
 
 #[test]
-fn a_use_of_a_module_below_is_noticed_however_it_is_written() {
+fn a_use_of_a_module_below_is_found_however_it_is_written() {
     let plan: Vec<_> = ["low", "here", "high"].map(String::from).to_vec();
     let wrong = |text: &str| against(&plan, &["here", "inner"].map(String::from), text);
     for text in [
@@ -90,7 +90,7 @@ fn a_use_of_a_module_below_is_noticed_however_it_is_written() {
 }
 
 #[test]
-fn what_is_no_use_of_a_module_below_is_none() {
+fn lookalikes_of_forbidden_uses_are_accepted() {
     let plan: Vec<_> = ["low", "here", "high"].map(String::from).to_vec();
     for text in [
         "use crate::low::high; use crate::here::{high, low}; use super::high; use super::*;",
@@ -130,7 +130,7 @@ fn files_do_not_import_one_another_in_circles() {
 }
 
 #[test]
-fn the_app_goes_one_way() {
+fn imports_in_the_app_go_one_way() {
     let text = fs::read_to_string(root().join("tui/mod.rs")).unwrap();
     let name = |line: &str| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';').map(String::from);
     let order: Vec<_> = text.lines().filter_map(name).collect();
@@ -158,7 +158,7 @@ fn tree(files: &[(&str, &str)]) -> Crate {
 }
 
 #[test]
-fn a_circle_of_files_is_noticed_however_it_is_written() {
+fn an_import_cycle_is_found_however_it_is_written() {
     for (a, b, c) in [
         ("use super::b::B;", "use crate::room::c::C;", "fn f() { super::a::g() }"),
         ("use super::{b::B, x::X};", "use super::c::{self, D};", "use crate::{room::a as first};"),
@@ -180,7 +180,7 @@ fn a_circle_of_files_is_noticed_however_it_is_written() {
 }
 
 #[test]
-fn what_is_no_circle_is_none() {
+fn files_without_a_cycle_are_accepted() {
     let pair = [("room::a", "use super::b::B;"), ("room::b", "use super::a::A;")];
     assert!(circles(&tree(&pair)).is_empty(), "two files of one room");
     let declared = [
@@ -193,7 +193,7 @@ fn what_is_no_circle_is_none() {
 }
 
 #[test]
-fn the_terminal_and_the_renderer_know_no_tensors() {
+fn the_terminal_and_the_renderer_do_not_use_tensors() {
     for file in sources(&root()).iter().filter(|f| ["tui", "render"].contains(&module(f)[0].as_str())) {
         let named = tokens(&fs::read_to_string(file).unwrap()).into_iter().find(|t| t.starts_with("candle"));
         assert_eq!(named, None, "{} names candle", file.display());
@@ -231,7 +231,7 @@ fn every_test_file_belongs_to_one_of_six_binaries() {
 }
 
 #[test]
-fn every_file_says_what_lives_in_it() {
+fn every_file_starts_with_a_doc_comment() {
     for file in sources(&root()) {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("//! "), "{} does not start with a `//!` comment", file.display());
@@ -239,7 +239,7 @@ fn every_file_says_what_lives_in_it() {
 }
 
 #[test]
-fn every_script_opens_with_what_it_shows() {
+fn every_script_starts_with_a_summary() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["plugins", "models"].iter().flat_map(|folder| files(&root.join(folder), "rhai")) {
         assert!(fs::read_to_string(&file).unwrap().starts_with("//! "), "{}", file.display());

@@ -228,7 +228,7 @@ fn exact_gradient(graph: &Graph, x: &Tensor, seeds: &[(NodeId, Tensor)]) -> Tens
 }
 
 #[test]
-fn drawn_networks_give_the_same_values_and_gradients_fused() {
+fn random_networks_give_the_same_values_and_gradients_when_fused() {
     for seed in 0..60 {
         let graph = network(seed * 17);
         for size in [[2, 3, 12, 13], [1, 3, 12, 13]] {
@@ -259,7 +259,7 @@ fn drawn_networks_give_the_same_values_and_gradients_fused() {
 }
 
 #[test]
-fn networks_run_on_pictures_of_other_sizes_than_they_were_drawn_for() {
+fn networks_run_on_pictures_of_other_sizes_than_they_were_built_for() {
     let mut ran = 0;
     for seed in 0..60 {
         let graph = drawn(seed * 17, [12, 13], false);
@@ -293,7 +293,7 @@ fn networks_run_on_pictures_of_other_sizes_than_they_were_drawn_for() {
 }
 
 #[test]
-fn a_sum_over_the_batch_is_that_of_its_gradients() {
+fn a_sum_over_the_batch_is_the_sum_of_its_gradients() {
     let sum = |trace: &Trace, seeds: &[(NodeId, Tensor)], to| {
         let walk = Walk { to: vec![to], keep: false, sum: true, ..Walk::gradient(trace, seeds.to_vec()) };
         walk.run().unwrap().values.remove(&to)
@@ -321,7 +321,7 @@ fn a_sum_over_the_batch_is_that_of_its_gradients() {
 }
 
 #[test]
-fn parameters_have_their_gradients_also_beside_a_sum_over_the_batch() {
+fn parameter_gradients_are_also_available_with_summation_over_the_batch() {
     for seed in 0..20 {
         let graph = network(seed * 17).in_training();
         let mut r = Random(seed);
@@ -347,7 +347,7 @@ fn parameters_have_their_gradients_also_beside_a_sum_over_the_batch() {
 }
 
 #[test]
-fn scores_alone_are_those_of_a_run_that_keeps_all() {
+fn scores_alone_match_those_of_a_full_run() {
     for seed in 0..60 {
         let graph = network(seed * 17);
         let x = Random(seed).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();
@@ -360,7 +360,7 @@ fn scores_alone_are_those_of_a_run_that_keeps_all() {
 }
 
 #[test]
-fn scores_in_parts_are_those_of_the_whole_batch() {
+fn scores_computed_in_parts_match_the_whole_batch() {
     for seed in 0..20 {
         let graph = network(seed * 17);
         let x = Random(seed).tensor(&[7, 3, 12, 13]).to_dtype(DType::F32).unwrap();
@@ -373,7 +373,7 @@ fn scores_in_parts_are_those_of_the_whole_batch() {
 }
 
 #[test]
-fn several_layers_are_answered_in_one_walk() {
+fn one_backward_pass_serves_several_layers() {
     let graph = network(3);
     let x = Random(4).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();
     let plain = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap();
@@ -414,7 +414,7 @@ fn changed_weights_give_changed_values() {
 }
 
 #[test]
-fn covered_windows_give_what_whole_runs_give() {
+fn covered_windows_match_full_runs() {
     for seed in 0..40 {
         for size in [[12, 13], [41, 38]] {
             let graph = network_for(seed * 31 + 5, size);
@@ -436,7 +436,7 @@ fn covered_windows_give_what_whole_runs_give() {
 }
 
 #[test]
-fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads_it() {
+fn nodes_that_forward_the_picture_have_its_value_even_if_only_a_normalization_reads_it() {
     let mut b = Builder::new(&[3, 1, 1]);
     let dropped = b.add("dropout", op::Dropout::default(), &[0]).unwrap();
     let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
@@ -452,7 +452,7 @@ fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads
 /// Rayon tasks that run a network on new sizes make plans; packing weights waits on rayon, so a core may start another such
 /// task meanwhile. If a lock were held while packing, this would deadlock.
 #[test]
-fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
+fn plans_made_concurrently_do_not_deadlock() {
     let mut builder = Builder::new(&[8, 8, 8]);
     let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let mut last = 0;

@@ -41,7 +41,7 @@ fn every_package_is_listed_with_its_version() {
 }
 
 #[test]
-fn only_one_package_has_a_licence_that_asks_for_more_than_a_notice() {
+fn only_one_package_has_a_license_that_requires_more_than_a_notice() {
     let allowed = read("deny.toml");
     let is_allowed = |licence: &str| allowed.contains(&format!("    \"{}\",", licence.trim_end_matches('+')));
     // `A OR B` allows a choice, `A AND B` requires both.

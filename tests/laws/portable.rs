@@ -55,7 +55,7 @@ fn arrays(folder: &Path) -> Vec<(String, Vec<f32>)> {
 }
 
 #[test]
-fn methods_answer_as_on_the_cpu() {
+fn methods_give_the_same_results_as_on_the_cpu() {
     let device = std::env::var("GRADSCOPE_DEVICE").ok();
     let args: Vec<&str> = device.iter().flat_map(|device| ["--device", device]).collect();
     for (method, set) in METHODS {

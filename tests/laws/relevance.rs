@@ -139,7 +139,7 @@ fn relevance_is_conserved_through_a_reused_layer_and_leaky_relus_without_biases(
 }
 
 #[test]
-fn every_rule_accounts_for_what_it_keeps_back() {
+fn every_rule_accounts_for_the_relevance_it_absorbs() {
     let graph = reused(true);
     let low = Tensor::zeros((1, 3, 1, 1), DType::F64, &Device::Cpu).unwrap();
     let box_rule = Lrp::ZBox(low.clone(), low.ones_like().unwrap());
@@ -165,7 +165,7 @@ fn every_rule_accounts_for_what_it_keeps_back() {
 }
 
 #[test]
-fn a_batch_norm_of_its_own_shares_by_magnitudes() {
+fn an_unfolded_batch_norm_distributes_by_magnitude() {
     let mut b = Builder::new(&[2, 4, 4]);
     let x = b.add("bn", op::BatchNorm::new(2, 1e-5), &[0]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
@@ -186,7 +186,7 @@ fn a_batch_norm_of_its_own_shares_by_magnitudes() {
 }
 
 #[test]
-fn a_proportional_pool_gives_to_each_value_by_its_size() {
+fn a_proportional_pool_distributes_relevance_by_value() {
     let mut b = Builder::new(&[1, 2, 2]);
     let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
     let x = b.add("pool", op::MaxPool { pool }, &[0]).unwrap();

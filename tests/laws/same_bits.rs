@@ -88,7 +88,7 @@ fn logits(count: usize, exact: bool) -> (Vec<f32>, Vec<f32>) {
 }
 
 #[test]
-fn a_picture_has_the_same_bits_in_any_batch_where_sums_are_direct_and_nearly_the_same_elsewhere() {
+fn results_are_bit_identical_in_any_batch_with_direct_sums_and_close_otherwise() {
     for count in [2, 3, 8, 17] {
         let (together, alone) = logits(count, true);
         assert!(together == alone, "{count} pictures, direct sums");

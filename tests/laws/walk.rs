@@ -48,7 +48,7 @@ fn class_score(graph: &Arc<Graph>, x: &Tensor, class: usize) -> f64 {
 }
 
 #[test]
-fn the_gradient_through_skips_and_concatenations_is_that_of_finite_differences() {
+fn the_gradient_through_skips_and_concatenations_matches_finite_differences() {
     let graph = network(true);
     let trace = trace(&graph);
     let gradient = numbers(Walk::gradient(&trace, seed(&trace, 2)).run().unwrap().input().unwrap());
@@ -64,7 +64,7 @@ fn the_gradient_through_skips_and_concatenations_is_that_of_finite_differences()
 }
 
 #[test]
-fn parameter_gradients_are_those_of_finite_differences() {
+fn parameter_gradients_match_finite_differences() {
     let graph = network(true);
     let trace = trace(&graph);
     let walk = Walk { params: true, to: vec![], keep: false, ..Walk::gradient(&trace, seed(&trace, 1)) };
@@ -99,7 +99,7 @@ fn several_seeds_add_up() {
 }
 
 #[test]
-fn a_walk_to_a_layer_passes_only_what_lies_before_it() {
+fn a_backward_pass_to_a_layer_visits_only_the_nodes_down_to_it() {
     let graph = network(true);
     let trace = trace(&graph);
     let passed = RefCell::new(vec![]);
@@ -133,7 +133,7 @@ fn composite<'a>(rules: Vec<(&str, Rule<'a>)>) -> Composite<'a> {
 }
 
 #[test]
-fn the_first_rule_that_matches_holds() {
+fn the_first_matching_rule_applies() {
     let graph = network(true);
     let trace = trace(&graph);
     let walk = |rules| {
@@ -165,7 +165,7 @@ fn relevance_by_the_epsilon_rule_is_conserved_without_biases() {
 }
 
 #[test]
-fn a_seed_or_a_rule_of_another_shape_is_an_error_that_says_so() {
+fn a_seed_or_rule_result_of_the_wrong_shape_is_an_error() {
     let graph = network(true);
     let trace = trace(&graph);
     let wrong = Walk::gradient(&trace, vec![(graph.output, Random(1).tensor(&[2, 3]))]).run().unwrap_err();
@@ -176,7 +176,7 @@ fn a_seed_or_a_rule_of_another_shape_is_an_error_that_says_so() {
 }
 
 #[test]
-fn folding_batch_norms_changes_no_value_and_no_gradient() {
+fn folding_batch_norms_preserves_values_and_gradients() {
     let mut b = Builder::new(&[2, 6, 6]);
     let x = b.add("conv1", conv(2, 3, false), &[0]).unwrap();
     let x = b.add("bn1", op::BatchNorm::new(3, 1e-5), &[x]).unwrap();
@@ -213,7 +213,7 @@ fn scores_before_the_norm() -> Graph {
 }
 
 #[test]
-fn folding_leaves_a_layer_alone_whose_value_is_the_class_scores() {
+fn folding_does_not_change_a_layer_that_holds_the_class_scores() {
     let graph = scores_before_the_norm();
     let mut r = Random(9);
     let weight = |p: gradscope::graph::Parameter| (p.name.clone(), (r.tensor(&p.shape) + 1.5).unwrap());

@@ -52,14 +52,14 @@ fn here() -> impl Iterator<Item = Value> {
 }
 
 #[test]
-fn the_fields_cases_agree_in_both_types() {
+fn the_shared_cases_agree_in_both_dtypes() {
     let selftest = Selftest::default();
     let wrong: Vec<_> = here().map(|case| selftest.check(&case)).filter(|o| !o.passed).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn every_case_of_the_field_is_counted() {
+fn every_shared_case_is_counted() {
     let Some(cases) = cases() else { return };
     let mut counts = BTreeMap::new();
     cases.iter().for_each(|case| *counts.entry(method(case)).or_insert(0) += 1);
@@ -67,7 +67,7 @@ fn every_case_of_the_field_is_counted() {
 }
 
 #[test]
-fn a_case_of_a_method_that_is_not_known_has_not_passed() {
+fn a_case_of_an_unknown_method_fails() {
     for mut case in here().take(1) {
         case["method"] = "dreaming".into();
         let outcome = Selftest::default().check(&case);
@@ -86,7 +86,7 @@ fn first_number(case: &mut Value) -> &mut Value {
 }
 
 #[test]
-fn a_case_with_another_number_does_not_agree() {
+fn a_case_with_a_changed_value_fails() {
     let selftest = Selftest::default();
     for mut case in here() {
         // For a lower bound use a large step: half the bound would still pass.
@@ -106,7 +106,7 @@ fn own() -> Vec<Value> {
 }
 
 #[test]
-fn captum_zennit_and_formulas_agree_on_what_the_fields_cases_lack() {
+fn captum_zennit_and_formulas_agree_on_the_additional_cases() {
     let (selftest, cases) = (Selftest::default(), own());
     assert!(cases.len() > 50);
     let wrong: Vec<_> = cases.iter().map(|case| selftest.check(case)).filter(|o| !o.passed).collect();
@@ -114,7 +114,7 @@ fn captum_zennit_and_formulas_agree_on_what_the_fields_cases_lack() {
 }
 
 #[test]
-fn a_word_that_nobody_reads_fails_its_case() {
+fn an_unused_word_fails_its_case() {
     let selftest = Selftest::default();
     let mut seen = std::collections::BTreeSet::new();
     for mut case in own().into_iter().filter(|case| seen.insert(method(case).to_string())) {
@@ -125,7 +125,7 @@ fn a_word_that_nobody_reads_fails_its_case() {
 }
 
 #[test]
-fn a_case_without_a_class_to_ask_about_is_an_error() {
+fn a_case_without_a_target_class_is_an_error() {
     let mut case = own().into_iter().find(|case| case["id"] == "gradient of a weighed sum").unwrap();
     case["params"] = json!({});
     let outcome = Selftest::default().check(&case);

@@ -131,7 +131,7 @@ fn a_folder_of_photos_has_no_labels() {
 }
 
 #[test]
-fn mnist_is_read_packed_or_not_and_where_torchvision_puts_it() {
+fn mnist_is_read_gzipped_or_not_and_from_torchvisions_folders() {
     let (images, labels) = (idx(&[2, 1, 3], &[0, 1, 2, 3, 4, 255]), idx(&[2], &[9, 0]));
     let places: [&[(&str, &[u8])]; 3] = [
         &[(IMAGES, &images), (LABELS, &labels)],
@@ -171,7 +171,7 @@ fn missing_mnist_files_are_named() {
 }
 
 #[test]
-fn cifar_folders_have_a_test_batch_and_five_to_learn_from() {
+fn cifar_folders_have_one_test_batch_and_five_training_batches() {
     let record = |label: u8| [&[label][..], &[label; 3072]].concat();
     let names = [1, 2, 3, 4, 5].map(|i| (format!("data_batch_{i}.bin"), record(i)));
     let mut files: Vec<(&str, &[u8])> = names.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect();
@@ -186,20 +186,20 @@ fn cifar_folders_have_a_test_batch_and_five_to_learn_from() {
 }
 
 #[test]
-fn files_that_are_not_made_of_cifars_records_are_errors() {
+fn files_that_do_not_consist_of_cifar_records_are_errors() {
     let told = |bytes: &[u8]| {
         let folder = folder(&[("a.bin", bytes)]);
         error(&format!("{}/a.bin", spec("cifar10", &folder)))
     };
-    assert!(told(&[0; 3072]).contains("its 3072 bytes are not records of 3073"));
-    assert!(told(&[0; 2 * 3073 + 1]).contains("not records"));
-    assert!(told(&[]).contains("not records"));
+    assert!(told(&[0; 3072]).contains("its size of 3072 bytes is not a multiple of 3073"));
+    assert!(told(&[0; 2 * 3073 + 1]).contains("not a multiple"));
+    assert!(told(&[]).contains("not a multiple"));
     assert!(told(&[10; 3073]).contains("picture 0 has the label 10; labels are 0 to 9"));
     assert!(error("cifar10:absent.bin").contains("no file or folder \"absent.bin\""));
 }
 
 #[test]
-fn sub_folders_are_classes_in_alphabetical_order_or_numbers() {
+fn subfolders_are_classes_in_alphabetical_order_or_by_index() {
     let png = png();
     let named: [(&str, &[u8]); 4] =
         [("dog/1.png", &png), ("cat/b.PNG", &png), ("cat/a.png", &png), ("cat/notes.md", b"")];
@@ -213,7 +213,7 @@ fn sub_folders_are_classes_in_alphabetical_order_or_numbers() {
 }
 
 #[test]
-fn a_list_tells_the_classes_of_a_folder_without_sub_folders() {
+fn a_label_list_gives_the_classes_of_a_folder_without_subfolders() {
     let png = png();
     let data = |list: &[u8]| {
         let folder = folder(&[("a.png", &png), ("my cat.png", &png), ("labels.txt", list)]);
@@ -233,7 +233,7 @@ fn a_list_tells_the_classes_of_a_folder_without_sub_folders() {
 #[test]
 fn folders_without_pictures_are_errors() {
     let png = png();
-    assert!(error(&spec("folder", &folder(&[]))).contains("their names end in png, jpg"));
+    assert!(error(&spec("folder", &folder(&[]))).contains("supported extensions: png, jpg"));
     assert!(error(&spec("folder", &folder(&[("cat/readme.md", b"")]))).contains("no pictures in it or its subfolders"));
     assert!(
         error(&spec("folder", &folder(&[("cat/a.png", &png), ("dog/readme.md", b"")])))
@@ -252,7 +252,7 @@ fn a_broken_picture_is_named_when_it_is_read() {
 }
 
 #[test]
-fn pictures_of_made_sets_are_named_by_their_number() {
+fn pictures_of_synthetic_sets_are_identified_by_index() {
     let (name, shapes) = picture("made:welcome[1]").unwrap();
     assert_eq!(name, "made:welcome[1]");
     assert_eq!(shapes.shape().unwrap(), [3, 64, 64]);
@@ -270,7 +270,7 @@ fn jpegs() -> Vec<(String, Vec<u8>, image::DynamicImage)> {
     files.map(read).collect()
 }
 
-/// Whether two pictures have the same pixels, grey or RGB.
+/// Whether two pictures have the same pixels, gray or RGB.
 fn same(a: &image::DynamicImage, b: &image::DynamicImage) -> bool {
     a.color().has_color() == b.color().has_color() && a.to_rgb8() == b.to_rgb8()
 }
@@ -287,7 +287,7 @@ fn jpegs_of_every_kind_have_pillows_pixels_bit_for_bit() {
 }
 
 #[test]
-fn a_picture_behind_a_jpeg_file_is_what_pillow_leaves_of_it() {
+fn a_picture_saved_as_jpeg_matches_pillow() {
     let open = |name: &str| image::open(format!("tests/fixtures/jpeg/{name}.png")).unwrap().into_rgb8();
     let source = open("source");
     for quality in [30, 75, 95] {
@@ -327,7 +327,7 @@ fn a_jpeg_that_is_cut_anywhere_is_an_error() {
 }
 
 #[test]
-fn a_jpeg_with_a_wrong_marker_or_bytes_left_over_does_not_pass_unseen() {
+fn a_jpeg_with_a_wrong_marker_or_extra_bytes_is_detected() {
     for (name, bytes, wanted) in jpegs() {
         let Some(start) = bytes.windows(2).position(|pair| pair == [0xff, 0xda]) else { panic!("{name}") };
         let middle = start + (bytes.len() - start) / 2;
@@ -345,7 +345,7 @@ fn a_jpeg_with_a_wrong_marker_or_bytes_left_over_does_not_pass_unseen() {
 }
 
 #[test]
-fn a_broken_jpeg_in_a_folder_is_an_error_with_its_name_and_a_doubtful_one_is_noted() {
+fn a_broken_jpeg_in_a_folder_is_an_error_that_names_it_and_a_suspicious_one_is_noted() {
     let (_, bytes, _) = jpegs().into_iter().find(|(name, ..)| name == "420").unwrap();
     let mut doubtful = bytes.clone();
     doubtful.splice(bytes.len() - 2..bytes.len() - 2, [1, 2, 3]);
@@ -397,7 +397,7 @@ fn folders_are_classes_by_label_synonym_and_wordnet_id() {
 }
 
 #[test]
-fn names_of_no_class_and_of_several_are_errors_that_say_which_there_are() {
+fn unknown_and_ambiguous_class_names_are_errors_that_list_candidates() {
     let imagenet = card("squeezenet1_0");
     let error = |names: &[&str]| matched(&imagenet, names).unwrap_err();
     let told = error(&["Samoyed", "smoyed", "zebra fish"]);
@@ -417,7 +417,7 @@ fn names_of_no_class_and_of_several_are_errors_that_say_which_there_are() {
 }
 
 #[test]
-fn without_synonyms_labels_may_differ_by_case_alone() {
+fn without_synonyms_labels_may_differ_only_in_case() {
     let labels: Vec<_> = ["a", "A", "b", "+", "-"].map(String::from).into();
     let letters = Card { labels: labels.into(), synonyms: [].into(), ..card("lenet") };
     assert_eq!(matched(&letters, &["A", "a"]).unwrap().0, [1, 0]);
@@ -427,7 +427,7 @@ fn without_synonyms_labels_may_differ_by_case_alone() {
 }
 
 #[test]
-fn folders_of_numbers_are_classes_by_number_within_the_networks_range() {
+fn numbered_folders_are_class_indices_within_the_networks_range() {
     let png = png();
     let data = |files: &[(&str, &[u8])]| open(&spec("folder", &folder(files))).unwrap();
     let imagenet = card("squeezenet1_0");
@@ -446,7 +446,7 @@ fn folders_of_numbers_are_classes_by_number_within_the_networks_range() {
 }
 
 #[test]
-fn sets_of_a_fixed_order_are_classes_by_name_or_where_no_name_speaks_against_it_by_number() {
+fn data_sets_of_fixed_order_match_by_name_or_unless_names_conflict_by_index() {
     let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
     let cifar = |labels: Vec<usize>| {
         let pixels = vec![0; labels.len()];
@@ -486,7 +486,7 @@ fn a_target_may_be_named_by_a_synonym_or_a_wordnet_id() {
 }
 
 #[test]
-fn imagenets_synonyms_belong_to_its_labels() {
+fn imagenet_synonyms_match_their_labels() {
     let imagenet = card("squeezenet1_0");
     assert_eq!((imagenet.labels.len(), imagenet.synonyms.len()), (1000, 1000));
     assert!(imagenet.synonyms.iter().all(|names| names.len() > 1 && names[0].starts_with('n') && names[0].len() == 9));
@@ -498,7 +498,7 @@ fn imagenets_synonyms_belong_to_its_labels() {
 }
 
 #[test]
-fn a_network_that_learns_a_folder_from_scratch_keeps_its_names() {
+fn a_network_trained_on_a_folder_keeps_its_class_names() {
     let learns = |names: &[&str]| card("lenet").to_learn(&named(names), 10).labels;
     assert_eq!(learns(&["oak", "ash"])[..3], ["ash", "oak", "2"]);
     assert_eq!(learns(&["3", "7"]), card("lenet").labels);

@@ -37,7 +37,7 @@ fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
 }
 
 #[test]
-fn features_components_and_neighbours_are_those_of_pytorch_and_scikit_learn() {
+fn features_components_and_neighbors_match_pytorch_and_scikit_learn() {
     let Some(shared) = shared() else { return };
     let theirs = reference(&shared);
     let model = model("resnet20", Some(&shared.join("models/resnet20_cifar10.safetensors")));
@@ -98,7 +98,7 @@ fn accuracy(y: &Tensor, labels: &[usize], k: usize) -> f64 {
 }
 
 #[test]
-fn a_map_of_the_reference_features_is_as_good_as_open_tsnes() {
+fn the_map_of_the_reference_features_is_as_good_as_that_of_open_tsne() {
     let Some(shared) = shared() else { return };
     let x = &reference(&shared)["features.first500"];
     let text = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
@@ -141,7 +141,7 @@ fn of(model: &Model, data: &Dataset, numbers: &[usize], folder: &Path, stop: usi
 }
 
 #[test]
-fn features_that_were_computed_are_read_and_a_stopped_run_goes_on() {
+fn cached_features_are_reused_and_a_stopped_run_continues() {
     let (model, data) = (model("shapes", None), source::open("made:shapes").unwrap());
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<_> = (0..900).collect();
@@ -156,7 +156,7 @@ fn features_that_were_computed_are_read_and_a_stopped_run_goes_on() {
 }
 
 #[test]
-fn other_weights_layers_and_pictures_have_features_of_their_own() {
+fn other_weights_layers_and_pictures_have_separate_features() {
     let (model, data) = (model("shapes", None), source::open("made:shapes").unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (_, known) = of(&model, &data, &[0, 1], folder.path(), usize::MAX);
@@ -171,7 +171,7 @@ fn other_weights_layers_and_pictures_have_features_of_their_own() {
 }
 
 #[test]
-fn a_map_becomes_its_mean_its_maximum_or_all_its_values() {
+fn a_map_is_pooled_by_mean_maximum_or_flattening() {
     let map = Tensor::new(&[[[[1f32, 2.], [3., 6.]], [[-1., -1.], [-1., -5.]]]], &Device::Cpu).unwrap();
     let of = |pool: FeaturePooling| numbers(&pool.rows(&map).unwrap());
     assert_eq!(of(FeaturePooling::Mean), [3.0, -2.0]);

@@ -49,17 +49,17 @@ fn assert_state_dict(file: &str) {
 }
 
 #[test]
-fn state_dicts_read_alike_from_the_zip_format_and_the_one_before_it() {
+fn state_dicts_are_the_same_in_the_zip_and_legacy_formats() {
     ["zip.pt", "legacy.pt", "little_endian.pt"].into_iter().for_each(assert_state_dict);
 }
 
 #[test]
-fn newer_pickle_protocols_read_alike() {
+fn newer_pickle_protocols_give_the_same_tensors() {
     ["protocol3.pt", "protocol4.pt", "protocol5.pt"].into_iter().for_each(assert_state_dict);
 }
 
 #[test]
-fn a_checkpoint_gives_its_state_dict_without_data_parallels_prefix() {
+fn the_data_parallel_prefix_of_a_checkpoint_is_removed() {
     ["checkpoint.pt", "checkpoint_legacy.pt"].into_iter().for_each(assert_state_dict);
 }
 
@@ -69,7 +69,7 @@ fn tensors_saved_on_a_gpu_are_read_on_any_machine() {
 }
 
 #[test]
-fn views_of_one_storage_have_the_values_that_pytorch_shows() {
+fn views_of_one_storage_have_pytorchs_values() {
     for file in ["views.pt", "views_legacy.pt"] {
         let tensors = read(file);
         let base = values(&[4, 5]);
@@ -92,7 +92,7 @@ fn views_of_one_storage_have_the_values_that_pytorch_shows() {
 }
 
 #[test]
-fn every_type_of_number_keeps_its_values() {
+fn every_dtype_keeps_its_values() {
     for file in ["types.pt", "types_legacy.pt"] {
         let tensors = read(file);
         let reals =
@@ -110,12 +110,12 @@ fn every_type_of_number_keeps_its_values() {
 }
 
 #[test]
-fn parameters_are_read_as_their_tensors() {
+fn parameter_wrappers_are_read_as_their_tensors() {
     assert_same("weight", &read("parameters.pt")["weight"], &values(&[2, 2]));
 }
 
 #[test]
-fn code_in_a_pickle_is_never_run_and_weights_beside_it_are_read() {
+fn code_in_a_pickle_is_never_run_and_weights_next_to_it_are_read() {
     let tensors = read("code.pt");
     assert_eq!(tensors.keys().collect::<Vec<_>>(), ["weight"]);
     assert_same("weight", &tensors["weight"], &values(&[2]));
@@ -131,7 +131,7 @@ fn a_whole_module_gives_its_parameters_and_a_torchscript_program_is_refused() {
 }
 
 #[test]
-fn files_without_named_tensors_say_what_they_have() {
+fn files_without_named_tensors_are_errors_that_list_their_contents() {
     let nothing = error("nothing.pt");
     assert!(nothing.contains("contains no tensors, only \"epoch\", \"lr\"; save model.state_dict()"), "{nothing}");
     assert!(error("tensor.pt").contains("its tensors have no names"));
@@ -192,7 +192,7 @@ fn large_tensors_are_read_in_parts_from_files_and_from_memory() {
 }
 
 #[test]
-fn a_safetensors_head_of_any_length_is_not_taken_for_another_format() {
+fn a_safetensors_header_of_any_length_is_recognized() {
     for length in 0x60u64..0xA0 {
         let mut bytes = length.to_le_bytes().to_vec();
         let head = r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
@@ -203,7 +203,7 @@ fn a_safetensors_head_of_any_length_is_not_taken_for_another_format() {
 }
 
 #[test]
-fn numbers_that_are_not_read_are_named() {
+fn unsupported_dtypes_are_named() {
     let header = br#"{"weight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
@@ -241,7 +241,7 @@ fn real_pytorch_files_have_the_tensors_of_their_safetensors_twins() {
 }
 
 #[test]
-fn a_pytorch_file_tells_its_architecture() {
+fn the_architecture_of_a_pytorch_file_is_detected() {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     let files = [
         ("resnet20-12fca82f.th", "resnet20"),
@@ -299,7 +299,7 @@ fn misfit(name: &str) -> String {
 }
 
 #[test]
-fn weights_are_read_beside_objects_of_any_class() {
+fn weights_are_read_next_to_objects_of_any_class() {
     for protocol in [2, 4, 5] {
         assert_scores(&format!("everything{protocol}.pth"), "network");
     }
@@ -310,7 +310,7 @@ fn weights_are_read_beside_objects_of_any_class() {
 }
 
 #[test]
-fn whole_modules_give_what_their_state_dict_would_have() {
+fn whole_modules_give_the_tensors_of_their_state_dict() {
     assert_eq!(assert_scores("module.pth", "network"), "");
     assert_eq!(assert_scores("module_legacy.pth", "network"), "");
     assert_eq!(assert_scores("parallel.pth", "network"), "without the prefix \"module.\"");
@@ -319,7 +319,7 @@ fn whole_modules_give_what_their_state_dict_would_have() {
 }
 
 #[test]
-fn a_prefix_of_all_names_is_taken_off_and_told() {
+fn a_prefix_shared_by_all_names_is_removed_and_reported() {
     let prefixes = ["model.", "module.model.", "net._orig_mod.module.", "a.b.c.", "backbone_", "_forward_module."];
     for (i, prefix) in prefixes.iter().enumerate() {
         let told = assert_scores(&format!("prefix{i}.pth"), "network");
@@ -330,14 +330,14 @@ fn a_prefix_of_all_names_is_taken_off_and_told() {
 }
 
 #[test]
-fn wrappers_within_names_are_taken_out_and_told() {
+fn wrapper_segments_within_names_are_removed_and_reported() {
     assert_eq!(assert_scores("inner.pth", "network"), "without \"module.\" in names");
     let told = assert_scores("outer_and_inner.pth", "network");
     assert_eq!(told, "without the prefix \"model.\"; without \"module.\" and \"_orig_mod.\" in names");
 }
 
 #[test]
-fn what_training_leaves_beside_a_network_is_left_aside_and_told() {
+fn training_leftovers_are_ignored_and_reported() {
     let told = assert_scores("lightning.ckpt", "network");
     assert!(told.ends_with("ignored loss_fn.weight, teacher.conv.weight, train_acc.total"), "{told}");
     let told = assert_scores("beside.pth", "network");
@@ -345,7 +345,7 @@ fn what_training_leaves_beside_a_network_is_left_aside_and_told() {
 }
 
 #[test]
-fn of_several_state_dicts_the_network_comes_before_its_averages_and_any_can_be_chosen() {
+fn the_network_is_preferred_to_its_averages_and_any_state_dict_can_be_chosen() {
     let cases = [
         ("ema_first.pth", "model", "model_ema"),
         ("ema_state_dict.pth", "state_dict.module", "ema_state_dict.module"),
@@ -368,7 +368,7 @@ fn of_several_state_dicts_the_network_comes_before_its_averages_and_any_can_be_c
 }
 
 #[test]
-fn a_network_is_never_loaded_by_half() {
+fn a_network_is_never_partially_loaded() {
     let missing = misfit("missing.pth");
     assert!(
         missing.contains("1 missing: features.1.running_var; the architecture has features.0.weight, "),
@@ -409,7 +409,7 @@ fn shards_are_found_by_their_index_their_folder_and_one_of_them() {
 }
 
 #[test]
-fn an_index_that_leaves_its_folder_or_lies_is_refused() {
+fn an_index_that_leaves_its_folder_or_is_wrong_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let index = folder.path().join("model.safetensors.index.json");
     let says = |text: &str| {
@@ -428,7 +428,7 @@ fn an_index_that_leaves_its_folder_or_lies_is_refused() {
 }
 
 #[test]
-fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
+fn weights_of_another_architecture_are_an_error_that_names_it_and_some_tensors() {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     let weights = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
     let error = format!("{:#}", architectures.open("digits", Some(&weights("shapes.safetensors"))).unwrap_err());
@@ -449,7 +449,7 @@ fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
 }
 
 #[test]
-fn a_checkpoint_tells_its_architecture_through_prefixes() {
+fn the_architecture_of_a_checkpoint_is_detected_despite_prefixes() {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/waves.safetensors");
     let tensors = weights::read(&weights).unwrap().tensors;

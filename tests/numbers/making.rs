@@ -50,7 +50,7 @@ fn curve(session: &Session, name: &str) -> Vec<f64> {
 }
 
 #[test]
-fn the_first_losses_of_style_transfer_are_pytorchs() {
+fn the_initial_losses_of_style_transfer_match_pytorch() {
     let folder = tempfile::TempDir::new().unwrap();
     let painting = folder.path().join("painting.npy");
     let pixels = waves(0.5, 3.0).flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -108,7 +108,7 @@ fn value(name, x) {
 "#;
 
 #[test]
-fn searches_reach_what_scipy_and_pytorch_reach() {
+fn optimizers_reach_the_minima_of_scipy_and_pytorch() {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, MINIMA));
@@ -126,7 +126,7 @@ fn searches_reach_what_scipy_and_pytorch_reach() {
 }
 
 #[test]
-fn real_weights_draw_their_reference_pictures() {
+fn real_weights_reproduce_their_reference_pictures() {
     let Some(shared) = shared() else { return };
     for style in ["mosaic", "candy"] {
         let weights = shared.join(format!("models/style_{style}.safetensors"));
@@ -152,7 +152,7 @@ fn real_weights_draw_their_reference_pictures() {
 }
 
 #[test]
-fn a_network_that_draws_learns_a_style() {
+fn an_image_to_image_network_learns_a_style() {
     let judge = open("shapes", None);
     let weights = LossWeights { content: 1.0, style: 5.0, variation: 1.0 };
     let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
@@ -180,7 +180,7 @@ fn a_network_that_draws_learns_a_style() {
 }
 
 #[test]
-fn dropout_and_batch_norms_of_a_network_that_draws_train_too() {
+fn dropout_and_batch_norms_work_in_image_to_image_training() {
     let mut b = Builder::new(&[3, 16, 16]);
     let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let conv = |input, output| op::Conv { input, output, kernel: (3, 3), slide, bias: true };
@@ -213,9 +213,9 @@ const RECIPES: [&str; 5] = ["robust", "decay_norm", "decay_blur", "blur_norm", "
 
 /// The picture that a recipe generates for a class, `(1, 3, side, side)`.
 fn made(model: &Model, recipe: &str, class: usize, side: usize, steps: usize) -> Tensor {
-    let grey = Tensor::full(0.5f32, (1, 3, side, side), &Device::Cpu).unwrap();
+    let gray = Tensor::full(0.5f32, (1, 3, side, side), &Device::Cpu).unwrap();
     let host = host();
-    let mut session = Session::new(&host, model.clone(), "grey", grey).unwrap();
+    let mut session = Session::new(&host, model.clone(), "grey", gray).unwrap();
     session.open(host.method("activation_maximization").unwrap());
     session.set_target(Some(class)).unwrap();
     session.set("preset", recipe).unwrap();
@@ -256,12 +256,12 @@ fn assert_seen(model: &Model, class: usize, side: usize, steps: usize) {
 }
 
 #[test]
-fn every_recipe_makes_a_class_that_can_be_seen() {
+fn every_recipe_makes_the_class_visible() {
     assert_seen(&open("shapes", None), 3, 64, 60);
 }
 
 #[test]
-fn the_default_makes_a_class_that_shifts_do_not_undo() {
+fn the_default_visualization_is_robust_to_shifts() {
     let model = open("shapes", None);
     for class in [3, 7] {
         let x = made(&model, "robust", class, 64, 60);
@@ -273,7 +273,7 @@ fn the_default_makes_a_class_that_shifts_do_not_undo() {
 }
 
 #[test]
-fn every_recipe_makes_a_class_that_can_be_seen_on_real_networks() {
+fn every_recipe_makes_the_class_visible_on_real_networks() {
     let Some(shared) = shared() else { return };
     let real = |name: &str, file: &str| open(name, Some(&shared.join("models").join(file)));
     assert_seen(&real("convnetjs", "convnetjs_cifar10.safetensors"), 1, 32, 60);
@@ -282,7 +282,7 @@ fn every_recipe_makes_a_class_that_can_be_seen_on_real_networks() {
 }
 
 #[test]
-fn another_network_names_what_the_default_makes() {
+fn another_network_recognizes_the_default_visualization() {
     let Some(shared) = shared() else { return };
     let real = |name: &str, file: &str| open(name, Some(&shared.join("models").join(file)));
     let maker = real("convnetjs", "convnetjs_cifar10.safetensors");

@@ -229,7 +229,7 @@ fn every_map_of_the_file_is_reproduced() {
 }
 
 #[test]
-fn grad_cam_plus_plus_is_its_definition_at_any_scale_of_the_head() {
+fn grad_cam_plus_plus_matches_its_definition_at_any_scale_of_the_head() {
     let Some(shared) = shared() else { return };
     let fault = shared.join("faults/09-gradcampp-epsilon");
     let file: Value = serde_json::from_str(include_str!("../fixtures/gradcampp.json")).unwrap();
@@ -292,7 +292,7 @@ fn one_step_of_fgsm_agrees_with_torchattacks() {
 }
 
 #[test]
-fn all_photos_are_named_as_pytorch_names_them() {
+fn all_photos_are_classified_as_by_pytorch() {
     let Some(shared) = shared() else { return };
     let model = model(&shared);
     let list = std::fs::read_to_string(shared.join("data/photos/photos.json")).unwrap();

@@ -56,7 +56,7 @@ fn deepfool_agrees_with_foolbox() {
 }
 
 #[test]
-fn a_targeted_walk_takes_as_many_steps_as_by_hand_and_says_the_same_at_each() {
+fn a_targeted_attack_matches_the_reference_step_by_step() {
     let Some(shared) = shared() else { return };
     let (reference, model) = (Reference::read(&shared), model(&shared));
     for (goal, step) in [("281", "1"), ("281", "0.25"), ("340", "1"), ("340", "0.25")] {
@@ -101,7 +101,7 @@ fn right_and_robust(result: &Value) -> (f64, f64) {
 }
 
 #[test]
-fn ten_steps_of_pgd_leave_resnet_as_many_right_answers_as_an_unsaturated_loss_does() {
+fn ten_steps_of_pgd_on_resnet_match_the_accuracy_under_an_unsaturated_loss() {
     let Some(shared) = shared() else { return };
     let about = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
     let about: Value = serde_json::from_str(&about).unwrap();
@@ -113,7 +113,7 @@ fn ten_steps_of_pgd_leave_resnet_as_many_right_answers_as_an_unsaturated_loss_do
 }
 
 #[test]
-fn at_eight_levels_neither_pgd_nor_the_ensemble_leaves_resnet_a_right_answer() {
+fn pgd_and_the_ensemble_fool_resnet_on_every_picture_at_eight_levels() {
     let Some(shared) = shared() else { return };
     let pgd = sweep(&shared, "robustness", &["count=500", "set=random_start=false epsilon=8 step=2"]);
     let (right, robust) = right_and_robust(&pgd);
@@ -124,7 +124,7 @@ fn at_eight_levels_neither_pgd_nor_the_ensemble_leaves_resnet_a_right_answer() {
 }
 
 #[test]
-fn one_step_of_fgsm_leaves_resnet_as_many_right_answers_as_an_unsaturated_loss_does() {
+fn one_step_of_fgsm_on_resnet_matches_the_accuracy_under_an_unsaturated_loss() {
     let Some(shared) = shared() else { return };
     let about = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
     let about: Value = serde_json::from_str(&about).unwrap();

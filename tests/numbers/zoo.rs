@@ -103,7 +103,7 @@ fn check(name: &str) {
 }
 
 #[test]
-fn every_network_has_numbers_from_pytorch() {
+fn every_network_has_reference_values_from_pytorch() {
     let (rows, errors) = architectures().list();
     assert!(errors.is_empty(), "{errors:?}");
     let mut ours: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -114,7 +114,7 @@ fn every_network_has_numbers_from_pytorch() {
 }
 
 #[test]
-fn every_network_has_the_parameters_that_pytorch_gives_it() {
+fn every_network_has_pytorchs_parameters() {
     for (name, expected) in networks() {
         let mut parameters = build(name).parameters();
         parameters.sort_by(|a, b| a.name.cmp(&b.name));
@@ -130,7 +130,7 @@ fn every_network_has_the_parameters_that_pytorch_gives_it() {
 }
 
 #[test]
-fn small_networks_compute_what_pytorch_computes() {
+fn small_networks_match_pytorch() {
     [
         "digits",
         "lenet",
@@ -151,37 +151,37 @@ fn small_networks_compute_what_pytorch_computes() {
 }
 
 #[test]
-fn cifar_resnets_compute_what_pytorch_computes() {
+fn cifar_resnets_match_pytorch() {
     ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"].into_iter().for_each(check);
 }
 
 #[test]
-fn squeezenets_and_darknet_compute_what_pytorch_computes() {
+fn squeezenets_and_darknet_match_pytorch() {
     ["squeezenet1_0", "squeezenet1_1", "darknet_tiny"].into_iter().for_each(check);
 }
 
 #[test]
-fn alexnet_computes_what_pytorch_computes() {
+fn alexnet_matches_pytorch() {
     check("alexnet");
 }
 
 #[test]
-fn the_style_transformer_computes_what_pytorch_computes() {
+fn the_style_transformer_matches_pytorch() {
     check("style_transformer");
 }
 
 #[test]
-fn vggs_compute_what_pytorch_computes() {
+fn vggs_match_pytorch() {
     ["vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"].into_iter().for_each(check);
 }
 
 #[test]
-fn resnets_of_basic_blocks_compute_what_pytorch_computes() {
+fn resnets_of_basic_blocks_match_pytorch() {
     ["resnet18", "resnet34"].into_iter().for_each(check);
 }
 
 #[test]
-fn resnets_of_bottlenecks_compute_what_pytorch_computes() {
+fn resnets_of_bottlenecks_match_pytorch() {
     ["resnet50", "resnet101", "resnet152"].into_iter().for_each(check);
 }
 
@@ -274,17 +274,17 @@ mod modern {
     }
 
     #[test]
-    fn a_vision_transformer_is_pytorchs() {
+    fn a_vision_transformer_matches_pytorch() {
         compare("vit_tiny");
     }
 
     #[test]
-    fn a_network_with_gates_and_depthwise_convolutions_is_pytorchs() {
+    fn a_network_with_gates_and_depthwise_convolutions_matches_pytorch() {
         compare("se_resnet_tiny");
     }
 
     #[test]
-    fn they_train_as_pytorch_trains_them() {
+    fn modern_networks_train_as_in_pytorch() {
         compare_training("vit_tiny");
         compare_training("se_resnet_tiny");
     }

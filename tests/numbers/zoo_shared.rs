@@ -43,7 +43,7 @@ fn photo(shared: &Path, name: &str) -> Tensor {
 }
 
 #[test]
-fn cifar_networks_give_the_logits_that_pytorch_gives() {
+fn cifar_networks_give_pytorchs_logits() {
     let Some(shared) = shared() else { return };
     let (pictures, reference) = (cifar(&shared), reference(&shared));
     let files = [
@@ -58,7 +58,7 @@ fn cifar_networks_give_the_logits_that_pytorch_gives() {
 }
 
 #[test]
-fn imagenet_networks_give_the_logits_that_pytorch_gives() {
+fn imagenet_networks_give_pytorchs_logits() {
     let Some(shared) = shared() else { return };
     let reference = reference(&shared);
     let files = [
@@ -92,7 +92,7 @@ fn the_tensors_of_a_weight_file_tell_its_architecture() {
 }
 
 #[test]
-fn pictures_of_other_sizes_than_a_networks_own_get_the_logits_that_pytorch_gives() {
+fn pictures_of_other_sizes_get_pytorchs_logits() {
     let Some(shared) = shared() else { return };
     let file: serde_json::Value = serde_json::from_str(include_str!("../fixtures/small_pictures.json")).unwrap();
     let list = |v: &serde_json::Value| v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
@@ -125,7 +125,7 @@ fn styled(shared: &Path, picture: &Path) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_style_is_drawn_at_the_size_of_the_picture_whatever_that_is() {
+fn a_style_is_drawn_at_the_size_of_the_picture() {
     let Some(shared) = shared() else { return };
     let ours = styled(&shared, &shared.join("data/photos/chelsea_cat.png"));
     let ours = image::open(ours.path().join("01-styled.png")).unwrap().to_rgb8();

@@ -132,7 +132,7 @@ fn a_maximized_pane() {
 }
 
 #[test]
-fn help_lists_and_lines_over_the_panes() {
+fn help_lists_and_prompts_over_the_panes() {
     seen("help", after("?"));
     seen("picker", after("t"));
     seen("pictures", |columns, rows| {
@@ -184,7 +184,7 @@ fn a_long_run_with_progress_and_thinned_steps() {
 }
 
 #[test]
-fn partial_pictures_are_labelled_in_every_size_and_used_values_shown() {
+fn partial_pictures_are_labeled_in_every_size_and_used_values_shown() {
     for (columns, rows) in SIZES {
         let mut state = opened(columns, rows);
         let tiles = Array::new(vec![30, 2, 2], vec![0.5; 120]).expect("sizes agree");
@@ -243,7 +243,7 @@ fn sixteen_colors_are_the_terminals_own() {
 }
 
 #[test]
-fn an_outdated_figure_is_labelled() {
+fn an_outdated_figure_is_labeled() {
     let mut state = opened(140, 40);
     assert!(!screen(&state).contains("previous result"));
     press(&mut state, "r");

@@ -220,7 +220,7 @@ fn an_error_is_shown_until_the_script_is_fixed() {
 }
 
 #[test]
-fn an_embedded_script_is_written_out_before_it_is_edited() {
+fn an_embedded_script_is_copied_before_it_is_edited() {
     let mut state = opened(140, 40);
     let Update::Methods(mut rows) = methods() else { unreachable!() };
     rows[0].path = None;
@@ -266,7 +266,7 @@ fn place(state: &State, pane: Pane) -> (u16, u16) {
 }
 
 #[test]
-fn a_click_focuses_and_a_second_one_chooses() {
+fn a_click_focuses_and_a_second_click_chooses() {
     let mut state = opened(140, 40);
     let (x, y) = place(&state, Pane::CLASSES);
     assert!(happen(&mut state, Event::Mouse(Mouse::Press, x, y + 2)).is_empty());
@@ -296,7 +296,7 @@ fn a_click_on_the_scrubber_goes_to_a_step() {
 }
 
 #[test]
-fn a_dropped_file_is_a_picture_to_open() {
+fn a_dropped_file_is_opened_as_a_picture() {
     let mut state = opened(140, 40);
     happen(&mut state, Event::Paste("'/tmp/a.png'\n".into()));
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("/tmp/a.png".into())]);

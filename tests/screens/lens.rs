@@ -46,7 +46,7 @@ fn the_wheel_zooms_at_the_pointer_and_zero_resets() {
     (0..4).for_each(|_| drop(happen(&mut state, Event::Pointed(Mouse::WheelUp, 0.0, 1.0))));
     assert_eq!((state.lens.zoom.round(), state.lens.place((0.0, 1.0))), (4.0, (0.0, 1.0)));
     press(&mut state, "0");
-    assert_eq!((state.lens.zoom, state.lens.centre), (1.0, (0.5, 0.5)));
+    assert_eq!((state.lens.zoom, state.lens.center), (1.0, (0.5, 0.5)));
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn picture_cells_are_drawn_row_by_row_and_text_at_once() {
         let whole = buf.clone();
         let held = stage.hold_back(&mut buf, &screen, 8000);
         let blocks = screen.diff(&buf).iter().filter(|(_, _, cell)| cell.symbol() == "▀").count();
-        assert!(blocks <= 200 + 64, "{blocks}: 200 of the picture, and the bar of its colours");
+        assert!(blocks <= 200 + 64, "{blocks}: 200 of the picture, and the bar of its colors");
         assert_eq!(buf[(3, 0)], whole[(3, 0)], "the header is there");
         screen = buf;
         frames += 1;

@@ -85,7 +85,7 @@ fn two_classes(mean: bool) -> Model {
 }
 
 #[test]
-fn a_mean_over_places_is_as_easily_fooled_at_any_size() {
+fn a_network_that_averages_over_positions_is_equally_easy_to_fool_at_any_size() {
     let host = host();
     let flat = Tensor::new(&[0.5f32, 0.45, 0.55], &Device::Cpu).unwrap();
     let flat = flat.reshape((1, 3, 1, 1)).unwrap().broadcast_as((1, 3, 8, 8)).unwrap().contiguous().unwrap();
@@ -101,7 +101,7 @@ fn a_mean_over_places_is_as_easily_fooled_at_any_size() {
 }
 
 #[test]
-fn a_network_of_one_size_is_measured_at_its_own() {
+fn a_network_with_a_fixed_input_size_is_measured_at_that_size() {
     let host = host();
     let session = Session::new(&host, two_classes(false), "picture", picture()).unwrap();
     let figures = ended(&host, session, "input_size", &[("sizes", "4 16"), ("most", "128")]).1.figures;
@@ -117,7 +117,7 @@ fn a_network_of_one_size_is_measured_at_its_own() {
 }
 
 #[test]
-fn below_half_a_level_rounding_gives_the_picture_back() {
+fn below_half_a_level_rounding_restores_the_picture() {
     let host = host();
     let session = Session::new(&host, tiny(), "picture", in_bytes()).unwrap();
     let rows = table(&ended(&host, session, "below_one_level", &[]).1.figures);
@@ -128,7 +128,7 @@ fn below_half_a_level_rounding_gives_the_picture_back() {
 }
 
 #[test]
-fn a_depth_of_bits_leaves_so_many_levels_and_defences_follow_one_another() {
+fn bit_depth_limits_the_number_of_levels_and_defenses_are_chained() {
     let script = r#"
         import "lib/defence" as defence;
         const PLUGIN = #{ group: "test" };
@@ -146,7 +146,7 @@ fn a_depth_of_bits_leaves_so_many_levels_and_defences_follow_one_another() {
 }
 
 #[test]
-fn a_defence_that_there_is_not_is_told_with_those_there_are() {
+fn an_unknown_defense_is_reported_with_the_available_ones() {
     let report = |said: &str| {
         let body = format!("import \"lib/defence\" as defence; defence::pass(cx.input, \"{said}\")");
         failure(&body).message
@@ -169,7 +169,7 @@ fn one_perturbation_stays_in_its_ball_and_reaches_its_goal() {
 }
 
 #[test]
-fn training_on_view_learns_and_its_steps_can_be_walked_back() {
+fn interactive_training_learns_and_its_steps_can_be_revisited() {
     let host = host();
     let set = [("epochs", "60"), ("batch", "5"), ("every", "10"), ("rate", "0.01"), ("count", "5")];
     let (mut session, frame) = ended(&host, session(&host), "training", &set);

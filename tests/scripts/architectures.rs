@@ -103,7 +103,7 @@ fn the_example_of_the_readme_builds() {
 }
 
 #[test]
-fn the_normalisation_is_the_first_node_unless_it_changes_nothing() {
+fn normalization_is_the_first_node_unless_it_is_the_identity() {
     let all = Architectures::new(Folders::models(None), &Arc::default());
     assert_eq!(all.build("resnet20").unwrap().1.nodes[1].op.kind(), "normalize");
     assert_eq!(all.build("darknet_tiny").unwrap().1.nodes[1].name, "conv1");
@@ -121,7 +121,7 @@ fn a_network_is_described_with_its_layers_and_classes() {
 }
 
 #[test]
-fn a_file_in_ones_own_folder_goes_before_that_of_the_program() {
+fn a_users_file_takes_precedence_over_an_embedded_one() {
     let folder = folder("x");
     std::fs::rename(folder.path().join("mine.rhai"), folder.path().join("alexnet.rhai")).unwrap();
     let (card, graph) = within(folder.path()).build("alexnet").unwrap();
@@ -129,7 +129,7 @@ fn a_file_in_ones_own_folder_goes_before_that_of_the_program() {
 }
 
 #[test]
-fn the_binary_has_every_architecture_of_the_folder() {
+fn the_binary_embeds_every_architecture() {
     let names = |folders| -> Vec<_> {
         Architectures::new(folders, &Arc::default()).list().0.into_iter().map(|row| row.name).collect()
     };
@@ -149,7 +149,7 @@ fn an_input_without_pixels_is_an_error() {
 }
 
 #[test]
-fn a_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
+fn an_invalid_script_is_reported_with_its_line_and_what_would_have_worked() {
     for (build, told) in [
         (r#"x.conv("c", 4, 3, #{ paddding: 1 })"#, r#"no option "paddding"; did you mean "padding"?"#),
         (r#"x.conv("c", 4, 3, #{ padding: "same" })"#, r#"expected a size or [height, width], got "same""#),
@@ -170,7 +170,7 @@ fn a_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
 }
 
 #[test]
-fn absurd_sizes_are_errors_and_no_panics() {
+fn absurd_sizes_are_errors_and_not_panics() {
     for build in [
         r#"x.conv("c", 0, 3)"#,
         r#"x.conv("c", -4, 3)"#,
@@ -235,7 +235,7 @@ fn absurd_sizes_are_errors_and_no_panics() {
 }
 
 #[test]
-fn a_wrong_card_is_told() {
+fn an_invalid_card_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     for (model, told) in [
         ("", "const MODEL"),
@@ -256,7 +256,7 @@ fn a_wrong_card_is_told() {
 }
 
 #[test]
-fn a_broken_file_hides_no_other() {
+fn a_broken_file_does_not_hide_others() {
     let folder = folder("x.");
     let (rows, errors) = within(folder.path()).list();
     assert!(rows.iter().any(|row| row.name == "resnet20") && rows.iter().all(|row| row.name != "mine"));
@@ -266,14 +266,14 @@ fn a_broken_file_hides_no_other() {
 }
 
 #[test]
-fn an_unknown_architecture_names_a_close_one() {
+fn an_unknown_architecture_is_an_error_that_suggests_a_similar_one() {
     let all = Architectures::new(Folders::models(None), &Arc::default());
     assert!(format!("{:#}", all.build("resnet21").unwrap_err()).contains("did you mean \"resnet"));
-    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("known architectures are alexnet"));
+    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("expected one of alexnet"));
 }
 
 #[test]
-fn a_script_without_end_can_be_cancelled() {
+fn an_endless_script_can_be_cancelled() {
     let folder = folder("loop { } x");
     let guard = Arc::new(Guard::default());
     let architectures = Architectures::new(Folders::models(Some(folder.path())), &guard);
@@ -288,7 +288,7 @@ fn a_script_without_end_can_be_cancelled() {
 }
 
 #[test]
-fn weights_that_stand_beside_a_script_are_its_own() {
+fn weights_next_to_a_script_belong_to_it() {
     let folder = folder(r#"x.conv("c", 2, 1).global_avg_pool("g")"#);
     let mine = within(folder.path());
     let error = format!("{:#}", mine.open("mine", None).unwrap_err());
@@ -320,7 +320,7 @@ fn weights_that_do_not_fit_are_listed() {
 }
 
 #[test]
-fn of_two_architectures_with_the_same_tensors_the_one_in_the_files_name_is_taken() {
+fn the_file_name_decides_between_architectures_with_the_same_tensors() {
     let all = Architectures::new(Folders::models(None), &Arc::default());
     let folder = tempfile::tempdir().unwrap();
     for (file, name) in [("lenet_mnist", "lenet"), ("trained", "digits")] {
@@ -346,7 +346,7 @@ fn assert_scores(what: &str, ours: &Tensor, theirs: &serde_json::Value, bound: f
 }
 
 #[test]
-fn what_is_cut_and_pooled_follows_the_pictures_size() {
+fn cropping_and_pooling_follow_the_picture_size() {
     let file: serde_json::Value = serde_json::from_str(include_str!("../fixtures/sizes.json")).unwrap();
     for case in file["cases"].as_array().unwrap() {
         let script = case["script"].as_str().unwrap();
@@ -378,7 +378,7 @@ fn what_is_cut_and_pooled_follows_the_pictures_size() {
 }
 
 #[test]
-fn a_picture_that_a_network_cannot_take_is_refused_with_both_sizes() {
+fn a_picture_that_does_not_fit_a_network_is_an_error_with_both_sizes() {
     let picture = |h: usize, w: usize| Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
     for (build, size, says) in [
         (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): expects 192 features, got 216"),

@@ -52,7 +52,7 @@ fn error(host: &Host, name: &str) -> String {
 }
 
 #[test]
-fn the_answer_is_what_the_method_gives_when_it_is_run() {
+fn the_result_of_a_call_equals_that_of_a_run() {
     let host = host();
     for name in ["saliency", "smoothgrad", "occlusion", "gradcam", "lrp"] {
         let mut alone = session(&host);
@@ -64,7 +64,7 @@ fn the_answer_is_what_the_method_gives_when_it_is_run() {
 }
 
 #[test]
-fn the_map_is_the_one_titled_like_the_method_or_by_a_word_of_the_field() {
+fn the_main_figure_has_the_methods_name_or_a_standard_title() {
     for (name, title) in
         [("saliency", "saliency"), ("gradcam", "cam"), ("integrated_gradients", "attribution"), ("lrp", "relevance")]
     {
@@ -94,7 +94,7 @@ fn the_map_of_an_attribution_method_lies_over_the_picture() {
 }
 
 #[test]
-fn another_picture_class_network_and_parameter_are_asked_about_as_told() {
+fn a_call_can_set_picture_class_network_and_parameters() {
     let same = values(
         "let m = cx.model.folded();
          let x = cx.input * 0.5;
@@ -113,7 +113,7 @@ fn another_picture_class_network_and_parameter_are_asked_about_as_told() {
 }
 
 #[test]
-fn a_batch_is_answered_picture_by_picture() {
+fn a_batch_is_processed_picture_by_picture() {
     let both = values(
         "let x = cat([cx.input, cx.input * 0.5], 0);
          let all = answer(cx, \"lrp\", #{ input: x, target: [1, 3] }).map;
@@ -124,7 +124,7 @@ fn a_batch_is_answered_picture_by_picture() {
 }
 
 #[test]
-fn an_attack_gives_its_last_picture() {
+fn a_called_attack_returns_its_last_picture() {
     let both = values(
         "let a = answer(cx, \"fgsm\", #{ target: cx.target, steps: 5, params: #{ epsilon: 4, step: 1 } });
          if a.scalars.linf > 4.001 { throw `too far: ${a.scalars.linf}`; }
@@ -135,7 +135,7 @@ fn an_attack_gives_its_last_picture() {
 }
 
 #[test]
-fn a_choice_among_methods_has_those_of_the_group_in_all_folders() {
+fn a_method_parameter_offers_the_methods_of_its_group_in_all_folders() {
     let mine = "const PLUGIN = #{ group:  \"attribution\" };\nfn run(cx) { [heatmap(cx.input, \"mine\")] }";
     let asks = "const PLUGIN = #{ group: \"test\", params: [param(\"method\", method(\"attribution\", \"saliency\"), \"whose\")] };
                 fn run(cx) { [heatmap(answer(cx, cx.params.method).map, \"map\")] }";
@@ -155,7 +155,7 @@ fn a_choice_among_methods_has_those_of_the_group_in_all_folders() {
 }
 
 #[test]
-fn a_method_that_asks_itself_or_in_a_circle_is_told_so() {
+fn a_method_that_calls_itself_directly_or_indirectly_is_an_error() {
     let (host, _folder) = host_with(&[
         ("own", &asking("a", "answer(cx, \"own\")")),
         ("ping", &asking("a", "answer(cx, \"pong\")")),
@@ -172,7 +172,7 @@ fn a_method_that_asks_itself_or_in_a_circle_is_told_so() {
 }
 
 #[test]
-fn an_error_in_the_method_that_is_asked_is_told_at_its_own_line() {
+fn an_error_in_a_called_method_is_reported_at_its_own_line() {
     let broken = "const PLUGIN = #{ group: \"a\" };\nfn run(cx) {\n    cx.input.narrow(9, 0, 1)\n}\n";
     let thrown = "const PLUGIN = #{ group: \"a\" };\nfn run(cx) {\n    throw \"no such layer\";\n}\n";
     let wrong = "const PLUGIN = #{ group: \"a\" };\nfn run(cx) { 7 }\n";
@@ -190,7 +190,7 @@ fn an_error_in_the_method_that_is_asked_is_told_at_its_own_line() {
 }
 
 #[test]
-fn an_endless_method_that_is_asked_ends_when_cancelled() {
+fn an_endless_called_method_ends_when_cancelled() {
     let endless =
         "const PLUGIN = #{ group: \"a\" };\nfn start(cx) { #{} }\nfn step(cx, s) { s }\nfn view(cx, s) { [] }";
     let (host, _folder) = host_with(&[("endless", endless), ("asks", &asking("a", "answer(cx, \"endless\")"))]);
@@ -209,7 +209,7 @@ fn an_endless_method_that_is_asked_ends_when_cancelled() {
 }
 
 #[test]
-fn a_method_that_asks_others_draws_other_numbers_than_they() {
+fn a_method_and_the_methods_it_calls_draw_different_random_numbers() {
     let drawn =
         "const PLUGIN = #{ group: \"attribution\" };\nfn run(cx) { [heatmap(cx.randn([1, 1, 8, 8]), \"drawn\")] }";
     let asks = "const PLUGIN = #{ group: \"a\" };
@@ -222,7 +222,7 @@ fn a_method_that_asks_others_draws_other_numbers_than_they() {
 }
 
 #[test]
-fn drawn_weights_keep_their_deviation_and_leave_the_other_layers_as_they_are() {
+fn randomized_weights_keep_their_deviation_and_other_layers_are_unchanged() {
     let all = values(
         "let m = cx.model.randomized([\"fc\", \"conv2\"], 7);
          let w = |m, layer| m.forward(cx.input).site(layer).params.weight;
@@ -244,7 +244,7 @@ fn drawn_weights_keep_their_deviation_and_leave_the_other_layers_as_they_are() {
 }
 
 #[test]
-fn argsort_and_ranks_are_those_of_pytorch_and_scipy() {
+fn argsort_and_ranks_match_pytorch_and_scipy() {
     let all = values(
         "let x = tensor([[3.0, 1.0, 2.0, 1.0], [0.0, -1.0, 5.0, 0.0]]);
          [x.argsort(), x.argsort(1, true), x.argsort(0), x.ranks()].map(|t| heatmap(t, \"t\"))",
@@ -270,7 +270,7 @@ impl Observer for Told {
 }
 
 #[test]
-fn whoever_watches_is_told_of_the_progress_of_the_method_that_is_asked() {
+fn the_observer_receives_the_progress_of_a_called_method() {
     let shows = "const PLUGIN = #{ group: \"a\" };
                  fn start(cx) { #{} }
                  fn step(cx, s) { cx.show(text(\"x\", \"y\")); if cx.step == 3 { s.done = \"three\"; } s }
@@ -286,7 +286,7 @@ fn whoever_watches_is_told_of_the_progress_of_the_method_that_is_asked() {
 }
 
 #[test]
-fn a_question_that_makes_no_sense_is_refused_with_what_would() {
+fn an_invalid_call_is_an_error_that_says_what_is_valid() {
     for (options, message) in [
         ("#{ pictures: cx.input }", "no option \"pictures\""),
         ("#{ input: 7 }", "option \"input\" of answer must be a tensor, got int"),

@@ -59,7 +59,7 @@ const BODIES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_closure_may_use_the_object_whose_method_it_is_given_to() {
+fn a_closure_may_use_the_receiver_of_the_call_it_is_passed_to() {
     let told = |(body, expected): &(&str, &str)| {
         let said = answer(body);
         (said != *expected).then(|| format!("{body}: {said} instead of {expected}"))
@@ -69,7 +69,7 @@ fn a_closure_may_use_the_object_whose_method_it_is_given_to() {
 }
 
 #[test]
-fn what_a_closure_changes_is_changed_outside() {
+fn closures_change_captured_variables() {
     let counted = "let n = 0; let t = cx.model.forward(cx.input);
         t.backward(t.logit(0), #{ rules: [[\"activation\", |s, r| { n += 1; s.vjp(r) }]] }); n";
     assert_eq!(answer(counted), "2");
@@ -88,7 +88,7 @@ fn a_variable_that_is_assigned_elsewhere_keeps_the_advice() {
 }
 
 #[test]
-fn libraries_and_the_methods_that_import_them_are_read_alike() {
+fn constants_captured_in_libraries_are_read_by_value_too() {
     let body = "import \"lib/attack\" as attack; let seen = attack::borders(cx, cx.model.forward(cx.input), [0, 1].filter(|k| k != cx.target)); seen.len() > 0";
     assert_eq!(answer(body), "true");
 }

@@ -17,8 +17,8 @@ fn a_report_has_message_place_excerpt_and_caret() {
 
 /// Invalid bodies of `run(cx)`, which start on line 3. Message, line, advice.
 const WRONG: &[(&str, &str, usize, &str)] = &[
-    ("let a = 8 / 255;", "8 / 255 is not a whole number", 3, "8.0 / 255"),
-    ("let a = 7;\na /= 2;", "7 / 2 is not a whole number", 4, "7.0 / 2"),
+    ("let a = 8 / 255;", "8 / 255 is not an integer", 3, "8.0 / 255"),
+    ("let a = 7;\na /= 2;", "7 / 2 is not an integer", 4, "7.0 / 2"),
     ("let a = 1 / 0;", "division by zero", 3, ""),
     ("let a = zeros([2, 3]) + zeros([4]);", "cannot broadcast [2, 3] with [4]", 3, ""),
     ("let a = zeros([2, 3]);\nlet b = matmul(a, a);", "matmul of [2, 3] and [2, 3]", 4, ""),
@@ -48,7 +48,7 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
 ];
 
 #[test]
-fn every_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
+fn every_invalid_script_is_reported_with_its_line_and_what_would_have_worked() {
     for (body, message, line, advice) in WRONG {
         let report = failure(body);
         let told = report.to_string();
@@ -67,7 +67,7 @@ fn no_report_shows_names_of_rust_types() {
 }
 
 #[test]
-fn a_closure_that_captures_the_object_of_its_call_gets_the_function_form_as_advice() {
+fn a_closure_that_captures_its_receiver_is_advised_to_use_the_function_form() {
     let report = failure("let s = [1, 2, 3];\nlet f = |x| x + s.len();\nlet t = s.map(f);\nt");
     assert!(report.message.to_lowercase().contains("data race"), "{report}");
     assert!(report.advice.as_deref().is_some_and(|a| a.contains("function form")), "{report}");
@@ -75,7 +75,7 @@ fn a_closure_that_captures_the_object_of_its_call_gets_the_function_form_as_advi
 }
 
 #[test]
-fn an_error_inside_a_rule_stands_at_the_line_of_the_rule() {
+fn an_error_inside_a_rule_is_reported_at_the_rules_line() {
     let body = "let t = cx.model.forward(cx.input);\nlet rule = |site, r| {\n  r.reshape([3])\n};\n\
                 backward(t, t.logit(0), #{ rules: [[\"relu\", rule]] }).input";
     let report = failure(body);
@@ -85,7 +85,7 @@ fn an_error_inside_a_rule_stands_at_the_line_of_the_rule() {
 }
 
 #[test]
-fn a_syntax_error_stands_at_its_line() {
+fn a_syntax_error_is_reported_at_its_line() {
     let host = host();
     let error = host.compile(source(&one_shot("let x = ;\n"))).expect_err("no expression");
     let report = error.downcast::<Report>().expect("a report");
@@ -93,7 +93,7 @@ fn a_syntax_error_stands_at_its_line() {
 }
 
 #[test]
-fn declarations_that_are_wrong_are_told() {
+fn invalid_declarations_are_reported() {
     let run = "fn run(cx) { [] }";
     for (text, message) in [
         (run.to_string(), "const PLUGIN"),

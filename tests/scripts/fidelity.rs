@@ -93,7 +93,7 @@ fn of_linear(measure: &str, set: &[(&str, &str)]) -> Vec<Figure> {
 }
 
 #[test]
-fn deletion_and_insertion_are_those_of_rise() {
+fn deletion_and_insertion_match_rise() {
     let figures = measured("deletion_insertion", Some(map()), &[("steps", "16")]);
     let theirs = reference();
     for name in ["deletion", "insertion"] {
@@ -108,7 +108,7 @@ fn deletion_and_insertion_are_those_of_rise() {
 }
 
 #[test]
-fn pixel_flipping_takes_regions_in_order_and_averages_the_falls() {
+fn pixel_flipping_replaces_regions_in_order_and_averages_the_drops() {
     let set = [("region", "2"), ("replace", "mean")];
     let figures = measured("pixel_flipping", Some(map()), &set);
     let theirs = reference();
@@ -122,7 +122,7 @@ fn pixel_flipping_takes_regions_in_order_and_averages_the_falls() {
 }
 
 #[test]
-fn gini_index_and_entropy_are_those_of_the_papers() {
+fn gini_index_and_entropy_match_their_papers() {
     let figures = measured("sparseness", Some(map()), &[]);
     near(cell(&figures, "Gini index", 1), reference()["gini"].as_f64().unwrap(), 1e-5);
     near(cell(&figures, "entropy", 1), reference()["entropy"].as_f64().unwrap(), 1e-5);
@@ -135,7 +135,7 @@ fn gini_index_and_entropy_are_those_of_the_papers() {
 }
 
 #[test]
-fn rank_correlation_is_spearmans_with_shared_ranks() {
+fn rank_correlation_matches_spearman_with_shared_ranks() {
     let theirs = reference();
     let body = |values: &str| {
         format!("import \"lib/fidelity\" as f; f::spearman(tensor({:?}), tensor({values}))", uniform(7, 64))
@@ -147,7 +147,7 @@ fn rank_correlation_is_spearmans_with_shared_ranks() {
 }
 
 #[test]
-fn infidelity_of_a_linear_networks_exact_map_is_zero() {
+fn the_exact_map_of_a_linear_network_has_zero_infidelity() {
     let gradient = [("method", "guided_backprop"), ("settings", "rule=gradient"), ("samples", "64")];
     let figures = of_linear("infidelity", &gradient);
     assert!(cell(&figures, "mean square of f(x) - f(x - I)", 1) > 1.0);
@@ -160,14 +160,14 @@ fn infidelity_of_a_linear_networks_exact_map_is_zero() {
 }
 
 #[test]
-fn a_map_that_says_nothing_is_as_wrong_as_the_changes_are_large() {
+fn the_infidelity_of_a_zero_map_is_the_mean_squared_score_change() {
     let figures = measured("infidelity", Some(spots(&[], 0.0)), &[]);
     near(cell(&figures, "infidelity", 1), cell(&figures, "mean square of f(x) - f(x - I)", 1), 1e-9);
     assert!(cell(&figures, "infidelity with the best factor", 1) <= cell(&figures, "infidelity", 1) + 1e-9);
 }
 
 #[test]
-fn a_map_that_never_changes_has_no_sensitivity_and_a_gradient_some() {
+fn a_constant_map_has_zero_sensitivity_and_a_gradient_does_not() {
     let fixed = measured("max_sensitivity", Some(map()), &[]);
     assert_eq!(cell(&fixed, "max-sensitivity", 1), 0.0);
     let gradient = measured("max_sensitivity", None, &[("radius", "0.1")]);
@@ -177,7 +177,7 @@ fn a_map_that_never_changes_has_no_sensitivity_and_a_gradient_some() {
 }
 
 #[test]
-fn a_gradient_forgets_with_the_network_and_a_map_that_ignores_it_does_not() {
+fn randomizing_the_network_changes_a_gradient_but_not_a_map_that_ignores_the_network() {
     let gradient = measured("randomization", None, &[]);
     let signed = curve(&gradient, "signed");
     assert_eq!(signed.len(), 4, "as learned, and three layers with weights");
@@ -219,7 +219,7 @@ fn a_maximum_hits_inside_the_box_and_within_the_tolerance() {
 }
 
 #[test]
-fn a_method_without_a_map_is_told_and_another_asked_for() {
+fn a_method_without_a_map_is_an_error_that_suggests_choosing_another() {
     let host = host();
     let mut session = session(&host);
     session.open(host.method("sparseness").expect("it compiles"));

@@ -72,7 +72,7 @@ fn welcome(name: &str, set: &[&str]) -> End {
 }
 
 #[test]
-fn every_attack_fools_the_programs_own_network_within_its_budget() {
+fn every_attack_fools_the_embedded_network_within_its_budget() {
     for (name, steps) in [
         ("cw", 60),
         ("jsma", 20),
@@ -136,7 +136,7 @@ fn attacks_stay_in_their_balls() {
 }
 
 #[test]
-fn few_values_are_changed_by_the_attacks_that_promise_it() {
+fn sparse_attacks_change_few_values() {
     assert!(welcome("one_pixel", &["steps=3"]).last("l0") <= 3.0);
     assert!(welcome("one_pixel", &["pixels=4", "steps=3"]).last("l0") <= 12.0);
     for (pairs, theta) in [("true", "1"), ("false", "1"), ("true", "-0.5")] {
@@ -148,7 +148,7 @@ fn few_values_are_changed_by_the_attacks_that_promise_it() {
 }
 
 #[test]
-fn carlini_and_wagner_change_less_than_pgd_and_deepfool() {
+fn carlini_wagner_changes_less_than_pgd_and_deepfool() {
     let cw = welcome("cw", &[]).l2();
     let pgd = welcome("pgd", &["norm=l2", "epsilon=255", "step=1", "steps=200", "random_start=false"]);
     assert!(pgd.fooled() && cw < pgd.l2(), "{cw} and {}", pgd.l2());
@@ -157,13 +157,13 @@ fn carlini_and_wagner_change_less_than_pgd_and_deepfool() {
 }
 
 #[test]
-fn carlini_and_wagner_with_kappa_lead_by_it() {
+fn carlini_wagner_with_kappa_leads_by_kappa() {
     let end = welcome("cw", &["kappa=2", "searches=3"]);
     assert!(end.last("margin") <= -2.0, "{}", end.last("margin"));
 }
 
 #[test]
-fn apgd_is_as_strong_as_pgd_with_as_many_steps() {
+fn apgd_is_as_strong_as_pgd_with_equal_steps() {
     let host = host();
     let (mut ours, mut theirs) = (0.0, 0.0);
     for picture in 0..5 {
@@ -179,7 +179,7 @@ fn apgd_is_as_strong_as_pgd_with_as_many_steps() {
 }
 
 #[test]
-fn a_turned_picture_is_the_picture_where_nothing_is_turned() {
+fn rotating_by_zero_degrees_leaves_the_picture_unchanged() {
     let end = welcome("rotation", &["angle=0", "shift=0", "angles=1", "shifts=1"]);
     assert!(end.linf() < 1e-6 && !end.fooled());
 }
@@ -212,7 +212,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
 }
 
 #[test]
-fn attacks_on_decisions_see_neither_scores_nor_gradients() {
+fn decision_based_attacks_use_neither_scores_nor_gradients() {
     let host = host();
     let weight = crate::common::uniform(3, 5 * 48);
     let x = Tensor::full(0.5f32, (1, 3, 4, 4), &Device::Cpu).unwrap();
@@ -228,7 +228,7 @@ fn attacks_on_decisions_see_neither_scores_nor_gradients() {
 }
 
 #[test]
-fn attacks_on_scores_ask_for_no_gradient() {
+fn score_based_attacks_use_no_gradient() {
     let host = host();
     for name in ["square", "spsa", "one_pixel", "rotation", "boundary", "hopskipjump"] {
         let text = &host.method(name).unwrap().source.text;
@@ -238,7 +238,7 @@ fn attacks_on_scores_ask_for_no_gradient() {
 
 /// Foolbox 3.3.4's Carlini & Wagner attack reaches 0.92026 on this network; the decision boundary is 1.3/√2 away.
 #[test]
-fn carlini_and_wagner_find_the_border_of_an_affine_network() {
+fn carlini_wagner_finds_the_boundary_of_an_affine_network() {
     let host = host();
     // Inputs from -10 to 10 as pixels from 0 to 1: x = 20 p - 10.
     let weight = [1.0, 0.0, 0.0, 1.0, -1.0, -1.0].map(|w: f32| 20.0 * w);
@@ -251,7 +251,7 @@ fn carlini_and_wagner_find_the_border_of_an_affine_network() {
 }
 
 #[test]
-fn an_ensemble_warns_of_networks_that_hide_their_gradient() {
+fn the_ensemble_warns_about_networks_that_mask_their_gradient() {
     let host = host();
     let weight = crate::common::uniform(3, 5 * 48);
     let x = Tensor::full(0.5f32, (1, 3, 4, 4), &Device::Cpu).unwrap();

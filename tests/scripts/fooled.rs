@@ -33,7 +33,7 @@ fn classes(host: &Host) -> (usize, usize) {
 }
 
 #[test]
-fn every_attack_ends_at_step_0_where_the_network_is_wrong_already() {
+fn every_attack_ends_at_step_0_on_a_misclassified_picture() {
     let host = host();
     let (said, other) = classes(&host);
     for method in attacks(&host) {
@@ -56,7 +56,7 @@ fn every_attack_ends_at_step_0_where_the_network_is_wrong_already() {
 }
 
 #[test]
-fn every_attack_with_a_goal_ends_at_step_0_where_it_is_reached_already() {
+fn every_targeted_attack_ends_at_step_0_if_the_goal_is_already_reached() {
     let host = host();
     let (said, _) = classes(&host);
     for method in attacks(&host).into_iter().filter(|m| has(m, "goal")) {
@@ -71,7 +71,7 @@ fn every_attack_with_a_goal_ends_at_step_0_where_it_is_reached_already() {
 }
 
 #[test]
-fn random_starts_look_at_the_picture_itself_first() {
+fn attacks_with_random_starts_check_the_picture_itself_first() {
     let host = host();
     let (_, other) = classes(&host);
     for name in ["pgd", "apgd", "fgsm"] {
@@ -85,7 +85,7 @@ fn random_starts_look_at_the_picture_itself_first() {
 }
 
 #[test]
-fn attacks_by_steps_go_on_beyond_the_border_where_they_are_not_to_stop() {
+fn stepped_attacks_continue_past_the_boundary_with_stop_off() {
     let host = host();
     let (_, other) = classes(&host);
     let unstopped: Vec<_> = attacks(&host).into_iter().filter(|m| has(m, "stop")).collect();
@@ -118,7 +118,7 @@ fn attacks_by_steps_go_on_beyond_the_border_where_they_are_not_to_stop() {
 }
 
 #[test]
-fn a_run_that_ended_fooled_goes_on_by_one_step_and_anew_it_stops_again() {
+fn a_run_that_ended_fooled_can_take_another_step_and_a_new_run_stops_again() {
     let host = host();
     let (_, other) = classes(&host);
     let mut session = session(&host);
@@ -139,7 +139,7 @@ fn a_run_that_ended_fooled_goes_on_by_one_step_and_anew_it_stops_again() {
 }
 
 #[test]
-fn another_parameter_after_nothing_to_do_begins_the_attack() {
+fn changing_a_parameter_after_nothing_to_do_starts_the_attack() {
     let host = host();
     let (said, other) = classes(&host);
     let mut session = session(&host);
@@ -156,7 +156,7 @@ fn another_parameter_after_nothing_to_do_begins_the_attack() {
 }
 
 #[test]
-fn an_attack_of_ones_own_has_nothing_to_do_either() {
+fn a_custom_attack_also_skips_misclassified_pictures() {
     let host = host();
     let (_, other) = classes(&host);
     let stepped = "const PLUGIN = #{ group: \"attack\", params: [] };\nfn start(cx) { throw \"started\"; }\nfn step(cx, s) { s }\nfn view(cx, s) { [] }";
@@ -173,7 +173,7 @@ fn an_attack_of_ones_own_has_nothing_to_do_either() {
 }
 
 #[test]
-fn of_a_batch_those_that_fool_already_stay_as_they_are() {
+fn pictures_of_a_batch_that_already_fool_stay_unchanged() {
     for (name, together) in [("fgsm", true), ("pgd", true), ("mi_fgsm", true), ("deepfool", false)] {
         let body = format!(
             "let x = cat([cx.input, cx.input.flip(3), cx.input.flip(2)], 0);
@@ -190,7 +190,7 @@ fn of_a_batch_those_that_fool_already_stay_as_they_are() {
 }
 
 #[test]
-fn a_share_of_epsilon_is_as_long_as_the_same_step_in_levels() {
+fn a_step_relative_to_epsilon_equals_the_same_step_in_levels() {
     let host = host();
     let end = |method: &str, set: &[&str]| {
         let mut session = session(&host);
@@ -235,7 +235,7 @@ fn l0_is_counted_in_values_and_in_pixels() {
 }
 
 #[test]
-fn examples_of_each_epsilon_are_in_grey_and_say_what_became_of_them() {
+fn examples_of_each_epsilon_are_gray_and_captioned_with_the_prediction() {
     let host = host();
     let digits = Architectures::new(Folders::models(None).embedded_only(), host.guard()).open("digits", None).unwrap();
     let set = synthetic::open("digits").unwrap();
@@ -255,7 +255,7 @@ fn examples_of_each_epsilon_are_in_grey_and_say_what_became_of_them() {
     let Body::Montage { tiles, captions, columns, .. } = &figure.body else { panic!("no montage") };
     assert_eq!((&tiles.shape[..2], *columns, captions.len()), (&[6, 3][..], 3, 6));
     let plane = tiles.shape[2] * tiles.shape[3];
-    assert_eq!(tiles.data[..plane], tiles.data[plane..2 * plane], "grey: red is green");
+    assert_eq!(tiles.data[..plane], tiles.data[plane..2 * plane], "gray: red is green");
     let changed = |caption: &String| {
         let (was, is) = caption.lines().last().unwrap().split_once(" → ").unwrap();
         was != is

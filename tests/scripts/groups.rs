@@ -29,7 +29,7 @@ fn host_of(folder: &Path) -> Host {
 }
 
 #[test]
-fn a_method_is_of_the_group_that_it_says_else_of_its_folder_else_an_attribution() {
+fn a_methods_group_is_declared_or_that_of_its_folder_or_attribution() {
     let files = [
         ("alone.rhai", ""),
         ("alone_of_a_group.rhai", "group: \"fidelity\""),
@@ -54,7 +54,7 @@ fn a_method_is_of_the_group_that_it_says_else_of_its_folder_else_an_attribution(
 }
 
 #[test]
-fn methods_of_a_group_are_choices_by_folder_too() {
+fn methods_grouped_by_folder_are_choices_too() {
     let (_, folder) =
         folder_with(&[("odd/a.rhai", ""), ("b.rhai", "group: \"odd\""), ("odd/c.rhai", "group: \"even\"")]);
     let asks = "params: [param(\"method\", method(\"odd\"), \"who is asked\")]";
@@ -64,7 +64,7 @@ fn methods_of_a_group_are_choices_by_folder_too() {
 }
 
 #[test]
-fn two_files_of_one_name_are_told_and_hide_no_other() {
+fn two_files_of_one_name_are_reported_and_do_not_hide_others() {
     let (host, _folder) = folder_with(&[("attack/twin.rhai", ""), ("odd/twin.rhai", ""), ("odd/other.rhai", "")]);
     let error = format!("{:#}", host.method("twin").unwrap_err());
     let both = ["two scripts are named \"twin\"", "attack/twin.rhai", "odd/twin.rhai"];
@@ -75,7 +75,7 @@ fn two_files_of_one_name_are_told_and_hide_no_other() {
 }
 
 #[test]
-fn a_file_of_ones_own_replaces_the_programs_whatever_its_folder() {
+fn a_users_file_overrides_the_embedded_one_in_any_folder() {
     for place in ["fgsm.rhai", "attack/fgsm.rhai", "mine/fgsm.rhai"] {
         let (host, folder) = folder_with(&[(place, "group: \"attack\"")]);
         let fgsm = host.method("fgsm").unwrap();
@@ -86,7 +86,7 @@ fn a_file_of_ones_own_replaces_the_programs_whatever_its_folder() {
 }
 
 #[test]
-fn hidden_files_those_of_editors_libraries_and_deeper_folders_are_no_methods() {
+fn hidden_files_editor_files_libraries_and_deeper_folders_are_not_methods() {
     let (host, _folder) = folder_with(&[
         (".git/hook.rhai", ""),
         (".hidden.rhai", ""),
@@ -108,7 +108,7 @@ fn hidden_files_those_of_editors_libraries_and_deeper_folders_are_no_methods() {
 
 #[cfg(unix)]
 #[test]
-fn links_that_lead_in_circles_or_nowhere_are_harmless() {
+fn circular_and_dangling_symlinks_are_harmless() {
     use std::os::unix::fs::symlink;
     let (host, folder) = folder_with(&[("attack/mine.rhai", ""), ("alone.rhai", "")]);
     let at = |path: &str| folder.path().join(path);
@@ -141,7 +141,7 @@ fn shipped() -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn every_shipped_method_lies_in_the_folder_of_its_group_and_has_a_name_of_its_own() {
+fn every_shipped_method_is_in_its_groups_folder_and_has_a_unique_name() {
     let host = host();
     let shipped = shipped();
     assert_eq!(host.plugins().names(), shipped.keys().cloned().collect::<Vec<_>>(), "all are in folders");

@@ -66,7 +66,7 @@ fn a_cancel_ends_any_long_native_step() {
 }
 
 #[test]
-fn after_a_cancel_the_next_run_is_its_own() {
+fn a_cancel_does_not_affect_the_next_run() {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, &one_shot("[]")));
@@ -76,7 +76,7 @@ fn after_a_cancel_the_next_run_is_its_own() {
 }
 
 #[test]
-fn an_endless_loop_ends_by_itself() {
+fn an_endless_loop_is_stopped() {
     let report = failure("let n = 0;\nloop { n += 1; }");
     assert!(report.message.contains("endless loop"), "{report}");
     assert!(report.place.is_some(), "{report}");
@@ -95,7 +95,7 @@ fn recursion_without_an_end_is_an_error() {
 }
 
 #[test]
-fn what_does_not_fit_into_memory_is_an_error_with_its_line() {
+fn exceeding_memory_is_an_error_with_its_line() {
     for body in [
         "let x = 1;\nzeros([100000, 100000, 3])",
         "let x = 1;\nfull([25000000000], 1.0)",
@@ -120,7 +120,7 @@ fn what_does_not_fit_into_memory_is_an_error_with_its_line() {
 }
 
 #[test]
-fn hoarding_tensors_is_an_error_and_what_was_hoarded_is_freed() {
+fn hoarding_tensors_is_an_error_and_frees_them() {
     let before = resident();
     let report = failure("let all = [];\nloop { all.push(ones([512, 1024, 1024])); }");
     assert!(report.message.contains("memory") || report.message.contains("GiB"), "{report}");
@@ -142,7 +142,7 @@ fn resident() -> usize {
 }
 
 #[test]
-fn growing_arrays_texts_and_maps_end_in_an_error() {
+fn growing_arrays_strings_and_maps_end_in_an_error() {
     for body in [
         "let a = [];\nloop { a.push(a.len()); }",
         "let t = \"x\";\nloop { t += t; }",
@@ -154,7 +154,7 @@ fn growing_arrays_texts_and_maps_end_in_an_error() {
 }
 
 #[test]
-fn sizes_beyond_counting_are_sentences() {
+fn huge_sizes_are_described_in_words() {
     for body in [
         "[1].pad(9223372036854775807, \"x\")",
         "let a = []; a.pad(200, 0); let b = []; b.pad(200, a)",
@@ -182,7 +182,7 @@ fn sleep_and_eval_are_refused() {
 }
 
 #[test]
-fn native_code_that_panics_is_an_error_of_the_script_and_the_host_goes_on() {
+fn a_panic_in_native_code_is_a_script_error_and_the_host_survives() {
     let host = host();
     let mut session = session(&host);
     for _ in 0..3 {
@@ -226,7 +226,7 @@ fn imports_work_inside_the_folder_and_nowhere_else() {
 }
 
 #[test]
-fn a_circle_of_imports_is_told_with_its_way() {
+fn a_circular_import_is_reported_with_its_path() {
     let told = import_error(&[
         ("main.rhai", &format!("import \"lib/a\" as a;\n{PLUGIN}fn run(cx) {{ [] }}")),
         ("lib/a.rhai", "import \"lib/b\" as b;\nfn f() { 1 }"),
@@ -236,7 +236,7 @@ fn a_circle_of_imports_is_told_with_its_way() {
 }
 
 #[test]
-fn an_error_inside_a_library_names_the_library_and_its_line() {
+fn an_error_inside_a_library_names_the_library_and_line() {
     let main = format!("import \"lib/l\" as l;\n{PLUGIN}fn run(cx) {{\n  l::f(cx.input)\n}}");
     let told = import_error(&[("main.rhai", &main), ("lib/l.rhai", "\n\nfn f(x) {\n  x.reshape([7])\n}")]);
     assert!(told.contains("lib/l:4:"), "{told}");

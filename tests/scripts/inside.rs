@@ -84,7 +84,7 @@ fn deeplift_gives_the_attributions_of_captum_and_is_complete() {
 }
 
 #[test]
-fn deeplift_is_complete_through_products_bends_and_overlapping_pools() {
+fn deeplift_is_complete_through_products_smooth_activations_and_overlapping_pools() {
     let session = session_of(|b| {
         let x = b.add("conv1", conv(3, 4, 3), &[0]).unwrap();
         let leaky = b.add("leaky", op::LeakyRelu { slope: 0.1 }, &[x]).unwrap();
@@ -103,7 +103,7 @@ fn deeplift_is_complete_through_products_bends_and_overlapping_pools() {
 }
 
 #[test]
-fn a_contrast_that_cancels_in_every_place_is_told() {
+fn a_contrast_that_cancels_everywhere_is_reported() {
     let build = |b: &mut Builder| {
         let x = b.add("conv1", conv(3, 32, 3), &[0]).unwrap();
         let x = b.add("relu1", op::Relu, &[x]).unwrap();
@@ -181,7 +181,7 @@ fn the_network_panel_shows_the_gradient_of_the_loss_as_well_as_the_logits() {
 }
 
 #[test]
-fn a_grid_shows_the_layers_and_channels_that_were_named() {
+fn a_grid_shows_the_requested_layers_and_channels() {
     let rows = |settings: &[(&str, &str)]| {
         let shown = figures("guided_grid", settings);
         let Body::Table { rows, .. } = &named(&shown, "tiles").body else { panic!("no table") };
@@ -200,11 +200,11 @@ fn a_grid_shows_the_layers_and_channels_that_were_named() {
     assert!(error(&[("layers", "relu1"), ("channels", "9")]).contains("has a channel 9"));
     assert!(error(&[("layers", "relu9")]).contains("no layer \"relu9\""));
     assert!(error(&[("layers", "2..0")]).contains("runs backwards"));
-    assert!(error(&[("channels", "x")]).contains("not a whole number"));
+    assert!(error(&[("channels", "x")]).contains("not an integer"));
 }
 
 #[test]
-fn channels_and_grids_start_from_the_channel_they_name() {
+fn channels_and_grids_start_from_the_selected_channel() {
     let figures = figures("channels", &[("layer", "conv2"), ("channel", "3"), ("rule", "gradient")]);
     let Body::Montage { marked, tiles, .. } = &named(&figures, "channels").body else { panic!("no montage") };
     assert_eq!((*marked, &tiles.shape[..]), (Some(3), &[6, 4, 4][..]));

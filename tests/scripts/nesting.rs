@@ -33,7 +33,7 @@ fn told(host: &Host, body: &str) -> Option<String> {
 }
 
 #[test]
-fn whatever_grows_by_nesting_ends_in_an_error() {
+fn unbounded_nesting_ends_in_an_error() {
     let host = host();
     for body in [
         // Closures nested until memory runs out.
@@ -76,7 +76,7 @@ fn whatever_grows_by_nesting_ends_in_an_error() {
 }
 
 #[test]
-fn circles_of_closures_are_shown_compared_thrown_and_dropped() {
+fn cycles_of_closures_can_be_printed_compared_thrown_and_dropped() {
     let host = host();
     let circle = "let c = 0; let f = || c; c = [f, 1];";
     for rest in [
@@ -118,7 +118,7 @@ fn circles_of_closures_are_shown_compared_thrown_and_dropped() {
 }
 
 #[test]
-fn an_answer_or_a_state_that_is_nested_deep_is_an_error() {
+fn a_deeply_nested_result_or_state_is_an_error() {
     let host = host();
     for value in [
         "let a = 1; for i in 0..200 { a = [a]; } a",
@@ -139,7 +139,7 @@ fn an_answer_or_a_state_that_is_nested_deep_is_an_error() {
 }
 
 #[test]
-fn a_state_nested_as_deep_as_is_allowed_is_kept_and_taken_up() {
+fn a_state_of_maximum_nesting_depth_is_stored_and_restored() {
     let host = host();
     let stepper = "const PLUGIN = #{ group: \"test\" };\nfn start(cx) { let a = 1; for i in 0..46 { a = if i % 2 == 0 { [a] } else { #{ x: a } }; } #{ s: a } }\n\
         fn step(cx, s) { s }\nfn view(cx, s) { [] }";
@@ -215,7 +215,7 @@ fn deep_texts(n: usize) -> Vec<String> {
 }
 
 #[test]
-fn texts_of_deep_or_endless_syntax_are_compiled_or_refused() {
+fn deeply_nested_or_unending_syntax_is_compiled_or_rejected() {
     let host = host();
     for n in [70, 3000, 100_000] {
         for text in deep_texts(n) {

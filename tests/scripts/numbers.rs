@@ -70,7 +70,7 @@ const EXPRESSIONS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn tensor_functions_say_what_pytorch_says() {
+fn tensor_functions_match_pytorch() {
     for (expression, expected) in EXPRESSIONS {
         assert_eq!(&answer(expression), expected, "{expression}");
     }
@@ -156,7 +156,7 @@ fn relevance(rules: &str) -> String {
 }
 
 #[test]
-fn native_rules_give_what_their_formulas_give_by_hand() {
+fn native_rules_match_their_formulas_written_by_hand() {
     let epsilon = "|site, r| site.x * site.vjp(r / site.y.stabilize(1e-3))";
     let by_hand = relevance(&format!("[\"conv|linear\", {epsilon}]"));
     assert_eq!(by_hand, relevance("[\"conv|linear\", epsilon(1e-3)]"));
@@ -167,7 +167,7 @@ fn native_rules_give_what_their_formulas_give_by_hand() {
 }
 
 #[test]
-fn rules_that_do_not_suit_a_layer_are_told_with_its_name() {
+fn rules_that_do_not_apply_to_a_layer_are_errors_that_name_it() {
     let report = crate::common::failure(
         "let t = cx.model.forward(cx.input);\nbackward(t, t.logit(0), #{ rules: [[\"max_pool\", flat()]] }).input",
     );

@@ -51,7 +51,7 @@ const OBJECTIVES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn the_gradient_of_an_objective_is_that_of_finite_differences() {
+fn the_gradient_of_an_objective_matches_finite_differences() {
     for (name, expression) in OBJECTIVES {
         let constants = if *name == "the distance to a constant" { "true" } else { "false" };
         let worst = answer_in_f64(&format!(
@@ -75,7 +75,7 @@ fn the_gradient_of_an_objective_is_that_of_finite_differences() {
 const TRACE: &str = "let t = cx.model.forward(cx.input);";
 
 #[test]
-fn kinks_and_ties_have_the_derivatives_of_pytorch() {
+fn derivatives_at_kinks_and_ties_match_pytorch() {
     for (expression, at_zero) in [
         ("x.relu()", "0.0"),
         ("x.abs()", "0.0"),
@@ -97,7 +97,7 @@ fn kinks_and_ties_have_the_derivatives_of_pytorch() {
 }
 
 #[test]
-fn an_objective_joins_other_seeds_and_tells_its_value() {
+fn an_objective_combines_with_other_seeds_and_reports_its_value() {
     for (expression, expected) in [
         ("let o = objective(t, |a| a[\"fc\"].select(1, 3).sum()); abs(o.value - t.score(3)) < 1e-6", "true"),
         (
@@ -123,7 +123,7 @@ fn an_objective_joins_other_seeds_and_tells_its_value() {
 }
 
 #[test]
-fn what_cannot_be_differentiated_is_an_error() {
+fn nondifferentiable_objectives_are_errors() {
     for (closure, told) in [
         ("|a| a[\"conv1\"]", "one number"),
         ("|a| 1.0", "a number computed from activations"),

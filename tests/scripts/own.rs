@@ -41,7 +41,7 @@ fn relevance(network: Option<&str>, method: &str, set: &[(&str, &str)]) -> Vec<f
 }
 
 #[test]
-fn the_epsilon_rule_by_hand_gives_the_numbers_of_lrp() {
+fn the_handwritten_epsilon_rule_matches_lrp() {
     for (network, epsilon) in
         [(None, "0.000001"), (None, "0.1"), (Some("shapes"), "0.000001"), (Some("shapes"), "0.01")]
     {
@@ -72,7 +72,7 @@ fn length(v: &[f64]) -> f64 {
 }
 
 #[test]
-fn its_steps_are_those_of_the_formula_in_plain_numbers() {
+fn the_attacks_steps_match_its_formula() {
     let (step, epsilon, steps) = (24.0 / 255.0, 60.0 / 255.0, 5);
     let host = host();
     let mut session = session(&host);

@@ -54,7 +54,7 @@ fn a_script_sees_each_kind_of_parameter_as_its_own_type() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
+fn invalid_values_are_errors_that_state_the_range_and_change_nothing() {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, SCRIPT));
@@ -63,8 +63,8 @@ fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
         ("number", "2", "a number from 0 to 1, got 2"),
         ("number", "NaN", "a number from 0 to 1"),
         ("number", "inf", "a number from 0 to 1"),
-        ("whole", "0", "a whole number from 1 to 9"),
-        ("whole", "2.5", "a whole number from 1 to 9"),
+        ("whole", "0", "an integer from 1 to 9"),
+        ("whole", "2.5", "an integer from 1 to 9"),
         ("length", "-1", "in 1/255"),
         ("switch_", "maybe", "true or false"),
         ("choice", "l3", "one of linf, l2"),
@@ -73,7 +73,7 @@ fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
         ("where_", "conv9", "no layer named \"conv9\""),
         ("where_", "relu1", "is a relu, not a conv"),
         ("where_", "-3", "no layer -3; there are 2"),
-        ("unit", "-1", "a channel's number"),
+        ("unit", "-1", "a channel index"),
         ("numbr", "1", "did you mean \"number\"?"),
     ] {
         let error = format!("{:#}", session.set(name, text).expect_err(&format!("{name}={text}")));

@@ -7,7 +7,7 @@ const GAME: &str = "let own = tensor([0.5, -1.0, 2.0, 0.0, 0.25]);
     let worth = |z| (z * own).sum(1) + 3.0 * z.select(1, 0) * z.select(1, 1) + 0.125;";
 
 #[test]
-fn shapley_values_share_what_is_worth_something_together_alike() {
+fn shapley_values_split_an_interaction_equally() {
     let body = format!(
         "import \"lib/pieces\" as pieces; {GAME}
          let z = pieces::coalitions(1, 31, 5);
@@ -19,7 +19,7 @@ fn shapley_values_share_what_is_worth_something_together_alike() {
 }
 
 #[test]
-fn all_coalitions_are_counted_once_and_weighed_by_their_size() {
+fn all_coalitions_are_counted_once_and_weighted_by_size() {
     assert_eq!(
         said("import \"lib/pieces\" as pieces; pieces::coalitions(1, 7, 3).sum(0).to_array()"),
         "[3.0, 3.0, 3.0]"
@@ -28,7 +28,7 @@ fn all_coalitions_are_counted_once_and_weighed_by_their_size() {
 }
 
 #[test]
-fn limes_model_finds_a_linear_law_again() {
+fn the_lime_model_recovers_a_linear_relation() {
     let body = "import \"lib/pieces\" as pieces;
         let own = tensor([0.5, -1.0, 2.0, 0.0]);
         let z   = cat([ones([1, 4]), cx.rand([200, 4]) < 0.5], 0);
@@ -38,7 +38,7 @@ fn limes_model_finds_a_linear_law_again() {
 }
 
 #[test]
-fn a_channel_weighs_in_ablation_cam_what_the_class_loses_without_it() {
+fn ablation_cam_weights_a_channel_by_the_score_drop_without_it() {
     let body = "let map = answer(cx, \"ablationcam\", #{ params: \"layer=relu1\" }).cam_raw;
         let whole = cx.model.forward(cx.input);
         let y = whole.score(cx.target);
@@ -53,7 +53,7 @@ fn a_channel_weighs_in_ablation_cam_what_the_class_loses_without_it() {
 }
 
 #[test]
-fn the_map_of_eigen_cam_is_the_direction_in_which_activations_differ_most() {
+fn eigen_cam_is_the_direction_of_greatest_variance() {
     let body = "let raw = answer(cx, \"eigencam\", #{ params: \"layer=relu1\" }).cam_raw;
         let a = cx.model.forward(cx.input)[\"relu1\"];
         let centred = (a - a.mean([2, 3], true)).squeeze(0).flatten(1).t();
@@ -68,7 +68,7 @@ fn the_map_of_eigen_cam_is_the_direction_in_which_activations_differ_most() {
 }
 
 #[test]
-fn an_edit_that_fits_no_layer_or_gives_no_tensor_is_told() {
+fn an_edit_that_matches_no_layer_or_returns_no_tensor_is_an_error() {
     let failed = |body: &str| crate::common::failure(body).to_string();
     let none = failed("forward(cx.model, cx.input, #{ edits: [[\"conv7\", |a| a]] })");
     assert!(none.contains("matches no layer"), "{none}");

@@ -34,7 +34,7 @@ fn extremes(row: &ParamRow) -> Vec<String> {
 }
 
 #[test]
-fn every_method_compiles_and_says_what_it_does() {
+fn every_method_compiles_and_has_a_summary() {
     let methods = host().methods();
     assert!(methods.len() >= 3);
     for row in methods {
@@ -92,7 +92,7 @@ fn titles(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn outputs_have_the_names_that_others_call() {
+fn outputs_have_the_names_used_by_other_libraries() {
     for (name, outputs) in [
         ("saliency", vec!["gradient", "saliency"]),
         ("gradcam", vec!["cam", "cam_raw"]),
@@ -140,7 +140,7 @@ fn pixels_that_no_patch_covers_have_no_value() {
 }
 
 #[test]
-fn a_map_with_gaps_is_not_judged() {
+fn a_map_with_gaps_is_not_evaluated() {
     let host = host();
     let mut session = session(&host);
     session.open(host.method("sparseness").unwrap());

@@ -66,7 +66,7 @@ fn every_example_runs_as_it_is() {
 }
 
 #[test]
-fn every_noun_says_what_it_has_and_every_function_belongs_to_one() {
+fn every_noun_is_documented_and_every_function_belongs_to_one() {
     let all = reference(&host());
     for section in &all.sections {
         assert!(!section.rows.is_empty(), "plugins/README.md has no row for \"{}\"", section.noun);

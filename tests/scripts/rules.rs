@@ -45,7 +45,7 @@ const PAIRS: [(&str, &str); 10] = [
 ];
 
 #[test]
-fn rules_written_in_a_script_give_the_numbers_of_the_native_ones() {
+fn scripted_rules_match_the_native_ones() {
     for (native, by_hand) in PAIRS {
         let body = format!(
             "let t = cx.model.forward(cx.input); let rest = [\"relu|normalize\", pass()]; \
@@ -58,7 +58,7 @@ fn rules_written_in_a_script_give_the_numbers_of_the_native_ones() {
 }
 
 #[test]
-fn a_predicate_chooses_layers_by_what_is_known_of_them() {
+fn a_predicate_selects_layers_by_their_properties() {
     let chosen = "let t = cx.model.forward(cx.input); let seen = [];
         let rules = [[|l| l.kind == \"conv\" && l.shape[0] == 6, |s, r| s.vjp(r) * 0.0]];
         backward(t, t.logit(1), #{ rules: rules })";
@@ -82,7 +82,7 @@ fn table(body: &str, title: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_ledger_tells_of_every_layer_from_the_scores_to_the_picture() {
+fn the_ledger_lists_every_layer_from_the_scores_to_the_picture() {
     let rows = table(
         "let t = cx.model.forward(cx.input); \
          [ledger(backward(t, t.logit(1), #{ rules: [[\"conv|linear\", epsilon(1e-6)], [\"relu|normalize\", pass()]] }))]",
@@ -149,7 +149,7 @@ fn percent(note: &str, behind: &str) -> f64 {
 }
 
 #[test]
-fn the_caption_of_lrp_says_what_part_of_the_logit_reached_the_pixels_and_what_other_ways_would_bring() {
+fn the_lrp_caption_gives_the_fraction_that_reached_the_pixels_and_that_of_other_settings() {
     let mut low = 0;
     let composites = ["Epsilon", "EpsilonPlus", "EpsilonGammaBox", "alpha1beta0", "alpha2beta1"];
     for (composite, class) in composites.into_iter().flat_map(|c| (0..5).map(move |class| (c, class))) {
@@ -194,7 +194,7 @@ fn coverage_marks_layers_without_a_rule_before_anything_runs() {
 }
 
 #[test]
-fn a_rule_that_needs_weights_says_so_where_there_are_none() {
+fn a_rule_that_needs_weights_is_an_error_at_layers_without_them() {
     for rule in ["|s, r| s.share(r, [[s.x, s.x]])", "|s, r| s.weight"] {
         let report = failure(&format!(
             "let t = cx.model.forward(cx.input);\nbackward(t, t.logit(1), #{{ rules: [[\"relu\", {rule}]] }})"
@@ -204,7 +204,7 @@ fn a_rule_that_needs_weights_says_so_where_there_are_none() {
 }
 
 #[test]
-fn a_site_knows_the_layers_before_and_behind_it() {
+fn a_site_knows_its_predecessors_and_successors() {
     let told = |layer: &str| {
         failure(&format!(
             "let t = cx.model.forward(cx.input);\nlet told = |s, r| throw `${{s.predecessors}} ${{s.successors}}`;\n\
@@ -285,7 +285,7 @@ fn the_template_of_a_rule_runs_on_every_architecture_and_conserves_relevance() {
 }
 
 #[test]
-fn predecessors_and_successors_are_each_others_in_a_residual_network() {
+fn predecessors_and_successors_are_inverse_in_a_residual_network() {
     let body = "let trace = cx.model.forward(cx.input); let most = 0;
         for name in cx.model.layers {
             let site = trace.site(name);

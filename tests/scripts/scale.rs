@@ -109,7 +109,7 @@ fn is_listed(list: &[(&str, &str)], method: &str, set: &[&str]) -> bool {
 }
 
 #[test]
-fn every_attribution_is_asked_for_its_scale() {
+fn every_attribution_has_a_scale_test() {
     let host = crate::common::host();
     for name in host.plugins().names() {
         if host.method(&name).unwrap().group == "attribution" {
@@ -120,7 +120,7 @@ fn every_attribution_is_asked_for_its_scale() {
 }
 
 #[test]
-fn a_head_times_a_factor_gives_the_map_times_that_factor_or_leaves_it() {
+fn scaling_the_head_scales_the_map_or_leaves_it_unchanged() {
     let host = crate::common::host();
     let whole = scaled(&host, &[]);
     for (method, set) in METHODS.iter().filter(|(m, set)| !is_listed(SCORES, m, set)) {
@@ -137,7 +137,7 @@ fn a_head_times_a_factor_gives_the_map_times_that_factor_or_leaves_it() {
 }
 
 #[test]
-fn units_that_move_inside_a_network_leave_its_maps_or_scale_them() {
+fn rescaling_units_inside_a_network_leaves_its_maps_unchanged_or_scales_them() {
     let host = crate::common::host();
     let whole = scaled(&host, &[]);
     for (method, set) in METHODS {
@@ -189,7 +189,7 @@ fn channels(t: &Tensor) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn variants_of_grad_cam_are_their_definitions_at_any_scale() {
+fn variants_of_grad_cam_match_their_definitions_at_any_scale() {
     let host = crate::common::host();
     for (factors, what) in [
         (vec![], "as it is"),

@@ -147,7 +147,7 @@ fn one_logit_is_the_pair_of_zero_and_itself() {
 }
 
 #[test]
-fn one_logit_is_fooled_when_its_sign_turns() {
+fn a_single_logit_is_fooled_when_its_sign_flips() {
     let (host, r) = (host(), reference());
     let (model, r) = (one(&host), &r["binary"]);
     let mut session = Session::new(&host, model.clone(), "drawn", picture()).unwrap();
@@ -189,7 +189,7 @@ fn one_logit_is_fooled_when_its_sign_turns() {
 }
 
 #[test]
-fn independent_classes_have_probabilities_each_by_itself() {
+fn independent_classes_have_independent_probabilities() {
     let (host, r) = (host(), reference());
     let (model, r) = (many(&host), &r["independent"]);
     assert_eq!((model.graph.scores, model.classes()), (Scores::Independent, 4));
@@ -226,7 +226,7 @@ fn independent_classes_have_probabilities_each_by_itself() {
 }
 
 #[test]
-fn attacks_on_independent_classes_turn_the_one_that_is_asked_about() {
+fn attacks_on_independent_classes_flip_the_target_class() {
     let host = host();
     let model = many(&host);
     let logit = |class: usize, x: &Tensor| numbers(&model.graph.logits(x).unwrap()).unwrap()[class];
@@ -265,7 +265,7 @@ fn attacks_on_independent_classes_turn_the_one_that_is_asked_about() {
 }
 
 #[test]
-fn a_card_may_say_that_classes_are_independent_or_exclude_one_another() {
+fn a_card_may_declare_classes_independent_or_exclusive() {
     let host = host();
     let plain = format!("{BEGINNING}.linear(\"fc\", 4)");
     let scores = |card: &str, build: &str| built(&host, card, build).map(|m| m.graph.scores);
@@ -284,7 +284,7 @@ fn a_card_may_say_that_classes_are_independent_or_exclude_one_another() {
 }
 
 #[test]
-fn the_logits_of_a_network_that_ends_in_a_softmax_stand_before_it() {
+fn the_logits_of_a_network_that_ends_in_a_softmax_are_its_input() {
     let (host, r) = (host(), reference());
     let model = built(&host, "", &format!("{BEGINNING}.linear(\"fc\", 4).softmax(\"p\")")).unwrap();
     assert_eq!(model.graph.scores, Scores::Exclusive);
@@ -301,7 +301,7 @@ fn the_logits_of_a_network_that_ends_in_a_softmax_stand_before_it() {
 }
 
 #[test]
-fn values_at_places_are_no_classes_and_what_would_work_is_told() {
+fn maps_are_not_class_scores_and_the_error_says_what_works() {
     let host = host();
     let map = r#"x.conv("conv", 4, 3).relu("relu").conv("out", 3, 1)"#;
     for (card, build) in
@@ -361,7 +361,7 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
 }
 
 #[test]
-fn a_label_is_right_where_it_is_named_and_top_and_exact_matches_are_counted_beside() {
+fn independent_labels_are_correct_if_predicted_and_top_and_exact_matches_are_counted_separately() {
     let host = host();
     let model = many(&host);
     let pixels: Vec<u8> = (0..6 * 192).map(|i: usize| (i * 91 % 255) as u8).collect();
@@ -381,7 +381,7 @@ fn a_label_is_right_where_it_is_named_and_top_and_exact_matches_are_counted_besi
 }
 
 #[test]
-fn every_method_answers_on_one_logit_and_on_independent_classes() {
+fn every_method_runs_on_one_logit_and_on_independent_classes() {
     let host = host();
     for model in [one(&host), many(&host)] {
         let mut session = Session::new(&host, model.clone(), "drawn", picture()).unwrap();

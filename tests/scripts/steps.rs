@@ -38,7 +38,7 @@ fn at(frame: &Frame) -> f32 {
 }
 
 #[test]
-fn the_same_question_gives_the_same_steps_and_another_seed_others() {
+fn the_same_request_gives_the_same_steps_and_another_seed_different_ones() {
     let host = host();
     let first = walk(&mut begun(&host), &host, 5);
     assert_eq!(first, walk(&mut begun(&host), &host, 5));
@@ -48,7 +48,7 @@ fn the_same_question_gives_the_same_steps_and_another_seed_others() {
 }
 
 #[test]
-fn going_back_shows_the_kept_step_and_going_on_gives_the_same_again() {
+fn going_back_shows_the_stored_step_and_going_forward_repeats_the_result() {
     let host = host();
     let mut session = begun(&host);
     let figures = walk(&mut session, &host, 5);
@@ -60,7 +60,7 @@ fn going_back_shows_the_kept_step_and_going_on_gives_the_same_again() {
 }
 
 #[test]
-fn a_parameter_set_on_the_way_branches_from_the_step_shown() {
+fn setting_a_parameter_continues_from_the_step_shown() {
     let host = host();
     let mut session = begun(&host);
     walk(&mut session, &host, 5);
@@ -73,7 +73,7 @@ fn a_parameter_set_on_the_way_branches_from_the_step_shown() {
 }
 
 #[test]
-fn a_newer_script_goes_on_from_the_state_of_the_old_one() {
+fn a_newer_script_continues_from_the_state_of_the_old_one() {
     let host = host();
     let mut session = begun(&host);
     session.set("size", "2").expect("a size");
@@ -86,7 +86,7 @@ fn a_newer_script_goes_on_from_the_state_of_the_old_one() {
 }
 
 #[test]
-fn a_broken_step_of_a_newer_script_leaves_the_kept_steps_as_they_are() {
+fn a_failing_step_of_a_newer_script_leaves_stored_steps_unchanged() {
     let host = host();
     let mut session = begun(&host);
     let figures = walk(&mut session, &host, 3);
@@ -97,7 +97,7 @@ fn a_broken_step_of_a_newer_script_leaves_the_kept_steps_as_they_are() {
 }
 
 #[test]
-fn done_ends_the_steps_and_a_larger_limit_goes_on() {
+fn done_ends_the_steps_and_a_larger_limit_continues() {
     let host = host();
     let mut session = begun(&host);
     session.set("steps", "2").expect("a limit");
@@ -111,7 +111,7 @@ fn done_ends_the_steps_and_a_larger_limit_goes_on() {
 }
 
 #[test]
-fn a_kept_state_shares_nothing_with_later_ones() {
+fn a_stored_state_shares_nothing_with_later_ones() {
     let host = host();
     let mut session = session(&host);
     let script = "const PLUGIN = #{ group: \"test\" };\n\
@@ -137,7 +137,7 @@ fn a_state_that_holds_a_function_is_refused() {
 }
 
 #[test]
-fn a_run_taken_up_from_its_file_goes_on_as_one_never_interrupted() {
+fn a_resumed_run_continues_like_an_uninterrupted_one() {
     let host = host();
     let whole = walk(&mut begun(&host), &host, 6);
     let mut first = begun(&host);
@@ -151,7 +151,7 @@ fn a_run_taken_up_from_its_file_goes_on_as_one_never_interrupted() {
 }
 
 #[test]
-fn a_run_of_another_question_is_not_taken_up() {
+fn a_run_with_other_settings_is_not_resumed() {
     let host = host();
     let file = begun(&host).snapshot().expect("a file");
     let refused = |change: &dyn Fn(&mut Session)| {
@@ -185,7 +185,7 @@ fn mapped(host: &Host) -> Session {
 }
 
 #[test]
-fn a_map_of_t_sne_goes_on_from_a_file_as_if_it_had_not_been_stopped() {
+fn a_t_sne_map_resumed_from_a_file_continues_bit_for_bit() {
     let host = host();
     let mut whole = mapped(&host);
     whole.run(&host).unwrap();
@@ -206,7 +206,7 @@ fn a_map_of_t_sne_goes_on_from_a_file_as_if_it_had_not_been_stopped() {
 }
 
 #[test]
-fn what_was_used_is_told_until_the_answer_begins_anew() {
+fn used_values_are_reported_until_the_run_restarts() {
     let host = host();
     let mut session = session(&host);
     let text = r#"

@@ -13,7 +13,7 @@ fn in_double() -> (Model, Tensor) {
 }
 
 #[test]
-fn numbers_of_two_types_meet_in_the_wider_one_as_in_pytorch() {
+fn mixed_dtypes_are_promoted_as_in_pytorch() {
     let body = "let x = cx.input;
         let all = [zeros([1]) + x, x * ones([1]), where(x > 0.5, zeros([1]), x), cat([zeros([1, 3, 8, 8]), x], 0),
                    x.clamp(zeros([1]), 1.0), maximum(zeros([1]), x), x.conv2d(ones([1, 3, 1, 1]))];
@@ -27,7 +27,7 @@ fn numbers_of_two_types_meet_in_the_wider_one_as_in_pytorch() {
 }
 
 #[test]
-fn every_method_answers_in_f64_too() {
+fn every_method_also_runs_in_f64() {
     let host = host();
     let (model, x) = in_double();
     for name in host.plugins().names() {

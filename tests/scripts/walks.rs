@@ -44,7 +44,7 @@ fn bits(frame: &Frame) -> (Named<u32>, Named<u64>) {
 }
 
 #[test]
-fn a_state_is_the_same_bits_by_whatever_way_it_was_reached() {
+fn a_state_is_bit_identical_however_it_was_reached() {
     let host = host();
     for (name, set) in WALKS {
         let straight = steps(&mut begun(&host, name, set), &host, 6);
@@ -64,7 +64,7 @@ fn a_state_is_the_same_bits_by_whatever_way_it_was_reached() {
 }
 
 #[test]
-fn a_run_that_goes_on_with_another_epsilon_is_a_fresh_run_with_that_schedule() {
+fn continuing_with_another_epsilon_equals_a_fresh_run_with_that_schedule() {
     let host = host();
     for (name, set) in WALKS {
         let mut fresh = begun(&host, name, set);
@@ -82,7 +82,7 @@ fn a_run_that_goes_on_with_another_epsilon_is_a_fresh_run_with_that_schedule() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
+fn the_same_seed_gives_the_same_bits_and_another_seed_different_ones() {
     let host = host();
     for (name, set) in WALKS {
         let run = |seed| {
@@ -97,7 +97,7 @@ fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
 }
 
 #[test]
-fn a_batch_is_attacked_row_by_row_as_each_picture_alone() {
+fn attacking_a_batch_equals_attacking_each_picture() {
     let script = r#"
         const PLUGIN = #{ group: "test" };
         fn run(cx) {

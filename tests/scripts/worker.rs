@@ -106,12 +106,12 @@ impl Desk {
 }
 
 #[test]
-fn the_open_method_is_answered_at_once() {
+fn the_open_method_is_computed_at_once() {
     assert_eq!(Desk::new("words", &words("hello")).words(), "hello");
 }
 
 #[test]
-fn a_save_in_the_folder_of_a_group_is_seen_and_a_new_file_there_is_listed() {
+fn a_save_in_a_group_folder_is_noticed_and_a_new_file_is_listed() {
     let desk = Desk::in_folder("odd_ones", "words", &words("hello"));
     assert_eq!(desk.words(), "hello");
     let folder = desk.folder.path().join("odd_ones");
@@ -129,7 +129,7 @@ fn a_save_in_the_folder_of_a_group_is_seen_and_a_new_file_there_is_listed() {
 }
 
 #[test]
-fn a_network_whose_scores_are_not_finite_stays_open_and_methods_that_need_no_class_draw() {
+fn a_network_with_non_finite_scores_stays_open_for_methods_that_need_no_class() {
     let desk = Desk::new("look", "const PLUGIN = #{ group: \"test\" };\nfn run(cx) { image(cx.input, \"input\") }");
     desk.frame();
     let own = Architectures::new(Folders::models(None), &Arc::default()).open("shapes", None).unwrap().graph.weights();
@@ -153,7 +153,7 @@ fn a_network_whose_scores_are_not_finite_stays_open_and_methods_that_need_no_cla
 }
 
 #[test]
-fn a_picture_of_values_that_are_no_pixels_is_refused_and_the_one_before_stays() {
+fn a_picture_with_invalid_pixels_is_refused_and_the_previous_one_stays() {
     let desk = Desk::new("words", &words("hello"));
     desk.frame();
     let file = desk.folder.path().join("bytes.npy");
@@ -166,7 +166,7 @@ fn a_picture_of_values_that_are_no_pixels_is_refused_and_the_one_before_stays() 
 }
 
 #[test]
-fn steps_go_on_back_and_to_a_place_and_a_changed_parameter_goes_on_from_there() {
+fn steps_move_forward_back_and_to_an_index_and_a_changed_parameter_continues_from_there() {
     let desk = Desk::new("counter", COUNTER);
     assert_eq!(desk.words(), "n = 0");
     let ask = |command| {
@@ -184,7 +184,7 @@ fn steps_go_on_back_and_to_a_place_and_a_changed_parameter_goes_on_from_there() 
 }
 
 #[test]
-fn playing_ends_where_the_method_does_and_frames_tell_the_question_they_answer() {
+fn playing_ends_with_the_method_and_frames_carry_their_request() {
     let desk = Desk::new("counter", COUNTER);
     desk.frame();
     desk.ask(Command::Set("by".into(), "9".into()));
@@ -200,7 +200,7 @@ fn playing_ends_where_the_method_does_and_frames_tell_the_question_they_answer()
 }
 
 #[test]
-fn a_run_that_plays_goes_on_with_a_changed_parameter_and_ends_at_a_wrong_one() {
+fn a_playing_run_continues_with_a_changed_parameter_and_ends_at_an_invalid_one() {
     let slow = COUNTER.replace("fn step(cx, s) {", "fn step(cx, s) { for i in 0..20000 { i + 1; }");
     let desk = Desk::new("counter", &slow);
     desk.frame();
@@ -222,7 +222,7 @@ fn a_run_that_plays_goes_on_with_a_changed_parameter_and_ends_at_a_wrong_one() {
 }
 
 #[test]
-fn a_newer_question_ends_an_endless_one_soon() {
+fn a_newer_request_soon_ends_an_endless_one() {
     let desk = Desk::new("words", &words("hello"));
     desk.frame();
     fs::write(desk.script("endless"), words("x").replace("text(", "loop { cx.input.abs(); }\n text(")).unwrap();
@@ -236,11 +236,11 @@ fn a_newer_question_ends_an_endless_one_soon() {
 }
 
 #[test]
-fn what_is_asked_wrongly_is_told_and_the_answer_before_stays() {
+fn invalid_requests_are_reported_and_the_previous_result_stays() {
     let desk = Desk::new("counter", COUNTER);
     desk.frame();
     desk.ask(Command::Set("by".into(), "10".into()));
-    assert!(desk.failure().contains("a whole number from 0 to 9"));
+    assert!(desk.failure().contains("an integer from 0 to 9"));
     desk.ask(Command::Set("bye".into(), "1".into()));
     assert!(desk.failure().contains("did you mean \"by\""));
     desk.ask(Command::Method("nowhere".into()));
@@ -289,7 +289,7 @@ fn a_saved_script_is_shown_however_it_was_saved() {
 }
 
 #[test]
-fn a_broken_script_is_told_with_its_line_while_the_last_good_one_stays() {
+fn a_broken_script_is_reported_with_its_line_while_the_last_good_version_stays() {
     let desk = Desk::new("counter", COUNTER);
     desk.frame();
     desk.ask(Command::Step);
@@ -305,7 +305,7 @@ fn a_broken_script_is_told_with_its_line_while_the_last_good_one_stays() {
 }
 
 #[test]
-fn a_library_that_is_saved_runs_its_plugin_again() {
+fn saving_a_library_reruns_the_plugin_that_imports_it() {
     let desk = Desk::new("words", &words("first"));
     desk.frame();
     fs::create_dir(desk.folder.path().join("lib")).unwrap();
@@ -357,7 +357,7 @@ fn view(cx, s) { [image(cx.input * (s.n / 4.0), \"dim\")] }";
 }
 
 #[test]
-fn branches_go_their_own_ways_and_keep_their_steps() {
+fn branches_are_independent_and_keep_their_steps() {
     let desk = Desk::new("counter", COUNTER);
     desk.frame();
     let ask = |command| {
@@ -382,7 +382,7 @@ fn branches_go_their_own_ways_and_keep_their_steps() {
 }
 
 #[test]
-fn what_was_open_is_kept_and_opened_again_at_its_step() {
+fn the_session_is_saved_and_reopened_at_its_step() {
     let folder = tempfile::tempdir().unwrap();
     let plugins = || Folders::plugins(Some(folder.path()));
     fs::write(folder.path().join("counter.rhai"), COUNTER).unwrap();
@@ -433,7 +433,7 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
 }
 
 #[test]
-fn a_damaged_session_file_is_told_and_not_opened() {
+fn a_damaged_session_file_is_reported_and_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.json");
     assert!(Workspace::read(&file).unwrap().is_none());
@@ -442,7 +442,7 @@ fn a_damaged_session_file_is_told_and_not_opened() {
 }
 
 #[test]
-fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
+fn a_step_after_success_switches_stop_off_and_says_so() {
     let desk = Desk::new("fgsm", include_str!("../../plugins/attack/fgsm.rhai"));
     desk.frame();
     for (name, value) in [("epsilon", "255"), ("step", "8")] {

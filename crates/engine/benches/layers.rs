@@ -1,8 +1,8 @@
 //! Times convolutions, one per line of input; `scripts/bench/layers.py` runs this and PyTorch alternately.
 //!
-//! An input line is `way input output size kernel stride padding batch runs`, where `way` is forward, backward, forward-exact or
-//! backward-exact. The output line is the median time of the runs in seconds. Weights rotate through more copies than fit the
-//! cache, as when a whole network runs.
+//! An input line is `way input output size kernel stride padding batch runs`, where `way` is forward, backward,
+//! forward-exact or backward-exact. The output line is the median time of the runs in seconds. Weights rotate through
+//! more copies than fit into the cache, as when a whole network runs.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
 use gradscope_engine::{Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide};

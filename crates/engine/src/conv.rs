@@ -70,7 +70,7 @@ pub struct Sizes {
 pub enum Algorithm {
     /// Direct sums, without transforms.
     Direct,
-    /// Winograd transforms for small batches, which are faster than direct sums and round more.
+    /// Winograd transforms for small batches, which are faster than direct sums but have larger rounding errors.
     SmallBatch,
     /// Winograd transforms for large batches, which need more weights and less arithmetic than those for small batches.
     LargeBatch,
@@ -333,7 +333,7 @@ pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     }
 }
 
-/// Merges horizontally adjacent taps to runs.
+/// Merges horizontally adjacent taps into runs.
 fn runs(places: &[(isize, isize)]) -> Vec<TapRun> {
     let mut runs: Vec<TapRun> = vec![];
     for &(dy, dx) in places {

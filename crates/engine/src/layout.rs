@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back_again_is_the_same() {
+    fn transforming_back_restores_the_pixels() {
         for [n, h, w, c] in [[1, 1, 1, 1], [2, 5, 7, 3], [1, 32, 20, 40], [3, 16, 16, 33], [1, 224, 224, 3]] {
             let x: Vec<f32> = (0..n * h * w * c).map(|i| i as f32).collect();
             let pitch = c + 2;

@@ -12,7 +12,7 @@ pub(crate) const MOST_WIDE: usize = 32;
 const ROWS: usize = 16;
 
 /// Matrices `(groups, k, o)`, stored in panels of columns that are two vectors wide. The `k` rows of a panel follow one another.
-/// The last panel is filled up with zeros, or is only one vector wide if that is enough.
+/// The last panel is padded with zeros, or is only one vector wide if that is enough.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub level: Level,
@@ -113,7 +113,7 @@ impl Packed {
         packed
     }
 
-    /// Number of elements of one group, including zeros that fill up panels.
+    /// Number of elements of one group, including the zeros that pad panels.
     fn group(&self) -> usize {
         self.k * self.o.next_multiple_of(self.lanes)
     }
@@ -122,7 +122,7 @@ impl Packed {
         self.o.div_ceil(2 * self.lanes)
     }
 
-    /// Number of columns of a panel, including zeros that fill it up.
+    /// Number of columns of a panel, including the zeros that pad it.
     #[inline(always)]
     pub fn width(&self, panel: usize) -> usize {
         (self.o - panel * 2 * self.lanes).next_multiple_of(self.lanes).min(2 * self.lanes)

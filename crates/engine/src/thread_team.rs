@@ -10,10 +10,10 @@ const SPINS: usize = 4000;
 
 type Job = dyn Fn(usize) + Sync;
 
-/// A function that the thread that starts a job calls before each task that it runs itself.
+/// The hook that a job's calling thread runs before each task it executes itself.
 static BEFORE_TASK: OnceLock<fn()> = OnceLock::new();
 
-/// Registers a function that the thread that starts a job calls before each task that it runs itself. `f` may unwind to cancel
+/// Registers a hook that a job's calling thread runs before each task it executes itself. `f` may unwind to cancel
 /// the job; tasks that have not begun are then skipped, and the thread continues to unwind. Only the first registration has an
 /// effect.
 pub fn before_each_task(f: fn()) {
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_task_is_done_once() {
+    fn every_task_runs_once() {
         for tasks in [0, 1, 2, 3, 100, 5000] {
             let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
             run(tasks, |i| {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_those_of_chunks() {
+    fn parts_match_chunks() {
         for (len, size) in [(0, 4), (3, 4), (4, 4), (4000, 7), (5, 0)] {
             let mut numbers = vec![0; len];
             parts(&mut numbers, size, |i, part| part.iter_mut().enumerate().for_each(|(k, n)| *n = 1000 * i + k));

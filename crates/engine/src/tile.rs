@@ -7,17 +7,17 @@ use crate::simd::Simd;
 /// Operations on a sum before it is written, applied in the order of the fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// A bias for each channel, which is added.
+    /// The bias of each channel, added to the sum.
     pub bias: Option<&'a [f32]>,
     /// A scale and a shift for each channel: `scale · v + shift`.
     pub affine: Option<(&'a [f32], &'a [f32])>,
-    /// A map of the output's size, which is added.
+    /// A map of the output's size, added to the sum.
     pub add: Option<Map<'a>>,
     /// A map of the output's size, in which the input of the activation is stored.
     pub save: Option<&'a MapMut<'a>>,
-    /// An activation, which is applied.
+    /// The activation to apply.
     pub activation: Option<Activation>,
-    /// An activation by whose slope the sum is multiplied, and a map of the output's size with the values that the slope is
+    /// An activation whose slope multiplies the sum, and a map of the output's size with the values that the slope is
     /// computed from.
     pub slope: Option<(Activation, Map<'a>)>,
 }

@@ -6,7 +6,7 @@ use gradscope_engine::{
     Activation, Algorithm, Compiled, Epilogue, Filter, Map, MapMut, Pointwise, Real, Saves, Sizes, Slide, pass,
 };
 
-/// Declares formulas of one function each, which serves as value and as slope.
+/// Declares formulas that use one function as both value and slope.
 macro_rules! formulas {
     ($($Name:ident, $NAME:ident: $f:expr;)*) => {
         $(
@@ -55,7 +55,7 @@ fn error<P: Pointwise>(compiled: &'static Compiled, (low, high): (f64, f64), par
 }
 
 #[test]
-fn functions_of_vectors_are_those_of_single_numbers() {
+fn vector_functions_match_scalar_functions() {
     for level in available() {
         set_level(level);
         let errors = [
@@ -75,7 +75,7 @@ fn functions_of_vectors_are_those_of_single_numbers() {
 }
 
 #[test]
-fn what_is_not_finite_goes_through() {
+fn non_finite_values_pass_through() {
     let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 100.0, -0.0];
     for level in available() {
         set_level(level);
@@ -96,7 +96,7 @@ fn what_is_not_finite_goes_through() {
     }
 }
 
-/// Numbers in [-1, 1) from a Weyl sequence.
+/// Values in [-1, 1) from a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| (((i + seed * 7919 + 1) as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0) as f32).collect()
 }
@@ -145,7 +145,7 @@ fn a_convolution_saves_what_its_activation_reads() {
             assert_near(&format!("saved, {what}"), &kept, &plain);
             assert!(
                 read.chunks_exact(output + 1).all(|pixel| pixel[output] == 7.0),
-                "written beside the saved values, {what}"
+                "wrote outside the saved values, {what}"
             );
             let map = Map::new(&saved, [n, side, side, output], output);
             let sloped = run(Epilogue { slope: Some((silu, map)), ..Epilogue::default() });
@@ -161,7 +161,7 @@ fn a_convolution_saves_what_its_activation_reads() {
 }
 
 #[test]
-fn gradients_are_multiplied_number_by_number() {
+fn gradients_are_multiplied_elementwise() {
     for count in [1, 5, 16, 1000, 100_003] {
         let (saved, dy) = (numbers(count, 1), numbers(count, 2));
         let mut dx = vec![0f32; count];

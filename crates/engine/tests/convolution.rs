@@ -140,7 +140,7 @@ fn compare(what: &str, got: &[f32], pitch: usize, expected: &[f64], columns: usi
         assert!((g - e).abs() <= bound * largest, "{what}: {g} instead of {e} at {i} (largest {largest})");
     }
     for row in got.chunks(pitch).filter(|r| r.len() == pitch) {
-        assert!(row[columns..].iter().all(|&v| v == 7.0), "{what}: written beside the channels");
+        assert!(row[columns..].iter().all(|&v| v == 7.0), "{what}: wrote outside the channels");
     }
 }
 
@@ -156,7 +156,7 @@ fn every_level(mut check: impl FnMut(&str)) {
 }
 
 #[test]
-fn convolutions_of_all_kinds_are_the_plain_sums() {
+fn convolutions_of_all_kinds_equal_the_plain_sums() {
     every_level(|level| {
         let r = &mut Random(7);
         let kinds = [
@@ -191,7 +191,7 @@ fn convolutions_of_all_kinds_are_the_plain_sums() {
 }
 
 #[test]
-fn few_pixels_and_many_weights_are_the_plain_sums() {
+fn few_pixels_and_many_weights_give_the_plain_sums() {
     every_level(|level| {
         let r = &mut Random(13);
         for (n, channels, from, slide) in [
@@ -207,7 +207,7 @@ fn few_pixels_and_many_weights_are_the_plain_sums() {
 }
 
 #[test]
-fn channels_of_zeros_are_the_plain_sums_too() {
+fn channels_of_zeros_give_the_plain_sums_too() {
     every_level(|level| {
         let r = &mut Random(17);
         for (n, channels, from, slide) in [
@@ -231,7 +231,7 @@ fn channels_of_zeros_are_the_plain_sums_too() {
 }
 
 #[test]
-fn winograd_gives_the_plain_sums_to_its_rounding() {
+fn winograd_matches_the_plain_sums_up_to_rounding() {
     every_level(|level| {
         let r = &mut Random(11);
         for (n, channels, from, padding) in [
@@ -259,7 +259,7 @@ fn winograd_gives_the_plain_sums_to_its_rounding() {
 }
 
 #[test]
-fn random_convolutions_are_the_plain_sums() {
+fn random_convolutions_equal_the_plain_sums() {
     every_level(|level| {
         let r = &mut Random(23);
         let mut done = 0;
@@ -286,7 +286,7 @@ fn random_convolutions_are_the_plain_sums() {
 }
 
 #[test]
-fn a_picture_in_a_batch_gives_what_it_gives_alone() {
+fn a_picture_gives_the_same_result_in_a_batch_as_alone() {
     let r = &mut Random(5);
     for (channels, from, slide) in [
         ((16, 24), (20, 20), slide((3, 3), 1, 1)),

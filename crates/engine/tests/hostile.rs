@@ -249,7 +249,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
 }
 
 #[test]
-fn sizes_that_fit_nothing_panic_and_none_writes_beside_its_slice() {
+fn mismatched_sizes_panic_and_no_call_writes_outside_its_slice() {
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let limit = Duration::from_secs(seconds.unwrap_or(5));
     // The called functions are expected to panic, so their messages are suppressed.
@@ -266,7 +266,7 @@ fn sizes_that_fit_nothing_panic_and_none_writes_beside_its_slice() {
         set_level(levels[r.below(levels.len())]);
         let seed = r.0;
         let (out, name, ok) = call(&mut r);
-        assert!(out.is_whole(), "{name} wrote beside its slice with seed {seed}");
+        assert!(out.is_whole(), "{name} wrote outside its slice with seed {seed}");
         let counts = went.entry(name).or_default();
         *(if ok { &mut counts.0 } else { &mut counts.1 }) += 1;
     }

@@ -7,7 +7,7 @@ use gradscope_engine::{
     pass, sum_pictures,
 };
 
-/// Numbers in [-1, 1) from a Weyl sequence.
+/// Values in [-1, 1) from a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| (((i + seed * 7919 + 1) as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0) as f32).collect()
 }
@@ -21,7 +21,7 @@ fn near(what: &str, got: &[f32], expected: &[f64]) {
 }
 
 #[test]
-fn linear_layers_and_their_gradients_are_the_plain_sums() {
+fn linear_layers_and_their_gradients_equal_the_plain_sums() {
     for level in available() {
         set_level(level);
         for (n, input, output) in [(1, 1, 1), (1, 400, 120), (3, 77, 10), (7, 64, 33), (64, 130, 20), (2, 9216, 5)] {
@@ -43,7 +43,7 @@ fn linear_layers_and_their_gradients_are_the_plain_sums() {
 }
 
 #[test]
-fn pictures_are_summed_number_by_number() {
+fn pictures_are_summed_elementwise() {
     for level in available() {
         set_level(level);
         for (n, h, w, c, pitch) in [(1, 3, 5, 7, 7), (5, 9, 11, 96, 96), (3, 40, 41, 33, 40)] {
@@ -82,7 +82,7 @@ fn a_call_keeps_the_instruction_set_that_it_began_with() {
 }
 
 #[test]
-fn pools_take_the_first_greatest_value_and_send_gradients_there() {
+fn max_pools_take_the_first_maximum_and_send_gradients_there() {
     for level in available() {
         set_level(level);
         for (kernel, stride, padding, size, c) in [
@@ -120,13 +120,13 @@ fn pools_take_the_first_greatest_value_and_send_gradients_there() {
             near("its vjp", &back, &dx);
             pool.max_vjp(&from, &y, &dy, &mut MapMut::new(&mut back, [2, size.0, size.1, c], c), true);
             let through: Vec<_> = dx.iter().zip(&x).map(|(d, x)| if *x > 0.0 { *d } else { 0.0 }).collect();
-            near("its vjp behind a ReLU", &back, &through);
+            near("its vjp after a ReLU", &back, &through);
         }
     }
 }
 
 #[test]
-fn a_pool_hands_on_what_is_no_number() {
+fn pools_propagate_nan() {
     let pool = Pool { kernel: (1, 3), stride: (1, 3), padding: (0, 0), dilation: (1, 1) };
     for level in available() {
         set_level(level);
@@ -151,7 +151,7 @@ fn means_and_their_gradients_are_adjoint() {
 }
 
 #[test]
-fn picked_pixels_go_back_where_they_came_from() {
+fn gradients_of_sliced_pixels_return_to_their_positions() {
     let pick = StridedSlice { start: (1, 0), step: (2, 3), before: 2 };
     let (x, dy) = (numbers(2 * 7 * 8 * 5, 1), numbers(2 * 3 * 3 * 9, 2));
     let (mut y, mut dx) = (vec![7f32; dy.len()], vec![7f32; x.len()]);
@@ -173,7 +173,7 @@ fn picked_pixels_go_back_where_they_came_from() {
 }
 
 #[test]
-fn a_pass_adds_scales_and_masks_in_its_order() {
+fn a_pass_adds_scales_and_masks_in_order() {
     for level in available() {
         set_level(level);
         let (x, add, mask) = (numbers(6 * 21, 1), numbers(6 * 21, 2), numbers(6 * 21, 3));

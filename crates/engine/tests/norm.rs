@@ -27,7 +27,7 @@ fn near(what: &str, found: &[f32], expected: &[f64], scale: f64) {
 }
 
 #[test]
-fn sums_products_and_statistics_are_the_plain_ones() {
+fn sums_products_and_statistics_match_plain_loops() {
     for level in available() {
         set_level(level);
         let r = &mut Random(5);

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_are_candles() {
+    fn operators_match_candle() {
         type Pair = (fn(&Tensor, &Tensor) -> Result<Tensor>, fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>);
         let pairs: [Pair; 4] = [
             (add, Tensor::broadcast_add),
@@ -255,7 +255,7 @@ mod tests {
     /// Compares with PyTorch 2.15: `torch.maximum([1, nan, 3, nan], [nan, 0, 4, nan])`, `minimum`, and `amax` and `amin` along
     /// either dimension.
     #[test]
-    fn extremes_keep_nan_as_pytorch_does() {
+    fn extrema_propagate_nan_as_in_pytorch() {
         let n = f64::NAN;
         let a = Tensor::new(&[[1.0, n, 3.0, n]], &Device::Cpu).unwrap();
         let b = Tensor::new(&[[n, 0.0, 4.0, n]], &Device::Cpu).unwrap();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_candles() {
+    fn functions_match_candle() {
         let special =
             Tensor::new(&[0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.3, -0.3], &Device::Cpu).unwrap();
         for dtype in [DType::F32, DType::F64] {

@@ -79,7 +79,7 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn every_number_that_is_not_finite_is_counted_wherever_it_stands() {
+    fn every_non_finite_value_is_counted_wherever_it_is() {
         for dtype in [DType::F32, DType::F64] {
             let mut all = vec![1.0; 40_000];
             (all[0], all[17_000], all[39_999]) = (f64::NAN, f64::INFINITY, f64::NEG_INFINITY);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_told_in_words() {
+    fn counts_are_described_in_words() {
         let told = |nan, infinite| NotFinite { nan, infinite, total: 10 }.to_string();
         assert_eq!(
             [told(1, 0), told(0, 2), told(2, 1)],

@@ -49,7 +49,7 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor>
         grid.dims(),
         x.dims()
     );
-    ensure!(h * w > 0, "pictures without pixels: {:?}", x.dims());
+    ensure!(h * w > 0, "cannot sample pictures without pixels, got shape {:?}", x.dims());
     let places = numbers(grid)?;
     Ok(by_type!(x, sample(x, &places, how))?.reshape((n, c, oh, ow))?.to_device(x.device())?)
 }

@@ -57,7 +57,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     #[test]
-    fn shares_and_sums_are_those_of_plain_loops() {
+    fn shares_and_sums_match_plain_loops() {
         for shape in [vec![3, 5, 40, 61], vec![2, 7]] {
             let r = Tensor::rand(-1f64, 1.0, shape.as_slice(), &Device::Cpu).unwrap();
             let z = Tensor::rand(-1f64, 1.0, shape.as_slice(), &Device::Cpu).unwrap();

@@ -61,7 +61,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     #[test]
-    fn extremes_are_those_of_plain_loops() {
+    fn extrema_match_plain_loops() {
         for (shape, dtype) in [((3, 71, 99), DType::F32), ((1, 1, 1), DType::F64), ((2, 300, 70), DType::F64)] {
             let x = Tensor::randn(-3f64, 1.0, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
             let all = crate::tensor::numbers(&x).unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_told() {
+    fn non_finite_values_are_reported() {
         for place in [0, 1, 39_999] {
             let mut all = vec![1f32; 40_000];
             all[place] = f32::NAN;

@@ -111,7 +111,7 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn sums_are_those_of_plain_loops() {
+    fn sums_match_plain_loops() {
         let shape = (3, 5, 40, 61);
         let s = Tensor::rand(-1f64, 1.0, shape, &Device::Cpu).unwrap();
         for dims in [&[0][..], &[0, 1], &[1], &[1, 2], &[2, 1, 0], &[3], &[0, 2], &[]] {

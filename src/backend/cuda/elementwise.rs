@@ -242,6 +242,6 @@ impl CustomOp3 for BatchNorm {
 fn cuda(storage: &Storage) -> candle_core::Result<&CudaStorage> {
     match storage {
         Storage::Cuda(storage) => Ok(storage),
-        _ => candle_core::bail!("the statistics of a batch norm are on another device than its input"),
+        _ => candle_core::bail!("the statistics of a batch norm are on a different device from its input"),
     }
 }

@@ -20,7 +20,7 @@ struct Axis {
     dilation: u32,
 }
 
-// SAFETY: plain numbers in C layout, like `struct Axis` in kernels.cu.
+// SAFETY: plain integers in C layout, like `struct Axis` in kernels.cu.
 unsafe impl DeviceRepr for Axis {}
 
 /// Max pooling, for maps of one size.

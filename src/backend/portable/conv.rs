@@ -17,8 +17,8 @@ struct Slide {
     groups: usize,
 }
 
-/// How the inputs of one phase of a stride, at positions `phase, phase + stride, …` of an axis, get their gradient: from which
-/// taps, last one first, and how these slide over the output gradient.
+/// The input gradient at one phase of a stride, that is, at positions `phase, phase + stride, …` of an axis: the taps
+/// that read these positions, last one first, and how they slide over the output gradient.
 struct Phase {
     taps: Vec<u32>,
     start: isize,

@@ -1,4 +1,4 @@
-//! Elementwise passes in candle's operations.
+//! Elementwise passes built from candle's operations.
 
 use crate::backend::broadcast::check_channels;
 #[cfg(feature = "cudnn")]

@@ -49,7 +49,7 @@ fn both(x: &Tensor, rows: &Matrix, columns: &Matrix) -> Result<Tensor> {
 /// `x · mᵀ` for each map of `x`: maps `(N, C, H, W)` to `(N, C, H, rows)`.
 fn along_width(x: &Tensor, m: &Matrix) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
-    ensure!(w == m.columns, "a map of {h}x{w} for a matrix with {} columns", m.columns);
+    ensure!(w == m.columns, "cannot multiply a {h}x{w} map by a matrix with {} columns", m.columns);
     if n * c == 0 {
         return Ok(Tensor::zeros((n, c, h, m.rows), x.dtype(), x.device())?);
     }

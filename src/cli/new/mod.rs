@@ -1,4 +1,4 @@
-//! `gradscope new`: creates a method from a template that runs as it is.
+//! `gradscope new`: creates a method from a working template.
 
 use super::args::{HostArgs, NewArgs, Template};
 use super::out::say;

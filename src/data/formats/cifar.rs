@@ -55,7 +55,7 @@ fn records(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Resul
     let (records, rest) = bytes.as_chunks::<RECORD>();
     ensure!(
         rest.is_empty() && !records.is_empty(),
-        "its {} bytes are not records of {RECORD} bytes, as in the binary version of CIFAR-10",
+        "its size of {} bytes is not a multiple of {RECORD}, the record size of CIFAR-10's binary version",
         bytes.len()
     );
     pixels.reserve(records.len() * (RECORD - 1));

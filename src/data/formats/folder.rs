@@ -36,7 +36,7 @@ pub fn open(text: &str) -> Result<Dataset> {
         return by_folder(&name, &classes);
     }
     if flat.is_empty() {
-        bail!("no pictures in it or its subfolders; their names end in {}", ENDINGS.join(", "));
+        bail!("no pictures in it or its subfolders; supported extensions: {}", ENDINGS.join(", "));
     }
     match folder.join(LABELS) {
         labels if labels.is_file() => by_list(&name, folder, &labels, &flat),

@@ -213,7 +213,7 @@ const GLYPHS: [&[Glyph]; 10] = [
     ],
 ];
 
-/// A data set of `count` digits of shape `(1, 28, 28)`; the classes take turns.
+/// A data set of `count` digits of shape `(1, 28, 28)`; labels cycle through the classes.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     dataset(name, pixels(seed, count))
 }
@@ -228,7 +228,7 @@ pub fn class(i: usize) -> usize {
     i % 10
 }
 
-/// A data set of digits with the given pixels, whose classes take turns.
+/// A data set of digits with the given pixels; labels cycle through the classes.
 pub fn dataset(name: &str, pixels: Vec<u8>) -> Result<Dataset> {
     let classes = (0..10).map(|d: usize| d.to_string()).collect();
     let count = pixels.len() / (SIDE * SIDE);
@@ -289,11 +289,11 @@ fn fit(random: &mut Random, lines: &mut [Vec<PenPoint>], radius: f32) {
     let longest = spans.map(|(low, high)| high - low).into_iter().fold(0.1, f32::max);
     let scale = (BOX - 2.0 * radius) * random.within(0.85..1.0) / longest;
     let count = points().count() as f32;
-    let centre = [0, 1].map(|axis| points().map(|p| p[axis]).sum::<f32>() / count);
+    let center = [0, 1].map(|axis| points().map(|p| p[axis]).sum::<f32>() / count);
     let free = SIDE as f32 - 1.5 - radius;
     let shift: PenPoint = std::array::from_fn(|axis| {
         let (low, high) = spans[axis];
-        let middle = SIDE as f32 / 2.0 + 0.7 * random.bell() - scale * centre[axis];
+        let middle = SIDE as f32 / 2.0 + 0.7 * random.bell() - scale * center[axis];
         middle.min(free - scale * high).max(1.5 + radius - scale * low)
     });
     for p in lines.iter_mut().flatten() {

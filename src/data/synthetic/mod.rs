@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pictures_of_welcome_have_an_object_in_either_half() {
+    fn the_welcome_pictures_have_an_object_in_each_half() {
         let set = open("welcome").unwrap();
         for i in 0..set.len() {
             let v = values(&set, i);

@@ -8,8 +8,8 @@ use std::f32::consts::PI;
 /// Standard deviation of the points around their moon, in units of the moon's radius.
 const NOISE: f32 = 0.35;
 
-/// A data set of `count` points of shape `(2, 1, 1)`. The channels are x and y; the moons take turns, starting with the upper
-/// one.
+/// A data set of `count` points of shape `(2, 1, 1)`. The channels are x and y; points alternate between the moons,
+/// starting with the upper one.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let draw = |random: &mut Random, i: usize, point: &mut [u8]| {
         let angle = random.within(0.0..PI);

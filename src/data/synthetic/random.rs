@@ -21,8 +21,8 @@ impl Random {
         range.start + (range.end - range.start) * self.0.random::<f32>()
     }
 
-    /// An approximately normal number with mean 0 and standard deviation 1: a sum of four uniform numbers, of magnitude at most
-    /// 3.5.
+    /// An approximately normally distributed number with mean 0 and standard deviation 1: a sum of four uniform
+    /// numbers, of magnitude at most 3.5.
     pub fn bell(&mut self) -> f32 {
         (0..4).map(|_| self.within(-0.866..0.866)).sum()
     }

@@ -4,7 +4,7 @@ use super::fill::coverage;
 use super::outline::{KINDS, crumb, outlines};
 use super::pen::PenPoint;
 use super::random::{Random, drawn};
-use super::texture::{Colour, Pattern, Texture, mix};
+use super::texture::{Color, Pattern, Texture, mix};
 use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::TAU;
@@ -16,13 +16,13 @@ const SIDE: usize = 64;
 /// Position, size and rotation of an outline, in pixels and radians.
 #[derive(Clone, Copy)]
 struct Place {
-    centre: PenPoint,
+    center: PenPoint,
     radius: f32,
     turn: f32,
 }
 
-/// A data set of `count` pictures of shape `(3, 64, 64)`, each with an object; the classes take turns. `company` is the fraction
-/// of pictures with a second object of another class.
+/// A data set of `count` pictures of shape `(3, 64, 64)`, each with an object; labels cycle through the classes.
+/// `company` is the fraction of pictures with a second object of another class.
 pub fn set(name: &str, seed: u64, count: usize, company: f32) -> Result<Dataset> {
     let draw = |random: &mut Random, i: usize, bytes: &mut [u8]| scene(random, i % KINDS.len(), company).write(bytes);
     let pixels = drawn(seed, count, 3 * SIDE * SIDE, draw);
@@ -56,17 +56,17 @@ fn dataset(name: &str, pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
 /// Draws a background, in two of three cases with fragments, and an object of class `kind`; with probability `company`, another
 /// object beside it.
 fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
-    let ground = colour(random);
+    let ground = color(random);
     let mut canvas = Canvas::new(&texture(random, ground, 0.25));
     let crumbs = if random.chance(0.67) { 1 + random.below(6) } else { 0 };
     for _ in 0..crumbs {
         let place = Place {
-            centre: [0, 1].map(|_| random.within(0.0..SIDE as f32)),
+            center: [0, 1].map(|_| random.within(0.0..SIDE as f32)),
             radius: random.within(2.5..6.0),
             turn: random.within(0.0..TAU),
         };
-        let colour = colour(random);
-        canvas.fill(&[crumb(random)], place, &texture(random, colour, 0.2));
+        let color = color(random);
+        canvas.fill(&[crumb(random)], place, &texture(random, color, 0.2));
     }
     let own = Place::random(random, 0.15..0.3);
     let other = random.chance(company).then(|| beside(random, &own)).flatten();
@@ -79,15 +79,15 @@ fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
 }
 
 /// Draws an object of class `kind` in a color that contrasts with the background color `ground`.
-fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, ground: Colour) {
-    let own = other_colour(random, &[ground], 0.3);
+fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, ground: Color) {
+    let own = other_color(random, &[ground], 0.3);
     canvas.fill(&outlines(kind), place, &texture(random, own, 0.35));
 }
 
 /// A random place that does not overlap `other`, if one is found in 20 attempts.
 fn beside(random: &mut Random, other: &Place) -> Option<Place> {
     let apart = |place: &Place| {
-        let [x, y] = [0, 1].map(|k| place.centre[k] - other.centre[k]);
+        let [x, y] = [0, 1].map(|k| place.center[k] - other.center[k]);
         x.hypot(y) > place.radius + other.radius
     };
     (0..20).map(|_| Place::random(random, 0.15..0.25)).find(apart)
@@ -99,49 +99,49 @@ impl Place {
     fn random(random: &mut Random, radius: Range<f32>) -> Self {
         let side = SIDE as f32;
         let radius = side * random.within(radius);
-        let centre = [0, 1].map(|_| random.within(radius..side - radius));
-        Self { centre, radius, turn: random.within(-0.6..0.6) }
+        let center = [0, 1].map(|_| random.within(radius..side - radius));
+        Self { center, radius, turn: random.within(-0.6..0.6) }
     }
 }
 
 /// Draws two upright objects of classes `kinds`, left and right, on a low-contrast background.
 fn pair(random: &mut Random, kinds: [usize; 2]) -> Canvas {
-    let ground = colour(random).map(|v| 0.3 + 0.25 * v);
+    let ground = color(random).map(|v| 0.3 + 0.25 * v);
     let paper = Texture { pattern: Pattern::Clouds, ..texture(random, ground, 0.12) };
     let mut canvas = Canvas::new(&paper);
-    let mut colours = vec![ground];
+    let mut colors = vec![ground];
     for (i, kind) in kinds.into_iter().enumerate() {
-        let centre = [SIDE as f32 * [0.26, 0.74][i], SIDE as f32 * random.within(0.38..0.62)];
-        let place = Place { centre, radius: SIDE as f32 * 0.21, turn: 0.15 * random.bell() };
-        colours.push(other_colour(random, &colours, 0.4));
-        canvas.fill(&outlines(kind), place, &texture(random, colours[i + 1], 0.25));
+        let center = [SIDE as f32 * [0.26, 0.74][i], SIDE as f32 * random.within(0.38..0.62)];
+        let place = Place { center, radius: SIDE as f32 * 0.21, turn: 0.15 * random.bell() };
+        colors.push(other_color(random, &colors, 0.4));
+        canvas.fill(&outlines(kind), place, &texture(random, colors[i + 1], 0.25));
     }
     canvas
 }
 
-fn colour(random: &mut Random) -> Colour {
+fn color(random: &mut Random) -> Color {
     [0, 1, 2].map(|_| random.within(0.05..0.95))
 }
 
 /// A random color whose squared distance from each of `others` is above `far`.
-fn other_colour(random: &mut Random, others: &[Colour], far: f32) -> Colour {
-    let distance = |a: &Colour, b: &Colour| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+fn other_color(random: &mut Random, others: &[Color], far: f32) -> Color {
+    let distance = |a: &Color, b: &Color| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
     loop {
-        let own = colour(random);
+        let own = color(random);
         if others.iter().all(|other| distance(&own, other) > far) {
             return own;
         }
     }
 }
 
-/// A random texture of `colour` and a second color that differs from it by at most `range` per channel.
-fn texture(random: &mut Random, colour: Colour, range: f32) -> Texture {
-    let second = colour.map(|v| (v + random.within(-range..range)).clamp(0.0, 1.0));
-    Texture::random(random, [colour, second])
+/// A random texture of `color` and a second color that differs from it by at most `range` per channel.
+fn texture(random: &mut Random, color: Color, range: f32) -> Texture {
+    let second = color.map(|v| (v + random.within(-range..range)).clamp(0.0, 1.0));
+    Texture::random(random, [color, second])
 }
 
 /// A picture that is being drawn, row by row in RGB.
-struct Canvas(Vec<Colour>);
+struct Canvas(Vec<Color>);
 
 impl Canvas {
     fn new(ground: &Texture) -> Self {
@@ -152,7 +152,7 @@ impl Canvas {
         let (sin, cos) = place.turn.sin_cos();
         let put = |[x, y]: PenPoint| {
             let turned = [x * cos - y * sin, x * sin + y * cos];
-            [0, 1].map(|k| place.centre[k] + place.radius * turned[k])
+            [0, 1].map(|k| place.center[k] + place.radius * turned[k])
         };
         let outlines: Vec<Vec<_>> = outlines.iter().map(|o| o.iter().map(|p| put(*p)).collect()).collect();
         for (i, share) in coverage(&outlines, SIDE).into_iter().enumerate().filter(|(_, share)| *share > 0.0) {

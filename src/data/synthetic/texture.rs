@@ -5,7 +5,7 @@ use super::random::Random;
 use std::f32::consts::{PI, TAU};
 
 /// An RGB color with components in `[0, 1]`.
-pub type Colour = [f32; 3];
+pub type Color = [f32; 3];
 
 /// A pattern of two colors.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub struct Texture {
     /// The pattern.
     pub pattern: Pattern,
     /// The two colors.
-    pub colours: [Colour; 2],
+    pub colors: [Color; 2],
     /// Length of one period of the pattern in pixels.
     pub period: f32,
     /// Direction of the pattern in radians.
@@ -41,15 +41,15 @@ pub struct Texture {
 
 impl Texture {
     /// A texture of the given colors with a random pattern, size and direction.
-    pub fn random(random: &mut Random, colours: [Colour; 2]) -> Self {
+    pub fn random(random: &mut Random, colors: [Color; 2]) -> Self {
         use Pattern::{Checks, Clouds, Dots, Plain, Shade, Stripes};
         let pattern = [Plain, Stripes, Checks, Dots, Clouds, Shade][random.below(6)];
         let (period, angle) = (random.within(4.0..12.0), random.within(0.0..PI));
-        Self { pattern, colours, period, angle, phase: random.within(0.0..64.0) }
+        Self { pattern, colors, period, angle, phase: random.within(0.0..64.0) }
     }
 
     /// The color of the texture at a point given in pixels.
-    pub fn at(&self, [x, y]: PenPoint) -> Colour {
+    pub fn at(&self, [x, y]: PenPoint) -> Color {
         let (sin, cos) = self.angle.sin_cos();
         let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);
         let share = match self.pattern {
@@ -60,12 +60,12 @@ impl Texture {
             Pattern::Clouds => clouds(u, v, self.phase as u32),
             Pattern::Shade => 0.5 + 0.5 * (TAU * u * self.period / 128.0).sin(),
         };
-        mix(self.colours[0], self.colours[1], share)
+        mix(self.colors[0], self.colors[1], share)
     }
 }
 
 /// Linear interpolation: `a` for a `share` of 0, `b` for a `share` of 1.
-pub fn mix(a: Colour, b: Colour, share: f32) -> Colour {
+pub fn mix(a: Color, b: Color, share: f32) -> Color {
     [0, 1, 2].map(|k| a[k] + share * (b[k] - a[k]))
 }
 

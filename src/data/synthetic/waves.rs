@@ -25,7 +25,8 @@ const SHAPES: [(&str, Shape); 8] = [
     }),
 ];
 
-/// A data set of `count` waveforms of shape `(1, 1, 128)`, where 0.5 stands for an amplitude of zero; the classes take turns.
+/// A data set of `count` waveforms of shape `(1, 1, 128)`, where 0.5 stands for an amplitude of zero; labels cycle
+/// through the classes.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, LENGTH, |random, i, samples| record(random, i % SHAPES.len(), samples));
     let labels = (0..count).map(|i| i % SHAPES.len()).collect();
@@ -49,7 +50,7 @@ fn record(random: &mut Random, class: usize, samples: &mut [u8]) {
     }
 }
 
-/// A Gaussian bump of height 1 with mean `centre` and standard deviation `width`.
-fn bump(phase: f32, centre: f32, width: f32) -> f32 {
-    (-((phase - centre) / width).powi(2) / 2.0).exp()
+/// A Gaussian bump of height 1 with mean `center` and standard deviation `width`.
+fn bump(phase: f32, center: f32, width: f32) -> f32 {
+    (-((phase - center) / width).powi(2) / 2.0).exp()
 }

@@ -47,7 +47,7 @@ const LETTERS: [(char, &[&[PenPoint]]); 13] = [
     ('y', &[&[[0.0, 0.0], [0.5, 0.5], [0.5, 0.5], [1.0, 0.0]], &[[0.5, 0.5], [0.5, 1.0]]]),
 ];
 
-/// A data set of `count` lines of shape `(1, 20, 96)`, white on black; the classes take turns.
+/// A data set of `count` lines of shape `(1, 20, 96)`, white on black; labels cycle through the classes.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, SIZE[0] * SIZE[1], |random, i, line| write(random, WORDS[i % WORDS.len()], line));
     let labels = (0..count).map(|i| i % WORDS.len()).collect();

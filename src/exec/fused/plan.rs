@@ -6,7 +6,7 @@ use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 
-/// The steps of a network for one input size, with the places where their values are stored.
+/// The steps of a network for one input size, and where their values are stored.
 #[derive(Debug)]
 pub(in crate::exec) struct Plan {
     /// The input shape without the batch.

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_that_see_a_change_are_those_with_a_tap_in_it() {
+    fn windows_affected_by_a_change_are_those_with_a_tap_in_it() {
         for (kernel, stride, padding, dilation) in
             [(3, 1, 1, 1), (7, 2, 3, 1), (3, 2, 0, 1), (1, 2, 0, 1), (3, 1, 2, 2)]
         {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_length_stay_inside_and_cover_what_they_were() {
+    fn ranges_of_equal_length_stay_inside_and_cover_the_originals() {
         let parts = [(0, 3), (4, 9), (8, 10)];
         let spans = ReceptiveRange::new(parts.iter().copied(), 10);
         assert_eq!(spans, ReceptiveRange { at: vec![0, 4, 5], len: 5 });

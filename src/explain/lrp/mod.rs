@@ -46,9 +46,9 @@ pub enum Lrp {
     /// Scales positive weights by `positive` and negative weights by `negative`, regardless of the signs of inputs. Captum's γ
     /// rule is `(1 + γ, 1)`, and its α1β0 rule `(1, 0)`.
     Reweigh {
-        /// Factor of positive weights.
+        /// Factor for positive weights.
         positive: f64,
-        /// Factor of negative weights.
+        /// Factor for negative weights.
         negative: f64,
         /// Stabilizer ε of the denominator.
         epsilon: f64,
@@ -68,7 +68,8 @@ pub enum Lrp {
     Gradient,
     /// Another rule, with this stabilizer in its denominators.
     Stabilized(Box<Self>, f64),
-    /// For pools, also max pools: divides relevance in proportion to each element's contribution to the window's mean.
+    /// For pools, including max pools: divides relevance in proportion to each element's contribution to the window's
+    /// mean.
     Proportional,
     /// For batch norms: passes on the fraction `|x w| / (|x w| + |b|)` of relevance (Hui & Binder 2019,
     /// doi:10.1007/978-3-030-20518-8_18).
@@ -103,7 +104,10 @@ impl Lrp {
         ensure!(site.reads() == 1, "the rule {self} applies to layers with one input, not to {kind}");
         Ok(vec![match self {
             Self::Pass => {
-                ensure!(r.dims() == site.dims(0)?, "the rule pass needs a layer that keeps the shape");
+                ensure!(
+                    r.dims() == site.dims(0)?,
+                    "the rule pass applies to layers whose output has the shape of their input"
+                );
                 r.clone()
             }
             Self::Proportional => proportional(site, r, epsilon)?,

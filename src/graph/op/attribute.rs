@@ -29,8 +29,8 @@ pub enum Attribute {
 impl Attribute {
     /// The value as a size, an integer from 0 to 2²⁰.
     pub fn size(&self) -> Result<usize> {
-        let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
-        ensure!((0..=LARGEST).contains(n), "expected a whole number from 0 to {LARGEST}, got {n}");
+        let Self::Int(n) = self else { bail!("expected an integer, got {self}") };
+        ensure!((0..=LARGEST).contains(n), "expected an integer from 0 to {LARGEST}, got {n}");
         Ok(*n as usize)
     }
 
@@ -48,7 +48,7 @@ impl Attribute {
 
     /// The value as an integer.
     pub fn int(&self) -> Result<i64> {
-        let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
+        let Self::Int(n) = self else { bail!("expected an integer, got {self}") };
         Ok(*n)
     }
 
@@ -71,7 +71,7 @@ impl Attribute {
 
     /// The value as a string.
     pub fn text(&self) -> Result<&str> {
-        let Self::Text(text) = self else { bail!("expected text, got {self}") };
+        let Self::Text(text) = self else { bail!("expected a string, got {self}") };
         Ok(text)
     }
 
@@ -213,7 +213,7 @@ impl Attributes {
         })?;
         ensure!(!dims.contains(&0), "dimension 0 of {shape:?} is the batch, which \"{name}\" must not include");
         let twice = (1..dims.len()).any(|i| dims[..i].contains(&dims[i]));
-        ensure!(!twice, "\"{name}\" of {} names a dimension twice: {dims:?}", self.kind);
+        ensure!(!twice, "\"{name}\" of {} lists a dimension twice: {dims:?}", self.kind);
         Ok(dims)
     }
 

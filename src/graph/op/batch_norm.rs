@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "batch_norm",
     family: Family::Norm,
     torch: "BatchNorm2d",
-    note: "uses running statistics, in training those of the batch",
+    note: "uses running statistics; in training, batch statistics",
     onnx: &["BatchNormalization"],
     aten: &["batch_norm.default", "_native_batch_norm_legit_no_training.default"],
     aliases: &["bn", "batchnorm1d"],

@@ -44,7 +44,7 @@ impl Op for Constant {
 
     fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>> {
         let count = elements(&self.shape)?;
-        ensure!(count == self.values.len(), "{} values for shape {:?}", self.values.len(), &self.shape[1..]);
+        ensure!(count == self.values.len(), "got {} values for shape {:?}", self.values.len(), &self.shape[1..]);
         ensure!(count > 0, "a constant needs at least one value");
         Ok(self.shape.clone())
     }

@@ -14,7 +14,7 @@ pub enum Pattern {
     Affine,
     /// Batch normalization with batch statistics, as in training, and its ε.
     BatchNorm(f64),
-    /// Multiplication by a dropout mask, drawn anew for each batch.
+    /// Multiplication by a dropout mask, redrawn for each batch.
     Mask,
     /// An elementwise function.
     Activation(Activation),

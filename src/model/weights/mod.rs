@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_name_the_formats_of_other_files() {
+    fn errors_identify_the_format_of_other_files() {
         let error = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
         assert!(error(b"").contains("empty"));
         assert!(error(b"version https://git-lfs.github.com/spec/v1").contains("git lfs pull"));

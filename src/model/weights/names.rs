@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_and_teachers_are_secondary_and_words_that_contain_them_are_not() {
+    fn averages_and_teachers_are_secondary_but_longer_words_are_not() {
         for label in ["model_ema", "ema_state_dict", "teacher.backbone", "swa_model", "modelEMA", "optimizer.exp_avg"] {
             assert!(secondary(label), "{label}");
         }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_tensors_of_training_are_beside_a_network() {
+    fn only_training_tensors_are_recognized_as_such() {
         assert!(beside("n_averaged", &[], true) && beside("loss_fn.weight", &[10], false));
         assert!(beside("bn1.num_batches_tracked", &[], true) && beside("criterion.pos_weight", &[1], false));
         assert!(!beside("head.weight", &[10, 3], false) && !beside("logit_scale", &[], false));

@@ -1,4 +1,4 @@
-//! The number types of weight files, and conversion of their bytes to tensors.
+//! The element types of weight files, and the conversion of bytes to tensors.
 
 use super::random_access::RandomAccess;
 use crate::backend::in_large_pages;
@@ -13,7 +13,7 @@ const PART: usize = 1 << 20;
 /// Number of values read at a time.
 const SOME: usize = 1 << 14;
 
-/// A number type in a weight file, little-endian.
+/// An element type in a weight file; values are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Number {
     F64,
@@ -31,7 +31,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// Size of a number in bytes.
+    /// Size of an element in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
@@ -66,7 +66,7 @@ impl Number {
             Self::U8 => from(&file, shape, u8::from_le_bytes),
             Self::Bool => from(&file, shape, |[b]| u8::from(b != 0)),
             Self::Unread(name, _) => {
-                bail!("numbers of type {name} are not supported; use F64, F32, F16, BF16 or integers")
+                bail!("values of type {name} are not supported; use F64, F32, F16, BF16 or integers")
             }
         }
     }

@@ -24,7 +24,7 @@ pub const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L\n.";
 
 /// Opens a zip file written by `torch.save`.
 ///
-/// Errors if the file is damaged, is a TorchScript program, has big-endian numbers or contains no tensors.
+/// Errors if the file is damaged, is a TorchScript program, has big-endian values or contains no tensors.
 pub fn open_zip(file: ByteSource) -> Result<Archive> {
     let mut archive =
         ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
@@ -34,7 +34,7 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
     ensure!(!program, "it is a TorchScript program, which is not supported; save model.state_dict()");
     if archive.index_for_name(&format!("{root}byteorder")).is_some() {
         let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(&file)?;
-        ensure!(order == b"little", "its numbers are big-endian; save it on a little-endian machine");
+        ensure!(order == b"little", "its values are big-endian; save it on a little-endian machine");
     }
     let program = Record::of(&mut archive, format!("{root}data.pkl"))?.read(&file)?;
     let pickle = pickle::load(&program)?;
@@ -58,7 +58,7 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
 /// Opens a file in the format before PyTorch 1.6. The whole file is read, because the end of each pickle is known only once it is
 /// parsed.
 ///
-/// Errors if the file is damaged, was not written by `torch.save`, has big-endian numbers or contains no tensors.
+/// Errors if the file is damaged, was not written by `torch.save`, has big-endian values or contains no tensors.
 pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let whole = file.bytes(0, file.length())?;
     let bytes = &whole[..];
@@ -71,7 +71,7 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let little = (PickleValue::Text("little_endian"), PickleValue::Bool(true));
     ensure!(
         system.heap.dicts.iter().flatten().any(|item| *item == little),
-        "its numbers are big-endian; save it on a little-endian machine"
+        "its values are big-endian; save it on a little-endian machine"
     );
     let pickle = next(&mut rest)?;
     let found = state_dicts(&pickle)?;

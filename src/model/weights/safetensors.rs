@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_key_is_an_error_with_its_name() {
+    fn a_duplicate_key_is_an_error_that_names_it() {
         let of = |name: &str, start: usize| {
             format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{start},{}]}}"#, start + 4)
         };

@@ -197,7 +197,7 @@ impl<'a> Heap<'a> {
     fn sizes(&self, list: PickleValue) -> Result<Vec<usize>> {
         let PickleValue::List(list) = list else { bail!("the pickle has a tensor without a shape") };
         let list = &self.lists[list];
-        ensure!(list.len() <= MAX_AXES, "a tensor has {} dimensions, at most 64 are supported", list.len());
+        ensure!(list.len() <= MAX_AXES, "a tensor has {} dimensions; at most 64 are supported", list.len());
         list.iter().map(|&n| size(n)).collect()
     }
 }

@@ -6,7 +6,7 @@ use super::objective::Objective;
 use super::options::CallOptions;
 use super::rules::default_rules;
 use super::seed::Seed;
-use super::{Guard, LabelledTrace, Out, classes, in_type_of, out};
+use super::{Guard, LabeledTrace, Out, classes, in_type_of, out};
 use crate::backend;
 use crate::exec::{LayerContext, Trace};
 use crate::explain::{Composite, Lrp, Relevance, Selector, Walk};
@@ -20,20 +20,20 @@ use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
-    engine.register_fn("backward", move |context: NativeCallContext, trace: LabelledTrace, seed: Dynamic| {
+    engine.register_fn("backward", move |context: NativeCallContext, trace: LabeledTrace, seed: Dynamic| {
         walk(&g, &context, &trace, &seed, &Map::new())
     });
     let g = guard.clone();
     engine.register_fn(
         "backward",
-        move |context: NativeCallContext, trace: LabelledTrace, seed: Dynamic, options: Map| {
+        move |context: NativeCallContext, trace: LabeledTrace, seed: Dynamic, options: Map| {
             walk(&g, &context, &trace, &seed, &options)
         },
     );
     let g = guard.clone();
     engine.register_fn(
         "relevance",
-        move |context: NativeCallContext, trace: LabelledTrace, class: Dynamic, rules: Array| {
+        move |context: NativeCallContext, trace: LabeledTrace, class: Dynamic, rules: Array| {
             out(relevance(&g, &context, &trace, &class, rules))
         },
     );
@@ -44,7 +44,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn relevance(
     guard: &Guard,
     context: &NativeCallContext,
-    run: &LabelledTrace,
+    run: &LabeledTrace,
     class: &Dynamic,
     mut rules: Array,
 ) -> Result<Relevance> {
@@ -60,7 +60,7 @@ fn relevance(
 fn walk(
     guard: &Guard,
     context: &NativeCallContext,
-    run: &LabelledTrace,
+    run: &LabeledTrace,
     seed: &Dynamic,
     options: &Map,
 ) -> Out<Relevance> {
@@ -70,7 +70,7 @@ fn walk(
 fn go(
     guard: &Guard,
     context: &NativeCallContext,
-    run: &LabelledTrace,
+    run: &LabeledTrace,
     seed: &Dynamic,
     options: &Map,
 ) -> Result<Relevance> {
@@ -101,7 +101,7 @@ fn go(
 
 /// Converts a seed, an array of seeds, an objective closure, or a tensor of gradients at the logits to pairs of a node and the
 /// gradient placed there.
-fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
+fn seeds(context: &NativeCallContext, run: &LabeledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {
         return one.on(trace);

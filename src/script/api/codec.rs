@@ -47,8 +47,8 @@ fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &s
                 .context("decoding the PNG just encoded")?
         }
         "jpeg" => {
-            let grey = color == ExtendedColorType::L8;
-            let file = jpeg::encode(picture, (w, h), grey, quality)?;
+            let gray = color == ExtendedColorType::L8;
+            let file = jpeg::encode(picture, (w, h), gray, quality)?;
             decoding("JPEG", || jpeg::decode(&file))?.image
         }
         _ => bail!("no format named \"{format}\"; through_file takes \"png\" or \"jpeg\""),

@@ -1,6 +1,6 @@
 //! The functions of `cx`, through which a method reads its input and parameters, draws random numbers and reports progress.
 
-use super::{Guard, LabelledTrace, Out, figures, number, one_or_many, out, sizes};
+use super::{Guard, LabeledTrace, Out, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
 use crate::script::api::gaussian;
 use crate::script::method::context::Cx;
@@ -89,9 +89,9 @@ fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
     like(rows, count, logits)
 }
 
-/// A string that says why the first picture needs no attack; `()` if some picture does need one.
+/// A string that says why the first picture needs no attack; `()` if any picture needs one.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
-    let fooled = cx.fooled(&LabelledTrace::logits(guard, &cx.model, &cx.input)?)?;
+    let fooled = cx.fooled(&LabeledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 

@@ -23,9 +23,12 @@ fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
     ensure!(fits, "ctc_loss takes logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
     let label = |k: &Dynamic| k.as_int().ok().and_then(|k| usize::try_from(k).ok());
     let target: Vec<_> =
-        target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels must be whole numbers")?;
+        target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels must be integers")?;
     let (classes, steps) = (shape[1], shape[shape.len() - 1]);
-    ensure!(classes > 1 && steps > 0, "ctc_loss needs a blank, labels and steps, got logits {shape:?}");
+    ensure!(
+        classes > 1 && steps > 0,
+        "ctc_loss needs at least one step and one label besides the blank, got logits {shape:?}"
+    );
     let (mut loss, mut gradient) = (0.0, vec![]);
     for row in numbers(logits)?.chunks(classes * steps) {
         let one = ctc(row, classes, steps, &target)?;

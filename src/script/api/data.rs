@@ -64,7 +64,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
-    let (start, end) = (size(start, "a picture's number")?, size(end, "a picture's number")?);
+    let (start, end) = (size(start, "a picture index")?, size(end, "a picture index")?);
     let count = pictures.set.len();
     ensure!(
         start < end && end <= count,
@@ -100,17 +100,18 @@ fn labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     own_labels(pictures, which)?.into_iter().map(class).collect()
 }
 
-/// Converts a tensor of picture indices to integers. Errors if a value is not an integer of 0 or more.
+/// Converts a tensor of picture indices to integers. Errors if a value is not a nonnegative integer.
 pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     let number = |v: f64| {
-        ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number must be whole and 0 or more, got {v}");
+        ensure!(v >= 0.0 && v.fract() == 0.0, "a picture index must be a nonnegative integer, got {v}");
         Ok(v as usize)
     };
     tensor::numbers(which)?.into_iter().map(number).collect()
 }
 
-/// A tensor with the indices of `count` pictures of the data set (0 for all). `how` is `first` for the first pictures, or
-/// `spread` for pictures spread evenly over the set. With `class`, only pictures of that class of the network are picked.
+/// A tensor with the indices of `count` pictures of the data set (0 for all). `how` is `first` for the first pictures,
+/// or `spread` for pictures spread evenly over the set. With `class`, only pictures of that class of the network are
+/// selected.
 fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Result<Tensor> {
     let Some(class) = class else { return picked(pictures, count, how, None) };
     let labels = pictures.classes()?.labels(size(class, "a class")?);
@@ -125,20 +126,20 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
     let wanted = |i: &usize| labels.is_none_or(|labels| labels.contains(&set.label(*i)));
     let all: Vec<usize> = (0..set.len()).filter(wanted).collect();
     ensure!(!all.is_empty(), "\"{}\" has no picture of class {}", set.name, labels.map_or(0, |labels| labels[0]));
-    let count = match size(count, "a count of pictures")? {
+    let count = match size(count, "the number of pictures")? {
         0 => all.len(),
         count => count.min(all.len()),
     };
     let number = |i: usize| match how {
         "first" => Ok(all[i] as f32),
         "spread" => {
-            // One picture is taken from each of `count` equal stretches, at varying positions, because classes often alternate
-            // regularly.
+            // One picture is taken from each of `count` equal ranges, at varying positions, because classes often
+            // alternate regularly.
             let (from, to) = (i * all.len() / count, (i + 1) * all.len() / count);
             let part = (i as f64 * 0.618_033_988_749_894_9).fract();
             Ok(all[from + ((to - from) as f64 * part) as usize] as f32)
         }
-        other => bail!("pictures can be picked \"first\" or \"spread\", not \"{other}\""),
+        other => bail!("pictures can be selected \"first\" or \"spread\", not \"{other}\""),
     };
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &pictures.model.graph.device())?)
 }

@@ -2,7 +2,7 @@
 //! `covered(trace, windows, fill)` covers windows of the picture.
 
 use super::options::CallOptions;
-use super::{Guard, LabelledTrace, Out, out};
+use super::{Guard, LabeledTrace, Out, out};
 use crate::exec::PixelWindow;
 use crate::explain::Selector;
 use crate::graph::{Graph, Node};
@@ -29,38 +29,38 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn(
         "forward",
-        move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<LabelledTrace> {
+        move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<LabeledTrace> {
             out(edits(&g, &model.graph, &options).and_then(|edits| {
                 g.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1), row_dims(&x))?;
                 let reserve = |rows: usize| g.reserve_run(&model.graph, rows, row_dims(&x));
                 let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
                 let trace = model.graph.forward_with(&x, &mut change)?;
-                Ok(LabelledTrace { trace: Arc::new(trace), card: model.card.clone() })
+                Ok(LabeledTrace { trace: Arc::new(trace), card: model.card.clone() })
             }))
         },
     );
     let g = guard.clone();
     engine.register_fn(
         "forward",
-        move |context: NativeCallContext, run: LabelledTrace, options: Map| -> Out<LabelledTrace> {
+        move |context: NativeCallContext, run: LabeledTrace, options: Map| -> Out<LabeledTrace> {
             let graph = run.trace.graph.clone();
             out(edits(&g, &graph, &options).and_then(|edits| {
                 let chosen = |node: &Node| edits.iter().any(|(selector, _)| selector.fits(node));
                 let reserve = |rows: usize| g.reserve_run(&graph, rows, row_dims(run.trace.input()));
                 let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
                 let trace = run.trace.forward_with(&chosen, &mut change)?;
-                Ok(LabelledTrace { trace: Arc::new(trace), card: run.card.clone() })
+                Ok(LabeledTrace { trace: Arc::new(trace), card: run.card.clone() })
             }))
         },
     );
     let g = guard.clone();
-    engine.register_fn("covered", move |run: LabelledTrace, windows: Array, fill: Tensor| {
+    engine.register_fn("covered", move |run: LabeledTrace, windows: Array, fill: Tensor| {
         out(covered(&g, &run, windows, &fill))
     });
 }
 
 /// The logits `(K, classes)` of `K` copies of the trace's picture, each with one of the `K` windows covered by `fill`.
-fn covered(guard: &Guard, run: &LabelledTrace, windows: Array, fill: &Tensor) -> Result<Tensor> {
+fn covered(guard: &Guard, run: &LabeledTrace, windows: Array, fill: &Tensor) -> Result<Tensor> {
     let form = "windows must be an array of [top, left, height, width]";
     let window = |w: Dynamic| {
         let sizes = w.try_cast::<Array>().context(form)?.iter().map(|v| v.as_int().ok()).collect::<Option<Vec<_>>>();

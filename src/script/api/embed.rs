@@ -97,7 +97,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
     let how = Descent {
-        iterations: size(iterations, "a number of iterations")?,
+        iterations: size(iterations, "the number of iterations")?,
         exaggeration: o.number("exaggeration", 1.0)?.max(1e-6),
         rate: if o.has("rate") { Some(o.number("rate", 0.0)?) } else { None },
         momentum: o.number("momentum", 0.8)?,
@@ -119,10 +119,10 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     let n = x.dims2().context("laplacian takes points (N, D)")?.0;
     guard.reserve(&[n, n], 32)?;
     if k >= n as INT {
-        guard.note(format!("{k} neighbours per point are more than available; {} were used", n.saturating_sub(1)));
+        guard.note(format!("{k} neighbors per point are more than available; {} were used", n.saturating_sub(1)));
     }
     let (values, vectors) =
-        math::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
+        math::laplacian(x, size(k, "the number of neighbors")?, size(q, "the number of eigenvectors")?, &|_| {
             guard.tick()
         })?;
     let values = Tensor::new(values, x.device())?;
@@ -133,6 +133,6 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
 /// the largest.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
     finite(x, "kmeans")?;
-    let clusters = math::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
+    let clusters = math::kmeans(x, size(k, "the number of clusters")?, seed as u64)?;
     Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), x.device())?)
 }

@@ -1,7 +1,7 @@
 //! Functions that create the figures a method returns, such as `heatmap(t, "saliency", #{ over: cx.input })`.
 
 use super::options::CallOptions;
-use super::{LabelledTrace, number, out};
+use super::{LabeledTrace, number, out};
 use crate::exec::ScoresNotFinite;
 use crate::explain::Relevance;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
@@ -21,8 +21,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("image", |t: Tensor, title: &str| out(image(&t, title)));
     engine.register_fn("montage", |t: Tensor, title: &str| out(montage(&t, title, &Map::new())));
     engine.register_fn("montage", |t: Tensor, title: &str, options: Map| out(montage(&t, title, &options)));
-    engine.register_fn("classes", |t: LabelledTrace| out(classes(&t, 10)));
-    engine.register_fn("classes", |t: LabelledTrace, count: INT| out(classes(&t, count.max(1) as usize)));
+    engine.register_fn("classes", |t: LabeledTrace| out(classes(&t, 10)));
+    engine.register_fn("classes", |t: LabeledTrace, count: INT| out(classes(&t, count.max(1) as usize)));
     engine.register_fn("bars", |labels: Array, values: Dynamic, title: &str| out(bars(&labels, &values, title)));
     engine.register_fn("line", |series: Map, title: &str| out(line(&series, title, &Map::new())));
     engine.register_fn("line", |series: Map, title: &str, options: Map| out(line(&series, title, &options)));
@@ -165,7 +165,7 @@ pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result
 }
 
 /// A figure that lists the `count` most likely classes, or a badge with the reason if the scores are not finite.
-fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
+fn classes(run: &LabeledTrace, count: usize) -> Result<Figure> {
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
         rows => Body::Classes { rows: rows?, of: run.trace.logits()?.dim(1)? },
@@ -176,7 +176,7 @@ fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
 /// The `count` most likely classes of the first picture, most likely first.
 ///
 /// Errors with [`ScoresNotFinite`] if the scores are not finite.
-pub(in crate::script) fn class_rows(run: &LabelledTrace, count: usize) -> Result<Vec<ClassRow>> {
+pub(in crate::script) fn class_rows(run: &LabeledTrace, count: usize) -> Result<Vec<ClassRow>> {
     let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
     let (logits, probabilities) = (first(run.trace.scores()?)?, first(run.probabilities()?)?);
     let mut order: Vec<_> = (0..logits.len()).collect();
@@ -198,7 +198,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
             many.iter().map(|v| number(v).map(|v| v as f32)).collect::<Result<Vec<_>>>()?
         }
     };
-    ensure!(labels.len() == amounts.len(), "{} labels for {} bars", labels.len(), amounts.len());
+    ensure!(labels.len() == amounts.len(), "got {} labels for {} bars", labels.len(), amounts.len());
     let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: bounded_text::text(l), value }).collect();
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }

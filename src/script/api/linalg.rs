@@ -27,9 +27,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("lstsq", options.clone(), &["weights", "ridge"])?;
     let weights = match o.raw("weights") {
-        Some(w) => Some(
-            w.clone().try_cast::<Tensor>().context("`weights` of lstsq must be a tensor with one number per row")?,
-        ),
+        Some(w) => {
+            Some(w.clone().try_cast::<Tensor>().context("`weights` of lstsq must be a tensor with one value per row")?)
+        }
         None => None,
     };
     [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "lstsq"))?;

@@ -47,7 +47,7 @@ mod variable;
 
 pub(super) use super::sandbox::guard::Guard;
 pub(super) use figure::{class_rows, figures};
-pub(super) use run::LabelledTrace;
+pub(super) use run::LabeledTrace;
 pub(super) use values::{
     Out, Variable, broadcast, classes, dim, dims, finite, in_type_of, integers, number, one_or_many, one_type, out,
     promoted, scalar, size, sizes, tensor_or_number,

@@ -1,7 +1,7 @@
 //! Functions of networks and their traces, such as `cx.model.forward(x)`, `trace["features.12"]` and `trace.top`.
 
 use super::seed::Seed;
-use super::{Guard, LabelledTrace, Out, classes, one_or_many, out};
+use super::{Guard, LabeledTrace, Out, classes, one_or_many, out};
 use crate::explain::Relevance;
 use crate::graph::{Graph, Node, Scores};
 use crate::model::Model;
@@ -32,14 +32,14 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
-    engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(LabelledTrace::forward(&g, m, &x)));
+    engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(LabeledTrace::forward(&g, m, &x)));
     let g = guard.clone();
-    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(LabelledTrace::scores(&g, m, &x)));
+    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(LabeledTrace::scores(&g, m, &x)));
     let g = guard.clone();
-    engine.register_fn("named", move |m: &mut Model, x: Tensor| out(LabelledTrace::named(&g, m, &x)));
+    engine.register_fn("named", move |m: &mut Model, x: Tensor| out(LabeledTrace::named(&g, m, &x)));
     let g = guard.clone();
     engine.register_fn("right", move |m: &mut Model, x: Tensor, labels: Dynamic| {
-        out(classes(&labels).and_then(|labels| LabelledTrace::right(&g, m, &x, &labels)))
+        out(classes(&labels).and_then(|labels| LabeledTrace::right(&g, m, &x, &labels)))
     });
     engine.register_get("name", |m: &mut Model| m.card.name.clone());
     engine.register_get("classes", |m: &mut Model| m.classes() as INT);
@@ -100,30 +100,30 @@ fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
 
 /// Registers the functions and properties of traces.
 pub(super) fn trace(engine: &mut Engine) {
-    engine.register_fn("names", |t: &mut LabelledTrace, class: Dynamic| {
+    engine.register_fn("names", |t: &mut LabeledTrace, class: Dynamic| {
         out(classes(&class).and_then(|classes| ASKED[0].1(t.trace.graph.scores, &t.trace.scores()?, &classes)))
     });
-    engine.register_get("scores", |t: &mut LabelledTrace| t.trace.graph.scores.name());
-    engine.register_fn("class_score", |t: &mut LabelledTrace, class: Dynamic| {
+    engine.register_get("scores", |t: &mut LabeledTrace| t.trace.graph.scores.name());
+    engine.register_fn("class_score", |t: &mut LabeledTrace, class: Dynamic| {
         out(classes(&class).and_then(|classes| t.trace.graph.scores.score(&t.trace.scores()?, &classes)))
     });
-    engine.register_indexer_get(|t: &mut LabelledTrace, layer: &str| out(t.trace.get(layer).cloned()));
-    engine.register_get("input", |t: &mut LabelledTrace| t.trace.input().clone());
-    engine.register_get("logits", |t: &mut LabelledTrace| out(t.trace.scores()));
-    engine.register_get("probabilities", |t: &mut LabelledTrace| out(t.probabilities()));
-    engine.register_get("top", |t: &mut LabelledTrace| out(t.top()).map(|top| one_or_many(&top)));
-    engine.register_fn("logit", |_: &mut LabelledTrace, class: Dynamic| out(classes(&class).map(Seed::Logit)));
-    engine.register_fn("probability", |t: &mut LabelledTrace, class: INT| {
+    engine.register_indexer_get(|t: &mut LabeledTrace, layer: &str| out(t.trace.get(layer).cloned()));
+    engine.register_get("input", |t: &mut LabeledTrace| t.trace.input().clone());
+    engine.register_get("logits", |t: &mut LabeledTrace| out(t.trace.scores()));
+    engine.register_get("probabilities", |t: &mut LabeledTrace| out(t.probabilities()));
+    engine.register_get("top", |t: &mut LabeledTrace| out(t.top()).map(|top| one_or_many(&top)));
+    engine.register_fn("logit", |_: &mut LabeledTrace, class: Dynamic| out(classes(&class).map(Seed::Logit)));
+    engine.register_fn("probability", |t: &mut LabeledTrace, class: INT| {
         out(t.probabilities().and_then(|p| of_class(&p, class)))
     });
-    engine.register_fn("score", |t: &mut LabelledTrace, class: INT| out(score(t, class)));
-    engine.register_fn("site", |t: &mut LabelledTrace, layer: &str| {
+    engine.register_fn("score", |t: &mut LabeledTrace, class: INT| out(score(t, class)));
+    engine.register_fn("site", |t: &mut LabeledTrace, layer: &str| {
         out(t.trace.graph.find(layer).map(|id| t.trace.site(id)))
     });
 }
 
 /// The score of a class for the first picture.
-fn score(run: &LabelledTrace, class: INT) -> Result<f64> {
+fn score(run: &LabeledTrace, class: INT) -> Result<f64> {
     let first = run.trace.scores()?.narrow(0, 0, 1)?;
     super::reduce::item(&run.trace.graph.scores.score(&first, &[super::size(class, "a class")?])?)
 }

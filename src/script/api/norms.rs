@@ -71,7 +71,7 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
     ensure!(k >= 0, "cannot take the {k} largest values");
     let nan = backend::not_finite(x)?.nan;
-    ensure!(nan == 0, "the {k} largest of values of which {nan} are NaN");
+    ensure!(nan == 0, "cannot take the {k} largest values: {nan} are NaN");
     let (values, size) = (numbers(x)?, rows(x)?.dims()[1]);
     let mut mask = vec![0.0; values.len()];
     for (row, mask) in values.chunks_exact(size).zip(mask.chunks_exact_mut(size)) {
@@ -149,7 +149,7 @@ mod tests {
 
     /// The projection of a point lies in the ball, and no other point of the ball is nearer to the projected point.
     #[test]
-    fn projections_lie_in_the_ball_and_are_nearer_than_its_other_points() {
+    fn projections_lie_in_the_ball_and_are_nearest() {
         let x = tensor(&[[0.9, -0.4, 0.05, 0.0], [3.0, 2.0, -1.0, 0.5]]);
         let mut seed = 7u64;
         let mut draw = || {

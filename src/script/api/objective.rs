@@ -4,7 +4,7 @@
 //! computes. candle differentiates only that expression; the gradients at the leaves are the seeds of the backward pass through
 //! the network.
 
-use super::{LabelledTrace, Out, Variable, out};
+use super::{LabeledTrace, Out, Variable, out};
 use crate::backend;
 use crate::exec::Trace;
 use crate::graph::{NodeId, Scores};
@@ -37,7 +37,7 @@ impl Objective {
     /// Evaluates a closure and differentiates the number it returns.
     ///
     /// Errors if the closure does not return a single number, or reads a layer that the number has no gradient with respect to.
-    pub fn new(context: &NativeCallContext, run: &LabelledTrace, closure: &FnPtr) -> Result<Self> {
+    pub fn new(context: &NativeCallContext, run: &LabeledTrace, closure: &FnPtr) -> Result<Self> {
         let trace = run.trace.clone();
         let a = Activations { trace: trace.clone(), leaves: Arc::default() };
         let answer: Dynamic = closure.call_within_context(context, (a.clone(),)).map_err(Inner)?;
@@ -133,7 +133,7 @@ fn scalar(answer: &Dynamic) -> Result<Tensor> {
     };
     ensure!(
         y.0.elem_count() == 1,
-        "an objective must return one number, this one returned a tensor of shape {:?}; end it with sum() or mean()",
+        "an objective must return one number, but this one returned a tensor of shape {:?}; end it with sum() or mean()",
         y.0.dims()
     );
     Ok(y.0.reshape(())?)

@@ -34,7 +34,7 @@ fn points(t: &Tensor, options: &Map) -> Result<Points> {
         let given =
             given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points must be a tensor"))?;
         let all = numbers(&given)?;
-        ensure!(all.len() == t.dims()[0], "{} {key} for {} points", all.len(), t.dims()[0]);
+        ensure!(all.len() == t.dims()[0], "got {} {key} for {} points", all.len(), t.dims()[0]);
         let wrong = all.iter().find(|v| **v < 0.0 || v.fract() != 0.0 || !v.is_finite());
         ensure!(wrong.is_none(), "points: `{key}` must be nonnegative integers, got {}", wrong.unwrap_or(&0.0));
         Ok(all.into_iter().map(|v| v as u32).collect())

@@ -88,8 +88,8 @@ fn mean(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
 /// The variance along the dimensions `d` with Bessel's correction, as in PyTorch.
 fn var(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     let count: usize = d.iter().map(|&d| x.dims()[d]).product();
-    let centred = x.broadcast_sub(&x.mean_keepdim(d.to_vec())?)?;
-    finish((centred.sqr()?.sum_keepdim(d.to_vec())? / (count as f64 - 1.0))?, d, keep)
+    let centered = x.broadcast_sub(&x.mean_keepdim(d.to_vec())?)?;
+    finish((centered.sqr()?.sum_keepdim(d.to_vec())? / (count as f64 - 1.0))?, d, keep)
 }
 
 fn variance(x: &Tensor) -> Result<f64> {
@@ -144,8 +144,13 @@ fn numbers(x: &Tensor) -> Result<Array> {
 /// the operation in the message.
 fn comparable(x: &Tensor, what: &str) -> Result<()> {
     let nan = backend::not_finite(x)?.nan;
-    ensure!(nan == 0, "{what} of a tensor of shape {:?} in which {nan} of {} values are NaN", x.dims(), x.elem_count());
-    ensure!(x.elem_count() > 0, "{what} of an empty tensor of shape {:?}", x.dims());
+    ensure!(
+        nan == 0,
+        "cannot compute {what} of a tensor of shape {:?}: {nan} of {} values are NaN",
+        x.dims(),
+        x.elem_count()
+    );
+    ensure!(x.elem_count() > 0, "cannot compute {what} of an empty tensor of shape {:?}", x.dims());
     Ok(())
 }
 
@@ -229,7 +234,7 @@ fn ranks(x: &Tensor) -> Result<Tensor> {
 fn quantile(x: &Tensor, q: f64) -> Result<f64> {
     ensure!((0.0..=1.0).contains(&q), "a quantile must lie between 0 and 1, got {q}");
     let mut v = values(x)?;
-    ensure!(!v.is_empty(), "the quantile of an empty tensor");
+    ensure!(!v.is_empty(), "cannot compute the quantile of an empty tensor");
     if v.iter().any(|v| v.is_nan()) {
         return Ok(f64::NAN);
     }

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 /// A trace of a network together with the model card, which names the classes.
 #[derive(Clone)]
-pub struct LabelledTrace {
+pub struct LabeledTrace {
     pub(in crate::script) trace: Arc<Trace>,
     pub(in crate::script) card: Arc<Card>,
 }
 
-impl LabelledTrace {
+impl LabeledTrace {
     /// Runs a network on a batch `(N, C, H, W)` and returns the trace, which is taken from the cache if the same input was run
     /// before. Cancellation takes effect between layers.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {

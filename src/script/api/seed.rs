@@ -2,7 +2,7 @@
 //! objectives, and products of a seed and a number or one number per picture.
 
 use super::objective::Objective;
-use super::{LabelledTrace, classes, in_type_of, out};
+use super::{LabeledTrace, classes, in_type_of, out};
 use crate::exec::Trace;
 use crate::explain;
 use crate::graph::{NodeId, Scores};
@@ -63,7 +63,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
     engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
     engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
-    engine.register_fn("objective", |context: NativeCallContext, trace: LabelledTrace, closure: FnPtr| {
+    engine.register_fn("objective", |context: NativeCallContext, trace: LabeledTrace, closure: FnPtr| {
         out(Objective::new(&context, &trace, &closure).map(Seed::Objective))
     });
     engine.register_get("value", |seed: &mut Seed| out(value(seed)));

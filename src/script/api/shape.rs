@@ -100,7 +100,7 @@ pub(super) fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
     sorted.sort_unstable();
     ensure!(
         sorted.iter().copied().eq(0..x.rank()),
-        "permute of {:?} needs each dimension once, got {order:?}",
+        "permute of {:?} must list each dimension once, got {order:?}",
         x.dims()
     );
     Ok(x.permute(order)?)
@@ -196,7 +196,7 @@ fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> 
     let total = x.dims()[d];
     let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
     let places = places.iter().map(whole).collect::<Option<Vec<_>>>();
-    let places = places.with_context(|| format!("an index is outside 0..{total}, or is not a whole number"))?;
+    let places = places.with_context(|| format!("an index is outside 0..{total}, or is not an integer"))?;
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 

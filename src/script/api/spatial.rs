@@ -59,12 +59,10 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     }
     let option = |name: &str, default: usize| match options.get(name) {
         None => Ok(default),
-        Some(v) => {
-            match size(v.as_int().map_err(|t| anyhow::anyhow!("{name} must be a whole number, got {t}"))?, name)? {
-                v if v <= LARGEST => Ok(v),
-                v => bail!("{name} must be at most {LARGEST}, got {v}"),
-            }
-        }
+        Some(v) => match size(v.as_int().map_err(|t| anyhow::anyhow!("{name} must be an integer, got {t}"))?, name)? {
+            v if v <= LARGEST => Ok(v),
+            v => bail!("{name} must be at most {LARGEST}, got {v}"),
+        },
     };
     let (stride, padding, dilation) = (option("stride", 1)?, option("padding", 0)?, option("dilation", 1)?);
     let slide = Conv2d {

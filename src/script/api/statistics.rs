@@ -66,7 +66,7 @@ fn beta(x: f64, a: f64, b: f64) -> f64 {
     }
 }
 
-/// The continued fraction of the incomplete beta function, evaluated forwards (Lentz 1976, doi:10.1364/AO.15.000668).
+/// The continued fraction of the incomplete beta function, evaluated forward (Lentz 1976, doi:10.1364/AO.15.000668).
 fn fraction(x: f64, a: f64, b: f64) -> f64 {
     let tiny = |v: f64| if v.abs() < 1e-300 { 1e-300 } else { v };
     let (mut c, mut d) = (1.0, 1.0 / tiny(1.0 - (a + b) * x / (a + 1.0)));

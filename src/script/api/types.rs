@@ -7,7 +7,7 @@ use super::declare::Declared;
 use super::objective::Activations;
 use super::seed::Seed;
 use super::trainer::Learner;
-use super::{LabelledTrace, Variable};
+use super::{LabeledTrace, Variable};
 use crate::exec::LayerContext;
 use crate::explain::{Lrp, Relevance};
 use crate::math::Tsne;
@@ -29,7 +29,7 @@ pub(in crate::script) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Learner>("Trainer");
     engine.register_type_with_name::<Tsne>("Tsne");
     engine.register_type_with_name::<Model>("Model");
-    engine.register_type_with_name::<LabelledTrace>("Trace");
+    engine.register_type_with_name::<LabeledTrace>("Trace");
     engine.register_type_with_name::<Seed>("Seed");
     engine.register_type_with_name::<Activations>("Activations");
     engine.register_type_with_name::<Variable>("Variable");
@@ -47,7 +47,7 @@ pub(in crate::script) fn is_immutable(value: &Dynamic) -> bool {
         || value.is::<Named>()
         || value.is::<Pictures>()
         || value.is::<Model>()
-        || value.is::<LabelledTrace>()
+        || value.is::<LabeledTrace>()
         || value.is::<Seed>()
         || value.is::<Activations>()
         || value.is::<Variable>()

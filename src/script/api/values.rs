@@ -34,7 +34,7 @@ pub fn number(value: &Dynamic) -> Result<f64> {
 
 /// Converts a script array to integers. Errors if a value is not an integer.
 pub fn integers(values: &Array) -> Result<Vec<INT>> {
-    let integer = |v: &Dynamic| v.as_int().map_err(|t| anyhow::anyhow!("expected a whole number, got {t}"));
+    let integer = |v: &Dynamic| v.as_int().map_err(|t| anyhow::anyhow!("expected an integer, got {t}"));
     values.iter().map(integer).collect()
 }
 
@@ -47,8 +47,9 @@ pub fn size(value: INT, what: &str) -> Result<usize> {
 pub fn classes(value: &Dynamic) -> Result<Vec<usize>> {
     let many = match value.read_lock::<Array>() {
         Some(many) => integers(&many)?,
-        None => integers(&vec![value.clone()])
-            .context("a class must be a whole number, or an array with one per picture")?,
+        None => {
+            integers(&vec![value.clone()]).context("a class must be an integer, or an array with one per picture")?
+        }
     };
     many.into_iter().map(|class| size(class, "a class")).collect()
 }
@@ -61,7 +62,7 @@ pub fn one_or_many(classes: &[usize]) -> Dynamic {
     }
 }
 
-/// Converts a script array to sizes. Errors if a value is not an integer of 0 or more.
+/// Converts a script array to sizes. Errors if a value is not a nonnegative integer.
 pub fn sizes(values: &Array) -> Result<Vec<usize>> {
     integers(values)?.into_iter().map(|v| size(v, "a size")).collect()
 }
@@ -85,7 +86,7 @@ pub fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
         return Ok(vec![dim(x, one)?]);
     }
     let Some(many) = value.read_lock::<Array>() else {
-        bail!("dimensions must be a whole number or an array of them, got {}", value.type_name());
+        bail!("dimensions must be an integer or an array of integers, got {}", value.type_name());
     };
     let all: Vec<usize> = integers(&many)?.into_iter().map(|d| dim(x, d)).collect::<Result<_>>()?;
     let twice = all.iter().enumerate().find(|(i, d)| all[..*i].contains(d));

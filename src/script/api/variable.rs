@@ -131,8 +131,8 @@ fn reduced(f: Reduce, x: &Variable, d: &Dynamic, keep: bool) -> Out<Variable> {
 
 fn variance(x: &Tensor, d: &[usize]) -> Result<Tensor> {
     let count: usize = d.iter().map(|&d| x.dims()[d]).product();
-    let centred = x.broadcast_sub(&x.mean_keepdim(d)?)?;
-    Ok((centred.sqr()?.sum_keepdim(d)? / (count as f64 - 1.0))?)
+    let centered = x.broadcast_sub(&x.mean_keepdim(d)?)?;
+    Ok((centered.sqr()?.sum_keepdim(d)? / (count as f64 - 1.0))?)
 }
 
 /// The largest or smallest value along the dimensions `d`, computed as the mean of all tied values so that these share the
@@ -197,7 +197,8 @@ fn others(engine: &mut Engine) {
     });
 }
 
-/// Clamps `x` elementwise to `[low, high]`; the gradient passes where the value lies within the bounds, inclusive.
+/// Clamps `x` elementwise to `[low, high]`; the gradient is passed through where the value lies within the bounds,
+/// inclusive.
 fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     let inside = (x.ge(low)?.to_dtype(x.dtype())? * x.le(high)?.to_dtype(x.dtype())?)?.detach();
     let bound = (x.detach().clamp(low, high)? * (1.0 - &inside)?)?;

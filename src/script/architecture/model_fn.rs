@@ -1,4 +1,4 @@
-//! The function `model("resnet20", "resnet20.th")`, by which scripts open networks by name.
+//! The function `model("resnet20", "resnet20.th")`, with which scripts open networks by name.
 
 use super::Architectures;
 use crate::model::Model;

@@ -82,7 +82,7 @@ fn values(value: &Dynamic) -> usize {
 }
 
 /// Sorts an array stably by a closure that compares two values. The closure returns either a negative, zero or positive number,
-/// or a boolean that says whether the first value comes first. If its answers are inconsistent, the resulting order is
+/// or a boolean that says whether the first value comes first. If its results are inconsistent, the resulting order is
 /// unspecified.
 ///
 /// Errors if the closure fails or returns another type; the array is then unchanged.
@@ -127,7 +127,7 @@ fn comes_later(context: &NativeCallContext, by: &FnPtr, a: &Dynamic, b: &Dynamic
     }
     let first = answer.as_bool().map_err(|kind| {
         raise(anyhow!(
-            "a closure for sort must return a whole number or a boolean, got {kind}; for floats use (a - b).sign()"
+            "a closure for sort must return an integer or a boolean, got {kind}; for floats use (a - b).sign()"
         ))
     })?;
     Ok(!first)
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn invalid_comparisons_give_an_error_or_some_order_but_never_a_panic() {
-        assert!(eval("let a = [3.0, 1.0]; a.sort(|a, b| a - b)").unwrap_err().contains("whole number"));
+        assert!(eval("let a = [3.0, 1.0]; a.sort(|a, b| a - b)").unwrap_err().contains("integer"));
         assert!(eval("let a = [0.0/0.0, 1.0, 2.0]; a.sort()").unwrap_err().contains("1 are NaN"));
         assert!(eval("let a = [1, \"a\"]; a.sort()").unwrap_err().contains("different types"));
         let mad =

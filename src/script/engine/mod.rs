@@ -121,7 +121,7 @@ fn divide(a: INT, b: INT) -> Result<INT, Box<EvalAltResult>> {
     match a.checked_rem(b) {
         None => Err(raise(anyhow::anyhow!("{a} / {b}: division by zero"))),
         Some(0) => Ok(a / b),
-        Some(_) => Err(raise(anyhow::anyhow!("{a} / {b} is not a whole number, though both are whole numbers"))),
+        Some(_) => Err(raise(anyhow::anyhow!("{a} / {b} is not an integer, although both operands are"))),
     }
 }
 

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_gets_a_file_in_each_format_that_has_something_of_it() {
+    fn a_figure_is_written_in_each_format_that_applies_to_it() {
         let folder = tempfile::tempdir().unwrap();
         let files = figures(folder.path(), &[map("a map"), words("words")], paint).unwrap();
         assert_eq!(files[0], Files { shown: vec!["01-a_map.png".into()], raw: vec!["a_map.npy".into()] });

@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicU64;
 
 /// Maximum depth of nested calls from one method to another.
 const DEEPEST: usize = 3;
-/// Maximum number of steps of an attack that is called by another method. Other methods end by themselves.
+/// Maximum number of steps of an attack that is called by another method. Other methods run until they are done.
 pub const ATTACK_STEPS: usize = 100;
 /// Keys of the last state of a stepped method whose values are part of the method's result.
 const SAID: [&str; 3] = ["x", "scalars", "done"];

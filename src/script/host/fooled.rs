@@ -6,7 +6,7 @@
 //! itself, shown by `nothing_to_do.rhai`. For methods that stop by default, `stop=false` disables this rule.
 
 use crate::graph::{Scores, named};
-use crate::script::api::LabelledTrace;
+use crate::script::api::LabeledTrace;
 use crate::script::folders::ScriptSource;
 use crate::script::method::Method;
 use crate::script::method::context::Cx;
@@ -57,14 +57,14 @@ impl Cx {
             return Ok(vec![false; self.input.dims()[0]]);
         }
         // Non-finite scores are reported by the attack itself.
-        let logits = LabelledTrace::logits(guard, &self.model, &self.input)?;
+        let logits = LabeledTrace::logits(guard, &self.model, &self.input)?;
         let finite = named(&logits)?.into_iter().map(|class| class.is_some());
         Ok(self.fooled(&logits)?.into_iter().zip(finite).map(|(fooled, finite)| fooled && finite).collect())
     }
 
     /// A sentence for the user that says why the first picture needs no attack.
     pub(in crate::script) fn why_nothing(&self, guard: &Guard) -> Result<String> {
-        let run = LabelledTrace::forward(guard, &self.model, &self.input)?;
+        let run = LabeledTrace::forward(guard, &self.model, &self.input)?;
         let label = |class: usize| self.model.card.label(class);
         let target = self.targets.clone()?[0];
         let independent = self.model.graph.scores == Scores::Independent;

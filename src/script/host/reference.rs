@@ -53,7 +53,7 @@ const RESULTS: [(&str, &str); 9] = [
     ("Param", "Parameter"),
     ("Pictures", "Dataset"),
     ("Learner", "Trainer"),
-    ("LabelledTrace", "Trace"),
+    ("LabeledTrace", "Trace"),
     ("Lrp", "Rule"),
     ("Handle", "Node"),
 ];
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_the_table_lose_their_marks() {
+    fn table_rows_lose_their_markup() {
         let read = row("| `site` | a rule `\\|site, r\\| …` | `site.x` and more |").unwrap();
         assert_eq!(read, ("site".into(), "a rule |site, r| …".into(), "site.x and more".into()));
         assert_eq!(row("|---|---|---|"), None);
@@ -214,6 +214,6 @@ mod tests {
         assert_eq!(short("get$shape(_: &mut a::Tensor) -> rhai::Array"), "Tensor.shape -> array");
         assert_eq!(short("f(_: a::Tensor) -> Result<a::Tensor,Box<rhai::EvalAltResult>>"), "f(Tensor) -> Tensor");
         assert_eq!(short("f(x: i64) -> Result<i64, Box<EvalAltResult>>"), "f(x: int) -> int");
-        assert_eq!(short("f(_: Model) -> Result<a::LabelledTrace,Box<rhai::EvalAltResult>>"), "f(Model) -> Trace");
+        assert_eq!(short("f(_: Model) -> Result<a::LabeledTrace,Box<rhai::EvalAltResult>>"), "f(Model) -> Trace");
     }
 }

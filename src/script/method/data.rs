@@ -17,8 +17,8 @@ impl Data {
         Self { spec: Some(spec.into()), set: OnceLock::new() }
     }
 
-    /// The synthetic data set that the network `name` was trained on, judged by the part of its name before the first `_`; absent
-    /// if there is none.
+    /// The synthetic data set that the network `name` was trained on, determined from the part of its name before the
+    /// first `_`; absent if there is none.
     pub fn of_model(name: &str) -> Self {
         let name = name.split('_').next().unwrap_or(name);
         let made = crate::data::synthetic::NAMES.contains(&name).then(|| format!("made:{name}"));

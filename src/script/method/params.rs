@@ -141,7 +141,7 @@ impl ParamKind {
     pub fn text(&self) -> String {
         match self {
             Self::Number(low, high) => format!("a number from {low} to {high}"),
-            Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Integer(low, high) => format!("an integer from {low} to {high}"),
             Self::Pixels(low, high) => format!("a number from {low} to {high}, in 1/255"),
             Self::Switch => "true or false".into(),
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
@@ -150,8 +150,8 @@ impl ParamKind {
             Self::Layer(kinds) => {
                 format!("a layer of kind {}, by name or by number from the end (-1)", kinds.join(" or "))
             }
-            Self::Channel => "a channel's number, or none".into(),
-            Self::Text => "any text".into(),
+            Self::Channel => "a channel index, or none".into(),
+            Self::Text => "any string".into(),
             Self::Array => "a .npy file, or none".into(),
             Self::Pictures => "pictures separated by commas, or none".into(),
         }
@@ -338,7 +338,7 @@ impl Params {
         let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
         let known = if names.is_empty() { "it takes none".into() } else { format!("it takes {}", names.join(", ")) };
         match closest(name, names.iter().copied()) {
-            Some(near) => format!("no parameter \"{name}\", did you mean \"{near}\"? {known}"),
+            Some(near) => format!("no parameter \"{name}\"; did you mean \"{near}\"? {known}"),
             None => format!("no parameter \"{name}\"; {known}"),
         }
     }

@@ -112,7 +112,10 @@ impl Setting {
 /// Returns the interrupted training run `begun` if its options equal those of `asked`. Errors if they differ.
 fn same(begun: Trainer, asked: Trainer, file: &Path) -> Result<Trainer> {
     if begun.options() != asked.options() {
-        bail!("\"{}\" is left over from a training with other options; remove it to start over", words::path(&file));
+        bail!(
+            "\"{}\" is left over from a training run with other options; remove it to start over",
+            words::path(&file)
+        );
     }
     Ok(begun)
 }

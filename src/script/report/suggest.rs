@@ -87,7 +87,7 @@ pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> St
     let last = name.rsplit('/').next().unwrap_or(name);
     match closest(last, names.iter().map(String::as_str)) {
         Some(near) => format!("no {kind} named \"{}\"; did you mean \"{near}\"?", words::name(name)),
-        None => format!("no {kind} named \"{}\"; known {kind}s are {}", words::name(name), names.join(", ")),
+        None => format!("no {kind} named \"{}\"; expected one of {}", words::name(name), names.join(", ")),
     }
 }
 
@@ -140,9 +140,9 @@ fn reserved(word: &str) -> Option<String> {
     })
 }
 
-/// Suggestion for the error `8 / 255 is not a whole number, …`, raised by an inexact integer division.
+/// Suggestion for the error `8 / 255 is not an integer, …`, raised by an inexact integer division.
 fn whole_division(text: &str) -> Option<String> {
-    let (division, _) = text.split_once(" is not a whole number")?;
+    let (division, _) = text.split_once(" is not an integer")?;
     let (a, b) = division.split_once(" / ")?;
     Some(format!("write {a}.0 / {b} for a real number"))
 }

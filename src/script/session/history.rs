@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_step_is_replaced_by_the_next_kept_one_in_the_direction_of_travel() {
+    fn seeking_a_dropped_step_shows_the_next_stored_one_in_that_direction() {
         let history = filled(1000, 100_000);
         assert_eq!((history.nearest(17, 0), history.nearest(17, 500)), (Some(32), Some(16)));
         assert_eq!(History::default().nearest(0, 0), None);

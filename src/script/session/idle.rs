@@ -1,6 +1,6 @@
 //! Attacks on pictures that already fool the network, and attacks that continue after they have fooled it.
 
-use super::super::api::{LabelledTrace, figures};
+use super::super::api::{LabeledTrace, figures};
 use super::super::host::Host;
 use super::super::method::Method;
 use super::Session;
@@ -55,7 +55,7 @@ impl Session {
         let x = step.state.read_lock::<Map>().and_then(|s| s.get("x").and_then(|x| x.clone().try_cast::<Tensor>()));
         let Some(x) = x else { return Ok(false) };
         host.guard().begin();
-        if self.cx(self.cursor).fooled(&LabelledTrace::logits(host.guard(), &self.model, &x)?)?.contains(&false) {
+        if self.cx(self.cursor).fooled(&LabeledTrace::logits(host.guard(), &self.model, &x)?)?.contains(&false) {
             return Ok(false);
         }
         self.set("stop", "false")?;

@@ -7,7 +7,7 @@ pub mod workspace;
 mod idle;
 mod steps;
 
-use super::api::LabelledTrace;
+use super::api::LabeledTrace;
 use super::host::Host;
 use super::method::Method;
 use super::method::context::{Cx, NoObserver, Observer};
@@ -202,7 +202,7 @@ impl Session {
         if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
         }
-        super::api::class_rows(&LabelledTrace::forward(host.guard(), &self.model, &self.input)?, count)
+        super::api::class_rows(&LabeledTrace::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
     /// Sets the target class; with `None`, the predicted class is the target. Errors if there is no such class.
@@ -363,7 +363,7 @@ fn named(picture: &str) -> Option<Arc<str>> {
 /// The class that the network predicts for a picture; `None` if the network has no classes, and an inner error if its scores are
 /// not finite.
 fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<Option<usize>, ScoresNotFinite>> {
-    let run = LabelledTrace::forward(host.guard(), model, input)?;
+    let run = LabeledTrace::forward(host.guard(), model, input)?;
     if model.classes() == 0 {
         return Ok(Ok(None));
     }

@@ -143,7 +143,7 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
     Ok(match value {
         Value::Null => Dynamic::UNIT,
         Value::Bool(b) => (*b).into(),
-        Value::Number(n) => Dynamic::from(n.as_i64().context("a whole number")? as INT),
+        Value::Number(n) => Dynamic::from(n.as_i64().context("expected an integer")? as INT),
         Value::String(s) => s.clone().into(),
         Value::Array(a) => a.iter().map(|v| decode(v, tensors)).collect::<Result<Array>>()?.into(),
         Value::Object(_) => bail!("an unknown value"),
@@ -186,7 +186,7 @@ fn decode_tsne(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Tsne>
         affinities.is_sound() && [&y, &update, &gains].iter().all(|p| p.len() == affinities.count()),
         "sizes differ"
     );
-    let iterations = value["iterations"].as_u64().context("a number of iterations")? as usize;
+    let iterations = value["iterations"].as_u64().context("the number of iterations is missing")? as usize;
     Ok(Tsne { affinities: Arc::new(affinities), y, kl: number("kl")?, iterations, update, gains })
 }
 
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_comes_back_bit_by_bit() {
+    fn a_state_is_restored_bit_for_bit() {
         let tensor = Tensor::new(&[[0.1f32, f32::MIN_POSITIVE], [-0.0, 3e38]], &Device::Cpu).unwrap();
         let inner: Map = [("x".into(), Dynamic::from(tensor.clone())), ("none".into(), Dynamic::UNIT)].into();
         let numbers: Array =

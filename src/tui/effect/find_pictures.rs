@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pictures_are_found_also_in_subfolders() {
+    fn only_pictures_are_found_including_those_in_subfolders() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("sub")).unwrap();
         for name in ["b.PNG", "notes.txt", ".hidden.png", "sub/a.jpg"] {

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_binding_replaces_the_keymaps() {
+    fn the_users_binding_overrides_the_keymap() {
         let mut bindings = Bindings::default();
         bindings.bind("x", "play").unwrap();
         let keys = |action| {

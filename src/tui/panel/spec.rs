@@ -38,7 +38,7 @@ pub enum PanelPlace {
     /// In the left column, with this height.
     Left(Height),
     /// In the center, above the step scrubber.
-    Centre,
+    Center,
     /// In the right column, with this height.
     Right(Height),
     /// In the row at the bottom.

@@ -148,8 +148,8 @@ fn brightness([r, g, b]: [u8; 3]) -> f32 {
 
 /// Makes a color more saturated, because the palette of sixteen colors has few colors near gray.
 fn vivid(color: [u8; 3]) -> [u8; 3] {
-    let grey = brightness(color);
-    color.map(|c| (grey + 2.0 * (f32::from(c) - grey)).clamp(0.0, 255.0) as u8)
+    let gray = brightness(color);
+    color.map(|c| (gray + 2.0 * (f32::from(c) - gray)).clamp(0.0, 255.0) as u8)
 }
 
 /// Adds the ordered dither pattern at a position to a color, which makes up for missing shades.
@@ -163,10 +163,10 @@ fn indexed(color: [u8; 3]) -> u8 {
     const SHADES: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let shade = |c: u8| (0..6).min_by_key(|i| SHADES[*i].abs_diff(c)).unwrap_or(0);
     let [r, g, b] = color.map(shade);
-    let grey = ((i32::from(mean([[color[0]; 3], [color[1]; 3], [color[2]; 3]].into_iter())[0]) - 3) / 10).clamp(0, 23);
+    let gray = ((i32::from(mean([[color[0]; 3], [color[1]; 3], [color[2]; 3]].into_iter())[0]) - 3) / 10).clamp(0, 23);
     let of_cube = distance(color, [SHADES[r], SHADES[g], SHADES[b]]);
-    let of_grey = distance(color, [(8 + 10 * grey) as u8; 3]);
-    if of_grey < of_cube { 232 + grey as u8 } else { (16 + 36 * r + 6 * g + b) as u8 }
+    let of_gray = distance(color, [(8 + 10 * gray) as u8; 3]);
+    if of_gray < of_cube { 232 + gray as u8 } else { (16 + 36 * r + 6 * g + b) as u8 }
 }
 
 /// xterm's palette of sixteen colors; the palettes of other terminals are similar.
@@ -278,8 +278,8 @@ mod tests {
 
     #[test]
     fn dithering_keeps_the_mean_brightness() {
-        let grey = RgbImage::from_pixel(32, 32, Rgb([100, 100, 100]));
-        let buf = painted(&grey, Blocks::Half, Depth::Sixteen, 32, 16);
+        let gray = RgbImage::from_pixel(32, 32, Rgb([100, 100, 100]));
+        let buf = painted(&gray, Blocks::Half, Depth::Sixteen, 32, 16);
         let shade = |c: Color| SIXTEEN.iter().position(|s| *s == c).map_or(0.0, |i| brightness(SIXTEEN_RGB[i]));
         let mean = buf.content.iter().map(|c| (shade(c.fg) + shade(c.bg)) / 2.0).sum::<f32>() / 512.0;
         assert!((mean - 100.0).abs() < 30.0, "mean {mean}");

@@ -8,7 +8,7 @@ use crate::tui::layer::{Handled, Layer};
 use crate::tui::panel::{self, PANELS};
 use crate::tui::state::{Popup, State};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{centred, framed, put};
+use crate::tui::view::widget::{centered, framed, put};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -57,7 +57,7 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
 
 /// Area of the help on a screen of `size` columns and rows.
 pub fn area(size: (u16, u16)) -> Rect {
-    centred(size, size.0.saturating_sub(4).min(98), size.1.saturating_sub(2).min(36))
+    centered(size, size.0.saturating_sub(4).min(98), size.1.saturating_sub(2).min(36))
 }
 
 /// Draws the help from line `row` on. The keys of the focused panel come first; there are two columns if they fit.

@@ -9,7 +9,7 @@ use crate::tui::layer::{Handled, Layer};
 use crate::tui::picture::PictureStage;
 use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{centred, framed, mark, paragraph, row};
+use crate::tui::view::widget::{centered, framed, mark, paragraph, row};
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -133,12 +133,12 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     let rows = rows(size, picker) as u16 + 4;
     let room = width.saturating_sub(4);
     match picker.of {
-        Choice::Picture => centred(size, room.min(104), rows),
+        Choice::Picture => centered(size, room.min(104), rows),
         Choice::Reference => {
             let wide = room.min((width / 2).max(66));
             Rect::new(width - wide, 1, wide, (rows + WORDS + 1).min(height.saturating_sub(2)))
         }
-        _ => centred(size, room.min(64), rows),
+        _ => centered(size, room.min(64), rows),
     }
 }
 

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_looks_at_names_and_shapes() {
+    fn the_filter_matches_names_and_shapes() {
         let mut tree = LayerTree::new(&layers());
         tree.filter("conv2");
         assert_eq!(labels(&tree), ["block", " 0", "  conv2"]);

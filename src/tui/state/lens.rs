@@ -14,7 +14,7 @@ pub struct Lens {
     /// Zoom factor, at least 1.
     pub zoom: f32,
     /// Center of the visible part, as fractions of the picture from the left and from the top.
-    pub centre: (f32, f32),
+    pub center: (f32, f32),
     /// Position whose value is read, as fractions of the picture from the left and from the top; `None` if no value is read.
     pub mark: Option<(f32, f32)>,
 }
@@ -28,7 +28,7 @@ const STEPS: f32 = 64.0;
 
 impl Default for Lens {
     fn default() -> Self {
-        Self { overlay: Overlay::default(), scale: Rescale::default(), zoom: 1.0, centre: (0.5, 0.5), mark: None }
+        Self { overlay: Overlay::default(), scale: Rescale::default(), zoom: 1.0, center: (0.5, 0.5), mark: None }
     }
 }
 
@@ -41,13 +41,13 @@ impl Lens {
         if (self.zoom - 1.0).abs() < 0.01 {
             self.zoom = 1.0;
         }
-        let centre = |fixed: f32, about: f32| fixed - (about - 0.5) / self.zoom;
-        self.look_at((centre(fixed.0, about.0), centre(fixed.1, about.1)));
+        let center = |fixed: f32, about: f32| fixed - (about - 0.5) / self.zoom;
+        self.look_at((center(fixed.0, about.0), center(fixed.1, about.1)));
     }
 
     /// Pans by fractions of the visible part.
     pub fn pan(&mut self, (x, y): (f32, f32)) {
-        self.look_at((self.centre.0 + x / self.zoom, self.centre.1 + y / self.zoom));
+        self.look_at((self.center.0 + x / self.zoom, self.center.1 + y / self.zoom));
     }
 
     /// Moves the mark by a pixel of a picture with this width and height, or by a larger step if the pixels are small. The
@@ -70,20 +70,20 @@ impl Lens {
 
     /// Shows the whole picture and removes the mark.
     pub fn reset(&mut self) {
-        (self.zoom, self.centre, self.mark) = (1.0, (0.5, 0.5), None);
+        (self.zoom, self.center, self.mark) = (1.0, (0.5, 0.5), None);
     }
 
     /// Converts a position in the visible part to a position in the picture, both as fractions.
     pub fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
-        let of = |centre: f32, part: f32| (centre + (part - 0.5) / self.zoom).clamp(0.0, 1.0);
-        (of(self.centre.0, x), of(self.centre.1, y))
+        let of = |center: f32, part: f32| (center + (part - 0.5) / self.zoom).clamp(0.0, 1.0);
+        (of(self.center.0, x), of(self.center.1, y))
     }
 
     /// Converts a position in the picture to a position in the visible part, both as fractions; `None` if it is outside the
     /// visible part.
     pub fn seen(&self, (x, y): (f32, f32)) -> Option<(f32, f32)> {
-        let of = |centre: f32, place: f32| (place - centre) * self.zoom + 0.5;
-        let (x, y) = (of(self.centre.0, x), of(self.centre.1, y));
+        let of = |center: f32, place: f32| (place - center) * self.zoom + 0.5;
+        let (x, y) = (of(self.center.0, x), of(self.center.1, y));
         ((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y)).then_some((x, y))
     }
 
@@ -103,7 +103,7 @@ impl Lens {
 
     fn look_at(&mut self, (x, y): (f32, f32)) {
         let half = 0.5 / self.zoom;
-        self.centre = (x.clamp(half, 1.0 - half), y.clamp(half, 1.0 - half));
+        self.center = (x.clamp(half, 1.0 - half), y.clamp(half, 1.0 - half));
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
         lens.enlarge(4, (0.25, 0.75));
         assert_eq!((lens.zoom.round(), lens.place((0.25, 0.75))), (4.0, before));
         lens.enlarge(-9, (0.5, 0.5));
-        assert_eq!((lens.zoom, lens.centre), (1.0, (0.5, 0.5)));
+        assert_eq!((lens.zoom, lens.center), (1.0, (0.5, 0.5)));
     }
 
     #[test]

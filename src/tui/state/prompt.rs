@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_edited_where_the_cursor_is() {
+    fn a_line_is_edited_at_the_cursor() {
         let mut prompt = Prompt::command("opn größe");
         (0..7).for_each(|_| prompt.edit(InputRequest::GoToPrevChar));
         prompt.insert("e");

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_look_like_an_answer_are_swallowed_only_briefly() {
+    fn keys_that_look_like_an_answer_are_held_back_only_briefly() {
         let mut filter = Filter::default();
         let start = Instant::now();
         assert!(keys(&mut filter, "Pjj", "P", start).is_empty());

@@ -84,7 +84,7 @@ impl Raw {
                 Ok(0) | Err(_) => break,
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
-            // So many bytes cannot be an answer.
+            // No answer is this long.
             if bytes.len() > ANSWERS {
                 break;
             }

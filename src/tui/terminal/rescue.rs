@@ -10,11 +10,11 @@ pub const GUARD: &str = "--guard-terminal";
 /// Stand-ins for systems other than Unix, where nothing needs restoring.
 #[cfg(not(unix))]
 mod elsewhere {
-    /// Stands for no process.
+    /// A second process, which does not exist on this system.
     pub struct RescueProcess;
 
     impl RescueProcess {
-        /// Starts no process.
+        /// Returns `None`: there is no second process on this system.
         pub fn start() -> Option<Self> {
             None
         }

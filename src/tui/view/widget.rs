@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Paragraph, Widget, Wrap};
 use std::borrow::Cow;
 
 /// An area of at most `width` columns and `height` rows, centered on a screen of this size.
-pub fn centred((columns, rows): (u16, u16), width: u16, height: u16) -> Rect {
+pub fn centered((columns, rows): (u16, u16), width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(columns), height.min(rows));
     Rect::new((columns - width) / 2, (rows - height) / 2, width, height)
 }

@@ -314,7 +314,7 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
 }
 
 #[test]
-fn a_picture_is_not_its_own_neighbour_but_its_copy_is() {
+fn a_picture_is_not_its_own_neighbor_but_a_copy_is() {
     let folder = TempDir::new().unwrap();
     let mut records: Vec<Vec<u8>> =
         (0..9u32)
@@ -367,7 +367,7 @@ fn a_picture_is_not_its_own_neighbour_but_its_copy_is() {
             }
             let near = near(picture, data, &[set, &["k=100"]].concat());
             assert_eq!(near.len(), count, "{picture} {set:?}");
-            assert!(near.iter().all(|(number, _)| *number != own), "{picture} {set:?} is its own neighbour");
+            assert!(near.iter().all(|(number, _)| *number != own), "{picture} {set:?} is its own neighbor");
             if let Some(twin) = twin {
                 assert!(near[0].0 == twin && near[0].1.abs() < 1e-6, "{picture} {set:?}: {:?}", near[0]);
             }
@@ -391,7 +391,7 @@ fn unknown_names_are_usage_errors_that_list_valid_ones() {
     says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "similar names: "]);
     says(&["run", "gradcam", "-t", "10"], &["no class 10", "10 classes, 0 to 9"]);
     says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
-    says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\", did you mean \"layer\"?"]);
+    says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\"; did you mean \"layer\"?"]);
     says(&["run", "gradcam", "--set", "variant=best"], &["one of gradcam, gradcam++, layercam, xgradcam"]);
     says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 25500, in 1/255", "-1"]);
     says(&["run", "fgsm", "--set", "epsilon=eight"], &["\"eight\"", "a number from 0 to 255"]);
@@ -476,7 +476,7 @@ fn a_picture_of_one_pixel_is_scaled_like_any_other() {
 }
 
 #[test]
-fn hostile_scripts_end_with_an_error_and_its_line() {
+fn malicious_scripts_end_with_an_error_at_their_line() {
     let f = TempDir::new().unwrap();
     let script = |name: &str, body: &str| {
         let text = format!("const PLUGIN = #{{ group: \"x\" }};\nfn run(cx) {{\n  {body}\n}}");
@@ -500,7 +500,7 @@ fn hostile_scripts_end_with_an_error_and_its_line() {
 
 #[test]
 #[cfg(unix)]
-fn a_folder_that_cannot_be_written_is_an_error_with_its_name() {
+fn a_folder_that_cannot_be_written_is_an_error_that_names_it() {
     let f = TempDir::new().unwrap();
     fs::write(f.path().join("file"), "").unwrap();
     for out in ["/proc/nowhere", "file", "file/below"] {
@@ -532,7 +532,7 @@ fn results(folder: &Path) -> [Value; 2] {
 }
 
 #[test]
-fn a_sweep_killed_half_way_resumes_with_the_same_result() {
+fn a_sweep_killed_halfway_resumes_with_the_same_result() {
     let folder = TempDir::new().unwrap();
     let sweep =
         "run robustness --data made:shapes --set count=64 --set batch=2 --set|set=steps=20 stop=false epsilon=2";
@@ -644,7 +644,7 @@ fn shapes(folder: &Path, names: [&str; 3]) {
 }
 
 #[test]
-fn folders_named_by_class_name_and_by_number_give_the_same_accuracy() {
+fn folders_named_by_class_name_and_by_index_give_the_same_accuracy() {
     let folder = TempDir::new().unwrap();
     shapes(&folder.path().join("names"), ["Heart", "DISC", "ring"]);
     shapes(&folder.path().join("numbers"), ["7", "0", "5"]);

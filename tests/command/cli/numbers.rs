@@ -90,7 +90,7 @@ fn no_command_names_a_class_if_scores_are_not_finite() {
 }
 
 #[test]
-fn methods_that_need_no_class_draw_and_count_values_that_are_not_finite() {
+fn methods_that_need_no_class_run_and_count_non_finite_values() {
     let folder = TempDir::new().unwrap();
     let tensor = own("shapes").graph.weights().into_keys().find(|n| n.ends_with("weight")).unwrap();
     let file = broken(folder.path(), "shapes", &tensor, 0, f32::NAN);

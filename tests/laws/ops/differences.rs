@@ -71,7 +71,7 @@ fn assert_near(what: &str, ours: &Tensor, expected: &Tensor) {
 }
 
 #[test]
-fn the_gradient_of_every_kind_is_that_of_finite_differences() {
+fn the_gradient_of_every_operation_matches_finite_differences() {
     for spec in SPECS {
         for seed in 0..CASES {
             let drawn = Drawn::new(spec, seed);
@@ -91,7 +91,7 @@ fn the_gradient_of_every_kind_is_that_of_finite_differences() {
 }
 
 #[test]
-fn the_parameter_gradient_of_every_kind_is_that_of_finite_differences() {
+fn the_parameter_gradient_of_every_operation_matches_finite_differences() {
     let mut seen = 0;
     for spec in SPECS {
         for seed in 0..CASES {
@@ -116,7 +116,7 @@ fn the_parameter_gradient_of_every_kind_is_that_of_finite_differences() {
 }
 
 #[test]
-fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
+fn the_value_of_every_operation_has_the_declared_shape_and_single_precision_agrees() {
     let single = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
     for spec in SPECS {
         for seed in 0..CASES {
@@ -140,7 +140,7 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
 }
 
 #[test]
-fn max_pooling_gives_all_of_the_gradient_to_the_first_greatest_value() {
+fn max_pooling_gives_the_whole_gradient_to_the_first_maximum() {
     use gradscope::backend::{Pool2d, Window};
     use gradscope::graph::op::{MaxPool, Op};
     let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };

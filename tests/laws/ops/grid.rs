@@ -18,7 +18,7 @@ fn assert_near(ours: &Tensor, theirs: &Value, what: &Value) {
 }
 
 #[test]
-fn grids_and_what_is_read_at_them_are_pytorchs() {
+fn grids_and_samples_match_pytorch() {
     let file: Value = serde_json::from_str(include_str!("../../fixtures/grid.json")).unwrap();
     let x = Tensor::from_vec(list(&file["x"]), (2, 3, 5, 7), &Device::Cpu).unwrap();
     let theta = Tensor::from_vec(list(&file["theta"]), (2, 2, 3), &Device::Cpu).unwrap();
@@ -33,7 +33,7 @@ fn grids_and_what_is_read_at_them_are_pytorchs() {
 }
 
 #[test]
-fn grids_of_another_shape_are_refused() {
+fn grids_of_the_wrong_shape_are_errors() {
     let x = Tensor::zeros((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
     assert!(affine_grid(&x, (2, 2), false).is_err());
     let three = Tensor::zeros((1, 1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap();

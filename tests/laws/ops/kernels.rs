@@ -82,7 +82,7 @@ fn at(index: [usize; 4], shape: [usize; 4]) -> usize {
 }
 
 #[test]
-fn convolution_and_its_gradients_are_the_plain_sums() {
+fn convolution_and_its_gradients_equal_the_plain_sums() {
     for (seed, s) in convolutions().iter().enumerate() {
         let mut r = Random(seed as u64);
         let xs = [s.n, s.input, s.size.0, s.size.1];
@@ -117,7 +117,7 @@ fn convolution_and_its_gradients_are_the_plain_sums() {
 }
 
 #[test]
-fn pooling_and_its_gradients_are_the_plain_windows() {
+fn pooling_and_its_gradients_match_plain_windows() {
     for seed in 0..60 {
         let mut r = Random(seed);
         let mut window = || {
@@ -148,7 +148,7 @@ fn pooling_and_its_gradients_are_the_plain_windows() {
 }
 
 #[test]
-fn max_pooling_with_distant_taps_is_the_plain_windows() {
+fn dilated_max_pooling_matches_plain_windows() {
     for seed in 0..40 {
         let mut r = Random(seed);
         let mut window = || {
@@ -171,7 +171,7 @@ fn max_pooling_with_distant_taps_is_the_plain_windows() {
 }
 
 #[test]
-fn sizes_of_zero_are_an_error_and_an_empty_batch_is_none() {
+fn sizes_of_zero_are_errors_but_an_empty_batch_is_not() {
     let zeros = |shape: [usize; 4]| Tensor::zeros(&shape[..], DType::F32, &Device::Cpu).unwrap();
     let slide = Conv2d { padding: (1, 1), ..Conv2d::default() };
     let pool = Pool2d { h: Window::new(2, 1, 1, 1), w: Window::new(2, 1, 1, 1), ceil_mode: false };

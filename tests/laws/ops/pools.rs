@@ -108,7 +108,7 @@ impl Case<'_> {
 }
 
 #[test]
-fn pools_of_small_maps_are_pytorchs() {
+fn pools_of_small_maps_match_pytorch() {
     let file: Value = serde_json::from_str(include_str!("../../fixtures/pools.json")).unwrap();
     let (mut larger, mut refused) = (0, 0);
     for (k, case) in file["cases"].as_array().unwrap().iter().enumerate() {

@@ -29,7 +29,7 @@ fn convolution(r: &mut Random) -> ([usize; 4], [usize; 4], Conv2d) {
 }
 
 #[test]
-fn convolutions_and_their_gradients_are_those_of_the_cpu() {
+fn convolutions_and_their_gradients_match_the_cpu() {
     for seed in 0..300 {
         let mut r = Random(seed);
         let (shape, weight, how) = convolution(&mut r);
@@ -52,7 +52,7 @@ fn convolutions_and_their_gradients_are_those_of_the_cpu() {
 }
 
 #[test]
-fn an_empty_batch_and_misshapen_gradients_are_met_as_on_the_cpu() {
+fn an_empty_batch_and_misshapen_gradients_are_handled_as_on_the_cpu() {
     let how = Conv2d { stride: (2, 1), padding: (1, 0), ..Conv2d::default() };
     let (x, w) = (Random(1).tensor(&[1, 2, 5, 5]), Random(2).tensor(&[3, 2, 3, 3]));
     let y = portable::conv2d(&x, &w, None, &how).unwrap();
@@ -82,7 +82,7 @@ fn windows(r: &mut Random, farthest: usize) -> Pool2d {
 }
 
 #[test]
-fn max_pooling_and_its_gradient_are_those_of_the_cpu() {
+fn max_pooling_and_its_gradient_match_the_cpu() {
     for seed in 0..200 {
         let mut r = Random(seed);
         let pool = windows(&mut r, 3);
@@ -105,7 +105,7 @@ fn max_pooling_and_its_gradient_are_those_of_the_cpu() {
 }
 
 #[test]
-fn what_is_no_number_is_the_greatest_of_its_window() {
+fn nan_is_the_maximum_of_its_window() {
     let pool = Pool2d { h: Window::new(1, 1, 0, 1), w: Window::new(3, 1, 1, 1), ceil_mode: false };
     let x = Tensor::new(&[[[[1f32, f32::NAN, 3.0, 2.0, f32::NEG_INFINITY, 0.0]]]], &candle_core::Device::Cpu).unwrap();
     let bits = |t: Tensor| -> Vec<u32> {
@@ -120,7 +120,7 @@ fn what_is_no_number_is_the_greatest_of_its_window() {
 }
 
 #[test]
-fn mean_pooling_and_resizing_are_those_of_the_cpu() {
+fn mean_pooling_and_resizing_match_the_cpu() {
     for seed in 0..120 {
         let mut r = Random(seed);
         let (pool, include_pad) = (windows(&mut r, 1), seed % 2 == 0);
@@ -148,7 +148,7 @@ fn mean_pooling_and_resizing_are_those_of_the_cpu() {
 }
 
 #[test]
-fn passes_over_all_numbers_and_their_sums_are_those_of_the_cpu() {
+fn elementwise_passes_and_sums_match_the_cpu() {
     let mut r = Random(5);
     for shape in [vec![3, 5], vec![2, 4, 7, 3], vec![1, 2, 300, 200]] {
         let [s, z] = [0, 1].map(|_| r.tensor(&shape));

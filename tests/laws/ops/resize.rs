@@ -28,20 +28,20 @@ fn the_gradient_of_interpolation_is_its_adjoint() {
 fn weight(mode: Resize, size: usize, out: usize, i: usize, a: usize) -> f64 {
     let hat = |distance: f64| (1.0 - distance.abs()).max(0.0);
     let (last, scale) = ((size - 1) as f64, size as f64 / out as f64);
-    let centre = (i as f64 + 0.5) * scale;
+    let center = (i as f64 + 0.5) * scale;
     match mode {
         Resize::Nearest => f64::from(a == i * size / out),
-        Resize::Bilinear => hat((centre - 0.5).clamp(0.0, last) - a as f64),
+        Resize::Bilinear => hat((center - 0.5).clamp(0.0, last) - a as f64),
         Resize::BilinearCorners => hat(i as f64 * last / (out.max(2) - 1) as f64 - a as f64),
         Resize::BilinearAntialias => {
-            let wide = |a: usize| hat((a as f64 + 0.5 - centre) / scale.max(1.0));
+            let wide = |a: usize| hat((a as f64 + 0.5 - center) / scale.max(1.0));
             wide(a) / (0..size).map(wide).sum::<f64>()
         }
     }
 }
 
 #[test]
-fn interpolation_is_the_weighted_sum_of_pixels() {
+fn interpolation_is_a_weighted_sum_of_pixels() {
     for (seed, mode) in MODES.into_iter().enumerate() {
         for (from, to) in
             [((5, 7), (11, 3)), ((8, 6), (8, 6)), ((1, 4), (6, 9)), ((13, 13), (40, 31)), ((33, 20), (1, 7))]
@@ -68,7 +68,7 @@ fn interpolation_is_the_weighted_sum_of_pixels() {
 }
 
 #[test]
-fn interpolation_gives_the_numbers_of_pytorch() {
+fn interpolation_matches_pytorch() {
     let row = Tensor::new(&[[[[0f64, 1.0, 4.0, 9.0]]]], &Device::Cpu).unwrap();
     // torch.nn.functional.interpolate(row, size=(1, 6 or 2), mode=…), torch 1.13
     let cases: [(Resize, usize, &[f64]); 6] = [

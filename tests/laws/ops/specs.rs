@@ -17,7 +17,7 @@ fn no_two_kinds_share_a_name() {
 }
 
 #[test]
-fn arguments_by_place_come_first_and_have_names_of_their_own() {
+fn positional_arguments_come_first_and_have_unique_names() {
     for spec in SPECS {
         let names: Vec<_> =
             spec.arguments.iter().flat_map(|a| std::iter::once(a.name).chain(a.aliases.iter().copied())).collect();

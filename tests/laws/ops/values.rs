@@ -300,7 +300,7 @@ fn moves() -> Vec<&'static str> {
 }
 
 #[test]
-fn the_values_of_every_kind_are_its_definition() {
+fn the_values_of_every_operation_match_its_definition() {
     let held = [each_number(), sums(), alone(), moves(), KERNELS.to_vec()].concat();
     let left: Vec<_> = KINDS.iter().filter(|kind| !held.contains(kind)).collect();
     assert!(left.is_empty(), "no test covers the values of {left:?}");

@@ -13,7 +13,7 @@ fn trainer(adversary: Option<Adversary>) -> Trainer {
     Trainer::new(&small(), &card(), digits("digits#train", 1000), options).unwrap()
 }
 
-fn learnt(adversary: Option<Adversary>) -> Arc<Graph> {
+fn learned(adversary: Option<Adversary>) -> Arc<Graph> {
     let mut trainer = trainer(adversary);
     while trainer.step().unwrap().is_some() {}
     trainer.graph().clone()
@@ -35,15 +35,15 @@ fn right(graph: &Arc<Graph>, epsilon: f64) -> usize {
 }
 
 #[test]
-fn a_network_that_learnt_from_attacked_pictures_withstands_more_of_them() {
-    let (natural, hardened) = (learnt(None), learnt(Some(FGSM)));
+fn adversarial_training_makes_a_network_more_robust() {
+    let (natural, hardened) = (learned(None), learned(Some(FGSM)));
     let (before, after) = (right(&natural, 0.1), right(&hardened, 0.1));
     assert!(after > before + 40, "{before} of 300 correct without, {after} with adversarial training");
     assert!(right(&hardened, 0.0) > 240);
 }
 
 #[test]
-fn the_loss_told_is_the_mixture_of_both() {
+fn the_reported_loss_is_the_mixture_of_both() {
     let data = digits("digits#train", 1000);
     let loss = |adversary| trainer(adversary).step().unwrap().unwrap().loss;
     let (clean, attacked) = (loss(None), loss(Some(Adversary { alpha: 0.0, ..FGSM })));
@@ -59,7 +59,7 @@ fn the_loss_told_is_the_mixture_of_both() {
 }
 
 #[test]
-fn more_steps_from_a_random_point_attack_harder_and_always_alike() {
+fn more_steps_from_a_random_start_are_stronger_and_reproducible() {
     let loss = |adversary| trainer(Some(Adversary { alpha: 0.0, ..adversary })).step().unwrap().unwrap().loss;
     let pgd = Adversary { steps: 10, step: 0.025, random_start: true, ..FGSM };
     assert!(loss(pgd) > loss(FGSM));

@@ -29,20 +29,20 @@ fn moved(mut trainer: Trainer) -> Vec<f32> {
 }
 
 #[test]
-fn what_is_dropped_neither_speaks_nor_learns() {
+fn dropped_units_neither_contribute_nor_learn() {
     assert!(moved(trainer(1.0, false)).iter().all(|d| *d == 0.0), "all pixels are dropped");
     assert_ne!(moved(trainer(0.5, false)), moved(trainer(0.0, false)));
     assert_ne!(moved(trainer(0.5, false)), moved(trainer(0.5, true)));
 }
 
 #[test]
-fn what_is_kept_counts_more_so_that_the_mean_stays() {
+fn kept_units_are_scaled_to_preserve_the_mean() {
     let sum = |v: Vec<f32>| v.into_iter().map(f64::from).sum::<f64>();
     let (with, without) = (sum(moved(trainer(0.3, false))), sum(moved(trainer(0.0, false))));
     assert!((with / without - 1.0).abs() < 0.25, "{with} and {without}");
 }
 
 #[test]
-fn dropout_is_drawn_alike_each_time() {
+fn dropout_masks_are_reproducible() {
     assert_eq!(moved(trainer(0.5, true)), moved(trainer(0.5, true)));
 }

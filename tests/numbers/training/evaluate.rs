@@ -20,7 +20,7 @@ fn answers(count: usize) -> Vec<usize> {
 }
 
 #[test]
-fn a_data_set_labelled_by_the_network_is_named_rightly_but_for_what_was_changed() {
+fn accuracy_on_predicted_labels_is_one_except_for_changed_labels() {
     let mut labels = answers(300);
     for label in labels.iter_mut().step_by(3) {
         *label = (*label + 1) % 5;
@@ -48,7 +48,7 @@ fn overflowing(factor: f64) -> Model {
 }
 
 #[test]
-fn pictures_whose_scores_overflow_are_counted_and_never_right() {
+fn pictures_whose_scores_overflow_are_counted_and_never_correct() {
     let all = pictures(vec![0; 300]);
     let preprocess = Preprocess { input: [3, 8, 8], resize: None };
     let x = all.batch(&(0..300).collect::<Vec<_>>(), &preprocess).unwrap();
@@ -83,13 +83,13 @@ fn measuring_stops_when_the_caller_says_so() {
 }
 
 #[test]
-fn a_label_beyond_the_networks_classes_is_an_error_before_anything_runs() {
+fn a_label_out_of_range_is_an_error_before_anything_runs() {
     let error = evaluate(&tiny(), &pictures(vec![1, 4, 5]), &mut |_| panic!("it ran")).unwrap_err();
     assert_eq!(error.to_string(), "picture 2 of \"noise\" has class 5, but \"tiny\" has only 5 classes, 0 to 4");
 }
 
 #[test]
-fn logits_that_are_no_numbers_are_never_right_and_of_equal_ones_the_first_counts() {
+fn non_finite_logits_are_never_correct_and_the_first_of_equal_ones_wins() {
     let logits = candle_core::Tensor::new(
         &[[f32::NAN, 0.0, 1.0], [0.0, f32::NAN, 1.0], [2.0, 2.0, 1.0], [2.0, 2.0, 1.0]],
         &candle_core::Device::Cpu,

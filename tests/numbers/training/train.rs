@@ -69,7 +69,7 @@ fn bits(trainer: &Trainer) -> BTreeMap<String, Vec<u32>> {
 }
 
 #[test]
-fn optimizers_step_as_pytorchs_do() {
+fn optimizers_match_pytorch() {
     let cases: Value = serde_json::from_str(include_str!("../../fixtures/optim.json")).unwrap();
     let row = |v: &Value| v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect::<Vec<_>>();
     for case in cases["cases"].as_array().unwrap() {
@@ -94,7 +94,7 @@ fn optimizers_step_as_pytorchs_do() {
 }
 
 #[test]
-fn a_small_network_learns_to_read_made_digits() {
+fn a_small_network_learns_synthetic_digits() {
     let options = TrainingOptions { epochs: 4, batch: 32, rate: 3e-3, ..TrainingOptions::default() };
     let mut trainer = Trainer::new(&small(), &card(), digits("digits#train", 2000), options).unwrap();
     while trainer.step().unwrap().is_some() {}
@@ -104,7 +104,7 @@ fn a_small_network_learns_to_read_made_digits() {
 }
 
 #[test]
-fn training_that_was_killed_and_resumed_gives_the_same_weights_bit_by_bit() {
+fn killed_and_resumed_training_gives_bit_identical_weights() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     let (sgd, adam) = (Optimizer::Sgd { momentum: 0.9, nesterov: true }, Optimizer::adam());
@@ -133,7 +133,7 @@ fn training_that_was_killed_and_resumed_gives_the_same_weights_bit_by_bit() {
 }
 
 #[test]
-fn a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it() {
+fn a_stopped_run_leaves_a_checkpoint_and_resumes_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     let options = TrainingOptions { epochs: 2, batch: 16, ..TrainingOptions::default() };
@@ -153,7 +153,7 @@ fn a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it() {
 }
 
 #[test]
-fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
+fn a_checkpoint_of_another_network_is_an_error_that_says_which() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     trainer(&TrainingOptions::default()).save(&path).unwrap();
@@ -163,7 +163,7 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
     };
     let other = Card { name: "other".into(), ..card() };
     assert!(error(&path, &other, digits("digits", 100)).contains("a checkpoint of \"small\", not of \"other\""));
-    assert!(error(&path, &card(), digits("digits", 99)).contains("another data set"));
+    assert!(error(&path, &card(), digits("digits", 99)).contains("a data set other than"));
     let weights = folder.path().join("weights.safetensors");
     write_weights(&weights, &trainer(&TrainingOptions::default()).weights()).unwrap();
     assert!(error(&weights, &card(), digits("digits", 100)).contains("not a training checkpoint"));
@@ -172,7 +172,7 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
 }
 
 #[test]
-fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
+fn the_gradient_of_a_batch_is_that_of_its_mean_loss() {
     let rate = 1e-3;
     let options = TrainingOptions {
         epochs: 1,
@@ -206,7 +206,7 @@ fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
 }
 
 #[test]
-fn the_first_weights_are_uniform_within_pytorchs_bounds_and_depend_on_the_seed() {
+fn initial_weights_are_uniform_within_pytorchs_bounds_and_depend_on_the_seed() {
     let he = trainer(&TrainingOptions::default()).weights();
     let weights = trainer(&TrainingOptions { init: Init::Torch, ..TrainingOptions::default() }).weights();
     let values = |name: &str| weights[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -228,7 +228,7 @@ fn the_first_weights_are_uniform_within_pytorchs_bounds_and_depend_on_the_seed()
 }
 
 #[test]
-fn training_goes_on_from_weights_that_the_network_has() {
+fn training_continues_from_existing_weights() {
     let first = trainer(&TrainingOptions::default());
     let second = Trainer::new(
         first.graph(),
@@ -240,7 +240,7 @@ fn training_goes_on_from_weights_that_the_network_has() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_is_an_error_and_leaves_the_weights() {
+fn a_non_finite_loss_is_an_error_and_leaves_the_weights_unchanged() {
     let options = TrainingOptions { rate: 1e30, optimizer: Optimizer::sgd(), ..TrainingOptions::default() };
     let mut trainer = trainer(&options);
     let mut before = bits(&trainer);
@@ -292,7 +292,7 @@ fn running_statistics_follow_those_of_each_batch() {
 }
 
 #[test]
-fn options_out_of_range_and_labels_without_a_score_are_refused() {
+fn invalid_options_and_labels_without_a_class_are_errors() {
     let refused = |options: TrainingOptions| Trainer::new(&small(), &card(), digits("digits", 10), options).is_err();
     let good = TrainingOptions::default;
     assert!(!refused(good()));

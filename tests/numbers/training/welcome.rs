@@ -40,7 +40,7 @@ fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
 }
 
 #[test]
-fn the_embedded_networks_know_their_own_pictures() {
+fn the_embedded_networks_classify_their_own_pictures() {
     let host = host();
     for (name, count, least) in [("digits", 500, 0.98), ("shapes", 300, 0.95)] {
         let set = first(&synthetic::open(name).unwrap(), count);
@@ -52,7 +52,7 @@ fn the_embedded_networks_know_their_own_pictures() {
 }
 
 #[test]
-fn the_heatmap_moves_to_the_object_that_is_asked_about() {
+fn the_heatmap_moves_to_the_object_of_the_target_class() {
     let host = host();
     let model = own(&host, "shapes");
     let set = synthetic::open("welcome").unwrap();

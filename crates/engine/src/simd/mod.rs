@@ -209,7 +209,7 @@ pub fn run<T: Task>(task: T) -> T::Out {
 /// # Panics
 /// If the CPU does not support the instruction set.
 pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
-    assert!(has(level), "this CPU has no {}", name(level));
+    assert!(has(level), "this CPU does not support {}", name(level));
     // SAFETY: the CPU supports the instruction set, as asserted above.
     unsafe { run_at(level, task) }
 }

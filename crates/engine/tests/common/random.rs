@@ -1,7 +1,7 @@
 //! Random numbers for tests.
 #![allow(dead_code)]
 
-/// An xorshift generator of numbers in [-1, 1).
+/// An xorshift generator of values in [-1, 1).
 pub struct Random(pub u64);
 
 impl Random {

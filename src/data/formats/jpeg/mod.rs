@@ -47,8 +47,8 @@ pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
 
 /// Encodes a picture as JPEG with 4:2:0 chroma subsampling. `picture` holds `width · height` gray bytes or RGB triples; `quality`
 /// is 1 to 100.
-pub fn encode(picture: &[u8], (width, height): (u32, u32), grey: bool, quality: u8) -> Result<Vec<u8>> {
-    let format = if grey { PixelFormat::Grayscale } else { PixelFormat::Rgb };
+pub fn encode(picture: &[u8], (width, height): (u32, u32), gray: bool, quality: u8) -> Result<Vec<u8>> {
+    let format = if gray { PixelFormat::Grayscale } else { PixelFormat::Rgb };
     let (w, h) = (width as usize, height as usize);
     let written = libjpeg_turbo_rs::compress(picture, w, h, format, quality, Subsampling::S420);
     written.map_err(|e| anyhow!("{e}")).with_context(|| format!("writing a JPEG of {width}x{height}"))

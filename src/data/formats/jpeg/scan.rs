@@ -134,7 +134,7 @@ impl Coefficients {
         let next = header.succ_high == 0 || header.succ_high == header.succ_low + 1;
         ensure!(
             band && next && header.succ_low < UNKNOWN && known_to[start..=end].iter().all(|&bit| bit == before),
-            "a scan of coefficients {start} to {end}, bits {} to {}, does not follow from those before it",
+            "a scan of coefficients {start} to {end}, bits {} to {}, does not continue the scans before it",
             header.succ_high,
             header.succ_low
         );

@@ -20,7 +20,7 @@ use ratatui::text::{Line, Span};
 /// The panel of figures.
 pub const PANEL: Panel = Panel {
     pane: Pane::FIGURES,
-    place: PanelPlace::Centre,
+    place: PanelPlace::Center,
     small: Small::Always,
     keys: KEYS,
     act,

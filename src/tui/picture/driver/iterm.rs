@@ -60,14 +60,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_states_its_bytes_and_its_cells() {
+    fn the_command_of_a_picture_states_its_size_in_bytes_and_cells() {
         let command = picture(b"foobar", Rect::new(3, 4, 20, 10));
         let expected = "\x1b]1337;File=inline=1;preserveAspectRatio=1;size=6;width=20;height=10:Zm9vYmFy\x07";
         assert_eq!(String::from_utf8(command).unwrap(), expected);
     }
 
     #[test]
-    fn a_picture_in_a_stream_stands_over_rows_made_for_it() {
+    fn a_picture_in_a_stream_is_drawn_over_blank_rows() {
         let bytes = DRIVER.stream(&RgbImage::new(8, 8), Depth::True, Rect::new(0, 0, 6, 3), (48, 48), 0);
         let said = String::from_utf8(bytes).expect("commands are text");
         assert!(said.starts_with("\n\n\n\x1b[3A\x1b7\x1b]1337;File=") && said.ends_with("\x1b8\x1b[3B\r"), "{said:?}");

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_in_a_stream_stands_over_rows_made_for_it() {
+    fn a_picture_in_a_stream_is_drawn_over_blank_rows() {
         let image = RgbImage::new(8, 8);
         let said = |driver: &dyn Driver| {
             let bytes = driver.stream(&image, Depth::True, Rect::new(0, 0, 6, 3), (48, 48), 0);

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_choice_has_a_name_of_its_own() {
+    fn every_choice_has_a_unique_name() {
         let mut names: Vec<_> = Graphics::value_variants().iter().map(|choice| choice.name()).collect();
         names.sort_unstable();
         names.dedup();

@@ -202,19 +202,19 @@ mod tests {
     }
 
     #[test]
-    fn dithering_keeps_the_mean_of_a_uniform_grey() {
+    fn dithering_keeps_the_mean_of_a_uniform_gray() {
         let mean = (0..64).map(|i| register([100; 3], i % 8, i / 8) % 6).sum::<usize>() as f32 / 64.0 * 51.0;
         assert!((mean - 100.0).abs() < 2.0, "mean {mean}");
     }
 
     #[test]
-    fn a_uniform_picture_is_short() {
+    fn a_uniform_picture_is_encoded_compactly() {
         let palette = encode(&RgbImage::new(1, 1)).len();
         assert!(encode(&RgbImage::new(600, 600)).len() < palette + 100 * 12);
     }
 
     #[test]
-    fn a_picture_in_a_stream_stands_over_rows_made_for_it() {
+    fn a_picture_in_a_stream_is_drawn_over_blank_rows() {
         let bytes = DRIVER.stream(&RgbImage::new(8, 8), Depth::True, Rect::new(0, 0, 6, 3), (48, 48), 0);
         let said = String::from_utf8(bytes).expect("sixels are text");
         assert!(said.starts_with("\n\n\n\x1b[3A\x1b7\x1bP0;1q") && said.ends_with("\x1b8\x1b[3B\r"), "{said:?}");
