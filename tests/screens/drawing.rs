@@ -7,6 +7,7 @@ use gradscope::script::summary::Frame;
 use gradscope::tui::Depth;
 use gradscope::tui::draw;
 use gradscope::tui::event::Event;
+use gradscope::tui::panel::PANELS;
 use gradscope::tui::picture::PictureStage;
 use gradscope::tui::picture::driver::cells::IN_LETTERS;
 use gradscope::tui::state::State;
@@ -116,11 +117,11 @@ fn an_error_with_its_line() {
 
 #[test]
 fn every_pane_focused() {
-    let names = ["methods", "layers", "figures", "parameters", "classes", "curves", "log"];
-    for (name, number) in names.into_iter().zip(["1", "2", "3", "4", "5", "6", "7"]) {
-        seen(&format!("focus_{name}"), |columns, rows| {
+    for (panel, number) in PANELS.iter().zip(1..) {
+        seen(&format!("focus_{}", panel.pane.0), |columns, rows| {
             let mut state = attacked(columns, rows, 2);
-            press(&mut state, number);
+            press(&mut state, &number.to_string());
+            assert_eq!(state.focus, panel.pane);
             state
         });
     }

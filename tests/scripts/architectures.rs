@@ -1,6 +1,7 @@
 //! Architecture scripts in `models/`, and the error messages of invalid ones.
 
 use candle_core::{DType, Device, Tensor};
+use gradscope::graph::op::{DefaultValue, Inputs, KINDS, OpSpec, SPECS};
 use gradscope::script::Guard;
 use gradscope::script::architecture::{Architectures, card, describe};
 use gradscope::script::folders::Folders;
@@ -44,7 +45,8 @@ fn zeros(architectures: &Architectures, name: &str) -> BTreeMap<String, Tensor> 
 #[test]
 fn every_kind_of_operation_can_be_built() {
     let folder = folder(
-        r#"x = x.conv("conv", 6, [3, 1], #{ stride: [1, 2], padding: [1, 0], dilation: 1, groups: 3, bias: false })
+        r#"x = x.normalize("normalize", [0.1, 0.2, 0.3], [0.5, 0.25, 0.75])
+        .conv("conv", 6, [3, 1], #{ stride: [1, 2], padding: [1, 0], dilation: 1, groups: 3, bias: false })
         .batch_norm("bn", #{ eps: 0.001 }).relu("relu").leaky_relu("leaky", 0.1).sigmoid("sigmoid").tanh("tanh").sin("sin")
         .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5).dropout2d("dropout2d", 0.5)
         .reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
@@ -59,15 +61,23 @@ fn every_kind_of_operation_can_be_built() {
     let (_, graph) = within(folder.path()).build("mine").unwrap_or_else(|e| panic!("{e:#}"));
     assert_eq!(graph.nodes[graph.logits].name, "fc");
     let (_, tokens) = within(of_tokens().path()).build("mine").unwrap_or_else(|e| panic!("{e:#}"));
-    let built: Vec<_> = graph.nodes.iter().chain(&tokens.nodes).map(|n| n.op.kind()).collect();
-    let other = ["normalize", "global_avg_pool"];
-    for kind in gradscope::graph::op::KINDS.iter().filter(|k| !other.contains(k)) {
+    let (_, plain) = within(without_arguments().path()).build("mine").unwrap_or_else(|e| panic!("{e:#}"));
+    let built: Vec<_> = graph.nodes.iter().chain(&tokens.nodes).chain(&plain.nodes).map(|n| n.op.kind()).collect();
+    for kind in KINDS.iter() {
         assert!(built.contains(kind), "{kind} was not built");
     }
     let names: Vec<_> = tokens.parameters().into_iter().map(|p| p.name).collect();
     for name in ["token", "in_proj_weight", "in_proj_bias", "ln.weight", "rms.weight", "gn.bias"] {
         assert!(names.iter().any(|n| n == name), "{name} is not in {names:?}");
     }
+}
+
+/// A network with every operation that takes one input and needs no arguments.
+fn without_arguments() -> tempfile::TempDir {
+    let required = |spec: &&&OpSpec| spec.arguments.iter().any(|a| a.default == DefaultValue::Required);
+    let one = SPECS.iter().filter(|spec| spec.inputs == Inputs::One && !required(spec));
+    let nodes: Vec<_> = one.map(|spec| format!("x.{0}(\"{0}\").flatten(\"flat_{0}\")", spec.kind)).collect();
+    folder(&format!("concat(\"all\", [{}])", nodes.join(",\n        ")))
 }
 
 /// A network with the operations of transformers and gated networks.

@@ -142,3 +142,30 @@ fn sole_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
     let only = readers.next()?;
     readers.next().is_none().then_some(only)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Conv2d;
+    use crate::graph::Builder;
+    use crate::graph::op::{Conv, Draw, Flatten, SPECS};
+
+    #[test]
+    fn every_activation_that_is_a_formula_fuses_into_the_convolution_before_it() {
+        let slide = Conv2d::default();
+        for spec in SPECS {
+            let case = (spec.draw)(&mut Draw::new(1));
+            let Pattern::Activation(activation) = case.op.pattern(&[1, 4, 6, 6]) else { continue };
+            let mut builder = Builder::new(&[3, 6, 6]);
+            let conv = Conv { input: 3, output: 4, kernel: (1, 1), slide, bias: true };
+            let conv = builder.add("conv", conv, &[0]).unwrap();
+            let end = builder.add_shared(spec.kind, case.op, &[conv]).unwrap();
+            let flat = builder.add("flatten", Flatten, &[end]).unwrap();
+            builder.set_logits(flat);
+            let graph = builder.finish(flat).unwrap();
+            let segments = segments(&graph, &graph.shapes(&[3, 6, 6]).unwrap());
+            let fused = &segments.steps[segments.ends[end].unwrap()];
+            assert_eq!((fused.first, fused.last, fused.activation), (conv, end, Some(activation)), "{}", spec.kind);
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |a, _| Ok(Arc::new(Elu { alpha: a.float("alpha")? })),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Elu { alpha: 1.5 }, &[&d.map()]),
+    draw: |d| Case::elementwise(Elu { alpha: 1.5 }, d, |x| if x > 0.0 { x } else { 1.5 * (x.exp() - 1.0) }),
 };
 
 impl Formula for Elu {

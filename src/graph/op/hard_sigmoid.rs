@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(HardSigmoid)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(HardSigmoid, &[&d.map()]),
+    draw: |d| Case::elementwise(HardSigmoid, d, |x| (x / 6.0 + 0.5).clamp(0.0, 1.0)),
 };
 
 impl Formula for HardSigmoid {

@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(HardSwish)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(HardSwish, &[&d.map()]),
+    draw: |d| Case::elementwise(HardSwish, d, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
 };
 
 impl Formula for HardSwish {

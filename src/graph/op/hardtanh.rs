@@ -31,7 +31,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |a, _| Ok(Arc::new(Hardtanh { min_val: a.float("min_val")?, max_val: a.float("max_val")? })),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Hardtanh { min_val: -0.5, max_val: 0.75 }, &[&d.map()]),
+    draw: |d| Case::elementwise(Hardtanh { min_val: -0.5, max_val: 0.75 }, d, |x| x.clamp(-0.5, 0.75)),
 };
 
 impl Formula for Hardtanh {

@@ -26,7 +26,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |a, _| Ok(Arc::new(LeakyRelu { slope: a.float("negative_slope")? })),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(LeakyRelu { slope: 0.1 }, &[&d.map()]),
+    draw: |d| Case::elementwise(LeakyRelu { slope: 0.1 }, d, |x| x.max(0.1 * x)),
 };
 
 impl Formula for LeakyRelu {

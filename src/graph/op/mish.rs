@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Mish)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Mish, &[&d.map()]),
+    draw: |d| Case::elementwise(Mish, d, |x| x * (1.0 + x.exp()).ln().tanh()),
 };
 
 impl Formula for Mish {

@@ -25,7 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Relu)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Relu, &[&d.map()]),
+    draw: |d| Case::elementwise(Relu, d, |x| x.max(0.0)),
 };
 
 impl Op for Relu {

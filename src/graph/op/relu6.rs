@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Relu6)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Relu6, &[&d.map()]),
+    draw: |d| Case::elementwise(Relu6, d, |x| x.clamp(0.0, 6.0)),
 };
 
 impl Formula for Relu6 {

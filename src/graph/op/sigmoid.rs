@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Sigmoid)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Sigmoid, &[&d.map()]),
+    draw: |d| Case::elementwise(Sigmoid, d, |x| 1.0 / (1.0 + (-x).exp())),
 };
 
 impl Formula for Sigmoid {

@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Silu)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Silu, &[&d.map()]),
+    draw: |d| Case::elementwise(Silu, d, |x| x / (1.0 + (-x).exp())),
 };
 
 impl Formula for Silu {

@@ -4,6 +4,7 @@ use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
+use std::f64::consts::FRAC_PI_2;
 use std::sync::Arc;
 
 /// `sin x`: the activation of SIREN (Sitzmann et al. 2020, arXiv:2006.09661).
@@ -23,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Sin)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Sin, &[&d.map()]),
+    draw: |d| Case::elementwise(Sin, d, |x| (x - FRAC_PI_2).cos()),
 };
 
 impl Op for Sin {

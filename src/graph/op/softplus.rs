@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Softplus)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Softplus, &[&d.map()]),
+    draw: |d| Case::elementwise(Softplus, d, |x| (1.0 + x.exp()).ln()),
 };
 
 impl Formula for Softplus {

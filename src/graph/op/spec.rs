@@ -125,12 +125,19 @@ pub struct Case {
     pub op: Arc<dyn Op>,
     /// The shape `(N, …)` of each input.
     pub inputs: Vec<Vec<usize>>,
+    /// The plain definition of an elementwise function, with which tests compare the operation's values.
+    pub definition: Option<fn(f64) -> f64>,
 }
 
 impl Case {
     /// A test case with these input shapes.
     pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
-        Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
+        Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect(), definition: None }
+    }
+
+    /// A test case of an elementwise function of one input, a random map, with the function's plain definition.
+    pub fn elementwise(op: impl Op + 'static, d: &mut Draw, definition: fn(f64) -> f64) -> Self {
+        Self { definition: Some(definition), ..Self::new(op, &[&d.map()]) }
     }
 }
 

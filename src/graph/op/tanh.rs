@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Tanh)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    draw: |d| Case::new(Tanh, &[&d.map()]),
+    draw: |d| Case::elementwise(Tanh, d, |x| 1.0 - 2.0 / ((2.0 * x).exp() + 1.0)),
 };
 
 impl Formula for Tanh {

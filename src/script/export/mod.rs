@@ -28,7 +28,15 @@ use names::{Files, Names};
 use std::path::{Path, PathBuf};
 
 /// All output formats; a figure is written in each format that applies to it.
-const FORMATS: [Format; 6] = [png::FORMAT, text::FORMAT, npy::FORMAT, csv::FORMAT, tsv::FORMAT, metadata::FORMAT];
+#[rustfmt::skip]
+const FORMATS: &[Format] = &[
+    png::FORMAT,
+    text::FORMAT,
+    npy::FORMAT,
+    csv::FORMAT,
+    tsv::FORMAT,
+    metadata::FORMAT,
+];
 
 /// Writes figures and `result.json` into a folder, which is created if missing, and returns the paths of the files. Each figure
 /// is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
@@ -74,7 +82,7 @@ pub(in crate::script) fn figures(
 
 fn in_all_formats(folder: &Path, number: usize, name: &str, drawn: &Drawn) -> Result<Files> {
     let mut files = Files::default();
-    for Format { ending, shown, bytes } in FORMATS {
+    for &Format { ending, shown, bytes } in FORMATS {
         let file = if shown { format!("{number:02}-{name}.{ending}") } else { format!("{name}.{ending}") };
         let path = folder.join(&file);
         let bytes = bytes(drawn).with_context(|| format!("writing \"{}\"", words::path(&path)))?;
