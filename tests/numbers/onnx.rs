@@ -202,3 +202,70 @@ fn networks_of_other_exporters_agree_with_onnx_runtime() {
     }
     assert!(wrong.is_empty() && seen == 4, "{} of {seen}:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// The node whose value is the output of a PyTorch module: the node of that name, or the last one inside.
+fn module(graph: &Graph, name: &str) -> Option<usize> {
+    // The reference counts the items of a list that torchvision names, and batch norms that the exporter folded without a trace.
+    let name = match name {
+        "bn3" if !graph.nodes.iter().any(|node| node.name == name) => "conv3",
+        name => &name.replace("encoder.layers.1.", "encoder.layers.encoder_layer_1."),
+    };
+    let inside = format!("{name}.");
+    let own = graph.nodes.iter().position(|node| node.name == name);
+    own.or_else(|| graph.nodes.iter().rposition(|node| node.name.starts_with(&inside)))
+}
+
+#[test]
+fn layers_are_called_as_in_pytorch_and_give_its_cams() {
+    let Some(folder) = shared() else { return };
+    let folder = folder.join("onnx");
+    let mut wrong = vec![];
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    names.retain(|path| path.to_string_lossy().ends_with(".onnx"));
+    names.sort();
+    for file in names {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let stem = name.split('.').next().unwrap();
+        let said: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(folder.join(format!("{stem}.json"))).unwrap()).unwrap();
+        let reference = candle_core::safetensors::load(folder.join(format!("{stem}.safetensors")), &Device::Cpu).unwrap();
+        let layer = said["cam_layer"].as_str().unwrap();
+        let graph = Arc::new(open(&file).unwrap().graph.to(DType::F64, &Device::Cpu).unwrap());
+        let Some(id) = module(&graph, layer) else {
+            let near: Vec<_> = graph.nodes.iter().map(|n| n.name.as_str()).rev().take(12).collect();
+            wrong.push(format!("{name}: no {layer}; the last are {}", near.join(", ")));
+            continue;
+        };
+        let class = said["class"].as_u64().unwrap() as usize;
+        let trace = graph.forward(&reference["input"].to_dtype(DType::F64).unwrap()).unwrap();
+        let scores = trace.value(graph.output).unwrap();
+        let seed = logit(scores, &[class]).unwrap();
+        let walk = Walk { to: vec![id], ..Walk::gradient(&trace, vec![(graph.output, seed)]) };
+        let gradient = walk.run().unwrap().values[&id].clone();
+        let value = trace.value(id).unwrap().clone();
+        let cam = &reference["cam_raw"];
+        let places = cam.elem_count();
+        let exporter = name.split('.').nth(1).unwrap();
+        let exported = said["onnx"][exporter]["cam_value"]["layout"].as_str().unwrap_or("same");
+        let layout = if exported == "same" { said["cam_layout"].as_str().unwrap_or("") } else { exported };
+        // Maps have their channels first; tokens, and maps of some networks, last.
+        let rows = |t: &Tensor| -> Tensor {
+            let t = t.squeeze(0).unwrap();
+            let channels_last = layout.contains("token") || layout.contains("NHWC") || t.rank() == 2;
+            let t = if channels_last { t.flatten_to(t.rank() - 2).unwrap() } else { t.flatten_from(1).unwrap().t().unwrap() };
+            let t = t.contiguous().unwrap();
+            t.narrow(0, t.dims()[0] - places.min(t.dims()[0]), places.min(t.dims()[0])).unwrap()
+        };
+        let (value, gradient) = (rows(&value), rows(&gradient));
+        let ours = value.broadcast_mul(&gradient.mean_keepdim(0).unwrap()).unwrap().sum(1).unwrap();
+        if ours.elem_count() != places {
+            wrong.push(format!("{name}: {layer} is {:?}, the map has {:?}", trace.dims(id).unwrap(), cam.dims()));
+            continue;
+        }
+        let far = relative(&ours, cam);
+        if far > said["tolerance"]["cam_rel_l2"].as_f64().unwrap().max(1e-3) {
+            wrong.push(format!("{name}: {layer} ({}, {layout}): {far:.1e}", graph.nodes[id].name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}

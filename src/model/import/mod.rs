@@ -216,6 +216,25 @@ impl Importer {
         Ok((at, view))
     }
 
+    /// The same value with one axis for each exported dimension, if the batch is the first one, so that it looks as in the
+    /// exported program.
+    pub fn settled(&mut self, value: Value) -> Result<Value> {
+        let Value::Node(id, view) = &value else { return Ok(value) };
+        let arranged = view.arranged(&self.sizes(*id), true);
+        if view.is_natural(self.builder.shape(*id).len()) || !arranged.view.is_natural(view.0.len()) {
+            return Ok(value);
+        }
+        let (id, view) = self.arranged(value, true)?;
+        Ok(Value::Node(id, view))
+    }
+
+    /// The same value as the value of another layer, whose work was done by the one before.
+    pub fn identity(&mut self, value: Value, name: &str) -> Result<Value> {
+        let Value::Node(id, view) = value else { return Ok(value) };
+        self.label(name);
+        Ok(Value::Node(self.add("dropout", &[("p", Attribute::Float(0.0))], &[id])?, view))
+    }
+
     /// Like [`arranged`](Self::arranged), for operations whose input starts with the batch. Errors if it does not.
     pub fn batch_first(&mut self, value: Value) -> Result<NodeId> {
         let shape = self.shape(&value);

@@ -13,7 +13,7 @@ mod preprocessing;
 mod lower;
 
 use crate::graph::Graph;
-use crate::model::import::{Constant, FREE_BATCH, Importer, Value};
+use crate::model::import::{Constant, FREE_BATCH, Importer, Value, module_of};
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
@@ -87,9 +87,17 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Res
     let names = Names::of(&program);
     for node in &program.nodes {
         importer.label(names.label(&program, node));
-        let found = convert(&mut importer, node, &values, program.opset)
-            .with_context(|| format!("in node \"{}\" ({})", node.shown(), node.op))?;
-        values.extend(node.outputs.iter().cloned().zip(found));
+        let what = || format!("in node \"{}\" ({})", node.shown(), node.op);
+        let found = convert(&mut importer, node, &values, program.opset).with_context(what)?;
+        for (name, mut value) in node.outputs.iter().zip(found) {
+            if names.leaves_module(node, name) {
+                value = importer.settled(value).with_context(what)?;
+            }
+            if let Some(norm) = names.folded_norm(node) {
+                value = importer.identity(value, norm)?;
+            }
+            values.insert(name.clone(), value);
+        }
     }
     let end =
         values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
@@ -226,6 +234,10 @@ fn check_supported(program: &Program) -> Result<()> {
 struct Names {
     /// Modules that contain other modules.
     parents: HashSet<String>,
+    /// Modules that have operators.
+    modules: HashSet<String>,
+    /// For each value, the modules of the operators that read it.
+    readers: HashMap<String, Vec<String>>,
 }
 
 impl Names {
@@ -235,7 +247,31 @@ impl Names {
             let ends: Vec<_> = module.match_indices('.').map(|(at, _)| module[..at].to_string()).collect();
             ends
         });
-        Self { parents: parents.collect() }
+        let parents = parents.collect();
+        let modules = program.nodes.iter().map(|node| program.label(node)).collect();
+        let mut readers: HashMap<_, Vec<_>> = HashMap::new();
+        for node in &program.nodes {
+            for input in &node.inputs {
+                readers.entry(input.clone()).or_default().push(node.module.clone());
+            }
+        }
+        Self { parents, modules, readers }
+    }
+
+    /// Whether a value is what the module of its operator returns: operators outside the module read it.
+    fn leaves_module(&self, node: &Node, value: &str) -> bool {
+        let inside = |reader: &String| {
+            reader.strip_prefix(&node.module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        !node.module.is_empty() && self.readers.get(value).is_some_and(|readers| !readers.iter().all(inside))
+    }
+
+    /// The batch norm that an exporter folded into a convolution: the convolution has its module, but another one's weight.
+    fn folded_norm<'a>(&self, node: &'a Node) -> Option<&'a str> {
+        let weight = node.inputs.get(1).and_then(|name| module_of(name)).filter(|_| node.op == "Conv")?;
+        let other = !node.module.is_empty() && node.module != weight && !self.parents.contains(&node.module);
+        let norm = other && !weight.starts_with(&format!("{}.", node.module)) && !self.modules.contains(&node.module);
+        norm.then_some(node.module.as_str())
     }
 
     /// The name of a node: its module if that has no modules inside, else the module and the operator.
