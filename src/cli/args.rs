@@ -386,6 +386,9 @@ pub struct SelftestArgs {
     /// Run only the cases of this method
     #[arg(long, value_name = "NAME", requires = "cases")]
     pub method: Option<String>,
+    /// Run ONNX's conformance tests in this folder instead: subfolders with model.onnx and test_data_set_N
+    #[arg(long, value_name = "DIR", conflicts_with = "cases")]
+    pub onnx: Option<PathBuf>,
     /// Print JSON, one entry per case
     #[arg(long)]
     pub json: bool,

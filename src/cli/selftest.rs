@@ -4,11 +4,14 @@ use super::args::{HostArgs, SelftestArgs as Args};
 use super::out::{self, say};
 use super::run_options::run_options;
 use crate::data::read_whole;
+use crate::model::onnx::conformance::{self, Verdict};
 use crate::render::{Body, Figure, text};
 use crate::selftest::{Outcome, Selftest};
 use crate::words;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Maximum size of a file of test cases in bytes.
@@ -17,6 +20,9 @@ const LIMIT: u64 = 1 << 30;
 /// Prints the number of test cases that agree, by method and source. The exit code is 1 if a case exceeds its tolerance or cannot
 /// be computed.
 pub fn selftest(host_args: &HostArgs, args: &Args) -> Result<ExitCode> {
+    if let Some(folder) = &args.onnx {
+        return onnx(folder, args.json);
+    }
     let outcomes = outcomes(host_args, args)?;
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
     if args.json {
@@ -31,6 +37,50 @@ pub fn selftest(host_args: &HostArgs, args: &Args) -> Result<ExitCode> {
         say(&format!("{} of {} cases agree", outcomes.len() - wrong, outcomes.len()))?;
     }
     Ok(ExitCode::from(u8::from(wrong > 0)))
+}
+
+/// Runs ONNX's conformance tests in a folder, and prints those that fail and the operators that are not supported.
+fn onnx(folder: &Path, as_json: bool) -> Result<ExitCode> {
+    let reading = || format!("reading the tests in \"{}\"", words::path(&folder));
+    let tests = conformance::tests(folder).with_context(reading)?;
+    ensure!(
+        !tests.is_empty(),
+        "\"{}\" has no ONNX tests; expected subfolders with model.onnx and test_data_set_0",
+        words::path(&folder)
+    );
+    let name = |test: &Path| words::path(&test.strip_prefix(folder).unwrap_or(test)).to_string();
+    let verdicts: Vec<_> = tests.iter().map(|test| (name(test), conformance::run(test))).collect();
+    let failed = verdicts.iter().filter(|(_, v)| matches!(v, Verdict::Failed(_))).count();
+    let passed = verdicts.iter().filter(|(_, v)| *v == Verdict::Passed).count();
+    if as_json {
+        let entry = |(name, verdict): &(String, Verdict)| match verdict {
+            Verdict::Passed => json!({ "test": name, "outcome": "passed" }),
+            Verdict::Failed(why) => json!({ "test": name, "outcome": "failed", "why": why }),
+            Verdict::NotClaimed(operators) => {
+                json!({ "test": name, "outcome": "not supported", "operators": operators })
+            }
+        };
+        out::json(&verdicts.iter().map(entry).collect())?;
+    } else {
+        let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, verdict) in &verdicts {
+            match verdict {
+                Verdict::Failed(why) => say(&format!("WRONG  {name}: {}", words::line(why)))?,
+                Verdict::NotClaimed(operators) => {
+                    operators.iter().for_each(|op| *missing.entry(op).or_default() += 1);
+                }
+                Verdict::Passed => {}
+            }
+        }
+        let unsupported: Vec<_> = missing.iter().map(|(op, n)| format!("{} ({n})", words::name(op))).collect();
+        say(&format!(
+            "{passed} of {} tests of supported operators pass; {} tests use others: {}",
+            passed + failed,
+            verdicts.len() - passed - failed,
+            if unsupported.is_empty() { "none".into() } else { unsupported.join(", ") }
+        ))?;
+    }
+    Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
 fn outcomes(host_args: &HostArgs, args: &Args) -> Result<Vec<Outcome>> {

@@ -228,7 +228,8 @@ fn layers_are_called_as_in_pytorch_and_give_its_cams() {
         let stem = name.split('.').next().unwrap();
         let said: serde_json::Value =
             serde_json::from_str(&fs::read_to_string(folder.join(format!("{stem}.json"))).unwrap()).unwrap();
-        let reference = candle_core::safetensors::load(folder.join(format!("{stem}.safetensors")), &Device::Cpu).unwrap();
+        let reference =
+            candle_core::safetensors::load(folder.join(format!("{stem}.safetensors")), &Device::Cpu).unwrap();
         let layer = said["cam_layer"].as_str().unwrap();
         let graph = Arc::new(open(&file).unwrap().graph.to(DType::F64, &Device::Cpu).unwrap());
         let Some(id) = module(&graph, layer) else {
@@ -252,7 +253,11 @@ fn layers_are_called_as_in_pytorch_and_give_its_cams() {
         let rows = |t: &Tensor| -> Tensor {
             let t = t.squeeze(0).unwrap();
             let channels_last = layout.contains("token") || layout.contains("NHWC") || t.rank() == 2;
-            let t = if channels_last { t.flatten_to(t.rank() - 2).unwrap() } else { t.flatten_from(1).unwrap().t().unwrap() };
+            let t = if channels_last {
+                t.flatten_to(t.rank() - 2).unwrap()
+            } else {
+                t.flatten_from(1).unwrap().t().unwrap()
+            };
             let t = t.contiguous().unwrap();
             t.narrow(0, t.dims()[0] - places.min(t.dims()[0]), places.min(t.dims()[0])).unwrap()
         };

@@ -5,6 +5,7 @@
 
 #[allow(missing_docs)]
 mod proto;
+pub mod conformance;
 mod tensor;
 mod program;
 mod evaluate;
@@ -80,15 +81,25 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Res
     let mut values: HashMap<String, Value> = HashMap::from([(name, first)]);
     patterns::put_together(&mut program)?;
     check_supported(&program)?;
+    add_nodes(&mut program, &mut importer, &mut values)?;
+    let end =
+        values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
+    let (graph, weights) = importer.finish(end)?;
+    let normalizes = scale.is_some();
+    Ok(OnnxNetwork { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, normalizes })
+}
+
+/// Adds the nodes of all operators, and the values that they compute.
+fn add_nodes(program: &mut Program, importer: &mut Importer, values: &mut HashMap<String, Value>) -> Result<()> {
     for (name, tensor) in std::mem::take(&mut program.constants) {
         let constant = Constant { tensor, name: Some(name.clone()), per_batch: false };
         values.insert(name, Value::Constant(constant));
     }
-    let names = Names::of(&program);
+    let names = Names::of(program);
     for node in &program.nodes {
-        importer.label(names.label(&program, node));
+        importer.label(names.label(program, node));
         let what = || format!("in node \"{}\" ({})", node.shown(), node.op);
-        let found = convert(&mut importer, node, &values, program.opset).with_context(what)?;
+        let found = convert(importer, node, values, program.opset).with_context(what)?;
         for (name, mut value) in node.outputs.iter().zip(found) {
             if names.leaves_module(node, name) {
                 value = importer.settled(value).with_context(what)?;
@@ -99,11 +110,7 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Res
             values.insert(name.clone(), value);
         }
     }
-    let end =
-        values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
-    let (graph, weights) = importer.finish(end)?;
-    let normalizes = scale.is_some();
-    Ok(OnnxNetwork { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, normalizes })
+    Ok(())
 }
 
 /// The shape `[C, H, W]` of pictures and the batch size, if it is fixed.
@@ -134,7 +141,7 @@ fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>
         },
     };
     let inputs = node.inputs.iter().map(value).collect::<Result<Vec<_>>>()?;
-    if node.op == "Shape" || node.op == "Size" {
+    if is_shape(&node.op) {
         let shape: Vec<i64> =
             importer.shape(&inputs[0].clone().context("no input")?).iter().map(|&n| n as i64).collect();
         let tensor = match node.op.as_str() {
@@ -203,7 +210,7 @@ fn check_supported(program: &Program) -> Result<()> {
     let (mut all, mut unknown) = (0, BTreeMap::<&str, Vec<String>>::new());
     for node in &program.nodes {
         let depends = node.inputs.iter().any(|name| moving.contains(name.as_str()));
-        if !depends || node.op == "Shape" || node.op == "Size" {
+        if !depends || is_shape(&node.op) {
             continue;
         }
         moving.extend(node.outputs.iter().map(String::as_str));
@@ -284,6 +291,11 @@ impl Names {
             module => module.into(),
         }
     }
+}
+
+/// Whether an operator returns the shape of a value, which does not depend on the picture.
+fn is_shape(op: &str) -> bool {
+    op == "Shape" || op == "Size"
 }
 
 /// Whether a tensor holds numbers that are computed exactly, such as shapes.

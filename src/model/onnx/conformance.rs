@@ -1,0 +1,222 @@
+//! Runs ONNX's conformance tests: folders with a network, its inputs and the outputs that they must give.
+
+use super::evaluate::evaluate;
+use super::lower::lower;
+use super::program::{Input, Program};
+use super::proto::TensorProto;
+use super::{add_nodes, patterns, tensor};
+use crate::data::read_whole;
+use crate::model::import::{Importer, Value, View};
+use crate::tensor::numbers;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Tensor};
+use prost::Message;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Maximum size of a file of a test in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+/// Errors allowed, relative and absolute; ONNX's own.
+const TOLERANCE: (f64, f64) = (1e-3, 1e-7);
+
+/// The outcome of a test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// All outputs agree.
+    Passed,
+    /// What is wrong.
+    Failed(String),
+    /// Operators that are not supported.
+    NotClaimed(BTreeSet<String>),
+}
+
+/// The folders with a test in `folder` and its subfolders, sorted.
+///
+/// Errors if the folder cannot be read.
+pub fn tests(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![];
+    if folder.join("model.onnx").is_file() {
+        found.push(folder.to_path_buf());
+    }
+    let mut inner = vec![];
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && !path.is_symlink() {
+            inner.push(path);
+        }
+    }
+    inner.sort();
+    for path in inner {
+        found.extend(tests(&path)?);
+    }
+    Ok(found)
+}
+
+/// Runs the test in a folder: the network is computed with all inputs known and, if it has a float input, as a network of it.
+/// Both must agree if both are supported.
+pub fn run(folder: &Path) -> Verdict {
+    match checked(folder) {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    }
+}
+
+fn checked(folder: &Path) -> Result<Verdict> {
+    let decode = || Program::decode(read_whole(&folder.join("model.onnx"), MAX_BYTES)?, Some(folder));
+    let program = decode()?;
+    let unknown: BTreeSet<_> = program
+        .nodes
+        .iter()
+        .filter(|node| !super::is_shape(&node.op) && lower(&node.op).is_none() && !is_evaluated(&node.op))
+        .map(|node| node.op.clone())
+        .collect();
+    if !unknown.is_empty() {
+        return Ok(Verdict::NotClaimed(unknown));
+    }
+    let mut ran = false;
+    for set in 0.. {
+        let data = folder.join(format!("test_data_set_{set}"));
+        if !data.is_dir() {
+            break;
+        }
+        let read = |kind: &str, count: usize| -> Result<Vec<Option<Tensor>>> {
+            let file = |i: usize| data.join(format!("{kind}_{i}.pb"));
+            (0..count).map(|i| if file(i).is_file() { tensor_in(&file(i)).map(Some) } else { Ok(None) }).collect()
+        };
+        let inputs = read("input", program.inputs.len())?;
+        let wanted = read("output", program.outputs.len())?;
+        let known: HashMap<_, _> = program.inputs.iter().map(|i| i.name.clone()).zip(inputs).collect();
+        let known: HashMap<String, Tensor> = known.into_iter().filter_map(|(name, t)| Some((name, t?))).collect();
+        // Computed while reading, as for shapes and weights.
+        if program.nodes.iter().all(|node| is_evaluated(&node.op) || super::is_shape(&node.op)) {
+            let mut program = decode()?;
+            program.constants.extend(known.clone());
+            program.inputs.clear();
+            let all = evaluated(&program)?;
+            compare(&program.outputs, &wanted, |name| Ok(all.get(name).cloned()))?;
+            ran = true;
+        }
+        // As a network of the first float input.
+        let float =
+            program.inputs.iter().find(|i| known.get(&i.name).is_some_and(|t| t.dtype().is_float() && t.rank() > 0));
+        let Some(input) = float.filter(|input| supported(&program, &input.name)) else { continue };
+        let x = &known[&input.name];
+        if x.elem_count() == 0 {
+            continue;
+        }
+        for (name, wanted) in program.outputs.iter().zip(&wanted) {
+            let Some(wanted) = wanted.as_ref().filter(|_| !name.is_empty()) else { continue };
+            let by_batch = as_network(decode()?, &input.name, &known, name, true);
+            let found = match by_batch {
+                Ok(found) => Ok(found),
+                // The first dimension may not be a batch.
+                Err(first) => as_network(decode()?, &input.name, &known, name, false).map_err(|_| first),
+            }?;
+            if let Some(found) = found {
+                compare(std::slice::from_ref(name), &[Some(wanted.clone())], |_| Ok(Some(found.clone())))?;
+                ran = true;
+            }
+        }
+    }
+    ensure!(ran, "the test has no data that can be used");
+    Ok(Verdict::Passed)
+}
+
+/// Whether an operator is computed when its inputs are known.
+fn is_evaluated(op: &str) -> bool {
+    // An operator that is known says what it lacks; one that is not says nothing.
+    !matches!(evaluate(op, &super::program::Attributes::default(), &[], 21), Ok(None))
+}
+
+/// Whether all operators that depend on an input are supported.
+fn supported(program: &Program, input: &str) -> bool {
+    let mut moving = HashSet::from([input]);
+    for node in program.nodes.iter().filter(|node| !super::is_shape(&node.op)) {
+        if node.inputs.iter().any(|name| moving.contains(name.as_str())) {
+            if lower(&node.op).is_none() {
+                return false;
+            }
+            moving.extend(node.outputs.iter().map(String::as_str));
+        }
+    }
+    true
+}
+
+/// The values of a program without inputs.
+fn evaluated(program: &Program) -> Result<HashMap<String, Tensor>> {
+    let mut values = program.constants.clone();
+    for node in &program.nodes {
+        let inputs: Vec<_> = node.inputs.iter().map(|name| values.get(name).cloned()).collect();
+        let found = evaluate(&node.op, &node.attributes, &inputs, program.opset)?;
+        let found = found.with_context(|| format!("{} is not computed", node.op))?;
+        values.extend(node.outputs.iter().cloned().zip(found));
+    }
+    Ok(values)
+}
+
+/// One output of a program as a network of one of its inputs, whose first dimension is the batch if `batched`; `None` if the output
+/// does not depend on the input.
+fn as_network(
+    mut program: Program,
+    input: &str,
+    known: &HashMap<String, Tensor>,
+    output: &str,
+    batched: bool,
+) -> Result<Option<Tensor>> {
+    let x = known[input].to_dtype(DType::F32)?;
+    program.outputs = vec![output.into()];
+    let others = known.iter().filter(|(name, _)| *name != input);
+    program.constants.extend(others.map(|(name, t)| (name.clone(), t.clone())));
+    program.inputs = vec![Input { name: input.into(), shape: vec![] }];
+    program.prune();
+    if program.inputs.is_empty() {
+        return Ok(None);
+    }
+    patterns::fold(&mut program)?;
+    patterns::put_together(&mut program)?;
+    let (mut importer, value, x) = match batched {
+        true => {
+            ensure!(x.rank() > 1, "one number for each example");
+            let importer = Importer::new(&x.dims()[1..], x.dims()[0]);
+            let value = importer.input();
+            (importer, value, x)
+        }
+        false => {
+            let importer = Importer::new(x.dims(), 1);
+            let value = Value::Node(0, View((1..=x.rank()).map(|axis| vec![axis]).collect()));
+            (importer, value, x.unsqueeze(0)?)
+        }
+    };
+    let mut values = HashMap::from([(input.to_string(), value)]);
+    add_nodes(&mut program, &mut importer, &mut values)?;
+    let end = values.remove(output).context("the output is not computed")?;
+    if matches!(end, Value::Constant(_)) {
+        return Ok(None);
+    }
+    let shape = importer.shape(&end);
+    let (graph, weights) = importer.finish(end)?;
+    let graph = Arc::new(graph.with_weights(weights)?);
+    let y = graph.forward_with(&x, &mut |_, y| Ok(y))?.value(graph.output)?.clone();
+    Ok(Some(y.reshape(shape)?))
+}
+
+fn tensor_in(file: &Path) -> Result<Tensor> {
+    let proto = TensorProto::decode(read_whole(file, MAX_BYTES)?.as_slice()).context("this is no tensor")?;
+    tensor::read(&proto, None)
+}
+
+/// Errors if an output differs from the expected one.
+fn compare(names: &[String], wanted: &[Option<Tensor>], found: impl Fn(&str) -> Result<Option<Tensor>>) -> Result<()> {
+    for (name, wanted) in names.iter().zip(wanted) {
+        let Some(wanted) = wanted.as_ref().filter(|_| !name.is_empty()) else { continue };
+        let Some(found) = found(name)? else { bail!("the output \"{name}\" is missing") };
+        ensure!(found.dims() == wanted.dims(), "the shape is {:?} instead of {:?}", found.dims(), wanted.dims());
+        let (relative, absolute) = TOLERANCE;
+        for (a, b) in numbers(&found)?.into_iter().zip(numbers(wanted)?) {
+            let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= absolute.max(1e-6) + relative * b.abs();
+            ensure!(same, "a value is {a} instead of {b}");
+        }
+    }
+    Ok(())
+}
