@@ -2,6 +2,7 @@
 
 use super::view::View;
 use super::{Constant, Importer, Value, int, list};
+use crate::backend::broadcast_shape;
 use crate::graph::NodeId;
 use crate::graph::op::Attribute;
 use crate::tensor::numbers;
@@ -111,11 +112,29 @@ impl Importer {
 
     /// The product of two matrices, or of batches of matrices, in the last two dimensions.
     pub fn matmul(&mut self, a: Value, b: Value) -> Result<Value> {
-        let rank = self.shape(&a).len().max(self.shape(&b).len());
+        let (a_shape, b_shape) = (self.shape(&a), self.shape(&b));
+        // A vector is a row on the left and a column on the right, and is removed from the result.
+        if a_shape.len() == 1 || b_shape.len() == 1 {
+            let (row, column) = (a_shape.len() == 1, b_shape.len() == 1);
+            let a = if row { self.inserted(a, 0)? } else { a };
+            let b = if column { self.inserted(b, 1)? } else { b };
+            let y = self.matmul(a, b)?;
+            let rank = self.shape(&y).len();
+            let gone: Vec<_> = [(row, rank - 2), (column, rank - 1)].iter().filter(|g| g.0).map(|g| g.1).collect();
+            return self.squeezed(y, &gone);
+        }
+        let rank = a_shape.len().max(b_shape.len());
+        let lead = |shape: &[usize]| [&vec![1; rank - shape.len()][..], &shape[..shape.len() - 2]].concat();
+        let common = broadcast_shape(&[&lead(&a_shape), &lead(&b_shape)])?;
+        let a = self.spread(a, &[&common[..], &a_shape[a_shape.len() - 2..]].concat())?;
+        let b = self.spread(b, &[&common[..], &b_shape[b_shape.len() - 2..]].concat())?;
         let operand = |importer: &mut Self, value: Value| -> Result<(NodeId, View)> {
             let (id, view) = match value {
                 Value::Node(id, view) => (id, view),
-                Value::Constant(c) => importer.constant_node(&c)?,
+                Value::Constant(c) => {
+                    let shape = [&vec![1; rank - c.tensor.rank()][..], c.tensor.dims()].concat();
+                    importer.constant_node(&Constant { tensor: c.tensor.reshape(shape)?, ..c })?
+                }
             };
             importer.arranged(Value::Node(id, padded(view, rank)), true)
         };
@@ -129,6 +148,30 @@ impl Importer {
         let over = view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0));
         ensure!(!over || self.batch() == 1, "a product over the batch");
         Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
+    }
+
+    /// The value with a dimension of size 1 inserted.
+    fn inserted(&mut self, x: Value, place: usize) -> Result<Value> {
+        match x {
+            Value::Constant(c) => Ok(Value::Constant(Constant { tensor: c.tensor.unsqueeze(place)?, ..c })),
+            node => self.unsqueezed(node, &[place]),
+        }
+    }
+
+    /// The value with dimensions of size 1 repeated to the sizes of `target`, for matrices of which one is repeated.
+    fn spread(&mut self, x: Value, target: &[usize]) -> Result<Value> {
+        match x {
+            Value::Constant(c) => {
+                let own = if c.tensor.rank() == target.len() { c.tensor.dims()[0] } else { 1 };
+                let mut sizes = target.to_vec();
+                // The batch of a constant is that of the value it meets.
+                if own == 1 && sizes[0] == self.batch() {
+                    sizes[0] = 1;
+                }
+                Ok(Value::Constant(Constant { tensor: c.tensor.broadcast_as(sizes)?.contiguous()?, ..c }))
+            }
+            node => self.expanded(node, target),
+        }
     }
 
     /// A linear layer over the last dimension, with a weight `(out, in)`.
@@ -145,6 +188,26 @@ impl Importer {
             [("out_features", int(out)), ("in_features", int(input)), ("bias", Attribute::Bool(bias.is_some()))];
         let parameters = std::iter::once(("weight", weight)).chain(bias.map(|b| ("bias", b))).collect();
         Ok(Value::Node(self.add_with("linear", &arguments, &[id], parameters)?, view))
+    }
+
+    /// The product of the last dimension with a constant matrix `(in, out)`.
+    pub fn along_last(&mut self, x: Value, matrix: Tensor) -> Result<Value> {
+        let (id, view) = self.arranged(x, true)?;
+        let last = self.sizes(id).len() - 1;
+        ensure!(view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0), "a product over the batch");
+        let rank = last + 1;
+        let (input, out) = matrix.dims2()?;
+        let leading = [&[1], &self.builder.shape(id)[1..rank - 2]].concat();
+        // Rows of a value of rank 2 are vectors.
+        let flat = rank == 2;
+        let id = if flat { self.add_beside("reshape", &[("shape", list(&[1, input]))], &[id])? } else { id };
+        let leading = if flat { vec![1] } else { leading };
+        let shape = [&leading[..], &[input, out]].concat();
+        let matrix = matrix.broadcast_as(shape.as_slice())?.contiguous()?;
+        let parameter = self.parameter(&Constant::of(matrix), &shape)?;
+        let id = self.add("matmul", &[], &[id, parameter])?;
+        let id = if flat { self.add_beside("reshape", &[("shape", list(&[out]))], &[id])? } else { id };
+        Ok(Value::Node(id, view))
     }
 
     /// A reduction over `dimensions`, which stay with size 1 if `keep`.

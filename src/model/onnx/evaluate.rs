@@ -7,15 +7,24 @@ use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// The values of an operator's outputs; `None` if the operator is not among those that are computed while reading.
-pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> Result<Option<Vec<Tensor>>> {
+/// The values of an operator's outputs, given the version of the operators and the number of outputs; `None` if the operator is not among those that are computed while reading.
+pub fn evaluate(
+    op: &str,
+    a: &Attributes,
+    x: &[Option<Tensor>],
+    (opset, outputs): (i64, usize),
+) -> Result<Option<Vec<Tensor>>> {
     let input = |i: usize| x.get(i).and_then(Option::as_ref).with_context(|| format!("{op} lacks input {i}"));
     let given = |i: usize| x.get(i).and_then(Option::as_ref);
     let two = || -> Result<(Tensor, Tensor)> { Ok((input(0)?.clone(), input(1)?.clone())) };
     let one = |t: Tensor| Ok(Some(vec![t]));
     match op {
         "Constant" => one(a.constant()?),
-        "Identity" | "Dropout" | "CastLike" => one(match given(1).filter(|_| op == "CastLike") {
+        "Dropout" => {
+            let x = input(0)?;
+            Ok(Some(vec![x.clone(), x.ones_like()?.to_dtype(DType::U8)?]))
+        }
+        "Identity" | "CastLike" => one(match given(1).filter(|_| op == "CastLike") {
             Some(like) => cast(input(0)?, like.dtype())?,
             None => input(0)?.clone(),
         }),
@@ -111,7 +120,7 @@ pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> R
         }
         "Flatten" => {
             let x = input(0)?;
-            let axis = place(a.int("axis", 1), x.rank() + 1)?;
+            let axis = flat_axis(a.int("axis", 1), x.rank())?;
             let rows: usize = x.dims()[..axis].iter().product();
             one(x.reshape((rows, x.elem_count() / rows.max(1)))?)
         }
@@ -170,7 +179,7 @@ pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> R
         "Split" => {
             let x = input(0)?;
             let axis = place(a.int("axis", 0), x.rank())?;
-            let parts = parts(a, given(1), x.dims()[axis], 2)?;
+            let parts = parts(a, given(1), x.dims()[axis], outputs)?;
             let mut start = 0;
             let part = |&n: &usize| {
                 start += n;
@@ -178,17 +187,37 @@ pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> R
             };
             Ok(Some(parts.iter().map(part).collect::<Result<_>>()?))
         }
-        "ReduceMean" | "ReduceSum" | "ReduceProd" | "ReduceMax" | "ReduceMin" => {
+        "ReduceMean" | "ReduceSum" | "ReduceL2" | "ReduceProd" | "ReduceMax" | "ReduceMin" => {
             let x = input(0)?;
             let axes = match axes(a, given(1))? {
                 Some(axes) => axes.iter().map(|&d| place(d, x.rank())).collect::<Result<Vec<_>>>()?,
+                None if a.int("noop_with_empty_axes", 0) == 1 => return one(x.clone()),
                 None => (0..x.rank()).collect(),
             };
             let (mut y, keep) = (x.clone(), a.int("keepdims", 1) == 1);
+            if x.elem_count() == 0 {
+                let nothing: f64 = match op {
+                    "ReduceMax" if is_bool(x) => 0.0,
+                    "ReduceMax" => f64::NEG_INFINITY,
+                    "ReduceMin" if is_bool(x) => 1.0,
+                    "ReduceMin" => f64::INFINITY,
+                    "ReduceProd" => 1.0,
+                    _ => 0.0,
+                };
+                let shape: Vec<_> = (0..x.rank())
+                    .filter(|d| keep || !axes.contains(d))
+                    .map(|d| if axes.contains(&d) { 1 } else { x.dims()[d] })
+                    .collect();
+                let values = vec![nothing; shape.iter().product()];
+                return one(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(x.dtype())?);
+            }
+            if op == "ReduceL2" {
+                y = y.to_dtype(DType::F64)?.sqr()?;
+            }
             for &axis in &axes {
                 y = match op {
                     "ReduceMean" => y.mean_keepdim(axis)?,
-                    "ReduceSum" => y.sum_keepdim(axis)?,
+                    "ReduceSum" | "ReduceL2" => y.sum_keepdim(axis)?,
                     "ReduceMax" => y.max_keepdim(axis)?,
                     "ReduceMin" => y.min_keepdim(axis)?,
                     _ => {
@@ -199,12 +228,26 @@ pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> R
                     }
                 };
             }
+            if op == "ReduceL2" {
+                y = y.sqrt()?.to_dtype(x.dtype())?;
+            }
             let left = (0..x.rank()).filter(|d| keep || !axes.contains(d)).map(|d| y.dims()[d]).collect::<Vec<_>>();
             one(y.reshape(left)?)
         }
         "MatMul" => {
             let (a, b) = two()?;
-            one(a.broadcast_matmul(&b)?)
+            // A vector is a row on the left and a column on the right, and is removed from the result.
+            let (row, column) = (a.rank() == 1, b.rank() == 1);
+            let a = if row { a.unsqueeze(0)? } else { a };
+            let b = if column { b.unsqueeze(1)? } else { b };
+            let mut y = a.broadcast_matmul(&b)?;
+            if column {
+                y = y.squeeze(y.rank() - 1)?;
+            }
+            if row {
+                y = y.squeeze(y.rank() - 1 - usize::from(!column))?;
+            }
+            one(y)
         }
         "BatchNormalization" if a.int("training_mode", 0) == 0 => {
             let x = input(0)?;
@@ -234,12 +277,104 @@ pub fn evaluate(op: &str, a: &Attributes, x: &[Option<Tensor>], opset: i64) -> R
             let [scale, bias] = [1, 2].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
             one(centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
         }
+        "Pad" => {
+            let x = input(0)?;
+            let padding = Padding::of(a, [given(1), given(2), given(3)], x.rank())?;
+            let mut y = x.contiguous()?;
+            for (axis, before, after) in padding.each {
+                let size = y.dims()[axis] as i64;
+                let places: Vec<Option<usize>> =
+                    (-before..size + after).map(|at| padding.mode.place(at, size)).collect();
+                let inside: Vec<u32> = places.iter().map(|place| place.unwrap_or(0) as u32).collect();
+                y = y.index_select(&Tensor::new(inside, &Device::Cpu)?, axis)?;
+                let mut shape = vec![1; y.rank()];
+                shape[axis] = places.len();
+                let outside: Vec<u8> = places.iter().map(|place| u8::from(place.is_none())).collect();
+                if outside.contains(&1) {
+                    let outside = Tensor::from_vec(outside, shape, &Device::Cpu)?.broadcast_as(y.shape())?;
+                    let fill =
+                        Tensor::new(padding.value, &Device::Cpu)?.to_dtype(y.dtype())?.broadcast_as(y.shape())?;
+                    y = outside.where_cond(&fill, &y)?;
+                }
+            }
+            one(y)
+        }
         "Softmax" if opset >= 13 => {
             let x = input(0)?;
             one(candle_nn::ops::softmax(x, place(a.int("axis", -1), x.rank())?)?)
         }
         _ => Ok(None),
     }
+}
+
+/// What a `Pad` operator adds to each axis.
+pub struct Padding {
+    /// Axes, and the number of positions added before and after; a negative one removes positions.
+    pub each: Vec<(usize, i64, i64)>,
+    pub mode: PadMode,
+    /// The value of `constant` padding.
+    pub value: f64,
+}
+
+/// Where the values of a padding come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PadMode {
+    Constant,
+    Reflect,
+    Edge,
+    Wrap,
+}
+
+impl PadMode {
+    /// The position that a padded position copies; `None` for a constant.
+    pub fn place(self, at: i64, size: i64) -> Option<usize> {
+        let place = match self {
+            _ if (0..size).contains(&at) => at,
+            Self::Constant => return None,
+            Self::Edge => at.clamp(0, size - 1),
+            Self::Wrap => at.rem_euclid(size),
+            Self::Reflect => {
+                let period = (2 * size - 2).max(1);
+                let at = at.rem_euclid(period);
+                if at < size { at } else { period - at }
+            }
+        };
+        Some(place as usize)
+    }
+}
+
+impl Padding {
+    /// Reads the operator for a value of `rank` dimensions. `given` are pads, value and axes, which are attributes in old opsets.
+    pub fn of(a: &Attributes, [pads, value, axes]: [Option<&Tensor>; 3], rank: usize) -> Result<Self> {
+        let pads = match pads {
+            Some(pads) => integers(pads)?,
+            None => a.ints("pads").or_else(|| a.ints("paddings")).context("Pad lacks pads")?,
+        };
+        let value = match value {
+            Some(value) if value.elem_count() > 0 => number(value)?,
+            _ => a.float("value", 0.0),
+        };
+        let axes = match axes {
+            Some(axes) => integers(axes)?.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?,
+            None => (0..rank).collect(),
+        };
+        ensure!(pads.len() == 2 * axes.len(), "Pad has {} sizes for {} dimensions", pads.len(), axes.len());
+        ensure!(pads.iter().all(|n| n.abs() <= 1 << 20), "a padding of more than 2^20");
+        let mode = match a.text("mode", "constant").as_str() {
+            "constant" => PadMode::Constant,
+            "reflect" => PadMode::Reflect,
+            "edge" => PadMode::Edge,
+            "wrap" => PadMode::Wrap,
+            other => bail!("unknown padding mode \"{other}\"; expected one of constant, reflect, edge, wrap"),
+        };
+        let count = axes.len();
+        let each = axes.into_iter().enumerate().map(|(i, axis)| (axis, pads[i], pads[i + count]));
+        Ok(Self { each: each.filter(|&(_, before, after)| (before, after) != (0, 0)).collect(), mode, value })
+    }
+}
+
+fn is_bool(t: &Tensor) -> bool {
+    t.dtype() == DType::U8
 }
 
 /// One slice of a `Slice` operator.
@@ -311,7 +446,8 @@ pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize
 /// The axes of an operator, which are an attribute in old opsets and an input in newer ones; `None` if not given.
 pub fn axes(a: &Attributes, given: Option<&Tensor>) -> Result<Option<Vec<i64>>> {
     match given {
-        Some(axes) => integers(axes).map(Some),
+        // An empty list is as good as none.
+        Some(axes) => Ok(Some(integers(axes)?).filter(|axes| !axes.is_empty())),
         None => Ok(a.ints("axes")),
     }
 }
@@ -356,6 +492,11 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
 pub fn place(axis: i64, rank: usize) -> Result<usize> {
     let place = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(place).ok().filter(|&d| d < rank).with_context(|| format!("no index {axis} among {rank}"))
+}
+
+/// The axis of `Flatten`, which may be the end.
+pub fn flat_axis(axis: i64, rank: usize) -> Result<usize> {
+    if axis == rank as i64 { Ok(rank) } else { place(axis, rank) }
 }
 
 /// All values of an integer tensor.

@@ -11,6 +11,7 @@ mod program;
 mod evaluate;
 mod patterns;
 mod preprocessing;
+mod resample;
 mod lower;
 
 use crate::graph::Graph;
@@ -196,7 +197,7 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
             *shape = Tensor::new(sizes, &Device::Cpu)?;
         }
     }
-    let found = evaluate::evaluate(&node.op, &node.attributes, &tensors, opset)?;
+    let found = evaluate::evaluate(&node.op, &node.attributes, &tensors, (opset, node.outputs.len()))?;
     let value = |tensor: Tensor| {
         let per_batch = per_batch && tensor.dims().first() == Some(&1);
         Value::Constant(Constant { tensor, name: name.clone(), per_batch })
@@ -207,7 +208,7 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
 /// Errors if operators that depend on the picture are not supported, and names all of them.
 fn check_supported(program: &Program) -> Result<()> {
     let mut moving: HashSet<&str> = program.inputs.iter().map(|i| i.name.as_str()).collect();
-    let (mut all, mut unknown) = (0, BTreeMap::<&str, Vec<String>>::new());
+    let (mut all, mut unknown) = (0, BTreeMap::<String, Vec<String>>::new());
     for node in &program.nodes {
         let depends = node.inputs.iter().any(|name| moving.contains(name.as_str()));
         if !depends || is_shape(&node.op) {
@@ -215,15 +216,16 @@ fn check_supported(program: &Program) -> Result<()> {
         }
         moving.extend(node.outputs.iter().map(String::as_str));
         all += 1;
-        if lower(&node.op).is_none() {
-            unknown.entry(&node.op).or_default().push(node.shown());
+        let variant = node.unsupported().map(|variant| format!("{} with {variant}", node.op));
+        if let Some(name) = variant.or_else(|| lower(&node.op).is_none().then(|| node.op.clone())) {
+            unknown.entry(name).or_default().push(node.shown());
         }
     }
     if unknown.is_empty() {
         return Ok(());
     }
     let missing: usize = unknown.values().map(Vec::len).sum();
-    let named = |(op, nodes): (&&str, &Vec<String>)| match nodes.len() {
+    let named = |(op, nodes): (&String, &Vec<String>)| match nodes.len() {
         0..=3 => format!("{} ({})", words::name(op), nodes.join(", ")),
         n => format!("{} ({}, … {n} nodes)", words::name(op), nodes[..2].join(", ")),
     };

@@ -18,7 +18,7 @@ pub fn fold(program: &mut Program) -> Result<()> {
         let grows = ["Expand", "ConstantOfShape", "Tile"].contains(&node.op.as_str());
         if known && !grows && node.op != "Shape" {
             let inputs: Vec<_> = node.inputs.iter().map(|name| program.constants.get(name).cloned()).collect();
-            if let Some(found) = evaluate(&node.op, &node.attributes, &inputs, program.opset)? {
+            if let Some(found) = evaluate(&node.op, &node.attributes, &inputs, (program.opset, node.outputs.len()))? {
                 program.constants.extend(node.outputs.iter().cloned().zip(found));
                 continue;
             }
@@ -277,7 +277,9 @@ fn computed(program: &Program, group: &[usize], input: &str) -> Result<Option<Ve
             None => program.constants.get(name).map(|t| Ok(t.to_dtype(DType::F64)?.flatten_all()?)).transpose(),
         };
         let inputs = node.inputs.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let Some(found) = evaluate(&node.op, &node.attributes, &inputs, program.opset)? else { return Ok(None) };
+        let Some(found) = evaluate(&node.op, &node.attributes, &inputs, (program.opset, node.outputs.len()))? else {
+            return Ok(None);
+        };
         last = found.into_iter().next();
         if let Some(value) = &last {
             values.insert(&node.outputs[0], value.clone());

@@ -146,6 +146,19 @@ impl Node {
         Ok(Self { op, attributes, inputs: node.input, outputs: node.output, module, name })
     }
 
+    /// The variant of the operator that is not supported, if this is one.
+    pub fn unsupported(&self) -> Option<&'static str> {
+        let several = self.outputs.iter().skip(1).any(|name| !name.is_empty());
+        let dilated = self.attributes.ints("dilations").is_some_and(|all| all.iter().any(|&d| d != 1));
+        let cropped = self.attributes.text("coordinate_transformation_mode", "") == "tf_crop_and_resize";
+        match self.op.as_str() {
+            "MaxPool" if several => Some("indices"),
+            "AveragePool" if dilated => Some("dilations"),
+            "Resize" if cropped => Some("tf_crop_and_resize"),
+            _ => None,
+        }
+    }
+
     /// The node's name, or that of its value if it has none.
     pub fn shown(&self) -> String {
         let name = if self.name.is_empty() { self.outputs.first().map_or("", String::as_str) } else { &self.name };
@@ -193,11 +206,6 @@ impl Attributes {
         self.0.iter().find(|a| a.name() == name)
     }
 
-    /// Whether the attribute is given.
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
     /// An integer, or its default.
     pub fn int(&self, name: &str, default: i64) -> i64 {
         self.get(name).and_then(|a| a.i).unwrap_or(default)
@@ -212,6 +220,11 @@ impl Attributes {
     pub fn text(&self, name: &str, default: &str) -> String {
         let bytes = self.get(name).and_then(|a| a.s.as_ref());
         bytes.map_or_else(|| default.into(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// A list of floats; `None` if it is not given.
+    pub fn floats(&self, name: &str) -> Option<Vec<f64>> {
+        self.get(name).filter(|a| !a.floats.is_empty()).map(|a| a.floats.iter().map(|&f| decimal(f)).collect())
     }
 
     /// A list of integers; `None` if it is not given.

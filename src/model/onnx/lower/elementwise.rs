@@ -4,8 +4,8 @@ use super::super::evaluate::{number, place};
 use super::{Lower, Operator};
 use crate::graph::op::Attribute;
 use crate::model::import::{Constant, Importer, Value};
-use anyhow::{Context, Result, bail, ensure};
-use candle_core::DType;
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
 
 pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Add", "Sub", "Mul", "Div"], binary),
@@ -16,7 +16,11 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Reciprocal"], |importer, o| power(importer, &o, -1.0)),
     (&["Clip"], clip),
     (&["HardSigmoid"], hard_sigmoid),
-    (&["Identity", "Dropout", "Cast", "CastLike"], same),
+    (&["PRelu"], prelu),
+    (&["Selu"], selu),
+    (&["Swish"], swish),
+    (&["Identity", "Cast", "CastLike"], same),
+    (&["Dropout"], dropout),
     (&["Softmax", "LogSoftmax"], softmax),
     (&["MatMul", "Gemm", "Linear"], product),
 ];
@@ -32,6 +36,18 @@ fn same(_: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         Value::Constant(c) => Value::Constant(Constant { tensor: c.tensor.to_dtype(DType::F32)?, ..c }),
         node => node,
     }])
+}
+
+/// The value itself, and a mask that keeps everything.
+fn dropout(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let x = o.value(0)?;
+    let mut shape = importer.shape(&x);
+    let per_batch = importer.batch() != 1 && shape.first() == Some(&importer.batch());
+    if per_batch {
+        shape[0] = 1;
+    }
+    let mask = Tensor::ones(shape, DType::U8, &Device::Cpu)?;
+    Ok(vec![x, Value::Constant(Constant { tensor: mask, name: None, per_batch })])
 }
 
 fn sum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
@@ -111,6 +127,40 @@ fn hard_sigmoid(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![Value::Node(importer.add("hardtanh", &bounds, &[line])?, view)])
 }
 
+/// `max(x, 0) + slope · min(x, 0)`.
+fn prelu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let positive = importer.add_beside("relu", &[], &[id])?;
+    let bounds = [("min_val", Attribute::Float(f64::from(f32::MIN))), ("max_val", Attribute::Float(0.0))];
+    let negative = importer.add_beside("hardtanh", &bounds, &[id])?;
+    let slope = o.constant(1)?.clone();
+    let negative = importer.binary("mul", Value::Node(negative, view.clone()), Value::Constant(slope))?;
+    Ok(vec![importer.binary("add", Value::Node(positive, view), negative)?])
+}
+
+fn selu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let a = &o.node.attributes;
+    let (alpha, gamma) = (a.float("alpha", 1.67326319217681884765625), a.float("gamma", 1.05070102214813232421875));
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let id = importer.add_beside("elu", &[("alpha", Attribute::Float(alpha))], &[id])?;
+    scaled(importer, &Operator { inputs: vec![Some(Value::Node(id, view))], ..o }, gamma, 0.0)
+}
+
+fn swish(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let alpha = o.node.attributes.float("alpha", 1.0);
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    if alpha == 1.0 {
+        return Ok(vec![Value::Node(importer.add("silu", &[], &[id])?, view)]);
+    }
+    let line = importer.add_beside(
+        "scale",
+        &[("factor", Attribute::Float(alpha)), ("shift", Attribute::Float(0.0))],
+        &[id],
+    )?;
+    let gate = importer.add_beside("sigmoid", &[], &[line])?;
+    Ok(vec![Value::Node(importer.add("mul", &[], &[id, gate])?, view)])
+}
+
 fn softmax(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let kind = if o.node.op == "Softmax" { "softmax" } else { "log_softmax" };
     let (x, old) = (o.value(0)?, o.opset < 13);
@@ -143,15 +193,22 @@ fn product(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn gemm(importer: &mut Importer, o: &Operator) -> Result<Vec<Value>> {
-    ensure!(o.int("transA", 0) == 0, "Gemm of a transposed value");
     let attributes = &o.node.attributes;
     let w = &o.constant(1)?.tensor;
     let w = if o.int("transB", 0) == 1 { w.clone() } else { w.t()? };
     let weight = (w * attributes.float("alpha", 1.0))?;
     let out = weight.dims2()?.0;
-    let bias = match o.given(2)? {
-        Some(b) => Some((b.tensor.flatten_all()?.broadcast_as(out)? * attributes.float("beta", 1.0))?),
-        None => None,
+    let x = match (o.int("transA", 0), o.value(0)?) {
+        (1, Value::Node(id, view)) => Value::Node(id, view.permuted(&[1, 0])),
+        (_, x) => x,
     };
-    Ok(vec![importer.linear(o.value(0)?, weight, bias)?])
+    let Some(bias) = o.given(2)? else { return Ok(vec![importer.linear(x, weight, None)?]) };
+    let beta = (&bias.tensor * attributes.float("beta", 1.0))?;
+    // A bias that differs between rows is an addition.
+    if beta.rank() == 2 && beta.dims()[0] > 1 {
+        let y = importer.linear(x, weight, None)?;
+        return Ok(vec![importer.binary("add", y, Value::Constant(Constant::of(beta)))?]);
+    }
+    let beta = beta.flatten_all()?.broadcast_as(out)?;
+    Ok(vec![importer.linear(x, weight, Some(beta))?])
 }

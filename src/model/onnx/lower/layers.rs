@@ -4,9 +4,9 @@ use super::super::evaluate::{axes, integers, place};
 use super::{Lower, Operator, pair};
 use crate::graph::NodeId;
 use crate::graph::op::Attribute;
-use crate::model::import::{Importer, Value, View, int};
+use crate::model::import::{Constant, Importer, Value, View, int};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Conv"], conv),
@@ -22,6 +22,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["GroupNormalization"], group_norm),
     (&["LayerNormalization", "RMSNormalization"], layer_norm),
     (&["LRN"], lrn),
+    (&["ReduceL2"], l2),
 ];
 
 /// A window that slides over a map: height and width of the kernel, stride, dilation, and the padding before and after.
@@ -71,6 +72,11 @@ impl Window {
     fn is_even(&self) -> bool {
         self.before == self.after
     }
+
+    /// Whether the padding is one that pools take: the same on both sides, and at most half the kernel.
+    fn is_pooling(&self) -> bool {
+        self.is_even() && (0..2).all(|d| 2 * self.before[d] <= self.kernel[d])
+    }
 }
 
 /// The value as maps `(N, C, H, W)`, and whether it had only one dimension of positions.
@@ -97,11 +103,8 @@ fn size_of(importer: &Importer, id: NodeId) -> [usize; 2] {
     [sizes[2], sizes[3]]
 }
 
-/// Adds zeros, or `value`, around a map where the padding of both sides differs; returns the padding that is left to the window.
-fn padded(importer: &mut Importer, mut id: NodeId, window: &Window, value: f64) -> Result<(NodeId, [usize; 2])> {
-    if window.is_even() {
-        return Ok((id, window.before));
-    }
+/// Adds `value` around a map.
+fn padded(importer: &mut Importer, mut id: NodeId, window: &Window, value: f64) -> Result<NodeId> {
     for d in 0..2 {
         let (before, after) = (window.before[d], window.after[d]);
         if before + after > 0 {
@@ -112,7 +115,7 @@ fn padded(importer: &mut Importer, mut id: NodeId, window: &Window, value: f64) 
             id = importer.add_beside("pad", &arguments, &[id])?;
         }
     }
-    Ok((id, [0, 0]))
+    Ok(id)
 }
 
 fn conv(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
@@ -123,7 +126,10 @@ fn conv(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     }
     let (out, _, h, w) = weight.dims4().context("the weight of a convolution of maps has four dimensions")?;
     let window = Window::of(&o, [h, w], size_of(importer, id))?;
-    let (id, padding) = padded(importer, id, &window, 0.0)?;
+    let (id, padding) = match window.is_even() {
+        true => (id, window.before),
+        false => (padded(importer, id, &window, 0.0)?, [0, 0]),
+    };
     let bias = o.given(2)?.map(|b| b.tensor.clone());
     let arguments = [
         ("out_channels", int(out)),
@@ -148,23 +154,37 @@ fn conv_transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let (_, out, h, w) = weight.dims4().context("the weight of a convolution of maps has four dimensions")?;
     let groups = usize::try_from(o.int("group", 1)).context("a negative number of groups")?;
     let window = Window::of(&o, [h, w], size_of(importer, id))?;
-    let same = o.node.attributes.text("auto_pad", "NOTSET");
-    ensure!(
-        window.is_even() && !same.starts_with("SAME") && !o.node.attributes.has("output_shape"),
-        "uneven padding of a transposed convolution"
-    );
     let more = match o.sizes("output_padding")?.as_deref() {
         None => [0, 0],
         Some([n]) => [0, *n],
         Some([h, w]) => [*h, *w],
         Some(_) => bail!("\"output_padding\" must have two values"),
     };
+    // The size of the output may be given instead of the padding.
+    let (input, auto) = (size_of(importer, id), o.node.attributes.text("auto_pad", "NOTSET"));
+    let wanted = match o.sizes("output_shape")? {
+        Some(sizes) if sizes.len() >= 2 => Some([sizes[sizes.len() - 2], sizes[sizes.len() - 1]]),
+        Some(sizes) => Some([1, *sizes.first().context("an empty output_shape")?]),
+        None if auto.starts_with("SAME") => Some([input[0] * window.stride[0], input[1] * window.stride[1]]),
+        None => None,
+    };
+    let (mut before, mut after, mut more) = (window.before, window.after, more);
+    for d in 0..2 {
+        let Some(wanted) = wanted else { break };
+        let full = window.stride[d] * (input[d] - 1) + window.dilation[d] * (window.kernel[d] - 1) + 1;
+        let all = (full + more[d]).saturating_sub(wanted[d]);
+        more[d] += wanted[d].saturating_sub(full + more[d]);
+        let small = all / 2;
+        (before[d], after[d]) = if auto == "SAME_UPPER" { (small, all - small) } else { (all - small, small) };
+    }
+    let even = before == after;
+    let padding = if even { before } else { [0, 0] };
     let bias = o.given(2)?.map(|b| b.tensor.clone());
     let arguments = [
         ("out_channels", int(out * groups)),
         ("kernel_size", pair(&[h, w])),
         ("stride", pair(&window.stride)),
-        ("padding", pair(&window.before)),
+        ("padding", pair(&padding)),
         ("output_padding", pair(&more)),
         ("dilation", pair(&window.dilation)),
         ("groups", int(groups)),
@@ -172,11 +192,18 @@ fn conv_transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     ];
     let parameters = std::iter::once(("weight", weight)).chain(bias.map(|b| ("bias", b))).collect();
     let id = importer.add_with("conv_transpose", &arguments, &[id], parameters)?;
-    unmapped(importer, id, line)
+    let mut y = Value::Node(id, View::natural(4));
+    if !even {
+        // What the padding removes differs between sides.
+        let size = size_of(importer, id);
+        for d in 0..2 {
+            y = importer.sliced(y, d + 2, before[d]..size[d] - after[d], 1)?;
+        }
+    }
+    Ok(vec![if line { importer.squeezed(y, &[2])? } else { y }])
 }
 
 fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    ensure!(o.node.outputs.iter().skip(1).all(String::is_empty), "the indices of a MaxPool are not supported");
     let max = o.node.op == "MaxPool";
     let (id, line) = maps(importer, o.value(0)?)?;
     let kernel = match o.sizes("kernel_shape")?.as_deref() {
@@ -186,11 +213,11 @@ fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     };
     let window = Window::of(&o, kernel, size_of(importer, id))?;
     let counted = o.int("count_include_pad", 0) == 1;
-    ensure!(
-        max || window.is_even() || counted,
-        "an AveragePool whose padding differs between sides and does not count"
-    );
-    let (id, padding) = padded(importer, id, &window, if max { f64::from(f32::MIN) } else { 0.0 })?;
+    let mut window = window;
+    if !window.is_pooling() {
+        return padded_pool(importer, (id, line), &mut window, max, counted);
+    }
+    let padding = window.before;
     let mut arguments = vec![
         ("kernel_size", pair(&window.kernel)),
         ("stride", pair(&window.stride)),
@@ -205,6 +232,65 @@ fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     }
     let id = importer.add(if max { "max_pool" } else { "avg_pool" }, &arguments, &[id])?;
     unmapped(importer, id, line)
+}
+
+/// A pool whose padding differs between sides or is larger than half the kernel: the padding is added before.
+fn padded_pool(
+    importer: &mut Importer,
+    (id, line): (NodeId, bool),
+    window: &mut Window,
+    max: bool,
+    counted: bool,
+) -> Result<Vec<Value>> {
+    let size = size_of(importer, id);
+    let mut valid = [vec![], vec![]];
+    for d in 0..2 {
+        let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
+        let whole = size[d] + window.before[d] + window.after[d];
+        ensure!(whole >= span, "a window of {span} positions does not fit on {whole}");
+        let over = (whole - span) % window.stride[d];
+        let counts_over = window.ceil && over > 0;
+        let count = (whole - span) / window.stride[d] + 1 + usize::from(counts_over);
+        // How many positions of each window lie inside the map, or its padding if that counts.
+        let (low, high) = match counted {
+            true => (0, whole),
+            false => (window.before[d], window.before[d] + size[d]),
+        };
+        let inside = |i: usize| {
+            let taps = (0..window.kernel[d]).map(|tap| i * window.stride[d] + tap * window.dilation[d]);
+            taps.filter(|at| (low..high).contains(at)).count()
+        };
+        valid[d] = (0..count).map(inside).collect();
+        if counts_over {
+            window.after[d] += window.stride[d] - over;
+        }
+    }
+    let id = padded(importer, id, window, if max { f64::from(f32::MIN) } else { 0.0 })?;
+    let mut arguments = vec![("kernel_size", pair(&window.kernel)), ("stride", pair(&window.stride))];
+    if max {
+        arguments.push(("dilation", pair(&window.dilation)));
+        let id = importer.add("max_pool", &arguments, &[id])?;
+        return unmapped(importer, id, line);
+    }
+    let id = importer.add("avg_pool", &arguments, &[id])?;
+    let all = (window.kernel[0] * window.kernel[1]) as f64;
+    let share = |h: &usize| valid[1].iter().map(|w| all / (h * w).max(1) as f64).collect::<Vec<_>>();
+    let shares: Vec<f64> = valid[0].iter().flat_map(share).collect();
+    if shares.iter().all(|&share| share == 1.0) {
+        return unmapped(importer, id, line);
+    }
+    let shares = Tensor::from_vec(shares, (1, 1, valid[0].len(), valid[1].len()), &Device::Cpu)?;
+    let y = importer.binary("mul", Value::Node(id, View::natural(4)), Value::Constant(Constant::of(shares)))?;
+    Ok(vec![if line { importer.squeezed(y, &[2])? } else { y }])
+}
+
+/// The Euclidean norm over dimensions.
+fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let square = importer.add_beside("pow", &[("exponent", Attribute::Float(2.0))], &[id])?;
+    let o = Operator { inputs: [&[Some(Value::Node(square, view))], &o.inputs[1..]].concat(), ..o };
+    let Value::Node(id, view) = reduce(importer, &o, "sum")?.remove(0) else { bail!("a constant") };
+    Ok(vec![Value::Node(importer.add_beside("pow", &[("exponent", Attribute::Float(0.5))], &[id])?, view)])
 }
 
 /// A reduction over all positions, which stay as dimensions of size 1.
@@ -277,10 +363,6 @@ fn group_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn layer_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    ensure!(
-        o.node.outputs.iter().skip(1).all(String::is_empty),
-        "the statistics of a LayerNormalization are not supported"
-    );
     let x = o.value(0)?;
     let shape = importer.shape(&x);
     let axis = place(o.int("axis", -1), shape.len())?;
@@ -298,7 +380,25 @@ fn layer_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     }
     let bias = Attribute::Bool(parameters.len() == 2);
     let arguments = [("normalized_shape", pair(normalized)), epsilon(&o), ("bias", bias)];
-    Ok(vec![Value::Node(importer.add_with("layer_norm", &arguments, &[id], parameters)?, view)])
+    let mut all = vec![Value::Node(importer.add_with("layer_norm", &arguments, &[id], parameters)?, view.clone())];
+    if o.node.outputs.iter().skip(1).any(|name| !name.is_empty()) {
+        all.extend(statistics(importer, &o, Value::Node(id, view), axis)?);
+    }
+    Ok(all)
+}
+
+/// The mean that a layer norm subtracts, and the reciprocal of the standard deviation that it divides by.
+fn statistics(importer: &mut Importer, o: &Operator, x: Value, axis: usize) -> Result<[Value; 2]> {
+    let dimensions: Vec<_> = (axis..importer.shape(&x).len()).collect();
+    let mean = importer.reduced("mean", x.clone(), &dimensions, true)?;
+    let Value::Node(centered, view) = importer.binary("sub", x, mean.clone())? else { bail!("a constant") };
+    let power = |p: f64| [("exponent", Attribute::Float(p))];
+    let square = importer.add_beside("pow", &power(2.0), &[centered])?;
+    let variance = importer.reduced("mean", Value::Node(square, view), &dimensions, true)?;
+    let Value::Node(id, view) = variance else { bail!("a constant") };
+    let shift = [("factor", Attribute::Float(1.0)), ("shift", epsilon(o).1)];
+    let shifted = importer.add_beside("scale", &shift, &[id])?;
+    Ok([mean, Value::Node(importer.add_beside("pow", &power(-0.5), &[shifted])?, view)])
 }
 
 fn lrn(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {

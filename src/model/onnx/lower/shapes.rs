@@ -1,11 +1,16 @@
 //! Operators that move, select, repeat or join elements.
 
-use super::super::evaluate::{axes, broadcast, inserted, integers, number, parts, place, resolved, slices};
+use super::super::evaluate::{
+    PadMode, Padding, axes, broadcast, flat_axis, inserted, integers, parts, place, resolved, slices,
+};
+use super::super::resample::Axis;
 use super::layers::list_of;
 use super::{Lower, Operator};
 use crate::graph::op::Attribute;
 use crate::model::import::{Importer, Value, View, int, list};
+use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
 
 pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Reshape"], reshape),
@@ -20,6 +25,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Expand"], expand),
     (&["Pad"], pad),
     (&["Resize", "Upsample"], resize),
+    (&["SpaceToDepth", "DepthToSpace"], shuffle),
 ];
 
 fn reshape(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
@@ -44,7 +50,7 @@ fn reshape(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 fn flatten(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let shape = importer.shape(&x);
-    let axis = place(o.int("axis", 1), shape.len() + 1)?;
+    let axis = flat_axis(o.int("axis", 1), shape.len())?;
     let (rows, columns) = (shape[..axis].iter().product(), shape[axis..].iter().product());
     Ok(vec![importer.reshaped(x, &[rows, columns])?])
 }
@@ -152,55 +158,33 @@ fn expand(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn pad(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let x = o.value(0)?;
+    let mut x = o.value(0)?;
     let shape = importer.shape(&x);
-    let pads = match list_of(&o, 1)? {
-        Some(pads) => pads,
-        None => {
-            o.node.attributes.ints("pads").or_else(|| o.node.attributes.ints("paddings")).context("Pad lacks pads")?
-        }
-    };
-    let value = match o.given(2)? {
-        Some(value) => number(&value.tensor)?,
-        None => o.node.attributes.float("value", 0.0),
-    };
-    let axes = match list_of(&o, 3)? {
-        Some(axes) => axes.iter().map(|&d| place(d, shape.len())).collect::<Result<Vec<_>>>()?,
-        None => (0..shape.len()).collect(),
-    };
-    ensure!(pads.len() == 2 * axes.len(), "Pad has {} sizes for {} dimensions", pads.len(), axes.len());
-    let mode = o.node.attributes.text("mode", "constant");
-    let mut x = x;
-    if mode == "reflect" {
-        let rows: Vec<_> =
-            axes.iter().enumerate().filter(|(i, _)| pads[*i] != 0 || pads[i + axes.len()] != 0).collect();
-        let mut padding = [0, 0];
-        for (i, &axis) in rows {
-            ensure!(
-                (axis == 2 || axis == 3) && pads[i] == pads[i + axes.len()] && pads[i] >= 0,
-                "reflection padding of other dimensions than height and width, or that differs between sides"
-            );
-            padding[axis - 2] = pads[i] as usize;
-        }
+    let [pads, value, axes] = [1, 2, 3].map(|i| o.given(i).map(|c| c.map(|c| c.tensor.clone())));
+    let (pads, value, axes) = (pads?, value?, axes?);
+    let given = [pads.as_ref(), value.as_ref(), axes.as_ref()];
+    let padding = Padding::of(&o.node.attributes, given, shape.len())?;
+    if let (PadMode::Reflect, Some(sizes), true) = (padding.mode, both_sides(&padding.each), shape.len() == 4) {
         let id = importer.batch_first(x)?;
-        let id = importer.add("reflect_pad", &[("padding", list(&padding))], &[id])?;
+        let id = importer.add("reflect_pad", &[("padding", list(&sizes))], &[id])?;
         return Ok(vec![Value::Node(id, View::natural(4))]);
     }
-    ensure!(mode == "constant", "padding by \"{mode}\" is not supported; constant and reflect are");
-    for (i, &axis) in axes.iter().enumerate() {
-        let (before, after) = (pads[i], pads[i + axes.len()]);
-        if before < 0 || after < 0 {
-            // A negative padding removes elements.
-            let size = shape[axis] as i64;
-            let (start, end) = ((-before).max(0), size - (-after).max(0));
-            x = importer.sliced(x, axis, start as usize..end.max(start) as usize, 1)?;
+    for (axis, before, after) in padding.each {
+        let size = shape[axis] as i64;
+        if padding.mode != PadMode::Constant {
+            let places = (-before..size + after).filter_map(|at| padding.mode.place(at, size)).collect::<Vec<_>>();
+            x = importer.gathered(x, axis, &places)?;
+            continue;
         }
+        // A negative padding removes elements.
+        let (start, end) = ((-before).max(0), size - (-after).max(0));
+        x = importer.sliced(x, axis, start as usize..end.max(start) as usize, 1)?;
         let (before, after) = (before.max(0) as usize, after.max(0) as usize);
         if before + after > 0 {
             let (id, view, own) = importer.axis_of(x, axis)?;
             let mut arguments = vec![("dim", int(own)), ("before", int(before)), ("after", int(after))];
-            if value != 0.0 {
-                arguments.push(("value", Attribute::Float(value)));
+            if padding.value != 0.0 {
+                arguments.push(("value", Attribute::Float(padding.value)));
             }
             x = Value::Node(importer.add("pad", &arguments, &[id])?, view);
         }
@@ -208,45 +192,123 @@ fn pad(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![x])
 }
 
+/// Height and width of a padding of maps that is the same on both sides; `None` if it is another one.
+fn both_sides(each: &[(usize, i64, i64)]) -> Option<[usize; 2]> {
+    let mut sizes = [0, 0];
+    for &(axis, before, after) in each {
+        *sizes.get_mut(axis.checked_sub(2)?)? = usize::try_from(before).ok().filter(|_| before == after)?;
+    }
+    Some(sizes)
+}
+
+/// Moves channels to positions, or positions to channels.
+fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let x = o.value(0)?;
+    let block =
+        usize::try_from(o.int("blocksize", 1)).ok().filter(|&b| b > 0).context("\"blocksize\" must be positive")?;
+    let [n, c, h, w] = importer.shape(&x)[..] else { bail!("expected a map") };
+    let (split, order, target) = if o.node.op == "SpaceToDepth" {
+        ensure!(h.is_multiple_of(block) && w.is_multiple_of(block), "blocks of {block} do not divide {h}x{w}");
+        let (oh, ow) = (h / block, w / block);
+        let crd = o.node.attributes.text("mode", "DCR") == "CRD";
+        let order = if crd { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
+        ([n, c, oh, block, ow, block], order, [n, c * block * block, oh, ow])
+    } else {
+        ensure!(c.is_multiple_of(block * block), "{c} channels are no blocks of {block}x{block}");
+        let out = c / (block * block);
+        let target = [n, out, h * block, w * block];
+        match o.node.attributes.text("mode", "DCR").as_str() {
+            "DCR" => ([n, block, block, out, h, w], [0, 3, 4, 1, 5, 2], target),
+            _ => ([n, out, block, block, h, w], [0, 1, 4, 2, 5, 3], target),
+        }
+    };
+    let Value::Node(id, view) = importer.reshaped(x, &split)? else { bail!("a constant") };
+    let moved = Value::Node(id, view.permuted(&order));
+    let y = importer.reshaped(moved, &target)?;
+    Ok(vec![importer.settled(y)?])
+}
+
 fn resize(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let shape = importer.shape(&x);
-    ensure!(shape.len() == 4, "a Resize of {} dimensions; maps have four", shape.len());
+    let rank = shape.len();
     // Upsample has the scales as input 1, Resize since opset 11 as input 2, with the sizes as input 3.
-    let nothing = |t: &candle_core::Tensor| t.elem_count() == 0;
-    let (scales, sizes) = match o.node.inputs.len() {
-        0..=2 => (o.given(1)?, None),
-        _ => (o.given(2)?, o.given(3)?),
+    let present = |i: usize| -> Result<Option<Vec<f64>>> {
+        let given = o.given(i)?.map(|c| numbers(&c.tensor)).transpose()?;
+        Ok(given.filter(|values| !values.is_empty()))
     };
-    let scales = scales.map(|c| &c.tensor).filter(|t| !nothing(t));
-    let target: Vec<usize> = match (sizes.map(|c| &c.tensor).filter(|t| !nothing(t)), scales) {
-        (Some(sizes), _) => integers(sizes)?.iter().map(|&n| n as usize).collect(),
-        (None, Some(scales)) => {
-            let scales = crate::tensor::numbers(scales)?;
-            shape.iter().zip(scales).map(|(&n, scale)| (n as f64 * scale).floor() as usize).collect()
-        }
-        (None, None) => o
-            .node
-            .attributes
-            .ints("sizes")
-            .map(|s| s.iter().map(|&n| n as usize).collect())
-            .context("Resize lacks sizes and scales")?,
-    };
-    ensure!(target.len() == 4 && target[1] == shape[1], "a Resize of other dimensions than height and width");
-    let mode = o.node.attributes.text("mode", "nearest");
     let old = o.node.op == "Upsample" || o.opset < 11;
-    let at = o.node.attributes.text("coordinate_transformation_mode", if old { "asymmetric" } else { "half_pixel" });
-    let whole = target[2].is_multiple_of(shape[2]) && target[3].is_multiple_of(shape[3]);
-    let mode = match (mode.as_str(), at.as_str()) {
-        // For whole factors, every rule picks the same pixel.
-        ("nearest", _) if whole => "nearest",
-        ("nearest", "asymmetric") if o.node.attributes.text("nearest_mode", "floor") == "floor" => "nearest",
-        ("linear", "half_pixel" | "pytorch_half_pixel") => "bilinear",
-        ("linear", "align_corners") => "bilinear_corners",
-        (mode, at) => bail!("a Resize with mode \"{mode}\" and coordinates \"{at}\" is not supported"),
+    let (scales, sizes) = if old { (present(1)?, None) } else { (present(2)?, present(3)?) };
+    let axes = match o.node.attributes.ints("axes") {
+        Some(axes) => axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?,
+        None => (0..rank).collect(),
     };
-    let id = importer.batch_first(x)?;
-    let arguments = [("size", list(&target[2..])), ("mode", Attribute::Text(mode.into()))];
-    let id = importer.add("interpolate", &arguments, &[id])?;
-    Ok(vec![Value::Node(id, View::natural(4))])
+    let mut to = shape.clone();
+    let mut scale = vec![1.0; rank];
+    match (sizes, scales.or_else(|| o.node.attributes.floats("scales"))) {
+        (Some(sizes), _) => {
+            ensure!(sizes.len() == axes.len(), "Resize has {} sizes for {} dimensions", sizes.len(), axes.len());
+            axes.iter().zip(&sizes).for_each(|(&d, &n)| (to[d], scale[d]) = (n as usize, n / shape[d] as f64));
+            let policy = o.node.attributes.text("keep_aspect_ratio_policy", "stretch");
+            if policy != "stretch" {
+                let all = axes.iter().map(|&d| scale[d]);
+                let one =
+                    if policy == "not_larger" { all.fold(f64::INFINITY, f64::min) } else { all.fold(0.0, f64::max) };
+                axes.iter().for_each(|&d| (to[d], scale[d]) = ((one * shape[d] as f64).round() as usize, one));
+            }
+        }
+        (None, Some(scales)) => {
+            ensure!(scales.len() == axes.len(), "Resize has {} scales for {} dimensions", scales.len(), axes.len());
+            axes.iter()
+                .zip(&scales)
+                .for_each(|(&d, &s)| (to[d], scale[d]) = ((shape[d] as f64 * s + 1e-9).floor() as usize, s));
+        }
+        (None, None) => bail!("Resize lacks sizes and scales"),
+    }
+    let a = &o.node.attributes;
+    let (mode, nearest) =
+        (a.text("mode", "nearest"), a.text("nearest_mode", if old { "floor" } else { "round_prefer_floor" }));
+    let coordinates = a.text("coordinate_transformation_mode", if old { "asymmetric" } else { "half_pixel" });
+    let antialias = a.int("antialias", 0) == 1;
+    // PyTorch's own ways to resize maps are one node.
+    let exact = (2..rank).all(|d| (scale[d] * shape[d] as f64 - to[d] as f64).abs() < 1e-3);
+    let whole = (0..rank).all(|d| to[d].is_multiple_of(shape[d].max(1)));
+    let known = match (mode.as_str(), coordinates.as_str()) {
+        ("nearest", "asymmetric") if nearest == "floor" => Some("nearest"),
+        ("nearest", "half_pixel") if whole && nearest.starts_with("round") => Some("nearest"),
+        ("linear", "half_pixel") if !antialias => Some("bilinear"),
+        ("linear", "pytorch_half_pixel") if !antialias && to.iter().skip(2).all(|&n| n > 1) => Some("bilinear"),
+        ("linear", "align_corners") if !antialias => Some("bilinear_corners"),
+        _ => None,
+    };
+    if let Some(mode) = known.filter(|_| rank == 4 && exact && to[..2] == shape[..2]) {
+        let id = importer.batch_first(x)?;
+        let arguments = [("size", list(&to[2..])), ("mode", Attribute::Text(mode.into()))];
+        let id = importer.add("interpolate", &arguments, &[id])?;
+        return Ok(vec![Value::Node(id, View::natural(4))]);
+    }
+    // Everything else is a product with a matrix along each axis.
+    let mut x = x;
+    for d in (0..rank).filter(|&d| (to[d], scale[d]) != (shape[d], 1.0)) {
+        let axis = Axis {
+            from: shape[d],
+            to: to[d],
+            scale: scale[d],
+            mode: &mode,
+            coordinates: &coordinates,
+            nearest: &nearest,
+            cubic: a.float("cubic_coeff_a", -0.75),
+            exclude_outside: a.int("exclude_outside", 0) == 1,
+            antialias,
+        };
+        ensure!(to[d] > 0, "a Resize to no elements");
+        let matrix = Tensor::from_vec(axis.matrix()?, (to[d], shape[d]), &Device::Cpu)?.t()?.to_dtype(DType::F32)?;
+        let order: Vec<_> = (0..rank).filter(|&other| other != d).chain([d]).collect();
+        let Value::Node(id, view) = x else { bail!("a constant") };
+        let last = Value::Node(id, view.permuted(&order));
+        let Value::Node(id, view) = importer.along_last(last, matrix)? else { bail!("a constant") };
+        let back: Vec<_> = (0..rank).map(|at| order.iter().position(|&d| d == at).unwrap_or(at)).collect();
+        x = Value::Node(id, view.permuted(&back));
+    }
+    Ok(vec![importer.settled(x)?])
 }
