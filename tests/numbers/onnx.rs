@@ -5,10 +5,12 @@ use crate::common::shared::{shared, shared_file};
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::{Walk, logit};
 use gradscope::graph::Graph;
+use gradscope::model::onnx::conformance::{self, Verdict};
 use gradscope::model::onnx::{OnnxNetwork, OnnxOptions, read};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 fn open(file: &Path) -> anyhow::Result<OnnxNetwork> {
@@ -273,4 +275,18 @@ fn layers_are_called_as_in_pytorch_and_give_its_cams() {
         }
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_conformance_tests_of_supported_operators_pass() {
+    let Some(archive) = shared_file("onnx/onnx_node.tar.xz") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = Command::new("tar").arg("xf").arg(archive).arg("-C").arg(folder.path()).status().unwrap();
+    assert!(unpacked.success());
+    let tests = conformance::tests(folder.path()).unwrap();
+    let verdicts: Vec<_> = tests.iter().map(|test| (test, conformance::run(test))).collect();
+    let failed: Vec<_> = verdicts.iter().filter(|(_, v)| matches!(v, Verdict::Failed(_))).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let passed = verdicts.iter().filter(|(_, v)| *v == Verdict::Passed).count();
+    assert!(passed >= 377, "only {passed} of {} tests are of supported operators", tests.len());
 }

@@ -301,6 +301,11 @@ impl Importer {
             return Ok(Value::Node(id, view));
         }
         let (id, view) = self.arranged(Value::Node(id, view), true)?;
+        let repeats_batch = view.0.iter().zip(&target).any(|(axes, &wanted)| {
+            let size: usize = axes.iter().map(|&axis| self.sizes(id)[axis]).product();
+            axes.contains(&0) && wanted != size && wanted != 1
+        });
+        ensure!(!repeats_batch, "the batch is repeated");
         let mut sizes = self.sizes(id);
         for (axes, &wanted) in view.0.iter().zip(&target) {
             if let [axis] = axes[..]

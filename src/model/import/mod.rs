@@ -140,7 +140,9 @@ impl Importer {
     /// Adds a node that only prepares a value for the node named by the label, such as a reshape.
     pub fn add_beside(&mut self, kind: &str, arguments: &[(&str, Attribute)], inputs: &[NodeId]) -> Result<NodeId> {
         let spec = spec(kind).with_context(|| format!("there is no operation \"{kind}\""))?;
-        let name = format!("{}.{kind}", self.label);
+        // An operator that is nothing but a reshape needs no name beside its own.
+        let own = self.label.rsplit('.').next() == Some(kind);
+        let name = if own { self.label.clone() } else { format!("{}.{kind}", self.label) };
         self.add_named(&name, spec, arguments, inputs)
     }
 

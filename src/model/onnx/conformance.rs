@@ -9,7 +9,7 @@ use crate::data::read_whole;
 use crate::model::import::{Importer, Value, View};
 use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use prost::Message;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -71,7 +71,8 @@ fn checked(folder: &Path) -> Result<Verdict> {
         .filter_map(|node| match node.unsupported() {
             Some(variant) => Some(format!("{} with {variant}", node.op)),
             None => {
-                let known = super::is_shape(&node.op) || lower(&node.op).is_some() || is_evaluated(&node.op);
+                let known =
+                    super::is_shape(&node.op) || lower(&node.op).is_some() || is_evaluated(&node.op, program.opset);
                 (!known).then(|| node.op.clone())
             }
         })
@@ -101,7 +102,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
             return Ok(Verdict::NotClaimed(BTreeSet::from(["Pow with several exponents".into()])));
         }
         // Computed while reading, as for shapes and weights.
-        if program.nodes.iter().all(|node| is_evaluated(&node.op) || super::is_shape(&node.op)) {
+        if program.nodes.iter().all(|node| is_evaluated(&node.op, program.opset) || super::is_shape(&node.op)) {
             let mut program = decode()?;
             program.constants.extend(known.clone());
             program.inputs.clear();
@@ -138,9 +139,9 @@ fn checked(folder: &Path) -> Result<Verdict> {
 }
 
 /// Whether an operator is computed when its inputs are known.
-fn is_evaluated(op: &str) -> bool {
+fn is_evaluated(op: &str, opset: i64) -> bool {
     // An operator that is known says what it lacks; one that is not says nothing.
-    !matches!(evaluate(op, &super::program::Attributes::default(), &[], (21, 1)), Ok(None))
+    !matches!(evaluate(op, &super::program::Attributes::default(), &[], (opset, 1)), Ok(None))
 }
 
 /// Whether all operators that depend on an input are supported.
@@ -178,7 +179,9 @@ fn as_network(
     output: &str,
     batched: bool,
 ) -> Result<Option<Tensor>> {
-    let x = known[input].to_dtype(DType::F32)?;
+    let x = &known[input];
+    let dtype = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let x = x.to_dtype(dtype)?;
     program.outputs = vec![output.into()];
     let others = known.iter().filter(|(name, _)| *name != input);
     program.constants.extend(others.map(|(name, t)| (name.clone(), t.clone())));
@@ -210,7 +213,7 @@ fn as_network(
     }
     let shape = importer.shape(&end);
     let (graph, weights) = importer.finish(end)?;
-    let graph = Arc::new(graph.with_weights(weights)?);
+    let graph = Arc::new(graph.with_weights(weights)?.to(dtype, &Device::Cpu)?);
     let y = graph.forward_with(&x, &mut |_, y| Ok(y))?.value(graph.output)?.clone();
     Ok(Some(y.reshape(shape)?))
 }

@@ -151,7 +151,9 @@ impl Node {
         let several = self.outputs.iter().skip(1).any(|name| !name.is_empty());
         let dilated = self.attributes.ints("dilations").is_some_and(|all| all.iter().any(|&d| d != 1));
         let cropped = self.attributes.text("coordinate_transformation_mode", "") == "tf_crop_and_resize";
+        let solid = self.attributes.ints("kernel_shape").is_some_and(|kernel| kernel.len() > 2);
         match self.op.as_str() {
+            _ if solid => Some("three dimensions"),
             "MaxPool" if several => Some("indices"),
             "AveragePool" if dilated => Some("dilations"),
             "Resize" if cropped => Some("tf_crop_and_resize"),

@@ -133,7 +133,15 @@ fn prelu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let positive = importer.add_beside("relu", &[], &[id])?;
     let bounds = [("min_val", Attribute::Float(f64::from(f32::MIN))), ("max_val", Attribute::Float(0.0))];
     let negative = importer.add_beside("hardtanh", &bounds, &[id])?;
-    let slope = o.constant(1)?.clone();
+    let mut slope = o.constant(1)?.clone();
+    let shape = importer.shape(&Value::Node(id, view.clone()));
+    // A list of slopes is one for each channel.
+    if let ([count], [_, channels, rest @ ..]) = (slope.tensor.dims(), &shape[..])
+        && count == channels
+        && (rest.is_empty() || *count != 1)
+    {
+        slope.tensor = slope.tensor.reshape([&[*count][..], &vec![1; rest.len()]].concat())?;
+    }
     let negative = importer.binary("mul", Value::Node(negative, view.clone()), Value::Constant(slope))?;
     Ok(vec![importer.binary("add", Value::Node(positive, view), negative)?])
 }
@@ -202,6 +210,16 @@ fn gemm(importer: &mut Importer, o: &Operator) -> Result<Vec<Value>> {
         (1, Value::Node(id, view)) => Value::Node(id, view.permuted(&[1, 0])),
         (_, x) => x,
     };
+    if let Some(Value::Node(..)) = o.inputs.get(2).and_then(Option::as_ref) {
+        let y = importer.linear(x, weight, None)?;
+        let c = scaled(
+            importer,
+            &Operator { inputs: vec![o.inputs[2].clone()], ..o.clone() },
+            attributes.float("beta", 1.0),
+            0.0,
+        )?;
+        return Ok(vec![importer.binary("add", y, c[0].clone())?]);
+    }
     let Some(bias) = o.given(2)? else { return Ok(vec![importer.linear(x, weight, None)?]) };
     let beta = (&bias.tensor * attributes.float("beta", 1.0))?;
     // A bias that differs between rows is an addition.

@@ -10,6 +10,7 @@ use crate::model::import::{Constant, Importer, Value};
 use anyhow::{Context, Result, bail};
 
 /// An operator to convert: the node, its inputs, and the version of the operators.
+#[derive(Clone)]
 pub struct Operator<'a> {
     pub node: &'a Node,
     pub inputs: Vec<Option<Value>>,
