@@ -148,7 +148,7 @@ fn prelu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 
 fn selu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let a = &o.node.attributes;
-    let (alpha, gamma) = (a.float("alpha", 1.67326319217681884765625), a.float("gamma", 1.05070102214813232421875));
+    let (alpha, gamma) = (a.float("alpha", 1.673_263_192_176_819), a.float("gamma", 1.050_701_022_148_132_3));
     let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
     let id = importer.add_beside("elu", &[("alpha", Attribute::Float(alpha))], &[id])?;
     scaled(importer, &Operator { inputs: vec![Some(Value::Node(id, view))], ..o }, gamma, 0.0)
