@@ -4,6 +4,7 @@ pub mod weights;
 pub mod fit;
 pub mod import;
 pub mod onnx;
+pub mod pt2;
 mod classes;
 mod evaluate;
 mod features;

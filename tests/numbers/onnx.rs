@@ -1,4 +1,4 @@
-//! ONNX files of both PyTorch exporters against PyTorch: logits and input gradients, for a picture alone and in a batch.
+//! ONNX files of both PyTorch exporters, and `.pt2` files, against PyTorch: logits and input gradients, for a picture alone and in a batch.
 
 use crate::common::random::numbers;
 use crate::common::shared::{shared, shared_file};
@@ -6,15 +6,24 @@ use candle_core::{DType, Device, Tensor};
 use gradscope::explain::{Walk, logit};
 use gradscope::graph::Graph;
 use gradscope::model::onnx::conformance::{self, Verdict};
-use gradscope::model::onnx::{OnnxNetwork, OnnxOptions, read};
+use gradscope::model::onnx::{Network, ReadOptions, read};
+use gradscope::model::pt2;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-fn open(file: &Path) -> anyhow::Result<OnnxNetwork> {
-    read(fs::read(file)?, file.parent(), &OnnxOptions::default())
+/// Whether a file holds an exported graph.
+fn is_graph(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "onnx" || end == "pt2")
+}
+
+fn open(file: &Path) -> anyhow::Result<Network> {
+    if file.extension().is_some_and(|end| end == "pt2") {
+        return pt2::read(file, &ReadOptions::default());
+    }
+    read(fs::read(file)?, file.parent(), &ReadOptions::default())
 }
 
 /// The output of a network and the gradient of one of its elements with respect to the input.
@@ -73,7 +82,7 @@ fn exported_networks_agree_with_pytorch() {
     let folder = folder.join("onnx");
     let (mut wrong, mut seen) = (vec![], 0);
     let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
-    names.retain(|path| path.to_string_lossy().ends_with(".onnx"));
+    names.retain(|path| is_graph(path));
     names.sort();
     for file in names {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
@@ -88,7 +97,7 @@ fn exported_networks_agree_with_pytorch() {
             Err(error) => wrong.push(format!("{name}: {error:#}")),
         }
     }
-    assert!(wrong.is_empty() && seen >= 30, "{} of {seen} files:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty() && seen >= 50, "{} of {seen} files:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The input of a trained network: the reference's pixels, prepared as its description says.
@@ -134,7 +143,7 @@ fn trained_networks_agree_with_pytorch() {
                 continue;
             }
             seen += 1;
-            let options = OnnxOptions { output: outputs.then(|| what.to_string()), ..OnnxOptions::default() };
+            let options = ReadOptions { output: outputs.then(|| what.to_string()), ..ReadOptions::default() };
             let x = prepared(&reference, picture, &said);
             let found = read(fs::read(&file).unwrap(), file.parent(), &options).and_then(|network| {
                 let graph = Arc::new(network.graph);
@@ -190,7 +199,7 @@ fn networks_of_other_exporters_agree_with_onnx_runtime() {
                 .unwrap()
         };
         let x = pixels.broadcast_sub(&list("mean")).unwrap().broadcast_div(&list("std")).unwrap();
-        let options = OnnxOptions { size: Some([x.dims()[2], x.dims()[3]]), ..OnnxOptions::default() };
+        let options = ReadOptions { size: Some([x.dims()[2], x.dims()[3]]), ..ReadOptions::default() };
         let found = read(fs::read(&file).unwrap(), file.parent(), &options).and_then(|network| {
             let graph = Arc::new(network.graph);
             Ok(largest(graph.forward(&x)?.value(graph.output)?, &reference["output"]))
@@ -223,7 +232,7 @@ fn layers_are_called_as_in_pytorch_and_give_its_cams() {
     let folder = folder.join("onnx");
     let mut wrong = vec![];
     let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
-    names.retain(|path| path.to_string_lossy().ends_with(".onnx"));
+    names.retain(|path| is_graph(path));
     names.sort();
     for file in names {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();

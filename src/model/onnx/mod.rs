@@ -7,7 +7,7 @@
 mod proto;
 pub mod conformance;
 mod tensor;
-mod program;
+pub(in crate::model) mod program;
 mod evaluate;
 mod patterns;
 mod preprocessing;
@@ -24,8 +24,8 @@ use program::{Node, Program};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-/// A network read from an ONNX file.
-pub struct OnnxNetwork {
+/// A network read from a file with its graph.
+pub struct Network {
     /// The network, with its weights.
     pub graph: Graph,
     /// The batch size that the file was exported for; `None` if it is free.
@@ -40,7 +40,7 @@ pub struct OnnxNetwork {
 
 /// What to read of a file.
 #[derive(Clone, Debug, Default)]
-pub struct OnnxOptions {
+pub struct ReadOptions {
     /// The name of the output; the first one if not given.
     pub output: Option<String>,
     /// Height and width of pictures where the file leaves them open.
@@ -53,8 +53,12 @@ pub struct OnnxOptions {
 /// Reads a network from the bytes of an ONNX file. `folder` holds files with external data.
 ///
 /// Errors if the file is damaged or contains operators that are not supported; all of them are named.
-pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Result<OnnxNetwork> {
-    let mut program = Program::decode(bytes, folder)?;
+pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &ReadOptions) -> Result<Network> {
+    build(Program::decode(bytes, folder)?, options)
+}
+
+/// Builds the network of a program.
+pub(in crate::model) fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     let output = match &options.output {
         None => program.outputs[0].clone(),
         Some(name) => {
@@ -87,7 +91,7 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &OnnxOptions) -> Res
         values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
     let (graph, weights) = importer.finish(end)?;
     let normalizes = scale.is_some();
-    Ok(OnnxNetwork { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, normalizes })
+    Ok(Network { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, normalizes })
 }
 
 /// Adds the nodes of all operators, and the values that they compute.
@@ -197,12 +201,22 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
             *shape = Tensor::new(sizes, &Device::Cpu)?;
         }
     }
-    let found = evaluate::evaluate(&node.op, &node.attributes, &tensors, (opset, node.outputs.len()))?;
+    let found = match node.op.as_str() {
+        "Resize" | "Upsample" => Some(vec![resized(node, &tensors, opset)?]),
+        _ => evaluate::evaluate(&node.op, &node.attributes, &tensors, (opset, node.outputs.len()))?,
+    };
     let value = |tensor: Tensor| {
         let per_batch = per_batch && tensor.dims().first() == Some(&1);
         Value::Constant(Constant { tensor, name: name.clone(), per_batch })
     };
     Ok(found.map(|all| all.into_iter().map(value).collect()))
+}
+
+/// A constant that is resized, such as position embeddings for another size of pictures.
+fn resized(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Tensor> {
+    let given = |i: usize| inputs.get(i).and_then(Option::as_ref);
+    let x = given(0).context("no input")?;
+    resample::Resampling::of(node, [given(1), given(2), given(3)], x.dims(), opset)?.apply(x)
 }
 
 /// Errors if operators that depend on the picture are not supported, and names all of them.

@@ -183,10 +183,20 @@ fn module(node: &NodeProto) -> String {
 }
 
 impl Attributes {
-    /// Attributes with these values, integers, floats or strings.
+    /// Attributes with these values: integers, floats, strings or lists of integers.
     pub fn of(arguments: &[(&str, Attribute)]) -> Self {
         let attribute = |(name, value): &(&str, Attribute)| {
             let (i, f, s, kind) = match value {
+                Attribute::List(items) => {
+                    let ints = items.iter().filter_map(|item| item.int().ok()).collect();
+                    let kind = Some(AttributeType::Ints.into());
+                    return AttributeProto {
+                        name: Some((*name).into()),
+                        ints,
+                        r#type: kind,
+                        ..AttributeProto::default()
+                    };
+                }
                 Attribute::Int(n) => (Some(*n), None, None, AttributeType::Int),
                 Attribute::Float(x) => (None, Some(*x as f32), None, AttributeType::Float),
                 Attribute::Text(text) => (None, None, Some(Bytes::from(text.clone())), AttributeType::String),
@@ -202,6 +212,22 @@ impl Attributes {
             }
         };
         Self(arguments.iter().map(attribute).collect())
+    }
+
+    /// These attributes and others.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// These attributes and an integer.
+    pub fn with_int(self, name: &str, value: i64) -> Self {
+        self.and(Self::of(&[(name, Attribute::Int(value))]))
+    }
+
+    /// These attributes and a string.
+    pub fn with_text(self, name: &str, value: &str) -> Self {
+        self.and(Self::of(&[(name, Attribute::Text(value.into()))]))
     }
 
     fn get(&self, name: &str) -> Option<&AttributeProto> {

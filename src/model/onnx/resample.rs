@@ -1,34 +1,160 @@
 //! The weights of ONNX's `Resize` along one axis, in all its variants.
 
-use anyhow::{Result, bail};
+use super::evaluate::place;
+use super::program::Node;
+use crate::tensor::numbers;
+use anyhow::{Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+
+/// How a `Resize` or `Upsample` operator changes a value.
+pub struct Resampling {
+    /// The shape of the input.
+    from: Vec<usize>,
+    /// The shape of the output.
+    pub to: Vec<usize>,
+    /// Output size per input size of each axis, as the file says.
+    scale: Vec<f64>,
+    mode: String,
+    coordinates: String,
+    nearest: String,
+    cubic: f64,
+    exclude_outside: bool,
+    antialias: bool,
+}
+
+impl Resampling {
+    /// Reads the operator for a value of this shape. `given` are its inputs after the value.
+    ///
+    /// Errors if neither sizes nor scales are given.
+    pub fn of(node: &Node, given: [Option<&Tensor>; 3], shape: &[usize], opset: i64) -> Result<Self> {
+        let (a, rank) = (&node.attributes, shape.len());
+        let values = |t: Option<&Tensor>| -> Result<Option<Vec<f64>>> {
+            Ok(t.map(numbers).transpose()?.filter(|values| !values.is_empty()))
+        };
+        // Upsample has the scales as input 1, Resize since opset 11 as input 2, with the sizes as input 3.
+        let old = node.op == "Upsample" || opset < 11;
+        let (scales, sizes) = if old { (values(given[0])?, None) } else { (values(given[1])?, values(given[2])?) };
+        let axes = match a.ints("axes") {
+            Some(axes) => axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?,
+            None => (0..rank).collect(),
+        };
+        let (mut to, mut scale) = (shape.to_vec(), vec![1.0; rank]);
+        match (sizes, scales.or_else(|| a.floats("scales"))) {
+            (Some(sizes), _) => {
+                ensure!(sizes.len() == axes.len(), "Resize has {} sizes for {} dimensions", sizes.len(), axes.len());
+                axes.iter().zip(&sizes).for_each(|(&d, &n)| (to[d], scale[d]) = (n as usize, n / shape[d] as f64));
+                let policy = a.text("keep_aspect_ratio_policy", "stretch");
+                if policy != "stretch" {
+                    let all = axes.iter().map(|&d| scale[d]);
+                    let larger = policy != "not_larger";
+                    let one = if larger { all.fold(0.0, f64::max) } else { all.fold(f64::INFINITY, f64::min) };
+                    axes.iter().for_each(|&d| (to[d], scale[d]) = ((one * shape[d] as f64).round() as usize, one));
+                }
+            }
+            (None, Some(scales)) => {
+                ensure!(scales.len() == axes.len(), "Resize has {} scales for {} dimensions", scales.len(), axes.len());
+                for (&d, &s) in axes.iter().zip(&scales) {
+                    (to[d], scale[d]) = ((shape[d] as f64 * s + 1e-9).floor() as usize, s);
+                }
+            }
+            (None, None) => bail!("Resize lacks sizes and scales"),
+        }
+        ensure!(to.iter().all(|&n| n > 0), "a Resize to no elements");
+        crate::tensor::elements(&to)?;
+        Ok(Self {
+            from: shape.to_vec(),
+            to,
+            scale,
+            mode: a.text("mode", "nearest"),
+            coordinates: a.text("coordinate_transformation_mode", if old { "asymmetric" } else { "half_pixel" }),
+            nearest: a.text("nearest_mode", if old { "floor" } else { "round_prefer_floor" }),
+            cubic: a.float("cubic_coeff_a", -0.75),
+            exclude_outside: a.int("exclude_outside", 0) == 1,
+            antialias: a.int("antialias", 0) == 1,
+        })
+    }
+
+    /// The mode of the operation that resizes maps, if the operator is one of PyTorch's own.
+    pub fn of_maps(&self) -> Option<&'static str> {
+        let far = |d: usize| (self.scale[d] * self.from[d] as f64 - self.to[d] as f64).abs();
+        if self.antialias || (2..self.from.len()).any(|d| far(d) > 1e-3) {
+            return None;
+        }
+        let whole = self.to.iter().zip(&self.from).all(|(to, from)| to.is_multiple_of((*from).max(1)));
+        match (self.mode.as_str(), self.coordinates.as_str()) {
+            ("nearest", "asymmetric") if self.nearest == "floor" => Some("nearest"),
+            ("nearest", "half_pixel") if whole && self.nearest.starts_with("round") => Some("nearest"),
+            ("linear", "half_pixel") => Some("bilinear"),
+            ("linear", "pytorch_half_pixel") if self.to.iter().skip(2).all(|&n| n > 1) => Some("bilinear"),
+            ("linear", "align_corners") => Some("bilinear_corners"),
+            _ => None,
+        }
+    }
+
+    /// The axes that change, and the matrix `(in, out)` by which each is multiplied.
+    ///
+    /// Errors if the variant is not supported.
+    pub fn matrices(&self) -> Result<Vec<(usize, Tensor)>> {
+        let changes = |d: &usize| (self.to[*d], self.scale[*d]) != (self.from[*d], 1.0);
+        let matrix = |d: usize| {
+            let axis = Axis {
+                from: self.from[d],
+                to: self.to[d],
+                scale: self.scale[d],
+                mode: &self.mode,
+                coordinates: &self.coordinates,
+                nearest: &self.nearest,
+                cubic: self.cubic,
+                exclude_outside: self.exclude_outside,
+                antialias: self.antialias,
+            };
+            let matrix = Tensor::from_vec(axis.matrix()?, (self.to[d], self.from[d]), &Device::Cpu)?;
+            Ok((d, matrix.t()?.to_dtype(DType::F32)?))
+        };
+        (0..self.from.len()).filter(changes).map(matrix).collect()
+    }
+
+    /// The resized value of a constant.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let mut y = x.to_dtype(DType::F32)?;
+        for (d, matrix) in self.matrices()? {
+            let last = y.rank() - 1;
+            let rows = y.transpose(d, last)?.contiguous()?;
+            let (shape, input) = (rows.dims().to_vec(), self.from[d]);
+            let product = rows.reshape(((), input))?.matmul(&matrix.contiguous()?)?;
+            y = product.reshape([&shape[..last], &[self.to[d]]].concat())?.transpose(d, last)?;
+        }
+        Ok(y.contiguous()?.to_dtype(x.dtype())?)
+    }
+}
 
 /// How one axis is resized.
-pub struct Axis<'a> {
+struct Axis<'a> {
     /// The size of the input.
-    pub from: usize,
+    from: usize,
     /// The size of the output.
-    pub to: usize,
+    to: usize,
     /// Output size per input size, as the file says.
-    pub scale: f64,
+    scale: f64,
     /// `nearest`, `linear` or `cubic`.
-    pub mode: &'a str,
+    mode: &'a str,
     /// How output positions correspond to input positions.
-    pub coordinates: &'a str,
+    coordinates: &'a str,
     /// How `nearest` rounds.
-    pub nearest: &'a str,
+    nearest: &'a str,
     /// The coefficient of the cubic kernel.
-    pub cubic: f64,
+    cubic: f64,
     /// Whether positions outside the input get no weight, instead of the value at the edge.
-    pub exclude_outside: bool,
+    exclude_outside: bool,
     /// Whether kernels are wider for smaller outputs.
-    pub antialias: bool,
+    antialias: bool,
 }
 
 impl Axis<'_> {
     /// The matrix `(to, from)`, in row-major order, by which the axis is multiplied.
     ///
     /// Errors if a variant is not supported.
-    pub fn matrix(&self) -> Result<Vec<f64>> {
+    fn matrix(&self) -> Result<Vec<f64>> {
         let mut matrix = vec![0.0; self.to * self.from];
         for (i, row) in matrix.chunks_exact_mut(self.from.max(1)).enumerate() {
             let x = self.position(i)?;

@@ -1,7 +1,7 @@
 //! Architectures, which are defined by the scripts in `models/`: reads the declarations in these scripts and builds graphs.
 
 mod open_model;
-mod open_onnx;
+mod open_graph;
 pub mod model_fn;
 
 use super::api::builder::Handle;

@@ -1,6 +1,7 @@
 //! Opens models: loads the weights of an architecture, or finds the architecture that fits the tensors of a weight file.
 
 use super::Architectures;
+use super::open_graph::GRAPHS;
 use crate::graph::Graph;
 use crate::model::fit::{Fit, Misfit, fit};
 use crate::model::weights::{self, Archive, ENDINGS, INDEX};
@@ -25,9 +26,9 @@ impl Architectures {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
             return self.tell(Path::new(name));
         }
-        if name.ends_with(".onnx") {
+        if GRAPHS.iter().any(|end| name.ends_with(end)) {
             ensure!(weights.is_none(), "\"{name}\" has its own weights; give it without -w");
-            return self.open_onnx(Path::new(name));
+            return self.open_graph(Path::new(name));
         }
         let (card, graph) = self.build(name)?;
         let Some(path) = weights else {

@@ -12,6 +12,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Conv"], conv),
     (&["ConvTranspose"], conv_transpose),
     (&["MaxPool", "AveragePool"], pool),
+    (&["AdaptiveAveragePool"], adaptive),
     (&["GlobalAveragePool"], |importer, o| reduce_all(importer, &o, "mean")),
     (&["GlobalMaxPool"], |importer, o| reduce_all(importer, &o, "amax")),
     (&["ReduceMean"], |importer, o| reduce(importer, &o, "mean")),
@@ -231,6 +232,15 @@ fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         arguments.push(("count_include_pad", Attribute::Bool(counted)));
     }
     let id = importer.add(if max { "max_pool" } else { "avg_pool" }, &arguments, &[id])?;
+    unmapped(importer, id, line)
+}
+
+/// Average pooling to the size that input 1 gives.
+fn adaptive(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let size = integers(&o.constant(1)?.tensor)?;
+    let size: Vec<usize> = size.iter().map(|&n| n.max(1) as usize).collect();
+    let (id, line) = maps(importer, o.value(0)?)?;
+    let id = importer.add("adaptive_avg_pool", &[("output_size", pair(&size))], &[id])?;
     unmapped(importer, id, line)
 }
 

@@ -3,14 +3,12 @@
 use super::super::evaluate::{
     PadMode, Padding, axes, broadcast, flat_axis, inserted, integers, parts, place, resolved, slices,
 };
-use super::super::resample::Axis;
+use super::super::resample::Resampling;
 use super::layers::list_of;
 use super::{Lower, Operator};
 use crate::graph::op::Attribute;
 use crate::model::import::{Importer, Value, View, int, list};
-use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
 
 pub const TABLE: &[(&[&str], Lower)] = &[
     (&["Reshape"], reshape),
@@ -232,77 +230,19 @@ fn resize(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let shape = importer.shape(&x);
     let rank = shape.len();
-    // Upsample has the scales as input 1, Resize since opset 11 as input 2, with the sizes as input 3.
-    let present = |i: usize| -> Result<Option<Vec<f64>>> {
-        let given = o.given(i)?.map(|c| numbers(&c.tensor)).transpose()?;
-        Ok(given.filter(|values| !values.is_empty()))
-    };
-    let old = o.node.op == "Upsample" || o.opset < 11;
-    let (scales, sizes) = if old { (present(1)?, None) } else { (present(2)?, present(3)?) };
-    let axes = match o.node.attributes.ints("axes") {
-        Some(axes) => axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?,
-        None => (0..rank).collect(),
-    };
-    let mut to = shape.clone();
-    let mut scale = vec![1.0; rank];
-    match (sizes, scales.or_else(|| o.node.attributes.floats("scales"))) {
-        (Some(sizes), _) => {
-            ensure!(sizes.len() == axes.len(), "Resize has {} sizes for {} dimensions", sizes.len(), axes.len());
-            axes.iter().zip(&sizes).for_each(|(&d, &n)| (to[d], scale[d]) = (n as usize, n / shape[d] as f64));
-            let policy = o.node.attributes.text("keep_aspect_ratio_policy", "stretch");
-            if policy != "stretch" {
-                let all = axes.iter().map(|&d| scale[d]);
-                let one =
-                    if policy == "not_larger" { all.fold(f64::INFINITY, f64::min) } else { all.fold(0.0, f64::max) };
-                axes.iter().for_each(|&d| (to[d], scale[d]) = ((one * shape[d] as f64).round() as usize, one));
-            }
-        }
-        (None, Some(scales)) => {
-            ensure!(scales.len() == axes.len(), "Resize has {} scales for {} dimensions", scales.len(), axes.len());
-            axes.iter()
-                .zip(&scales)
-                .for_each(|(&d, &s)| (to[d], scale[d]) = ((shape[d] as f64 * s + 1e-9).floor() as usize, s));
-        }
-        (None, None) => bail!("Resize lacks sizes and scales"),
-    }
-    let a = &o.node.attributes;
-    let (mode, nearest) =
-        (a.text("mode", "nearest"), a.text("nearest_mode", if old { "floor" } else { "round_prefer_floor" }));
-    let coordinates = a.text("coordinate_transformation_mode", if old { "asymmetric" } else { "half_pixel" });
-    let antialias = a.int("antialias", 0) == 1;
-    // PyTorch's own ways to resize maps are one node.
-    let exact = (2..rank).all(|d| (scale[d] * shape[d] as f64 - to[d] as f64).abs() < 1e-3);
-    let whole = (0..rank).all(|d| to[d].is_multiple_of(shape[d].max(1)));
-    let known = match (mode.as_str(), coordinates.as_str()) {
-        ("nearest", "asymmetric") if nearest == "floor" => Some("nearest"),
-        ("nearest", "half_pixel") if whole && nearest.starts_with("round") => Some("nearest"),
-        ("linear", "half_pixel") if !antialias => Some("bilinear"),
-        ("linear", "pytorch_half_pixel") if !antialias && to.iter().skip(2).all(|&n| n > 1) => Some("bilinear"),
-        ("linear", "align_corners") if !antialias => Some("bilinear_corners"),
-        _ => None,
-    };
-    if let Some(mode) = known.filter(|_| rank == 4 && exact && to[..2] == shape[..2]) {
+    let given = [1, 2, 3].map(|i| o.given(i).map(|c| c.map(|c| c.tensor.clone())));
+    let [a, b, c] = given;
+    let (a, b, c) = (a?, b?, c?);
+    let plan = Resampling::of(o.node, [a.as_ref(), b.as_ref(), c.as_ref()], &shape, o.opset)?;
+    if let Some(mode) = plan.of_maps().filter(|_| rank == 4 && plan.to[..2] == shape[..2]) {
         let id = importer.batch_first(x)?;
-        let arguments = [("size", list(&to[2..])), ("mode", Attribute::Text(mode.into()))];
+        let arguments = [("size", list(&plan.to[2..])), ("mode", Attribute::Text(mode.into()))];
         let id = importer.add("interpolate", &arguments, &[id])?;
         return Ok(vec![Value::Node(id, View::natural(4))]);
     }
     // Everything else is a product with a matrix along each axis.
     let mut x = x;
-    for d in (0..rank).filter(|&d| (to[d], scale[d]) != (shape[d], 1.0)) {
-        let axis = Axis {
-            from: shape[d],
-            to: to[d],
-            scale: scale[d],
-            mode: &mode,
-            coordinates: &coordinates,
-            nearest: &nearest,
-            cubic: a.float("cubic_coeff_a", -0.75),
-            exclude_outside: a.int("exclude_outside", 0) == 1,
-            antialias,
-        };
-        ensure!(to[d] > 0, "a Resize to no elements");
-        let matrix = Tensor::from_vec(axis.matrix()?, (to[d], shape[d]), &Device::Cpu)?.t()?.to_dtype(DType::F32)?;
+    for (d, matrix) in plan.matrices()? {
         let order: Vec<_> = (0..rank).filter(|&other| other != d).chain([d]).collect();
         let Value::Node(id, view) = x else { bail!("a constant") };
         let last = Value::Node(id, view.permuted(&order));

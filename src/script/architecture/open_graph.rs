@@ -1,10 +1,10 @@
-//! Opens ONNX files.
+//! Opens files that hold the graph of a network: ONNX and `.pt2`.
 
 use super::Architectures;
 use crate::data::read_whole;
 use crate::exec::RunOptions;
-use crate::model::onnx::{self, OnnxOptions};
-use crate::model::{Card, Model};
+use crate::model::onnx::{self, ReadOptions};
+use crate::model::{Card, Model, pt2};
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -12,25 +12,28 @@ use std::path::Path;
 
 /// Mean and standard deviation of ImageNet's pictures, by which most networks' pictures are normalized.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-/// Maximum size of a file in bytes; ONNX files themselves end at 2 GiB, and larger weights lie beside them.
+/// Endings of files that hold a graph.
+pub(super) const GRAPHS: [&str; 2] = [".onnx", ".pt2"];
+/// Maximum size of an ONNX file in bytes. The format ends at 2 GiB; larger weights are in files beside it.
 const MAX_BYTES: u64 = 2 << 30;
 
 impl Architectures {
-    /// Opens the network in an ONNX file.
+    /// Opens the network in an ONNX or `.pt2` file.
     ///
     /// Errors if the file is damaged, if it contains operators that are not supported, or if its input is not a picture.
-    pub(super) fn open_onnx(&self, path: &Path) -> Result<Model> {
+    pub(super) fn open_graph(&self, path: &Path) -> Result<Model> {
         let what = || format!("opening \"{}\"", words::path(&path));
         read(path, self.guard.options()).with_context(what)
     }
 }
 
 fn read(path: &Path, options: &RunOptions) -> Result<Model> {
-    let bytes = read_whole(path, MAX_BYTES)?;
-    let mut hash = Sha256::new_with_prefix(&bytes);
-    let asked = OnnxOptions { normalize: Some((IMAGENET.0.to_vec(), IMAGENET.1.to_vec())), ..OnnxOptions::default() };
-    let network = onnx::read(bytes, path.parent(), &asked)?;
-    // Weights may lie in other files.
+    let asked = ReadOptions { normalize: Some((IMAGENET.0.to_vec(), IMAGENET.1.to_vec())), ..ReadOptions::default() };
+    let network = match path.extension().is_some_and(|end| end == "pt2") {
+        true => pt2::read(path, &asked)?,
+        false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &asked)?,
+    };
+    let mut hash = Sha256::new();
     for (name, weight) in network.graph.weights() {
         hash.update(name);
         hash.update(weight.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
@@ -44,7 +47,7 @@ fn read(path: &Path, options: &RunOptions) -> Result<Model> {
     };
     let card = Card {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        summary: "a network from an ONNX file".into(),
+        summary: "a network from an exported graph".into(),
         input: [c, h, w],
         // Networks for large pictures are trained on their centers.
         resize: (h == w && h >= 128).then_some(h * 8 / 7),

@@ -1,0 +1,147 @@
+//! The archive of a `.pt2` file: the program, and the parameters and constants by name.
+
+use crate::data::open;
+use crate::model::weights::number::{Number, count};
+use crate::panics::decoding;
+use crate::words;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use zip::ZipArchive;
+
+/// Maximum size of the program in bytes.
+const MAX_PROGRAM: u64 = 512 << 20;
+
+/// What a `.pt2` file holds.
+pub struct Archive {
+    /// The exported program, `models/model.json`.
+    pub program: Value,
+    /// Parameters, buffers and constants by name.
+    pub tensors: HashMap<String, Tensor>,
+}
+
+impl Archive {
+    /// Reads an archive.
+    ///
+    /// Errors if it is damaged, or was not written by `torch.export.save` of a supported version.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = BufReader::new(open(path, u64::MAX)?);
+        let mut zip = ZipArchive::new(file).context("it is not a zip archive, or it is damaged")?;
+        let names: Vec<String> = zip.file_names().map(String::from).collect();
+        let found = |end: &str| names.iter().find(|name| name.ends_with(end)).cloned();
+        let program = found("models/model.json").context(
+            "it has no models/model.json; write it by torch.export.save(torch.export.export(model, (example,)), path)",
+        )?;
+        let folder = program.trim_end_matches("models/model.json").to_string();
+        let program: Value = json(&mut zip, &program)?;
+        let major = program["schema_version"]["major"].as_u64();
+        ensure!(
+            major == Some(8),
+            "its schema has version {}; version 8 is supported, which PyTorch 2.5 and later write",
+            major.map_or_else(|| "unknown".into(), |v| v.to_string())
+        );
+        let mut tensors = HashMap::new();
+        for kind in ["weights", "constants"] {
+            let part = format!("{folder}data/{kind}");
+            let Some(config) = names.iter().find(|name| name.starts_with(&part) && name.ends_with("_config.json"))
+            else {
+                continue;
+            };
+            let config = json(&mut zip, config)?;
+            for (name, entry) in config["config"].as_object().into_iter().flatten() {
+                let what = || format!("reading the tensor \"{}\"", words::name(name));
+                tensors.insert(name.clone(), tensor(&mut zip, &part, entry).with_context(what)?);
+            }
+        }
+        Ok(Self { program, tensors })
+    }
+}
+
+fn json<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str) -> Result<Value> {
+    let bytes = bytes(zip, name, MAX_PROGRAM)?;
+    decoding("JSON", || serde_json::from_slice(&bytes))
+        .with_context(|| format!("\"{}\" is not JSON", words::name(name)))
+}
+
+fn bytes<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str, limit: u64) -> Result<Vec<u8>> {
+    let file = zip.by_name(name).with_context(|| format!("it has no file \"{}\"", words::name(name)))?;
+    let mut bytes = vec![];
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= limit, "\"{}\" is larger than {limit} bytes", words::name(name));
+    Ok(bytes)
+}
+
+/// Reads a tensor: its storage, and the part of it that sizes, strides and offset describe.
+fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry: &Value) -> Result<Tensor> {
+    ensure!(entry["use_pickle"].as_bool() != Some(true), "it is pickled, which is not supported");
+    let meta = &entry["tensor_meta"];
+    let list = |key: &str| -> Result<Vec<usize>> {
+        let all = meta[key].as_array().with_context(|| format!("it has no {key}"))?;
+        all.iter().map(|v| size(v).with_context(|| format!("{key} are {v}"))).collect()
+    };
+    let (sizes, strides) = (list("sizes")?, list("strides")?);
+    let offset = size(&meta["storage_offset"]).unwrap_or(0);
+    let number = match meta["dtype"].as_u64() {
+        Some(1) => Number::U8,
+        Some(2) => Number::I8,
+        Some(3) => Number::I16,
+        Some(4) => Number::I32,
+        Some(5) => Number::I64,
+        Some(6) => Number::F16,
+        Some(7) => Number::F32,
+        Some(8) => Number::F64,
+        Some(12) => Number::Bool,
+        Some(13) => Number::Bf16,
+        other => bail!("its type {other:?} is not supported"),
+    };
+    let total = count(&sizes)?;
+    let path = entry["path_name"].as_str().context("it has no path")?;
+    // A tensor takes at most the storage that a file may hold.
+    let most = total.checked_mul(number.size()).context("it is too large")? as u64;
+    let storage = bytes(zip, &format!("{folder}/{path}"), most.max(1 << 20).saturating_mul(64))?;
+    let stored = number.tensor(&storage, &[storage.len() / number.size()])?;
+    let (values, kind) = match stored.dtype() {
+        DType::I64 | DType::U8 => {
+            (stored.to_dtype(DType::I64)?, if number == Number::Bool { DType::U8 } else { DType::I64 })
+        }
+        DType::F64 => (stored, DType::F64),
+        _ => (stored.to_dtype(DType::F32)?, DType::F32),
+    };
+    let mut expected = vec![1; sizes.len()];
+    for d in (0..sizes.len().saturating_sub(1)).rev() {
+        expected[d] = expected[d + 1] * sizes[d + 1].max(1);
+    }
+    ensure!(sizes.len() == strides.len(), "it has {} sizes and {} strides", sizes.len(), strides.len());
+    let contiguous = sizes.iter().zip(&strides).zip(&expected).all(|((&n, s), e)| n <= 1 || s == e);
+    if contiguous {
+        ensure!(
+            offset + total <= values.elem_count(),
+            "its storage has {} values, fewer than needed",
+            values.elem_count()
+        );
+        return Ok(values.narrow(0, offset, total)?.reshape(sizes)?.to_dtype(kind)?);
+    }
+    let mut places = vec![];
+    let mut index = vec![0usize; sizes.len()];
+    for _ in 0..total {
+        let place = offset + index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>();
+        ensure!(place < values.elem_count(), "its strides lead out of its storage");
+        places.push(u32::try_from(place).context("its storage is too large")?);
+        for d in (0..sizes.len()).rev() {
+            index[d] += 1;
+            if index[d] < sizes[d] {
+                break;
+            }
+            index[d] = 0;
+        }
+    }
+    Ok(values.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?.reshape(sizes)?.to_dtype(kind)?)
+}
+
+/// A size, which is `{"as_int": n}`.
+fn size(value: &Value) -> Option<usize> {
+    usize::try_from(value["as_int"].as_u64()?).ok()
+}

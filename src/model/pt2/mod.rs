@@ -1,0 +1,21 @@
+//! `.pt2` files, written by `torch.export.save`, as graphs.
+//!
+//! A file is a zip archive with a program in JSON and the weights as raw bytes. Its ATen operators are rewritten as ONNX operators
+//! ([`operators`]), so that both formats share how operators become nodes; names of modules and parameters are PyTorch's.
+
+mod archive;
+mod arguments;
+mod operators;
+
+use crate::model::onnx::{self, Network, ReadOptions};
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// Reads a network from a `.pt2` file.
+///
+/// Errors if the file is damaged or contains operators that are not supported; all of them are named.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<Network> {
+    let archive = archive::Archive::open(path)?;
+    let program = operators::program(&archive).context("reading its program")?;
+    onnx::build(program, options)
+}
