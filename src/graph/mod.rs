@@ -9,6 +9,7 @@ mod build;
 mod class_scores;
 mod derived;
 mod fold;
+mod maps;
 mod network;
 mod node;
 mod parameter;
@@ -16,6 +17,7 @@ mod scores;
 mod sizes;
 
 pub use build::Builder;
+pub use maps::MapLayout;
 pub use network::Graph;
 pub use node::{Node, NodeId};
 pub use parameter::Parameter;

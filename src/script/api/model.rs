@@ -108,6 +108,10 @@ pub(super) fn trace(engine: &mut Engine) {
         out(classes(&class).and_then(|classes| t.trace.graph.scores.score(&t.trace.scores()?, &classes)))
     });
     engine.register_indexer_get(|t: &mut LabeledTrace, layer: &str| out(t.trace.get(layer).cloned()));
+    engine.register_fn("maps", |t: LabeledTrace, layer: &str| {
+        out(t.trace.get(layer).cloned().and_then(|value| maps(&t, layer, &value)))
+    });
+    engine.register_fn("maps", |t: LabeledTrace, layer: &str, value: Tensor| out(maps(&t, layer, &value)));
     engine.register_get("input", |t: &mut LabeledTrace| t.trace.input().clone());
     engine.register_get("logits", |t: &mut LabeledTrace| out(t.trace.scores()));
     engine.register_get("probabilities", |t: &mut LabeledTrace| out(t.probabilities()));
@@ -120,6 +124,16 @@ pub(super) fn trace(engine: &mut Engine) {
     engine.register_fn("site", |t: &mut LabeledTrace, layer: &str| {
         out(t.trace.graph.find(layer).map(|id| t.trace.site(id)))
     });
+}
+
+/// Arranges a tensor of the shape of a layer's value as maps `(N, K, h, w)`.
+fn maps(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
+    let graph = &run.trace.graph;
+    let (id, dims) = (graph.find(layer)?, run.trace.input().dims().to_vec());
+    let picture = (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1));
+    let shape = run.trace.dims(id)?;
+    ensure!(value.dims()[1..] == shape[1..], "a tensor of shape {:?} for a layer of shape {shape:?}", value.dims());
+    graph.map_layout(id, &shape, picture)?.arrange(value)
 }
 
 /// The score of a class for the first picture.

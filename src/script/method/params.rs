@@ -390,12 +390,7 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     Ok(node.with_context(|| format!("no layer {number}; there are {}", fits.len()))?.name.clone())
 }
 
-/// The last layer whose output is a feature map and whose channels are not yet the classes; Grad-CAM uses it by default.
+/// The layer that class activation maps weight by default.
 fn last_map(graph: &Graph) -> &str {
-    let classes = graph.nodes[graph.logits].shape.get(1).filter(|_| graph.classes() > 0).copied().unwrap_or(0);
-    let passing = ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool"];
-    let node = graph.nodes.iter().rev().find(|n| {
-        n.shape.len() == 4 && n.shape[1] != classes && n.shape[2] * n.shape[3] > 1 && !passing.contains(&n.op.kind())
-    });
-    node.map_or("input", |n| &n.name)
+    &graph.nodes[graph.last_map()].name
 }

@@ -1,0 +1,209 @@
+//! Where the channels and positions of a layer's value are.
+
+use super::network::Graph;
+use super::node::NodeId;
+use super::op::Family;
+use anyhow::{Result, bail};
+use candle_core::Tensor;
+
+/// Maximum number of tokens before those of the positions, such as class and register tokens.
+const MOST_PREFIX: usize = 16;
+/// Maximum number of nodes to follow in search of the layer that decides where channels are.
+const FAR: usize = 24;
+
+/// Where the channels and positions of a layer's value are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapLayout {
+    /// `(N, K)`: units without positions.
+    Units,
+    /// `(N, K, h, w)`.
+    ChannelsFirst,
+    /// `(N, h, w, K)`, as in Swin.
+    ChannelsLast,
+    /// `(N, prefix + h·w, K)`: tokens of a transformer.
+    Tokens {
+        /// Number of tokens without a position, which come first.
+        prefix: usize,
+        /// Rows of the grid of positions.
+        h: usize,
+        /// Columns of the grid of positions.
+        w: usize,
+    },
+}
+
+impl MapLayout {
+    /// Arranges a tensor of a layer's shape as maps `(N, K, h, w)`. Tokens without a position are left out.
+    pub fn arrange(self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Units => x.reshape((x.dims()[0], (), 1, 1))?,
+            Self::ChannelsFirst => x.clone(),
+            Self::ChannelsLast => x.permute((0, 3, 1, 2))?.contiguous()?,
+            Self::Tokens { prefix, h, w } => {
+                let (n, _, k) = x.dims3()?;
+                x.narrow(1, prefix, h * w)?.transpose(1, 2)?.contiguous()?.reshape((n, k, h, w))?
+            }
+        })
+    }
+}
+
+impl Graph {
+    /// Where the channels and positions of a node's value of shape `shape` are, for pictures of height and width `picture`.
+    ///
+    /// Errors if the value has none, such as the attention of each token to the others.
+    pub fn map_layout(&self, id: NodeId, shape: &[usize], picture: (usize, usize)) -> Result<MapLayout> {
+        let found = match shape.len() {
+            2 => Some(MapLayout::Units),
+            3 => grid(shape[1], picture),
+            4 => self.channels_last(id).map(|last| match last {
+                true => MapLayout::ChannelsLast,
+                false => MapLayout::ChannelsFirst,
+            }),
+            _ => None,
+        };
+        match found {
+            Some(layout) => Ok(layout),
+            None => bail!(
+                "layer \"{}\" has no map: the positions in its shape {shape:?} are not known; choose another layer",
+                self.nodes[id].name
+            ),
+        }
+    }
+
+    /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
+    /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class.
+    pub fn last_map(&self) -> NodeId {
+        const PASSING: [&str; 8] =
+            ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool", "permute", "transpose", "reshape", "mean"];
+        let classes = self.nodes[self.logits].shape.get(1).filter(|_| self.classes() > 0).copied().unwrap_or(0);
+        let [.., h, w] = self.nodes[0].shape[..] else { return 0 };
+        let layout = |id: NodeId| {
+            let node = &self.nodes[id];
+            let shape = &node.shape;
+            let layout = self.map_layout(id, shape, (h, w)).ok()?;
+            let (channels, positions) = match layout {
+                MapLayout::Units => return None,
+                MapLayout::ChannelsFirst => (shape[1], shape[2] * shape[3]),
+                MapLayout::ChannelsLast => (shape[3], shape[1] * shape[2]),
+                MapLayout::Tokens { h, w, .. } => (shape[2], h * w),
+            };
+            let fits = positions > 1 && channels != classes && !PASSING.contains(&node.op.kind());
+            (fits && node.op.spec().family != Family::Input).then_some(layout)
+        };
+        let Some((last, found)) = (1..self.nodes.len()).rev().find_map(|id| Some((id, layout(id)?))) else { return 0 };
+        if let MapLayout::Tokens { prefix: 1.., .. } = found
+            && let Some(attention) =
+                self.nodes.iter().rposition(|node| node.op.kind() == "softmax" && node.shape.len() > 2)
+        {
+            let before = (1..attention).rev();
+            let is_norm = |id: &NodeId| self.nodes[*id].op.spec().family == Family::Norm && layout(*id).is_some();
+            return before.into_iter().find(is_norm).unwrap_or(last);
+        }
+        last
+    }
+
+    /// Whether the channels of a value of rank 4 are its last dimension, as the layers around it treat it; `None` if it has no
+    /// channels and positions.
+    fn channels_last(&self, id: NodeId) -> Option<bool> {
+        self.before(id, FAR).or_else(|| self.after(id, FAR)).unwrap_or(Some(false))
+    }
+
+    /// What the node or the nodes before it decide about the channels of its value.
+    fn before(&self, id: NodeId, far: usize) -> Option<Option<bool>> {
+        let node = &self.nodes[id];
+        let input = *node.inputs.first()?;
+        if far == 0 || node.shape.len() != 4 {
+            return None;
+        }
+        let spec = node.op.spec();
+        let same = || if self.nodes[input].shape.len() == 4 { self.before(input, far - 1) } else { None };
+        match (spec.family, spec.kind) {
+            (_, "matmul") | (Family::Softmax, _) => Some(None),
+            (Family::AnyLinear, kind) => Some(Some(kind == "linear")),
+            (Family::Norm, kind) => Some(Some(["layer_norm", "rms_norm"].contains(&kind))),
+            (Family::Pool, "mean" | "amax") => same(),
+            (Family::Pool, _) | (_, "interpolate" | "crop" | "reflect_pad") => Some(Some(false)),
+            (_, "permute" | "transpose") => {
+                let last = self.before(input, far - 1).or_else(|| self.after(input, far - 1))?;
+                Some(last.and_then(|last| self.moved(id, if last { 3 } else { 1 })))
+            }
+            (Family::Activation | Family::Dropout, _)
+            | (_, "scale" | "pow" | "slice" | "pad" | "concat" | "expand" | "gather") => same(),
+            (Family::Elementwise, _) => {
+                let wide = |i: &&NodeId| self.nodes[**i].shape == node.shape && **i != id;
+                node.inputs.iter().find(wide).and_then(|&i| self.before(i, far - 1))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the nodes that read the value decide about its channels.
+    fn after(&self, id: NodeId, far: usize) -> Option<Option<bool>> {
+        if far == 0 {
+            return None;
+        }
+        let decided = |reader: NodeId| {
+            let node = &self.nodes[reader];
+            let spec = node.op.spec();
+            match (spec.family, spec.kind) {
+                (_, "matmul") | (Family::Softmax, _) => Some(None),
+                (Family::AnyLinear, kind) => Some(Some(kind == "linear")),
+                (Family::Norm, kind) => Some(Some(["layer_norm", "rms_norm"].contains(&kind))),
+                (Family::Pool, "mean" | "amax") => None,
+                (Family::Pool, _) => Some(Some(false)),
+                (_, "permute" | "transpose") if node.shape.len() == 4 => {
+                    let last = self.after(reader, far - 1)??;
+                    let at = (1..4).find(|&d| self.moved(reader, d) == Some(last))?;
+                    Some(Some(at == 3))
+                }
+                _ if node.shape == self.nodes[id].shape => self.after(reader, far - 1),
+                _ => None,
+            }
+        };
+        self.readers(id).find_map(decided)
+    }
+
+    /// Whether a permutation moves dimension `d` to the end (`true`) or to the channels (`false`); `None` elsewhere.
+    fn moved(&self, id: NodeId, d: usize) -> Option<bool> {
+        // The sizes tell where each dimension goes.
+        let shape = self.nodes[id].op.shape(&[&[1, 2, 3, 5]]).ok()?;
+        let size = [1, 2, 3, 5][d];
+        match shape.iter().position(|&n| n == size) {
+            Some(3) => Some(true),
+            Some(1) => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// The grid of a number of tokens: positions in the picture's proportions, after as few others as possible.
+fn grid(tokens: usize, (height, width): (usize, usize)) -> Option<MapLayout> {
+    let fits = |prefix: usize| {
+        let count = tokens.checked_sub(prefix).filter(|&n| n > 0)?;
+        let h = (count as f64 * height as f64 / width.max(1) as f64).sqrt().round() as usize;
+        let w = count.checked_div(h).filter(|w| w * h == count)?;
+        let apart = (h * width).abs_diff(w * height) as f64;
+        (apart <= 0.1 * (h * width) as f64).then_some(MapLayout::Tokens { prefix, h, w })
+    };
+    (0..=MOST_PREFIX).find_map(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_form_a_grid_after_the_tokens_without_a_position() {
+        for (tokens, picture, expected) in [
+            (196, (224, 224), Some((0, 14, 14))),
+            (197, (224, 224), Some((1, 14, 14))),
+            (198, (224, 224), Some((2, 14, 14))),
+            (261, (224, 224), Some((5, 16, 16))),
+            (50, (224, 224), Some((1, 7, 7))),
+            (129, (128, 256), Some((1, 8, 16))),
+            (23, (224, 224), Some((7, 4, 4))),
+        ] {
+            let expected = expected.map(|(prefix, h, w)| MapLayout::Tokens { prefix, h, w });
+            assert_eq!(grid(tokens, picture), expected, "{tokens} tokens");
+        }
+    }
+}
