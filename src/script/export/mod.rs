@@ -22,7 +22,7 @@ use crate::script::session::Session;
 use crate::script::summary::Frame;
 use crate::words;
 use anyhow::{Context, Result};
-use format::{Drawn, Format};
+use format::{Drawn, Format, Purpose};
 use image::RgbImage;
 use names::{Files, Names};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub fn write(
     let files = figures(folder, &frame.figures, paint)?;
     let text = words::json(&result::with_files(session, host, frame, &files)?);
     write_whole(&result, (text + "\n").as_bytes())?;
-    let names = files.iter().flat_map(|files| files.shown.iter().chain(&files.raw));
+    let names = files.iter().flat_map(|files| files.shown.iter().chain(&files.raw).chain(&files.other));
     Ok(names.map(|name| folder.join(name)).chain([result]).collect())
 }
 
@@ -82,13 +82,18 @@ pub(in crate::script) fn figures(
 
 fn in_all_formats(folder: &Path, number: usize, name: &str, drawn: &Drawn) -> Result<Files> {
     let mut files = Files::default();
-    for &Format { ending, shown, bytes } in FORMATS {
-        let file = if shown { format!("{number:02}-{name}.{ending}") } else { format!("{name}.{ending}") };
+    for &Format { ending, purpose, bytes } in FORMATS {
+        let number = if purpose == Purpose::Viewing { format!("{number:02}-") } else { String::new() };
+        let file = format!("{number}{name}.{ending}");
         let path = folder.join(&file);
         let bytes = bytes(drawn).with_context(|| format!("writing \"{}\"", words::path(&path)))?;
         let Some(bytes) = bytes else { continue };
         write_whole(&path, &bytes)?;
-        if shown { &mut files.shown } else { &mut files.raw }.push(file);
+        match purpose {
+            Purpose::Viewing => files.shown.push(file),
+            Purpose::RawValues => files.raw.push(file),
+            Purpose::Other => files.other.push(file),
+        }
     }
     Ok(files)
 }
@@ -128,12 +133,11 @@ mod tests {
     fn a_figure_is_written_in_each_format_that_applies_to_it() {
         let folder = tempfile::tempdir().unwrap();
         let files = figures(folder.path(), &[map("a map"), words("words")], paint).unwrap();
-        assert_eq!(files[0], Files { shown: vec!["01-a_map.png".into()], raw: vec!["a_map.npy".into()] });
-        assert_eq!(files[1], Files { shown: vec!["02-words.txt".into()], raw: vec![] });
+        assert_eq!((&*files[0].shown[0], &*files[0].raw[0]), ("01-a_map.png", "a_map.npy"));
+        assert_eq!(files[1].shown[0], "02-words.txt");
         let there = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        assert_eq!(
-            there.collect::<BTreeSet<_>>(),
-            ["01-a_map.png", "02-words.txt", "a_map.npy"].map(String::from).into()
-        );
+        let there: BTreeSet<_> = there.collect();
+        assert!(!there.contains("01-a_map.txt") && !there.contains("words.npy"), "{there:?}");
+        assert_eq!(there, files.into_iter().flat_map(|files| [files.shown, files.raw, files.other].concat()).collect());
     }
 }

@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 pub(in crate::script) struct Files {
     /// Names of the files for viewing: a picture or a text file.
     pub shown: Vec<String>,
-    /// Names of the files for other programs; the file of raw values comes first.
+    /// Names of the files of raw values.
     pub raw: Vec<String>,
+    /// Names of the other files for other programs.
+    pub other: Vec<String>,
 }
 
 /// The file names used so far in a folder.

@@ -1,11 +1,11 @@
 //! Exports raw values as NumPy's `.npy` files; pictures have shape `(1, C, H, W)`.
 
-use super::format::{Drawn, Format};
+use super::format::{Drawn, Format, Purpose};
 use crate::data::npy_bytes;
 use crate::render::Body;
 use anyhow::Result;
 
-pub(super) const FORMAT: Format = Format { ending: "npy", shown: false, bytes };
+pub(super) const FORMAT: Format = Format { ending: "npy", purpose: Purpose::RawValues, bytes };
 
 fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {
     let Some(values) = drawn.figure.values() else { return Ok(None) };

@@ -1,10 +1,10 @@
 //! Exports figures that are not pictures, such as tables, as plain text.
 
-use super::format::{Drawn, Format};
+use super::format::{Drawn, Format, Purpose};
 use crate::render;
 use anyhow::Result;
 
-pub(super) const FORMAT: Format = Format { ending: "txt", shown: true, bytes };
+pub(super) const FORMAT: Format = Format { ending: "txt", purpose: Purpose::Viewing, bytes };
 
 /// Width of the text in characters.
 const WIDTH: usize = 100;

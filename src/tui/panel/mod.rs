@@ -1,7 +1,7 @@
 //! Panels: the table of panels, and one file for each.
 //!
 //! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], at the place that its number gives
-//! it.
+//! it. Its name, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;
