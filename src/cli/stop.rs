@@ -41,7 +41,7 @@ impl StopFlag {
                 let _ = TAKEN.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                 flag.store(true, Ordering::SeqCst);
             };
-            // SAFETY: the handler only stores into two atomics, which is allowed in a signal handler.
+            // SAFETY: the handler only stores to two atomics, which is allowed in a signal handler.
             unsafe { signal_hook::low_level::register(signal, take) }?;
         }
         let (flag, guard) = (stop.0.clone(), guard.clone());

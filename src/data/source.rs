@@ -38,7 +38,7 @@ pub fn open(spec: &str) -> Result<Dataset> {
         } else {
             String::new()
         };
-        bail!("no data set \"{spec}\"; use one of {}{folder}", usages());
+        bail!("unknown data set \"{spec}\"; use one of {}{folder}", usages());
     };
     if rest.is_empty() {
         bail!("\"{spec}\" does not name a data set; use {}", scheme.usage);
@@ -112,7 +112,7 @@ mod tests {
     fn unknown_data_sets_name_the_known_kinds() {
         assert_eq!(
             error("coco:here"),
-            "no data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
+            "unknown data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
         );
         assert!(error("mnist:").contains("use mnist:DIR"));
         assert!(error("made:cats").contains("digits, shapes"));

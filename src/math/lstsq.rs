@@ -39,7 +39,7 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     );
     ensure!(
         [1, 2].contains(&b.rank()) && b.dims()[0] == m,
-        "{m} rows need a right-hand side ({m}) or ({m}, k), got {:?}",
+        "{m} rows need a right-hand side of shape ({m}) or ({m}, k), got {:?}",
         b.dims()
     );
     ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be 0 or more, got {ridge}");
@@ -50,7 +50,7 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need {m} weights of 0 or more");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
-    // A ridge adds n rows that say `√ridge x = 0`.
+    // A ridge adds n rows for the equations `√ridge x = 0`.
     let height = if ridge > 0.0 { m + n } else { m };
     let bytes = height.saturating_mul((n + k).next_multiple_of(LANES)).saturating_mul(size_of::<f64>());
     memory::reserve(bytes, || format!("least squares of {m} rows and {n} unknowns"))?;

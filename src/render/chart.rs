@@ -17,7 +17,7 @@ const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
 const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// Draws a chart with its title, axes and names; only the title for a figure that is not a chart.
+/// Draws a chart with its title, axes and legend; for a figure that is not a chart, only the title.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
@@ -124,7 +124,7 @@ impl Frame {
         Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
-    /// Pixel position of the mark for a value at `x` that is not finite: the bottom of the chart.
+    /// Pixel position at which a non-finite value at `x` is marked: the bottom of the chart.
     fn foot(&self, x: f32) -> (f32, f32) {
         (self.place((x, self.low.1)).0, SIZE.1 as f32 - MARGIN)
     }

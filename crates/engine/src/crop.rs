@@ -18,13 +18,13 @@ pub fn crop(
     from: &[(isize, isize)],
     outside: f32,
 ) {
-    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "crops {y:?} of {base:?} with {changed:?}");
+    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "cannot crop {base:?} with {changed:?} to {y:?}");
     assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "expected one position per crop of {y:?}");
     let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
     let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
     assert!(inside, "{changed:?} reaches beyond {base:?}");
     let near = |place: isize| place.unsigned_abs() <= MOST;
-    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crops {y:?} from {from:?}");
+    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crop positions {from:?} are too large");
     let y = &*y;
     thread_team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
         simd::run(Rows { base, changed, at, y, from, outside, rows });

@@ -105,6 +105,8 @@ impl Task for Rows<'_> {
 }
 
 impl Rows<'_> {
+    /// Computes the rows of all phases for `O` output channels, `R` pixels at a time.
+    ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels.
     #[inline(always)]

@@ -48,8 +48,8 @@ pub(crate) unsafe fn block<S: Simd>(
     }
 }
 
-/// The range of columns that remains of `count` rows at `a` without the zero columns on either side. Gradients of a single class
-/// have many zero columns.
+/// The range of columns of the `count` rows at `a` that remains without the all-zero columns on either side. Gradients of a
+/// single class have many of these.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements must be readable at `a`, `STRIDE` apart.

@@ -74,7 +74,7 @@ impl Patches {
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
     }
 
-    /// Index of a grid's pixel in the output maps.
+    /// Index in the output maps of a pixel of the grid.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
         let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);

@@ -1,4 +1,4 @@
-//! Fully connected layers on unpacked weights `(O, I)`, of which one copy serves both directions.
+//! Fully connected layers on unpacked weights `(O, I)`; the forward pass and the VJP read the same copy.
 
 use crate::activation::Activation;
 use crate::buffer::Scratch;
@@ -137,7 +137,7 @@ impl Dots<'_> {
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
-    /// with columns `start..end`, and `to` must have the vectors of `R` rows.
+    /// with columns `start..end`, and `to` must have room for the vectors of `R` rows.
     #[inline(always)]
     unsafe fn dots<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -145,7 +145,7 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        // SAFETY: rows and elements are those that the caller says exist.
+        // SAFETY: the caller makes sure that these rows and elements exist.
         unsafe {
             let input = self.sizes.0;
             let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
@@ -197,6 +197,8 @@ impl Task for Back<'_> {
 }
 
 impl Back<'_> {
+    /// Computes `R` rows and two vectors of columns of `dx`.
+    ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; rows `row..row + R` and two vectors of columns from `column` on must
     /// exist, and no other thread may use them in `dx`.

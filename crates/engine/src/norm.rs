@@ -58,9 +58,9 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
 /// If sizes differ.
 pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogue: Epilogue) {
     for map in [x, z] {
-        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
+        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
     }
-    assert!([a, b, c].iter().all(|v| v.len() == y.c), "not one factor per channel of {y:?}");
+    assert!([a, b, c].iter().all(|v| v.len() == y.c), "expected one factor per channel of {y:?}");
     epilogue.check(y);
     let y = &*y;
     let by = [a, b, c];
@@ -75,7 +75,7 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
 /// If sizes differ.
 pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     for map in [x, m] {
-        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
+        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
     }
     let y = &*y;
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));

@@ -52,7 +52,7 @@ impl Pool {
     /// If the sizes of the maps do not match.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
         self.check();
-        assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
+        assert!(x.n == y.n && x.c == y.c, "{x:?} and {y:?} do not match");
         let y = &*y;
         thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| {
             simd::run(Max { pool: self, x, y, rows })
@@ -67,7 +67,10 @@ impl Pool {
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} and {dx:?} do not match");
-        assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
+        assert!(
+            (y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c,
+            "{x:?} and {y:?} do not match"
+        );
         let dx = &*dx;
         // Each task writes some rows of a picture, and visits all windows that overlap these rows.
         let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
@@ -84,7 +87,7 @@ impl Pool {
     /// If the sizes of the maps do not match.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
-        assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
+        assert!(x.n == y.n && x.c == y.c, "{x:?} and {y:?} do not match");
         let [rows, columns] = self.axes();
         let y = &*y;
         thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {

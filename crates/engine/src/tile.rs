@@ -41,7 +41,7 @@ impl Epilogue<'_> {
             assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} and {y:?} do not match");
         }
         for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
-            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one element per channel of {y:?}");
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "expected one element per channel of {y:?}");
         }
     }
 }
@@ -61,7 +61,7 @@ pub(crate) struct Exit<'a> {
 pub(crate) struct Prefetch(pub *const f32, pub usize);
 
 impl Prefetch {
-    /// The share of tile `t` out of `tiles` in prefetching the weights that follow `count` rows of `width` elements at `b`.
+    /// What tile `t` of `tiles` prefetches of the weights that follow the `count` rows of `width` elements at `b`.
     #[inline(always)]
     pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;

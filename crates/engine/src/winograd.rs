@@ -95,7 +95,7 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "packed for maps of another size");
+        assert!((x.h, x.w) == self.from, "the weights are packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
         // Weights that exceed the caches are read once for many tiles. Small weights leave room in the caches for the tiles.

@@ -226,7 +226,7 @@ impl PictureStage {
         matches!(self.driver.standing(), Standing::Placeholders)
     }
 
-    /// Whether some pictures are not sent completely yet.
+    /// Whether any picture has not been sent completely.
     pub fn has_more(&self) -> bool {
         !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
     }

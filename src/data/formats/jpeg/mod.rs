@@ -25,7 +25,7 @@ pub struct Jpeg {
     pub image: DynamicImage,
     /// The rotation or flip that turns the image upright, from the EXIF block.
     pub orientation: Orientation,
-    /// Number of bytes that belong to no segment or scan: they are padding or a sign of damage.
+    /// Number of bytes outside of all segments and scans: padding or a sign of damage.
     pub stray_bytes: usize,
 }
 
@@ -92,5 +92,5 @@ fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicIm
         [_] => GrayImage::from_raw(size.0, size.1, planes.remove(0)).map(DynamicImage::from),
         planes => RgbImage::from_raw(size.0, size.1, colour::rgb(header, planes)).map(DynamicImage::from),
     };
-    image.map_or_else(|| bail!("its sizes do not agree"), Ok)
+    image.map_or_else(|| bail!("its size does not match its number of pixels"), Ok)
 }

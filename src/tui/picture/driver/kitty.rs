@@ -10,7 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-/// The entry of the driver table for kitty's protocol.
+/// The driver table's entry for kitty's protocol.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "kitty",
     summary: "Kitty's protocol",
@@ -169,7 +169,7 @@ fn mark(n: u16) -> char {
     char::from_u32(MARKS[usize::from(n)]).unwrap_or(' ')
 }
 
-/// A command of kitty's protocol, made of `parts`; wrapped so that tmux passes it through if `tmux` is true.
+/// A command of kitty's protocol that consists of `parts`; if `tmux` is true, it is wrapped so that tmux passes it through.
 fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     let (open, close): (&[u8], &[u8]) = match tmux {
         true => (b"\x1bPtmux;\x1b\x1b_G", b"\x1b\x1b\\\x1b\\"),
