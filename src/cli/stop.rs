@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-/// Time granted to work to stop cleanly after SIGTERM or SIGHUP.
+/// Grace period for work to stop cleanly after SIGTERM or SIGHUP.
 pub const GRACE: Duration = Duration::from_millis(800);
-/// Time granted to training to stop cleanly after a signal; it stops between two batches and then writes its checkpoint.
+/// Grace period for training after a signal: it stops between two batches and then writes its checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
 /// Time within which work should notice that a signal has cancelled it.
 const AT_ONCE: Duration = Duration::from_millis(300);

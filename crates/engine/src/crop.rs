@@ -59,8 +59,8 @@ impl Rows<'_> {
     /// Writes one row of a crop, which consists of outside, base, changed, base and outside.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `k` and `i` must be a piece of `y` and a row of it that no other thread
-    /// uses.
+    /// The CPU must have the instruction set of `S`. `k` must be the index of a crop of `y`, and `i` that of one of its rows,
+    /// which no other thread uses.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
         // SAFETY: every column range is clamped to the row of the piece, the base and the changed part that it addresses; `crop`
@@ -107,10 +107,10 @@ impl Rows<'_> {
     /// Fills columns `low..high` of the row at `to` with `outside`.
     ///
     /// # Safety
-    /// `to` must be the start of a row of `y` that no other thread uses, and `low..high` columns of it.
+    /// `to` must point to the start of a row of `y` that has columns `low..high` and is used by no other thread.
     #[inline(always)]
     unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
-        // SAFETY: the caller names columns of a row that it may write.
+        // SAFETY: the caller makes sure that these columns exist and may be written.
         unsafe {
             for j in low..high {
                 std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);

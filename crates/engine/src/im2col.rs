@@ -84,8 +84,8 @@ impl Patches {
     /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside of the map.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels
-    /// `channel..channel + c` must exist, and `to - from` elements must be writable at `out` and used by no other thread.
+    /// The CPU must have the instruction set of `S`. `place` must lie within the grid, in a picture of `x`, and `x` must have
+    /// channels `channel..channel + c`. `to - from` elements must be writable at `out` and used by no other thread.
     #[inline(always)]
     pub unsafe fn gather<S: Simd>(
         &self,

@@ -278,10 +278,11 @@ impl MaxVjp<'_> {
     /// Zeroes rows `from..to` of the band, and returns the row after them.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and no other thread may use the band.
+    /// The CPU must have the instruction set of `S`, `from` must be at most the end of the band, and no other thread may use the
+    /// band.
     #[inline(always)]
     unsafe fn clear<S: Simd>(&self, from: usize, to: usize) -> usize {
-        // SAFETY: the rows are within the band.
+        // SAFETY: `to` is clamped to the band.
         unsafe {
             let (dx, to) = (self.dx, to.min(self.band.end).max(from));
             for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
@@ -294,8 +295,9 @@ impl MaxVjp<'_> {
     /// Computes `n` channels of a window. The gradient goes to the first element that equals the maximum.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `n` elements must be readable at `best` and `dy` and, offset by `c`,
-    /// at each tap, or a whole vector if `FULL`. No other thread may use the pointers that are written.
+    /// The CPU must have the instruction set of `S`. `n` elements, or a whole vector if `FULL`, must be readable at `best` and
+    /// `dy` and, from offset `c` on, at both pointers of each tap. The second pointer must also be writable and used by no
+    /// other thread; it may be null instead.
     #[inline(always)]
     unsafe fn window<S: Simd, const FULL: bool>(
         &self,
@@ -304,7 +306,7 @@ impl MaxVjp<'_> {
         c: usize,
         n: usize,
     ) {
-        // SAFETY: the caller passes pixels with these channels; null pointers are not written.
+        // SAFETY: as the caller promises; null pointers are skipped.
         unsafe {
             let best = load::<S, FULL>(best, n);
             let mut left = load::<S, FULL>(dy, n);
