@@ -58,8 +58,8 @@ pub fn to_test_with(spec: &str) -> Option<String> {
     to_learn_from(spec).strip_suffix("#train").map(String::from)
 }
 
-/// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`,
-/// counted from 0.
+/// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`
+/// (the index counts from 0).
 ///
 /// Errors as for [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {

@@ -47,7 +47,7 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
         Some(w) => numbers(w)?,
         None => vec![1.0; m],
     };
-    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need {m} weights of 0 or more");
+    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "expected {m} weights of 0 or more, one per row");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
     // A ridge adds n rows for the equations `√ridge x = 0`.

@@ -1,4 +1,4 @@
-//! The memory budget: the smaller of the user's limit and what the machine, the control groups and the limits of the process
+//! The memory budget: the user's limit or, if that is less, what the machine, the control groups and the limits of the process
 //! allow.
 
 use super::count::held;

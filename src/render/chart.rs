@@ -56,7 +56,7 @@ fn curves(image: &mut RgbImage, axis: &str, series: &[Series]) {
     legend(image, series);
 }
 
-/// Draws the names of the curves at the top right, each next to the color of its curve.
+/// Draws the legend of the curves at the top right.
 fn legend(image: &mut RgbImage, series: &[Series]) {
     let widest = series.iter().map(|s| width(&s.label)).max().unwrap_or(0);
     let left = i64::from(SIZE.0) - MARGIN as i64 - i64::from(widest);
@@ -90,8 +90,7 @@ fn color_of(points: &Points, i: usize) -> Rgb<u8> {
     points.colors.get(i).map_or_else(|| category(points.group(i)), |&own| Rgb(own))
 }
 
-/// Draws the names of the groups on the right, each next to the color of its group. Draws nothing if the points have their own
-/// colors.
+/// Draws the legend of the groups on the right, or nothing if the points have their own colors.
 fn groups(image: &mut RgbImage, points: &Points) {
     let count = if points.groups.is_empty() || !points.colors.is_empty() { 0 } else { points.group_count() };
     let left = i64::from(SIZE.0) - NAMES as i64 + 22;

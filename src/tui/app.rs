@@ -42,7 +42,7 @@ pub enum Incoming {
 pub struct App<F> {
     /// The state that the screen is drawn from.
     pub state: State,
-    /// The styles of text.
+    /// Text styles.
     pub theme: Theme,
     /// The pictures on the screen.
     pub stage: PictureStage,

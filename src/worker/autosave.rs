@@ -128,7 +128,7 @@ impl Autosave {
     }
 }
 
-/// Runs the writer thread: writes the newest of all pending jobs, repeatedly, until the channel `inbox` is closed.
+/// Runs the writer thread: repeatedly writes the newest pending job, until the channel `inbox` is closed.
 fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
     let mut said = String::new();
     while let Ok(first) = inbox.recv() {

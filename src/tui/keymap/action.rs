@@ -91,7 +91,7 @@ pub enum Action {
     Scale,
     /// Make maps drawn over pictures more opaque by this many steps, or more transparent if negative.
     Strength(i32),
-    /// Enter the place where the figures are saved.
+    /// Enter the path to save the figures to.
     Save,
     /// Open the script of the method in an editor.
     Edit,

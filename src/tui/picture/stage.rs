@@ -221,7 +221,7 @@ impl PictureStage {
         self.pump(out, room)
     }
 
-    /// Whether pictures are shown by placeholders, in which case a new picture needs another frame to become visible.
+    /// Whether pictures are shown with placeholders, in which case a new picture needs another frame to become visible.
     pub fn points_at_pictures(&self) -> bool {
         matches!(self.driver.standing(), Standing::Placeholders)
     }

@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-/// The layer of the picker.
+/// The screen layer of the picker.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[

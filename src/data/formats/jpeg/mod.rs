@@ -67,10 +67,10 @@ fn check_kind(header: &JpegMetadata) -> Result<()> {
 /// Decodes the coefficients of all scans; also returns the number of bytes left over in the scans.
 fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
     let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
-    ensure!(header.scans.len() == layout.scans.len(), "its scans are not in order");
+    ensure!(header.scans.len() == layout.scans.len(), "its scans are out of order");
     let mut left = 0;
     for (scan, place) in header.scans.iter().zip(&layout.scans) {
-        ensure!(scan.data_offset == place.start, "its scans are not in order");
+        ensure!(scan.data_offset == place.start, "its scans are out of order");
         left += coefficients.read(scan, &bytes[place.clone()])?;
     }
     coefficients.check_complete()?;

@@ -1,4 +1,4 @@
-//! Kitty's graphics protocol: pictures are sent as PNG, which the terminal scales; they are placed at the cursor or by
+//! Kitty's graphics protocol: pictures are sent as PNG, which the terminal scales; they are placed at the cursor or with
 //! placeholders.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
@@ -26,9 +26,9 @@ pub const SPEC: DriverSpec = DriverSpec {
 
 /// The driver that places pictures at the cursor.
 pub const AT_CURSOR: &dyn Driver = &Kitty { placing: Placing::Cursor, tmux: false };
-/// The driver that places pictures by placeholders.
+/// The driver that places pictures with placeholders.
 pub const PLACEHOLDERS: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: false };
-/// The driver that places pictures by placeholders and passes them through tmux to the outer terminal.
+/// The driver that places pictures with placeholders and passes them through tmux to the outer terminal.
 pub const THROUGH_TMUX: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: true };
 
 /// The first version of the terminal kitty that supports placeholders.
@@ -47,7 +47,7 @@ struct Kitty {
 enum Placing {
     /// At the cursor, drawn over the cells.
     Cursor,
-    /// By placeholders, which are cells that are moved, covered and cleared like text.
+    /// With placeholders, which are cells that are moved, covered and cleared like text.
     Cells,
 }
 
