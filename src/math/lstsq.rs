@@ -31,11 +31,11 @@ pub struct Solution {
 /// memory, or if `ridge` is 0 and the rows do not determine `x`.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
-        bail!("least squares takes a matrix (m, n), got {:?}", a.dims());
+        bail!("least squares needs a matrix (m, n), got {:?}", a.dims());
     };
     ensure!(
         m > 0 && (1..=UNKNOWNS).contains(&n),
-        "least squares takes a matrix with rows and 1 to {UNKNOWNS} columns, got {m}x{n}"
+        "least squares needs a matrix with at least one row and 1 to {UNKNOWNS} columns, got {m}x{n}"
     );
     ensure!(
         [1, 2].contains(&b.rank()) && b.dims()[0] == m,

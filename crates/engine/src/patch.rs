@@ -18,7 +18,8 @@ pub(crate) struct Patch<const A: usize> {
 }
 
 impl<const A: usize> Patch<A> {
-    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be wrapped negative numbers.
+    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be negative numbers, wrapped
+    /// around.
     #[inline(always)]
     pub fn new(x: &Map, n: usize, (top, left): (usize, usize), padding: (usize, usize)) -> Self {
         let (top, left) = (top.wrapping_sub(padding.0) as isize, left.wrapping_sub(padding.1) as isize);

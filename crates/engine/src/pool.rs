@@ -145,7 +145,7 @@ impl Pool {
 /// The channels of pixel `i`.
 ///
 /// # Safety
-/// Pixel `i` must lie within the maps, and no thread may write to it.
+/// Pixel `i` must lie within the maps, and no thread may write to it while the slice is in use.
 #[inline(always)]
 unsafe fn pixel<'a>(x: &Map<'a>, i: usize) -> &'a [f32] {
     // SAFETY: the caller names a pixel of the maps.

@@ -13,7 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Curves that are drawn on one pair of axes.
+/// Curves that share one pair of axes.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
     /// Title of the group.

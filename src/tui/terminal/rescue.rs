@@ -147,8 +147,8 @@ mod unix {
         }
     }
 
-    /// Restores the terminal if necessary, and returns whether it was. Does not allocate and calls only functions that are safe
-    /// in signal handlers, so that it can be called from one.
+    /// Restores the terminal if it needs to be restored, and returns whether it did so. Safe to call in a signal handler: it
+    /// does not allocate, and calls only async-signal-safe functions.
     pub fn give_back() -> bool {
         let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
         if bytes.is_null() {
