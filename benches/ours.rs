@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     for line in std::io::stdin().lines() {
         let line = line?;
         let words: Vec<_> = line.split('\t').collect();
-        let [what, name, weights, size, rest @ ..] = &words[..] else { bail!("a question is longer than \"{line}\"") };
+        let [what, name, weights, size, rest @ ..] = &words[..] else { bail!("incomplete request \"{line}\"") };
         let key: Vec<_> = [name, weights, size].map(|w| w.to_string()).into();
         let model = match open.take() {
             Some((k, model)) if k == key => model,
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
             "train" => training(&model, &size, rest)?,
             "method" => method(&model, &size, rest)?,
             "loop" => gradients(&model, &size, rest)?,
-            _ => bail!("no question \"{what}\""),
+            _ => bail!("unknown request \"{what}\""),
         };
         let times: Vec<_> = times.iter().map(f64::to_string).collect();
         println!("{}", times.join(" "));
@@ -111,7 +111,7 @@ fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<V
 fn training(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
     let (batch, runs): (usize, usize) = (batch.parse()?, runs.parse()?);
-    let [c, h, w] = size else { bail!("a size is CxHxW") };
+    let [c, h, w] = size else { bail!("expected a size CxHxW") };
     let (classes, count) = (model.graph.classes(), 4 * batch);
     let pixels = (0..count * c * h * w).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let labels = (0..count).map(|i| i % classes).collect();
@@ -164,7 +164,7 @@ fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
         let mut session = question.clone();
         session.open(host.method(plugin)?);
         for setting in settings {
-            let (name, value) = setting.split_once('=').context("a setting is NAME=VALUE")?;
+            let (name, value) = setting.split_once('=').context("expected a setting NAME=VALUE")?;
             session.set(name, value)?;
         }
         let start = Instant::now();

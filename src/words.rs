@@ -19,7 +19,7 @@ const LINE: usize = 2000;
 const TEXT: usize = 1 << 20;
 
 /// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls are
-/// escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced by `…`, and its length is
+/// escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced with `…`, and its length is
 /// appended.
 pub fn name(text: &str) -> Cow<'_, str> {
     limited(text, NAME)

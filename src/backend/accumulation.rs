@@ -8,10 +8,10 @@ pub enum Accumulation {
     /// Direct sums of the products in the dtype of the tensors: the smallest rounding errors.
     #[default]
     Direct,
-    /// Winograd transforms for small kernels, which are faster and round more (Lavin and Gray 2016, arXiv:1509.09308). A GPU
+    /// Winograd transforms for small kernels: faster, with larger rounding errors (Lavin and Gray 2016, arXiv:1509.09308). A GPU
     /// uses the algorithm that its library prefers, in full f32.
     Winograd,
-    /// On a CUDA device, products of f32 numbers rounded to TF32, which has a mantissa of 10 bits; elsewhere as `Winograd`.
+    /// On a CUDA device, products of f32 values rounded to TF32 (10 mantissa bits); on other devices, the same as `Winograd`.
     Tf32,
 }
 

@@ -87,8 +87,8 @@ pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -
     if runs_portably(r) { portable::lrp_divide(r, z, bias, epsilon) } else { cpu::lrp_divide(r, z, bias, epsilon) }
 }
 
-/// Applies the formula `P` with `parameters` to each element of `x`; `activation` is the same formula and parameters for the
-/// engine.
+/// Applies the formula `P` with `parameters` to each element of `x`; `activation` is the engine's version of the
+/// same formula with the same parameters.
 pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
     if runs_portably(x) {
         return Portable::run(x, |x| P::value(x, parameters.map(Portable::of)));

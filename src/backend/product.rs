@@ -4,7 +4,7 @@ use crate::interrupt;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// Number of multiplications between two checks for cancellation, which take some tens of milliseconds.
+/// Number of multiplications between two checks for cancellation: some tens of milliseconds of work.
 const MOST: usize = 1 << 30;
 
 /// `a · b`, broadcast over all but the last two dimensions; PyTorch's `matmul` for rank 2 and above.

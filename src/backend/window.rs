@@ -28,7 +28,7 @@ pub struct Pool2d {
     pub ceil_mode: bool,
 }
 
-/// Stride, padding, dilation and groups of a convolution, and how it is computed. The default is PyTorch's, with direct sums.
+/// Stride, padding, dilation and groups of a convolution, and how it is computed. The defaults are PyTorch's, with direct sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     /// Stride along height and along width.
@@ -113,16 +113,16 @@ impl Conv2d {
     pub(super) fn check(&self, x: &[usize], weight: &[usize]) -> Result<(usize, usize)> {
         ensure!(
             x.len() == 4 && weight.len() == 4,
-            "a convolution of {x:?} with a weight of {weight:?}; both must have rank 4"
+            "cannot convolve {x:?} with a weight of shape {weight:?}; both must have rank 4"
         );
         let g = self.groups;
         ensure!(
             g > 0 && x[1] == weight[1] * g && weight[0].is_multiple_of(g),
-            "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not match"
+            "cannot convolve {x:?} with a weight of shape {weight:?} in {g} groups: channels do not match"
         );
         ensure!(
             x[1..].iter().chain(weight).all(|&n| n > 0),
-            "a convolution of {x:?} with a weight of {weight:?}: a size is 0"
+            "cannot convolve {x:?} with a weight of shape {weight:?}: a size is 0"
         );
         self.output(weight, x[2], x[3])
     }

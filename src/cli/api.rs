@@ -21,7 +21,7 @@ pub fn api(host_args: &HostArgs, args: &ApiArgs) -> Result<ExitCode> {
     let nouns = all.nouns().collect::<Vec<_>>().join(", ");
     let found = all.with(&search);
     if found.sections.is_empty() {
-        bail!("nothing that scripts can call has \"{}\" in it; its nouns are {nouns}", words::name(&search));
+        bail!("no entry of the script API contains \"{}\"; its nouns are {nouns}", words::name(&search));
     }
     say(&found.sections.iter().map(text).collect::<Vec<_>>().join("\n\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -97,7 +97,7 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     Ok(WorkerInit { host, session, picture, asked, weights, no_resize, session_file: None, restored, waits, notes })
 }
 
-/// Locks a session file. If another instance has it open or its folder is not writable, returns no file but a note with the
+/// Locks a session file. If another instance has it open or its folder is not writable, returns only a note with the
 /// reason.
 fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
     let folder = file.parent().map_or(Ok(()), create_folder);
@@ -105,7 +105,10 @@ fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
         Ok(Ok(lock)) => (Some(SessionFile { file: file.into(), lock }), None),
         Ok(Err(owner)) => {
             let session = if name == LAST { "this session".into() } else { format!("the session \"{name}\"") };
-            (None, Some(format!("{session} is open in another instance ({owner}); --session NAME saves another")))
+            (
+                None,
+                Some(format!("{session} is open in another instance ({owner}); --session NAME starts a separate one")),
+            )
         }
         Err(error) => (None, Some(format!("the session will not be saved: {error:#}"))),
     }

@@ -28,7 +28,7 @@ pub struct Args {
     pub command: Option<CliCommand>,
     /// Memory limit, such as 4G or 512M [default: half of the free memory, or what the system's limits leave]
     ///
-    /// Limits set by control groups and `ulimit -v` apply in any case. An operation that would exceed the limit fails with an
+    /// Limits set by control groups and `ulimit -v` always apply. An operation that would exceed the limit fails with an
     /// error that says so.
     #[arg(long, value_name = "SIZE", global = true)]
     pub memory: Option<MemorySize>,
@@ -97,7 +97,7 @@ pub enum CliCommand {
     Man(ManArgs),
 }
 
-/// Where scripts are found, and where and how precisely networks run.
+/// Script folders, and the device and precision of computations.
 #[derive(Group, Debug)]
 pub struct HostArgs {
     /// Folder of methods, searched before ./plugins, the user's folder and the built-in methods
@@ -140,14 +140,14 @@ pub struct NetworkArgs {
 pub struct QuestionArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Picture: png, jpeg, webp, gif, bmp, .npy (used at its own size; floats from 0 to 1 or integers from 0 to 255), or one of a
-    /// data set, such as made:shapes[3]
+    /// Picture: png, jpeg, webp, gif, bmp, .npy (used at its original size; floats from 0 to 1 or integers from 0 to 255), or one
+    /// from a data set, such as made:shapes[3]
     #[arg(short = 'i', long = "input", value_name = "PICTURE", value_hint = ValueHint::FilePath)]
     pub pictures: Vec<String>,
     /// Target class, by index or name [default: the predicted class]
     #[arg(short, long, value_name = "CLASS")]
     pub target: Option<String>,
-    /// Use pictures at their own size, without scaling or cropping
+    /// Use pictures at their original size, without scaling or cropping
     #[arg(long)]
     pub no_resize: bool,
     /// Set a parameter of the method; `gradscope methods` lists them
@@ -302,7 +302,7 @@ pub struct TrainArgs {
     /// Shift pictures at random by up to this many pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub shift: usize,
-    /// Train on attacked pictures too: the attack's epsilon in 1/255 (FGSM, or PGD with more than one step)
+    /// Also train on adversarial pictures with this epsilon, in 1/255 (FGSM, or PGD with more than one step)
     #[arg(long, value_name = "EPSILON", allow_negative_numbers = true)]
     pub adversary: Option<f64>,
     /// Number of steps of the attack
@@ -327,7 +327,7 @@ pub struct TrainArgs {
     /// Flip pictures horizontally at random, with probability 1/2
     #[arg(long)]
     pub flip: bool,
-    /// Side length of the pictures, for networks that accept any [default: the network's own]
+    /// Side length of the pictures, for networks that accept any size [default: the network's own]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub size: Option<u16>,
     /// Train an image transformation network (-m style_transformer) on the style of this painting instead of labels
@@ -355,7 +355,7 @@ pub struct NewArgs {
     /// Name of the method: letters, digits, - and _
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Template: map (heatmap of the gradient), rule (relevance by rules), attack (steps along the gradient)
+    /// Template: map (heatmap of the gradient), rule (relevance propagation with rules), attack (steps along the gradient)
     #[arg(long, value_name = "KIND", default_value = "map")]
     pub from: Template,
 }

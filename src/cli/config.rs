@@ -21,7 +21,7 @@ const LIMIT: u64 = 16 << 20;
 pub struct Config {
     /// Colormap of non-symmetric maps.
     pub colors: Colormap,
-    /// How pictures are drawn if the command line does not say; `None` if the configuration does not say either.
+    /// How pictures are drawn unless the command line overrides it; `None` if the configuration does not set it.
     pub graphics: Option<Graphics>,
     /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,
@@ -57,7 +57,7 @@ pub fn parse(text: &str) -> Result<Config> {
                 let name = word("graphics", value)?;
                 config.graphics = Some(
                     Graphics::from_str(&name, true)
-                        .map_err(|_| anyhow!("no graphics mode \"{name}\"; expected one of {}", graphics()))?,
+                        .map_err(|_| anyhow!("unknown graphics mode \"{name}\"; expected one of {}", graphics()))?,
                 );
             }
             "theme" => {
@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Config> {
                     config.bindings.bind(&key, &action).map_err(anyhow::Error::msg).context("keys")?;
                 }
             }
-            other => bail!("no field \"{other}\"; expected one of {}", FIELDS.join(", ")),
+            other => bail!("unknown field \"{other}\"; expected one of {}", FIELDS.join(", ")),
         }
     }
     Ok(config)
@@ -110,8 +110,8 @@ mod tests {
         let error = |text: &str| format!("{:#}", parse(text).unwrap_err());
         assert!(error("#{ colours: \"viridis\" }").contains("expected one of colors, graphics, theme, keys"));
         assert!(error("#{ colors: \"virid\" }").contains("viridis"));
-        assert!(error("#{ keys: #{ \"x\": \"plays\" } }").contains("no action \"plays\""));
-        assert!(error("#{ theme: #{ focus: \"orangy\" } }").contains("no color \"orangy\""));
+        assert!(error("#{ keys: #{ \"x\": \"plays\" } }").contains("unknown action \"plays\""));
+        assert!(error("#{ theme: #{ focus: \"orangy\" } }").contains("invalid color \"orangy\""));
         assert!(error("#{ theme: #{ fokus: \"red\" } }").contains("expected one of focus"));
         assert!(error("#{\n colors: \n").contains("line"), "{}", error("#{\n colors: \n"));
         assert!(error("#{ colors: 3 }").contains("colors must be a string, got i64"));

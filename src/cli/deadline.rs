@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time granted to running work to stop cleanly after it has been cancelled.
+/// Grace period in which cancelled work should stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A time limit given on the command line, in seconds or with a unit: `90`, `10m`, `1.5h`.

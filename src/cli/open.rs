@@ -70,7 +70,7 @@ fn of_name(error: anyhow::Error) -> anyhow::Error {
     if error.chain().any(|e| e.is::<Report>()) { error } else { usage(error) }
 }
 
-/// Opens a picture and returns its name with it. Without a name, opens an example picture that suits the model.
+/// Opens a picture and returns it with its name. If `name` is `None`, opens an example picture that suits the model.
 pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
     source::picture(name.unwrap_or_else(|| &model.card.picture))
 }

@@ -50,7 +50,7 @@ pub fn tell_usage(message: &str) {
     let _ = writeln!(stderr().lock(), "{}", in_one(&message, is_of_usage));
 }
 
-/// Whether a line belongs to clap's own layout of usage errors.
+/// Whether a line is part of clap's own layout of usage errors.
 fn is_of_usage(line: &str) -> bool {
     [" ", "Usage: ", "For more information"].iter().any(|begins| line.starts_with(begins))
 }

@@ -67,7 +67,7 @@ fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     out.join(format!("{:02}-{stem}", i + 1))
 }
 
-/// A picture with its name and the argument by which it was opened.
+/// A picture with its name and the argument with which it was opened.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     name: &'a str,

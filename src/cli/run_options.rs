@@ -1,4 +1,4 @@
-//! `--device`, `--precision` and `--exact`: where and how precisely networks run.
+//! `--device`, `--precision` and `--exact`: the device and precision of computations.
 
 use super::args::HostArgs;
 use super::usage::usage;
@@ -15,7 +15,7 @@ pub fn run_options(args: &HostArgs) -> Result<RunOptions> {
     if precision.accumulation == Accumulation::Tf32 {
         let fits = || -> Result<()> {
             ensure!(device.is_cuda(), "only CUDA devices have it; add --device cuda:0, or use f32");
-            ensure!(!args.exact, "it rounds products, which --exact forbids; leave one of the two out");
+            ensure!(!args.exact, "it rounds products, which --exact forbids; drop one of the two");
             Ok(())
         };
         fits().map_err(refused)?;
@@ -48,7 +48,7 @@ pub fn device(name: &str) -> Result<Device> {
 }
 
 fn unknown(name: &str) -> anyhow::Error {
-    usage(anyhow!("no device \"{name}\"; expected cpu, cuda:0 (or another index) or metal"))
+    usage(anyhow!("unknown device \"{name}\"; expected cpu, cuda:0 (or another index) or metal"))
 }
 
 fn built(name: &str, feature: &str, has: bool) -> Result<()> {

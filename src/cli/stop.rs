@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-/// Time granted to work to stop cleanly after SIGTERM or SIGHUP.
+/// Grace period for work to stop cleanly after SIGTERM or SIGHUP.
 pub const GRACE: Duration = Duration::from_millis(800);
-/// Time granted to training to stop cleanly after a signal; it stops between two batches and then writes its checkpoint.
+/// Grace period for training after a signal: it stops between two batches and then writes its checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
 /// Time within which work should notice that a signal has cancelled it.
 const AT_ONCE: Duration = Duration::from_millis(300);
@@ -41,7 +41,7 @@ impl StopFlag {
                 let _ = TAKEN.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                 flag.store(true, Ordering::SeqCst);
             };
-            // SAFETY: the handler only stores into two atomics, which is allowed in a signal handler.
+            // SAFETY: the handler only stores to two atomics, which is allowed in a signal handler.
             unsafe { signal_hook::low_level::register(signal, take) }?;
         }
         let (flag, guard) = (stop.0.clone(), guard.clone());

@@ -173,7 +173,7 @@ impl Dataset {
     /// Errors if the index is out of range or the file cannot be read as a picture.
     pub fn picture(&self, i: usize) -> Result<Picture> {
         let count = self.len();
-        ensure!(i < count, "no picture {i} in \"{}\"; it has {count}, 0 to {}", self.name, count - 1);
+        ensure!(i < count, "no picture {i} in \"{}\"; it has {count} pictures, 0 to {}", self.name, count - 1);
         match &self.items {
             Items::Bytes { shape, pixels, .. } => {
                 let size: usize = shape.iter().product();

@@ -1,7 +1,7 @@
 //! Atomic, durable file writes.
 //!
-//! A file is written under a temporary name, synced and renamed; then its folder is synced. Each of these operations is announced
-//! by a call of `operation`, where tests can make it fail or simulate a power failure.
+//! A file is written under a temporary name, synced and renamed; then its folder is synced. Each of these steps first
+//! calls `operation`, where tests can make it fail or simulate a power failure.
 
 use super::file::open;
 use crate::sync::LockUnpoisoned;

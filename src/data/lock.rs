@@ -68,7 +68,7 @@ fn claim(path: &Path) -> io::Result<Result<Lock, String>> {
             writeln!(file, "process {} on {}", std::process::id(), host())?;
             return Ok(Ok(Lock { file, path: path.into() }));
         }
-        // The previous owner removed the file in between; try again.
+        // The previous owner removed the file in the meantime; try again.
     }
 }
 

@@ -68,7 +68,7 @@ impl Picture {
                 let t = if c == 3 { t.clone() } else { t.mean_keepdim(0)?.broadcast_as((3, h, w))? };
                 let bytes = (t.permute((1, 2, 0))?.clamp(0f32, 1f32)? * 255.0)?.to_dtype(DType::U8)?;
                 let image = RgbImage::from_raw(w as u32, h as u32, bytes.flatten_all()?.to_vec1()?);
-                DynamicImage::ImageRgb8(image.context("its sizes do not agree")?)
+                DynamicImage::ImageRgb8(image.context("its size does not match its number of pixels")?)
             }
         };
         Ok(match image.width().max(image.height()) > side {

@@ -38,7 +38,7 @@ pub fn open(spec: &str) -> Result<Dataset> {
         } else {
             String::new()
         };
-        bail!("no data set \"{spec}\"; use one of {}{folder}", usages());
+        bail!("unknown data set \"{spec}\"; use one of {}{folder}", usages());
     };
     if rest.is_empty() {
         bail!("\"{spec}\" does not name a data set; use {}", scheme.usage);
@@ -58,8 +58,8 @@ pub fn to_test_with(spec: &str) -> Option<String> {
     to_learn_from(spec).strip_suffix("#train").map(String::from)
 }
 
-/// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`,
-/// counted from 0.
+/// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`
+/// (the index counts from 0).
 ///
 /// Errors as for [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {
@@ -112,7 +112,7 @@ mod tests {
     fn unknown_data_sets_name_the_known_kinds() {
         assert_eq!(
             error("coco:here"),
-            "no data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
+            "unknown data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
         );
         assert!(error("mnist:").contains("use mnist:DIR"));
         assert!(error("made:cats").contains("digits, shapes"));

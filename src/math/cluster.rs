@@ -60,7 +60,7 @@ pub fn laplacian(
 /// Errors if `k` is 0 or above the number of points.
 pub fn kmeans(points: &Tensor, k: usize, seed: u64) -> Result<Vec<usize>> {
     let rows = points.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
-    ensure!((1..=rows.len()).contains(&k), "cannot make {k} clusters of {} points", rows.len());
+    ensure!((1..=rows.len()).contains(&k), "cannot form {k} clusters from {} points", rows.len());
     let tries = (0..BEGINNINGS).map(|i| lloyd(&rows, beginning(&rows, k, seed ^ i << 32)));
     let best = tries.min_by(|a, b| a.1.total_cmp(&b.1)).map(|t| t.0).unwrap_or_default();
     let count = |c: usize| best.iter().filter(|&&b| b == c).count();

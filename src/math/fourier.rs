@@ -64,8 +64,8 @@ impl Fourier {
         Self { length, radices, roots }
     }
 
-    /// Computes the transforms `Σ x exp(-2πi jk / length)` of `count` lines and stores the first `kept` elements of each. `fill`
-    /// writes the input; its arguments are the index of the first line, the number of lines, and a zeroed block.
+    /// Computes the transforms `Σⱼ xⱼ exp(-2πi jk / length)` of `count` lines and stores the first `kept` elements of each.
+    /// `fill` writes the input; its arguments are the index of the first line, the number of lines, and a zeroed block.
     pub fn lines(&self, count: usize, kept: usize, fill: impl Fn(usize, usize, &mut Block) + Sync) -> Lines {
         let (tiles, size) = (count.div_ceil(LANES), kept * LANES);
         let (mut re, mut im) = (vec![0f32; tiles * size], vec![0f32; tiles * size]);

@@ -31,15 +31,15 @@ pub struct Solution {
 /// memory, or if `ridge` is 0 and the rows do not determine `x`.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
-        bail!("least squares takes a matrix (m, n), got {:?}", a.dims());
+        bail!("least squares needs a matrix (m, n), got {:?}", a.dims());
     };
     ensure!(
         m > 0 && (1..=UNKNOWNS).contains(&n),
-        "least squares takes a matrix with rows and 1 to {UNKNOWNS} columns, got {m}x{n}"
+        "least squares needs a matrix with at least one row and 1 to {UNKNOWNS} columns, got {m}x{n}"
     );
     ensure!(
         [1, 2].contains(&b.rank()) && b.dims()[0] == m,
-        "{m} rows need a right-hand side ({m}) or ({m}, k), got {:?}",
+        "{m} rows need a right-hand side of shape ({m}) or ({m}, k), got {:?}",
         b.dims()
     );
     ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be 0 or more, got {ridge}");
@@ -47,10 +47,10 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
         Some(w) => numbers(w)?,
         None => vec![1.0; m],
     };
-    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need {m} weights of 0 or more");
+    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "expected {m} weights of 0 or more, one per row");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
-    // A ridge adds n rows that say `√ridge x = 0`.
+    // A ridge adds n rows for the equations `√ridge x = 0`.
     let height = if ridge > 0.0 { m + n } else { m };
     let bytes = height.saturating_mul((n + k).next_multiple_of(LANES)).saturating_mul(size_of::<f64>());
     memory::reserve(bytes, || format!("least squares of {m} rows and {n} unknowns"))?;

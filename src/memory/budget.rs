@@ -1,4 +1,4 @@
-//! The memory budget: the smaller of the user's limit and what the machine, the control groups and the limits of the process
+//! The memory budget: the user's limit or, if that is less, what the machine, the control groups and the limits of the process
 //! allow.
 
 use super::count::held;
@@ -51,8 +51,9 @@ pub fn limit_to(size: MemorySize) {
     ALLOWED.store(size.0, Ordering::Relaxed);
 }
 
-/// Bytes that the program may hold: the user's limit, but at most half of the memory that the machine had available at the first
-/// query, and at most what the program held then plus three quarters of what the limits of the process left.
+/// Bytes that the program may hold: the smallest of the user's limit, half of the memory available on the machine at the first
+/// query (at least 512 MiB if available), and the bytes held at that time plus three quarters of what the limits of the process
+/// still allowed.
 pub fn budget() -> usize {
     ALLOWED.load(Ordering::Relaxed).min(*BUDGET)
 }

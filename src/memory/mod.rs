@@ -12,7 +12,7 @@ pub use count::{Counting, held, on_exhaustion, requests_here, small_blocks_here}
 
 use anyhow::{Result, ensure};
 
-/// Requests of at least this many bytes are compared with the memory that the system has available, which takes some
+/// Requests of at least this many bytes are compared with the memory that the system has available, which takes a few
 /// microseconds.
 const LOOKED_AT: usize = 16 << 20;
 
@@ -23,7 +23,7 @@ pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     let (held, budget) = (held(), budget());
     ensure!(
         held.saturating_add(bytes) <= budget,
-        "no memory for {}: it needs {} more, {} are in use, and the limit is {}",
+        "not enough memory for {}: it needs {} more, {} are in use, and the limit is {}",
         what(),
         text(bytes),
         text(held),
@@ -32,7 +32,7 @@ pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     let left = if bytes >= LOOKED_AT { available() } else { None };
     ensure!(
         left.is_none_or(|left| bytes <= left),
-        "no memory for {}: it needs {}, and the system has {} left",
+        "not enough memory for {}: it needs {}, and the system has {} left",
         what(),
         text(bytes),
         text(left.unwrap_or_default())

@@ -17,7 +17,7 @@ const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
 const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// Draws a chart with its title, axes and names; only the title for a figure that is not a chart.
+/// Draws a chart with its title, axes and legend; for a figure that is not a chart, only the title.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
@@ -56,7 +56,7 @@ fn curves(image: &mut RgbImage, axis: &str, series: &[Series]) {
     legend(image, series);
 }
 
-/// Draws the names of the curves at the top right, each next to the color of its curve.
+/// Draws the legend of the curves at the top right.
 fn legend(image: &mut RgbImage, series: &[Series]) {
     let widest = series.iter().map(|s| width(&s.label)).max().unwrap_or(0);
     let left = i64::from(SIZE.0) - MARGIN as i64 - i64::from(widest);
@@ -90,8 +90,7 @@ fn color_of(points: &Points, i: usize) -> Rgb<u8> {
     points.colors.get(i).map_or_else(|| category(points.group(i)), |&own| Rgb(own))
 }
 
-/// Draws the names of the groups on the right, each next to the color of its group. Draws nothing if the points have their own
-/// colors.
+/// Draws the legend of the groups on the right, or nothing if the points have their own colors.
 fn groups(image: &mut RgbImage, points: &Points) {
     let count = if points.groups.is_empty() || !points.colors.is_empty() { 0 } else { points.group_count() };
     let left = i64::from(SIZE.0) - NAMES as i64 + 22;
@@ -124,7 +123,7 @@ impl Frame {
         Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
-    /// Pixel position of the mark for a value at `x` that is not finite: the bottom of the chart.
+    /// Pixel position at which a non-finite value at `x` is marked: the bottom of the chart.
     fn foot(&self, x: f32) -> (f32, f32) {
         (self.place((x, self.low.1)).0, SIZE.1 as f32 - MARGIN)
     }

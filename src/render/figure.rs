@@ -32,7 +32,7 @@ pub enum Body {
         values: Array,
         /// How values map to colors.
         scale: Scale,
-        /// Picture below the map, `(C, H, W)` in `[0, 1]`; `None` to draw the map alone.
+        /// Picture behind the map, `(C, H, W)` in `[0, 1]`; `None` to draw the map alone.
         over: Option<Array>,
         /// Text appended to the caption; empty for none.
         note: String,
@@ -113,7 +113,7 @@ pub enum Body {
     },
 }
 
-/// Rows of values, each belonging to one picture of a data set.
+/// Rows of values, each associated with one picture of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points {
     /// The values, `(N, D)`: one row of D values per point.
@@ -124,7 +124,7 @@ pub struct Points {
     pub names: Arc<[String]>,
     /// Index of each row's picture in the data set; empty if row `i` is picture `i`.
     pub pictures: Arc<[u32]>,
-    /// File of each row's picture, relative to the data set's folder; empty if the data set is not made of files.
+    /// File of each row's picture, relative to the data set's folder; empty if the data set is not stored as picture files.
     pub files: Arc<[String]>,
     /// Color of each row's point, as RGB; empty to use the colors of the groups.
     pub colors: Arc<[[u8; 3]]>,
@@ -182,7 +182,7 @@ impl Array {
     /// Creates an array. Errors if the number of values does not match the shape.
     pub fn new(shape: Vec<usize>, data: impl Into<Arc<[f32]>>) -> Result<Self> {
         let data = data.into();
-        ensure!(shape.iter().product::<usize>() == data.len(), "cannot give {} values the shape {shape:?}", data.len());
+        ensure!(shape.iter().product::<usize>() == data.len(), "cannot reshape {} values to {shape:?}", data.len());
         Ok(Self { shape, data, exact: None })
     }
 
@@ -249,7 +249,7 @@ impl Points {
         self.groups.get(i).map_or(0, |&g| g as usize)
     }
 
-    /// Index in the data set of the picture that point `i` belongs to.
+    /// Index in the data set of the picture of point `i`.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }

@@ -12,7 +12,7 @@ pub struct Range {
     pub low: f32,
     /// Value of the last color; larger values get the last color too.
     pub high: f32,
-    /// How the ends were chosen, as shown in captions: `symmetric`.
+    /// How the ends were chosen, as shown in captions, such as `symmetric`.
     pub chosen: &'static str,
     /// Whether zero is in the middle of the range, which then uses diverging colors.
     pub symmetric: bool,

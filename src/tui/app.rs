@@ -42,7 +42,7 @@ pub enum Incoming {
 pub struct App<F> {
     /// The state that the screen is drawn from.
     pub state: State,
-    /// The styles of text.
+    /// Text styles.
     pub theme: Theme,
     /// The pictures on the screen.
     pub stage: PictureStage,
@@ -52,7 +52,7 @@ pub struct App<F> {
     pub reader: Reader,
     /// Function that sends a command to the worker.
     pub ask: F,
-    /// Channel on which other threads send to the loop.
+    /// Channel through which other threads send input to the event loop.
     pub happen: Sender<Incoming>,
     /// Measures the bandwidth to the terminal.
     pub bandwidth: Bandwidth,

@@ -26,7 +26,7 @@ pub struct AppOptions {
     pub graphics: Graphics,
     /// Color depth; `None` to determine it from the environment.
     pub colors: Option<Depth>,
-    /// Number of commands already sent to the worker; the app counts on from it.
+    /// Number of commands already sent to the worker; the app continues counting from there.
     pub asked: u64,
     /// The user's key bindings.
     pub bindings: Bindings,

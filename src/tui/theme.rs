@@ -20,7 +20,7 @@ pub enum Depth {
 /// no two roles differ only in color.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// Color depth that the theme is made for.
+    /// Color depth of the theme.
     pub depth: Depth,
     /// Frame and title of the focused panel.
     pub focus: Style,
@@ -61,10 +61,10 @@ impl Paint {
     /// valid roles or color formats.
     pub fn new(role: &str, color: &str) -> Result<Self, String> {
         if !ROLES.contains(&role) {
-            return Err(format!("no role \"{role}\"; expected one of {}", ROLES.join(", ")));
+            return Err(format!("unknown role \"{role}\"; expected one of {}", ROLES.join(", ")));
         }
         let color = color.parse().map_err(|_| {
-            format!("no color \"{color}\"; expected a name such as red, a number from 0 to 255, or #rrggbb")
+            format!("invalid color \"{color}\"; expected a name such as red, a number from 0 to 255, or #rrggbb")
         })?;
         Ok(Self { role: role.into(), color })
     }
@@ -105,7 +105,7 @@ impl Theme {
         }
     }
 
-    /// Replaces the colors of roles by those that the user has set.
+    /// Replaces the colors of roles with those that the user has set.
     pub fn painted(mut self, paints: &[Paint]) -> Self {
         for paint in paints.iter().filter(|_| self.depth != Depth::None) {
             let role = match paint.role.as_str() {
@@ -121,7 +121,7 @@ impl Theme {
         self
     }
 
-    /// Style of curve `number` of a chart.
+    /// Style of the chart curve with index `number`.
     pub fn curve(&self, number: usize) -> Style {
         match self.depth {
             Depth::None => Style::new(),

@@ -25,7 +25,7 @@ pub struct SessionFile {
 const MOMENT: Duration = Duration::from_millis(30);
 /// Minimum interval between two saves of the step shown.
 const EVERY: Duration = Duration::from_secs(1);
-/// The interval between saves is at least this many times as long as saving a step takes.
+/// Minimum interval between saves, as a multiple of the time that saving a step takes.
 const PAUSE: u32 = 20;
 
 /// A job for the writer thread.
@@ -75,7 +75,7 @@ impl Autosave {
         }
     }
 
-    /// Records that the request was processed and that a step resulting from it is shown.
+    /// Records that the request was processed and that its result is shown.
     pub(super) fn answered(&mut self) {
         self.behind = true;
         self.settle();
@@ -128,7 +128,7 @@ impl Autosave {
     }
 }
 
-/// Runs the writer thread: writes the newest of all pending jobs, repeatedly, until the channel `inbox` is closed.
+/// Runs the writer thread: repeatedly writes the newest pending job, until the channel `inbox` is closed.
 fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
     let mut said = String::new();
     while let Ok(first) = inbox.recv() {

@@ -56,8 +56,8 @@ impl Branches {
         Ok(())
     }
 
-    /// Removes the branch `at` from its slot so that it can be opened; a call of [`go_to`](Self::go_to) must follow. `None` if
-    /// the branch is already open.
+    /// Removes the branch `at` from its slot so that it can be opened; the caller must then call [`go_to`](Self::go_to).
+    /// `None` if the branch is already open.
     pub fn take(&mut self, at: usize) -> Result<Option<Branch>> {
         let count = self.all.len();
         ensure!(at < count, "no branch {}; there are {count}", letter(at));

@@ -41,7 +41,7 @@ impl Worker {
             Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
                 self.tell_method();
                 self.tell(Update::Said(
-                    "stop is off: continuing although the network is fooled; press r to run again".into(),
+                    "stop is off: continuing although the network is already fooled; press r to run again".into(),
                 ));
                 self.keep_question(false);
                 self.answer(Request::Next);
@@ -130,7 +130,7 @@ impl Worker {
                 let frame = self.shown.as_ref().context("there is nothing to save yet")?;
                 let figures = ContactSheet::of(&frame.figures, Colormap::default());
                 sheet::write(place, &self.session, &figures)?;
-                self.tell(Update::Log(format!("saved a sheet as \"{}\"", words::path(&place))));
+                self.tell(Update::Log(format!("saved a contact sheet as \"{}\"", words::path(&place))));
                 Ok(())
             }
             _ => self.save_all(place),

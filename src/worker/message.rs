@@ -63,7 +63,7 @@ pub enum Command {
 
 impl Command {
     /// Whether the command requests a new result, so that what is shown is stale until the result arrives. Requests are numbered
-    /// from 1; the number of a request is called its generation, and is 0 before the first request.
+    /// from 1; the current generation is the number of the latest request, or 0 before the first.
     pub fn asks(&self) -> bool {
         let silent = matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Quit);
         !silent && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
@@ -105,11 +105,11 @@ pub enum Update {
     Frame(Frame),
     /// Progress of a long computation.
     Progress {
-        /// What the computation counts, such as samples or steps.
+        /// Name of a unit of work, such as `samples` or `steps`.
         what: String,
-        /// Number of parts that are done.
+        /// Number of completed units.
         done: usize,
-        /// Total number of parts; 0 if unknown.
+        /// Total number of units; 0 if unknown.
         total: usize,
     },
     /// Whether the worker is computing a result.

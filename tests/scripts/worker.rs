@@ -344,7 +344,7 @@ fn view(cx, s) { [image(cx.input * (s.n / 4.0), \"dim\")] }";
     let (film, sheet) = (desk.folder.path().join("steps.gif"), desk.folder.path().join("sheet.png"));
     desk.ask(Command::Save(film.clone()));
     desk.ask(Command::Save(sheet.clone()));
-    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved a sheet")).then_some(()));
+    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved a contact sheet")).then_some(()));
     let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(fs::File::open(&film).unwrap())).unwrap();
     let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().unwrap();
     assert_eq!(frames.len(), 4);

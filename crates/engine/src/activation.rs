@@ -89,12 +89,12 @@ impl Activation {
         on_all(y, None, *self);
     }
 
-    /// Computes `dx = f′ · dy`, elementwise, on all cores; `saved` holds the inputs or outputs that [`saves`](Self::saves) names.
+    /// Computes `dx = f′ · dy`, elementwise, on all cores; `saved` holds the inputs or the outputs, as [`saves`](Self::saves) says.
     ///
     /// # Panics
     /// If the lengths differ.
     pub fn vjp(&self, saved: &[f32], dy: &[f32], dx: &mut [f32]) {
-        assert!(saved.len() == dx.len(), "{} saved values for {}", saved.len(), dx.len());
+        assert!(saved.len() == dx.len(), "got {} saved values, expected {}", saved.len(), dx.len());
         dx.copy_from_slice(dy);
         on_all(dx, Some(saved), *self);
     }
@@ -174,7 +174,7 @@ impl<P: Pointwise> Task for Value<P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: a vector is at `value`.
+        // SAFETY: the caller makes sure that a vector is writable at `value`.
         unsafe { S::store(self.value, P::value(Lanes::<S>(S::load(self.value)), parameters).0) }
     }
 }
@@ -192,7 +192,7 @@ impl<P: Pointwise> Task for Slope<P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: vectors are at both.
+        // SAFETY: the caller makes sure that a vector is writable at `value`, and one readable at `saved`.
         unsafe {
             let (v, saved) = (Lanes::<S>(S::load(self.value)), Lanes::<S>(S::load(self.saved)));
             S::store(self.value, (v * P::slope(saved, parameters)).0);

@@ -71,8 +71,8 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(vec![]) };
 }
 
-/// The smallest odd number of cache lines that holds `len` elements, in elements: addresses a power of two apart would compete for the same
-/// few lines of a cache.
+/// The length in elements of the smallest odd number of cache lines that holds `len` elements. Rows that start a power of two
+/// apart would compete for the same few lines of a cache.
 pub(crate) fn odd_lines(len: usize) -> usize {
     (len.div_ceil(16) | 1) * 16
 }

@@ -108,7 +108,7 @@ impl Filter {
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == product([output, c, kh, kw]), "{} weights for {sizes:?}, {slide:?}", w.len());
+        assert!(w.len() == product([output, c, kh, kw]), "{} weights do not match {sizes:?} and {slide:?}", w.len());
         let weight =
             WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: kh * kw, output_stride: c * kh * kw };
         let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
@@ -129,7 +129,7 @@ impl Filter {
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == product([output, c, kh, kw]), "{} weights for {sizes:?}, {slide:?}", w.len());
+        assert!(w.len() == product([output, c, kh, kw]), "{} weights do not match {sizes:?} and {slide:?}", w.len());
         let weight =
             WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: c * kh * kw, output_stride: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);
@@ -179,8 +179,12 @@ impl Filter {
     /// # Panics
     /// If the maps do not have the sizes that the weights were packed for.
     pub fn run(&self, x: &Map, y: &mut MapMut, epilogue: Epilogue) {
-        assert!(x.n == y.n && (x.c, (x.h, x.w)) == self.from, "packed for an input of {:?}, not {x:?}", self.from);
-        assert!((y.c, (y.h, y.w)) == self.to, "packed for an output of {:?}, not {y:?}", self.to);
+        assert!(
+            x.n == y.n && (x.c, (x.h, x.w)) == self.from,
+            "the weights are packed for an input of {:?}, not {x:?}",
+            self.from
+        );
+        assert!((y.c, (y.h, y.w)) == self.to, "the weights are packed for an output of {:?}, not {y:?}", self.to);
         epilogue.check(y);
         match &self.prepared {
             Prepared::Patches(parts, groups) => {
@@ -201,7 +205,7 @@ impl Filter {
         let Sizes { input, output, from, to } = sizes;
         assert!(
             (input, output) == (self.from.0, self.to.0),
-            "packed for {} input and {} output channels, not {sizes:?}",
+            "the weights are packed for {} input and {} output channels, not {sizes:?}",
             self.from.0,
             self.to.0
         );
@@ -228,7 +232,7 @@ impl Filter {
         matches!(self.prepared, Prepared::Winograd(_))
     }
 
-    /// Whether the filter would be a different one if packed for large batches.
+    /// Whether packing the weights for large batches would give a different filter.
     pub fn has_more(&self) -> bool {
         matches!(&self.prepared, Prepared::Winograd(w) if w.has_more())
     }
@@ -245,7 +249,7 @@ impl Filter {
     }
 }
 
-/// The sizes by which a convolution and its input gradient differ.
+/// The sizes for which weights are packed; they differ between a convolution and its input gradient.
 #[derive(Clone, Copy)]
 struct Shape {
     groups: usize,

@@ -18,13 +18,13 @@ pub fn crop(
     from: &[(isize, isize)],
     outside: f32,
 ) {
-    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "crops {y:?} of {base:?} with {changed:?}");
+    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "cannot crop {base:?} with {changed:?} to {y:?}");
     assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "expected one position per crop of {y:?}");
     let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
     let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
     assert!(inside, "{changed:?} reaches beyond {base:?}");
     let near = |place: isize| place.unsigned_abs() <= MOST;
-    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crops {y:?} from {from:?}");
+    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crop positions {from:?} are too large");
     let y = &*y;
     thread_team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
         simd::run(Rows { base, changed, at, y, from, outside, rows });
@@ -59,8 +59,8 @@ impl Rows<'_> {
     /// Writes one row of a crop, which consists of outside, base, changed, base and outside.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `k` and `i` must be a piece of `y` and a row of it that no other thread
-    /// uses.
+    /// The CPU must have the instruction set of `S`. `k` must be the index of a crop of `y`, and `i` that of one of its rows,
+    /// which no other thread uses.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
         // SAFETY: every column range is clamped to the row of the piece, the base and the changed part that it addresses; `crop`
@@ -107,10 +107,10 @@ impl Rows<'_> {
     /// Fills columns `low..high` of the row at `to` with `outside`.
     ///
     /// # Safety
-    /// `to` must be the start of a row of `y` that no other thread uses, and `low..high` columns of it.
+    /// `to` must point to the start of a row of `y` that has columns `low..high` and is used by no other thread.
     #[inline(always)]
     unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
-        // SAFETY: the caller names columns of a row that it may write.
+        // SAFETY: the caller makes sure that these columns exist and may be written.
         unsafe {
             for j in low..high {
                 std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);

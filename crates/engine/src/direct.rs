@@ -125,8 +125,8 @@ impl Band<'_> {
     /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
-        // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside`
-        // columns and the rest.
+        // SAFETY: rows outside of the map are not read, and columns are clamped to it; each row of the copy has `columns`
+        // columns, of which `before + inside` at most are copied, and the others zeroed.
         unsafe {
             let (p, x) = (self.patches, self.x);
             let columns = width / p.c;
@@ -158,11 +158,12 @@ impl Band<'_> {
     /// Computes one row of output pixels for one panel of weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `line` must be the first element in the copied band that output row `row`
-    /// reads, followed by everything that its taps reach, and `panel` a panel of the weights.
+    /// The CPU must have the instruction set of `S`. `line` must point to the first element of the copied band that output row
+    /// `row` reads, and all elements at `starts` from there must be readable for every pixel of the row. `panel` must be the
+    /// index of a panel of the weights, and no other thread may use the row.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
-        // SAFETY: the tiles lie side by side in the output row, and the weights have the panel.
+        // SAFETY: the tiles split the output row, and the panel exists.
         unsafe {
             let (p, w) = (self.patches, self.weights);
             let width = w.width(panel);
@@ -187,8 +188,8 @@ impl Band<'_> {
 /// Computes `M` adjacent pixels of `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `a` must be where the first of `M` pixels starts in the copied band, `b` the
-/// rows of a panel `V` vectors wide, `place` the first of `M` pixels of the output that no other thread uses.
+/// The CPU must have the instruction set of `S`. `a` must point to the patch of the first of `M` pixels in the copied band, and
+/// `b` to the rows of a panel `V` vectors wide. `M` output pixels from `place` on must exist and be used by no other thread.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     band: &Band,
@@ -197,7 +198,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (column, columns): (usize, usize),
     place: (usize, usize, usize),
 ) {
-    // SAFETY: the caller passes pixels of the output, and channels from `column` on of which `columns` exist.
+    // SAFETY: the caller makes sure that these pixels exist, and that they have `columns` channels from `column` on.
     unsafe {
         let p = band.patches;
         let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
@@ -216,8 +217,8 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 /// Computes the sums of a tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; at `a` there must be the elements that `starts` names for each of `M`
-/// pixels `apart`, and at `b` as many rows of `V` vectors.
+/// The CPU must have the instruction set of `S`. For each of `M` pixels, `apart` elements from one to the next, the runs of
+/// `starts` (offset from `a`, length) must be readable, and at `b` one row of `V` vectors for each element of the runs.
 #[inline(always)]
 unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     a: *const f32,
@@ -225,7 +226,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     mut b: *const f32,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    // SAFETY: `starts` names what the caller holds readable, one row of `b` for each element.
+    // SAFETY: the caller makes sure that the runs and the rows of `b` are readable.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for &(start, count) in starts {
@@ -236,11 +237,11 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Adds one run of taps to the sums of a tile. A function of its own, so that the sums stay in registers.
+/// Adds one run of taps to the sums of a tile. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `count` elements must be readable at each of `M` pixels `apart` from `a`
-/// on, and `count` rows of `V` vectors at `b`. `M` must be at most 12.
+/// The CPU must have the instruction set of `S`. `count` elements must be readable at `a + m · apart` for each pixel `m < M`, and
+/// `count` rows of `V` vectors at `b`. `M` must be at most 12.
 #[inline(always)]
 unsafe fn run<S: Simd, const M: usize, const V: usize>(
     mut sums: [[S::V; V]; M],

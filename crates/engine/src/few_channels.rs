@@ -105,11 +105,13 @@ impl Task for Rows<'_> {
 }
 
 impl Rows<'_> {
+    /// Computes the rows of all phases for `O` output channels, `R` pixels at a time.
+    ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels.
     #[inline(always)]
     unsafe fn rows<S: Simd, const R: usize, const O: usize>(&self) {
-        // SAFETY: rows beyond the grid of a part are skipped.
+        // SAFETY: rows past the end of a part's grid are skipped.
         unsafe {
             let mut inside = vec![];
             for row in self.range.start..self.range.end {
@@ -125,8 +127,8 @@ impl Rows<'_> {
     /// Computes one output row of `O` channels, `R` pixels at a time.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, and row `i` of picture `n` lie
-    /// within the part's grid and be used by no other thread.
+    /// The CPU must have the instruction set of `S`. `O` must be the number of output channels. Row `i` of picture `n` must lie
+    /// within the grid of `p` and be used by no other thread.
     #[inline(always)]
     unsafe fn row<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -168,8 +170,9 @@ impl Rows<'_> {
     /// Computes `R` pixels starting at `place`. With `border`, taps outside of the map are skipped.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, `place` the first of `R` pixels
-    /// of the grid that no other thread uses; unless `border`, all `segments` of these pixels must lie within the map.
+    /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels. `R` pixels from `place` on
+    /// must lie within the grid and be used by no other thread. All `segments` of these pixels must lie within rows of the map
+    /// and, unless `border` is set, within its columns.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -179,7 +182,7 @@ impl Rows<'_> {
         border: bool,
     ) {
         const { assert!(O <= MOST) };
-        // SAFETY: the caller passes pixels of the output, and `numbers` has the `O` elements that are loaded.
+        // SAFETY: the caller makes sure that these pixels exist; `numbers` has the `O` elements that are loaded.
         unsafe {
             let column = (place.2 * p.step.1) as isize;
             let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
@@ -200,8 +203,8 @@ impl Rows<'_> {
 /// Computes the sums of `R` pixels for `O` output channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; the rows of all `segments` must lie within the map and, unless `border`, their
-/// columns too. `weights` must have `O` rows of `p.len()` elements.
+/// The CPU must have the instruction set of `S`. For each of the `R` pixels, all `segments` must lie within rows of the map and,
+/// unless `border` is set, within its columns. `O` rows of `p.len()` elements must be readable at `weights`.
 #[inline(always)]
 unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     x: &Map,
@@ -210,7 +213,7 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     column: isize,
     border: bool,
 ) -> [[S::V; O]; R] {
-    // SAFETY: at the border, `skip` and `taps` keep only what lies within the row.
+    // SAFETY: at the border, `skip` and `taps` exclude the taps outside of the row.
     unsafe {
         let mut sums = [[S::splat(0.0); O]; R];
         for s in segments {

@@ -15,9 +15,9 @@ pub(crate) const BLOCK: usize = 96;
 /// `column` is the first output channel of the group.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable elements for each of `pixels`, the
-/// weights rows `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of
-/// these panels.
+/// The CPU must have the instruction set of `S`. For each of `pixels`, a row of `count` elements must be readable at `a`. The
+/// weights must have rows `k..k + count` and all `panels`. The pixels must exist in the output, and no other thread may use
+/// those of their channels that belong to these panels.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
     (a, pixels): (*const f32, &[usize]),
@@ -26,7 +26,7 @@ pub(crate) unsafe fn block<S: Simd>(
     (y, column): (&MapMut, usize),
     exit: &Exit,
 ) {
-    // SAFETY: tiles split the rows at `a`, and the panels are those of the weights.
+    // SAFETY: the tiles split the rows at `a`, and the caller makes sure that the panels exist.
     unsafe {
         for b in panels {
             let (panel, width) = (weights.row(group, b, k), weights.width(b));
@@ -48,8 +48,8 @@ pub(crate) unsafe fn block<S: Simd>(
     }
 }
 
-/// The range of columns that remains of `count` rows at `a` without the zero columns on either side. Gradients of a single class
-/// have many zero columns.
+/// The range of columns of the `count` rows at `a` that remains without the all-zero columns on either side. Gradients of a
+/// single class have many of these.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements must be readable at `a`, `STRIDE` apart.
@@ -76,8 +76,9 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 /// Computes one tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `M` rows of `count` elements must be readable at `a`, `count` rows of `V`
-/// vectors at the panel, and `pixels` must be `M` pixels of the output that no other thread uses.
+/// The CPU must have the instruction set of `S`. `M` rows of `count` elements, `STRIDE` apart, must be readable at `a`, and
+/// `count` rows of `V` vectors at `panel`. `pixels` must be `M` pixels of the output with `columns` channels from `column` on,
+/// which no other thread uses.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (a, pixels): (*const f32, &[usize]),
@@ -86,7 +87,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (y, column, columns): (&MapMut, usize, usize),
     exit: &Exit,
 ) {
-    // SAFETY: the caller passes rows, a panel and pixels of these sizes, of whose channels from `column` on `columns` exist.
+    // SAFETY: the caller makes sure that the rows, the panel and the pixels have these sizes.
     unsafe {
         let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
         for m in 0..M {

@@ -74,7 +74,7 @@ impl Patches {
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
     }
 
-    /// Index of a grid's pixel in the output maps.
+    /// Index in the output maps of a pixel of the grid.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
         let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
@@ -84,8 +84,8 @@ impl Patches {
     /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside of the map.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels
-    /// `channel..channel + c` must exist, and `to - from` elements must be writable at `out` and used by no other thread.
+    /// The CPU must have the instruction set of `S`. `place` must lie within the grid, in a picture of `x`, and `x` must have
+    /// channels `channel..channel + c`. `to - from` elements must be writable at `out` and used by no other thread.
     #[inline(always)]
     pub unsafe fn gather<S: Simd>(
         &self,

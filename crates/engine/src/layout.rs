@@ -15,7 +15,7 @@ const GRAIN: usize = 1 << 14;
 /// If `x` and `y` differ in size.
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
-    assert!(x.len() == y.n * c * pixels, "{} elements for {y:?}", x.len());
+    assert!(x.len() == y.n * c * pixels, "{} elements do not match {y:?}", x.len());
     let (at, pitch) = (SharedPtr(y.at), y.pitch);
     let blocks = pixels.div_ceil(SIDE);
     thread_team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
@@ -40,7 +40,11 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
 /// If `x` and `y` differ in size, or `scale` or `shift` do not have one element per channel.
 pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: &[f32]) {
     let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
-    assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} elements for {y:?}", x.len());
+    assert!(
+        x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c,
+        "{} elements do not match {y:?}",
+        x.len()
+    );
     let at = SharedPtr(y.at);
     thread_team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
         let mut start = range.start;
@@ -66,7 +70,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 /// If `x` and `y` differ in size.
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
-    assert!(y.len() == x.n * c * pixels, "{} elements for {x:?}", y.len());
+    assert!(y.len() == x.n * c * pixels, "{} elements do not match {x:?}", y.len());
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = pixels.div_ceil(SIDE);
     thread_team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
@@ -94,7 +98,7 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
 /// thread.
 #[inline]
 unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
-    // SAFETY: `i` is below `rows` and `j` below `columns`; `from` is a slice, which is checked.
+    // SAFETY: `i` is below `rows` and `j` below `columns`; indexing `from` is bounds-checked.
     unsafe {
         if rows == SIDE && columns == SIDE {
             let mut square = [[0f32; SIDE]; SIDE];

@@ -1,4 +1,4 @@
-//! Fully connected layers on unpacked weights `(O, I)`, of which one copy serves both directions.
+//! Fully connected layers on unpacked weights `(O, I)`; the forward pass and the VJP read the same copy.
 
 use crate::activation::Activation;
 use crate::buffer::Scratch;
@@ -136,8 +136,8 @@ impl Dots<'_> {
     /// Adds the products of elements `k` of `R` rows of `x` and `O` rows of `w`, lane by lane.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
-    /// with columns `start..end`, and `to` must have the vectors of `R` rows.
+    /// The CPU must have the instruction set of `S`. `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
+    /// with columns `start..end`. `R` rows of `ROWS` vectors must be readable and writable at `to`.
     #[inline(always)]
     unsafe fn dots<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -145,7 +145,7 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        // SAFETY: rows and elements are those that the caller says exist.
+        // SAFETY: the caller makes sure that these rows and elements exist.
         unsafe {
             let input = self.sizes.0;
             let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
@@ -197,12 +197,14 @@ impl Task for Back<'_> {
 }
 
 impl Back<'_> {
+    /// Computes `R` rows and two vectors of columns of `dx`.
+    ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; rows `row..row + R` and two vectors of columns from `column` on must
-    /// exist, and no other thread may use them in `dx`.
+    /// The CPU must have the instruction set of `S`. Rows `row..row + R` and two vectors of columns from `column` on must exist
+    /// in `dx`, and no other thread may use them.
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, row: usize, column: usize) {
-        // SAFETY: `w` has `output` rows with these columns, `dy` `R` rows of `output` elements.
+        // SAFETY: `w` has `output` rows with these columns, and `dy` has these `R` rows of `output` elements.
         unsafe {
             let (_, input, output) = self.sizes;
             let dy = self.dy.as_ptr().add(row * output);
@@ -221,11 +223,11 @@ impl Back<'_> {
     /// Computes some columns of one row of `dx`, from four rows of weights at a time, which are read in memory order.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the row and its columns `first..end` must exist, and no other thread may
-    /// use them in `dx`.
+    /// The CPU must have the instruction set of `S`. Columns `first..end` of the row must exist in `dx`, and no other thread may
+    /// use them.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, row: usize, (first, end): (usize, usize)) {
-        // SAFETY: `w` has `output` rows with these columns, and `dy` this row of `output` elements.
+        // SAFETY: `w` has `output` rows with these columns, and `dy` has this row of `output` elements.
         unsafe {
             let (_, input, output) = self.sizes;
             let (dy, to) = (self.dy.as_ptr().add(row * output), self.dx.add(row * input));
@@ -248,8 +250,8 @@ impl Back<'_> {
 /// Adds `Σᵣ dy[r] · w[r]` to some columns at `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; elements `first..end` must be writable at `to`, readable at `w` in `R`
-/// rows `apart`, and `R` elements readable at `dy`.
+/// The CPU must have the instruction set of `S`. Elements `first..end` must be readable and writable at `to` and used by no other
+/// thread, and readable at `w + r · apart` for each `r < R`. `R` elements must be readable at `dy`.
 #[inline(always)]
 unsafe fn add_rows<S: Simd, const R: usize>(
     to: *mut f32,

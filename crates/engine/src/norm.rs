@@ -58,9 +58,9 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
 /// If sizes differ.
 pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogue: Epilogue) {
     for map in [x, z] {
-        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
+        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
     }
-    assert!([a, b, c].iter().all(|v| v.len() == y.c), "not one factor per channel of {y:?}");
+    assert!([a, b, c].iter().all(|v| v.len() == y.c), "expected one factor per channel of {y:?}");
     epilogue.check(y);
     let y = &*y;
     let by = [a, b, c];
@@ -75,7 +75,7 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
 /// If sizes differ.
 pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     for map in [x, m] {
-        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
+        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
     }
     let y = &*y;
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
@@ -115,7 +115,7 @@ trait Summand<const N: usize> {
     /// The values of `n` channels of a pixel, starting with channel `c`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the pixel and its channels must exist.
+    /// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixel must exist in all maps.
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; N];
 }
 
@@ -151,7 +151,7 @@ struct Square<'a>(&'a Map<'a>, &'a [f32; MOST_LANES]);
 impl Summand<1> for Square<'_> {
     #[inline(always)]
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
-        // SAFETY: as the caller promises; the mean has one element per channel.
+        // SAFETY: as the caller promises; the means have room for a vector of any instruction set.
         unsafe {
             let apart = S::sub(Value(self.0).at::<S>(pixel, c, n)[0], S::load_part(self.1.as_ptr(), n));
             [S::mul(apart, apart)]
@@ -162,10 +162,10 @@ impl Summand<1> for Square<'_> {
 /// The sum over a range of pixels of `n` channels, starting with channel `c`; four pixels are summed at a time.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; the pixels and channels must exist.
+/// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixels must exist in all maps.
 #[inline(always)]
 unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usize>, c: usize, n: usize) -> [S::V; N] {
-    // SAFETY: the loops stay in the range.
+    // SAFETY: the loops visit only pixels of the range.
     unsafe {
         let mut sums = [[S::splat(0.0); N]; 4];
         let mut pixel = pixels.start;
@@ -210,7 +210,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
             let mut c = 0;
             while c < self.x.c {
                 let n = (self.x.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of pixels in range lie within the maps and the sums, which start as zeros.
+                // SAFETY: channels `c..c + n` of these pixels exist in the maps, and in the sums, which start as zeros.
                 unsafe {
                     let sums = sum::<S, T, N>(&self.of, block.clone(), c, n);
                     for k in 0..N {
@@ -243,7 +243,7 @@ impl Task for Moments<'_> {
             let mut c = 0;
             while c < all {
                 let n = (all - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of pixels in range lie within the map and the elements, which begin as zeros.
+                // SAFETY: channels `c..c + n` of these pixels exist in the map, and in the results, which start as zeros.
                 unsafe {
                     let (mean, squares) = (self.to.add(c), self.to.add(all + c));
                     let m = S::mul(sum::<S, _, 1>(&Value(self.x), block.clone(), c, n)[0], S::splat(1.0 / count));
@@ -283,7 +283,7 @@ impl Task for Combine<'_> {
             while c < self.y.c {
                 let left = self.y.c - c;
                 let n = left.min(S::LANES);
-                // SAFETY: channels `c..c + n` of the pixel lie within all maps and the factors of each channel.
+                // SAFETY: channels `c..c + n` of the pixel exist in all maps, and there is one factor per channel.
                 unsafe {
                     let [a, b, shift] = self.by.map(|v| S::load_part(v.as_ptr().add(c), n));
                     let x = S::load_part(self.x.at.add(pixel * self.x.pitch + c), n);
@@ -313,7 +313,7 @@ impl Task for Multiply<'_> {
             let mut c = 0;
             while c < self.y.c {
                 let n = (self.y.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of the pixel lie within all maps.
+                // SAFETY: channels `c..c + n` of the pixel exist in all maps.
                 unsafe {
                     let x = S::load_part(self.x.at.add(pixel * self.x.pitch + c), n);
                     let m = S::load_part(self.m.at.add(pixel * self.m.pitch + c), n);

@@ -10,11 +10,12 @@ pub(crate) struct Rows {
     pub apart: usize,
 }
 
-/// Writes `aᵀ b`, `(m, n)`, to `to`, in rows as far apart as those of `b`; with `more`, adds it to what is there. `a` has `count`
-/// rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
+/// Writes `aᵀ b`, `(m, n)`, to `to`, in rows as far apart as those of `b`; with `more`, adds it to the previous values. `a` has
+/// `count` rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; the rows must be readable, and the result writable and used by no other thread.
+/// The CPU must have the instruction set of `S`. The rows of `a` and `b` must be readable; the `m` rows of `n` elements at `to`
+/// must be writable and used by no other thread and, with `more`, initialized.
 #[inline(always)]
 pub(crate) unsafe fn outer_products<S: Simd>(
     (m, n, count): (usize, usize, usize),

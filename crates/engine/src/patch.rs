@@ -18,7 +18,8 @@ pub(crate) struct Patch<const A: usize> {
 }
 
 impl<const A: usize> Patch<A> {
-    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be wrapped negative numbers.
+    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be negative numbers, wrapped
+    /// around.
     #[inline(always)]
     pub fn new(x: &Map, n: usize, (top, left): (usize, usize), padding: (usize, usize)) -> Self {
         let (top, left) = (top.wrapping_sub(padding.0) as isize, left.wrapping_sub(padding.1) as isize);
@@ -45,11 +46,11 @@ impl<const A: usize> Patch<A> {
     /// At most `lanes` channels of column `j`, starting with channel `c`. `WHOLE` skips the border checks.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if
-    /// `WHOLE`, all pixels of the patch.
+    /// The CPU must have the instruction set of `S`. The map that the patch was taken from must still be readable and have these
+    /// channels; if `WHOLE`, all pixels of the patch must lie inside the map.
     #[inline(always)]
     pub unsafe fn column<S: Simd, const WHOLE: bool>(&self, j: usize, c: usize, lanes: usize) -> [S::V; A] {
-        // SAFETY: only pixels in the map are read.
+        // SAFETY: only pixels inside the map are read.
         unsafe {
             let mut d = [S::splat(0.0); A];
             if !WHOLE && !self.columns.contains(&j) {

@@ -52,7 +52,7 @@ impl Pool {
     /// If the sizes of the maps do not match.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
         self.check();
-        assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
+        assert!(x.n == y.n && x.c == y.c, "{x:?} and {y:?} do not match");
         let y = &*y;
         thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| {
             simd::run(Max { pool: self, x, y, rows })
@@ -67,7 +67,10 @@ impl Pool {
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} and {dx:?} do not match");
-        assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
+        assert!(
+            (y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c,
+            "{x:?} and {y:?} do not match"
+        );
         let dx = &*dx;
         // Each task writes some rows of a picture, and visits all windows that overlap these rows.
         let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
@@ -84,7 +87,7 @@ impl Pool {
     /// If the sizes of the maps do not match.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
-        assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
+        assert!(x.n == y.n && x.c == y.c, "{x:?} and {y:?} do not match");
         let [rows, columns] = self.axes();
         let y = &*y;
         thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {
@@ -142,7 +145,7 @@ impl Pool {
 /// The channels of pixel `i`.
 ///
 /// # Safety
-/// Pixel `i` must lie within the maps, and no thread may write to it.
+/// Pixel `i` must lie within the maps, and no thread may write to it while the slice is in use.
 #[inline(always)]
 unsafe fn pixel<'a>(x: &Map<'a>, i: usize) -> &'a [f32] {
     // SAFETY: the caller names a pixel of the maps.
@@ -275,10 +278,11 @@ impl MaxVjp<'_> {
     /// Zeroes rows `from..to` of the band, and returns the row after them.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and no other thread may use the band.
+    /// The CPU must have the instruction set of `S`, `from` must be at most the end of the band, and no other thread may use the
+    /// band.
     #[inline(always)]
     unsafe fn clear<S: Simd>(&self, from: usize, to: usize) -> usize {
-        // SAFETY: the rows are within the band.
+        // SAFETY: `to` is clamped to the band.
         unsafe {
             let (dx, to) = (self.dx, to.min(self.band.end).max(from));
             for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
@@ -291,8 +295,9 @@ impl MaxVjp<'_> {
     /// Computes `n` channels of a window. The gradient goes to the first element that equals the maximum.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `n` elements must be readable at `best` and `dy` and, offset by `c`,
-    /// at each tap, or a whole vector if `FULL`. No other thread may use the pointers that are written.
+    /// The CPU must have the instruction set of `S`. `n` elements, or a whole vector if `FULL`, must be readable at `best` and
+    /// `dy` and, from offset `c` on, at both pointers of each tap. The second pointer must also be writable and used by no
+    /// other thread; it may be null instead.
     #[inline(always)]
     unsafe fn window<S: Simd, const FULL: bool>(
         &self,
@@ -301,7 +306,7 @@ impl MaxVjp<'_> {
         c: usize,
         n: usize,
     ) {
-        // SAFETY: the caller passes pixels with these channels; null pointers are not written.
+        // SAFETY: as the caller promises; null pointers are skipped.
         unsafe {
             let best = load::<S, FULL>(best, n);
             let mut left = load::<S, FULL>(dy, n);

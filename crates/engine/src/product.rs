@@ -79,8 +79,8 @@ impl Task for Copies<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied
-        // by one task.
+        // SAFETY: `in_stages` made room for all chunks of all patches; the pixels of `range` lie within the grid, and each patch
+        // is copied by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             for i in self.range {
@@ -169,8 +169,8 @@ impl Task for Block<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements, `range` are at most `BLOCK` pixels of the grid, and
-        // their channels of these panels belong to one task.
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements; `range` holds at most `BLOCK` pixels of the grid,
+        // whose channels of these panels are written by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             let mut places = [(0, 0, 0); BLOCK];

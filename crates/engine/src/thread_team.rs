@@ -107,7 +107,7 @@ pub fn part(n: usize, i: usize, count: usize) -> std::ops::Range<usize> {
 /// the part, on all cores.
 pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     struct At<T>(*mut T);
-    // SAFETY: each task takes its own part of it.
+    // SAFETY: each task accesses only its own part of the slice.
     unsafe impl<T: Send> Sync for At<T> {}
     impl<T> At<T> {
         /// The address `count` elements on. This is a method so that a closure captures the wrapper rather than the pointer.

@@ -41,7 +41,7 @@ impl Epilogue<'_> {
             assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} and {y:?} do not match");
         }
         for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
-            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one element per channel of {y:?}");
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "expected one element per channel of {y:?}");
         }
     }
 }
@@ -61,7 +61,7 @@ pub(crate) struct Exit<'a> {
 pub(crate) struct Prefetch(pub *const f32, pub usize);
 
 impl Prefetch {
-    /// The share of tile `t` out of `tiles` in prefetching the weights that follow `count` rows of `width` elements at `b`.
+    /// What tile `t` of `tiles` prefetches of the weights that follow the `count` rows of `width` elements at `b`.
     #[inline(always)]
     pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;
@@ -72,7 +72,7 @@ impl Prefetch {
 /// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` are `bk` apart.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `M` rows, `am` apart, of `k` elements, `ak` apart, must be readable at `a`, and
+/// The CPU must have the instruction set of `S`. `M` rows, `am` apart, of `k` elements, `ak` apart, must be readable at `a`, and
 /// `k` rows, `bk` apart, of `V` vectors at `b`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
@@ -81,7 +81,7 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     (mut b, bk): (*const f32, usize),
     Prefetch(mut prefetch, step): Prefetch,
 ) -> [[S::V; V]; M] {
-    // SAFETY: the loop reads what the caller says is readable; addresses that are prefetched may be invalid.
+    // SAFETY: the loop reads only elements that the caller promises are readable; addresses to prefetch may be invalid.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for _ in 0..k {
@@ -105,10 +105,10 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
 }
 
 /// Computes `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane. Rows of `x` and `w` are contiguous; the distances
-/// between rows are passed along with the pointers. A function of its own, so that the sums stay in registers.
+/// between rows are passed along with the pointers. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `R` rows of `count` elements must be readable at `x`, and `O` rows at `w`.
+/// The CPU must have the instruction set of `S`. `R` rows of `count` elements must be readable at `x`, and `O` such rows at `w`.
 #[inline(always)]
 pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
     mut sums: [[S::V; O]; R],
@@ -147,8 +147,8 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
 /// Applies the epilogue to `v` and writes `n` of its lanes to `to`, which is channel `c` of pixel `pixel` of the output.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` elements, or a vector if that is less, must be writable at `to`, which is
-/// channel `c` of pixel `pixel` of the output, and used by no other thread. The epilogue must fit the output.
+/// The CPU must have the instruction set of `S`. `to` must point to channel `c` of pixel `pixel` of the output; `n` elements,
+/// or a vector if that is less, must be writable there and used by no other thread. The epilogue must fit the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
     // SAFETY: as the caller promises.
@@ -191,8 +191,8 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
 /// Applies the epilogue to `v`; if `PLAIN`, assumes that the epilogue is plain.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in pixel
-/// `pixel` of the output, whose element is at `to`. The epilogue must fit the output.
+/// The CPU must have the instruction set of `S`. `to` must point to channel `c` of pixel `pixel` of the output, which must have
+/// `n` channels from `c` on, or a whole vector of them if `FULL`. The epilogue must fit the output.
 #[inline(always)]
 unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool>(
     mut v: S::V,

@@ -95,7 +95,7 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "packed for maps of another size");
+        assert!((x.h, x.w) == self.from, "the weights are packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
         // Weights that exceed the caches are read once for many tiles. Small weights leave room in the caches for the tiles.
@@ -232,8 +232,8 @@ impl Stage<'_> {
     /// Computes the input transform `Bᵀ d B` of one tile.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `A` must be the side of a tile, and `t` below `count` a tile that no other
-    /// thread transforms.
+    /// The CPU must have the instruction set of `S`. `A` must be the side of a tile. `t` must be below `count`, and no other
+    /// thread may transform this tile.
     #[inline(always)]
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
         let (n, row, column) = self.place(t);
@@ -251,7 +251,7 @@ impl Stage<'_> {
     /// Transforms a patch into the rows of tile `t`.
     ///
     /// # Safety
-    /// As for `read`; `WHOLE` patches must lie in the map.
+    /// As for [`read`](Self::read); if `WHOLE`, the patch must lie completely inside the map.
     #[inline(always)]
     unsafe fn transform<S: Simd, const A: usize, const WHOLE: bool>(&self, t: usize, patch: &Patch<A>) {
         // SAFETY: `v` has a row for each frequency, chunk and tile.
@@ -282,11 +282,11 @@ impl Stage<'_> {
     /// Multiplies all tiles by the weights of one frequency.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `f` must be a frequency and `panels` panels of the weights that no other
-    /// thread multiplies.
+    /// The CPU must have the instruction set of `S`. `f` must be the index of a frequency, and `panels` must exist in the
+    /// weights. No other thread may write the products of this frequency and these panels.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, panels: std::ops::Range<usize>) {
-        // SAFETY: parts split the tiles, and chunks the channels.
+        // SAFETY: the parts split the tiles, and the chunks split the channels.
         unsafe {
             let w = self.w;
             for b in panels {
@@ -314,11 +314,11 @@ impl Stage<'_> {
     /// Computes the output transform `Aᵀ m A` of one tile.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `M` must be the size of a tile, `A` its side, and `t` below `count` a tile
-    /// that no other thread writes.
+    /// The CPU must have the instruction set of `S`. `M` must be the size of a tile, and `A` its side. `t` must be below `count`,
+    /// and no other thread may write this tile.
     #[inline(always)]
     unsafe fn write<S: Simd, const M: usize, const A: usize, const PLAIN: bool>(&self, t: usize) {
-        // SAFETY: outputs beyond the map are left out, and `m` has `width` elements for each frequency and tile.
+        // SAFETY: pixels past the edge of the map are skipped, and `m` has `width` elements for each frequency and tile.
         unsafe {
             let (w, y) = (self.w, self.y);
             let (n, row, column) = self.place(t);
@@ -355,8 +355,8 @@ impl Stage<'_> {
 /// Multiplies `M` tiles by a panel of the weights of one frequency.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `M` tiles from `start` on must exist, and `count` rows of `V` vectors be
-/// readable at the panel.
+/// The CPU must have the instruction set of `S`. `M` tiles from `start` on must exist and be multiplied by no other thread, and
+/// `count` rows of `V` vectors must be readable at `panel`.
 #[inline(always)]
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
     stage: &Stage,

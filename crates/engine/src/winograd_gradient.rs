@@ -107,8 +107,8 @@ impl Taps<'_> {
     /// Transforms the sums to the gradients of `K × K` weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all
-    /// frequencies and channels, and no other thread may use the gradients of this input channel.
+    /// The CPU must have the instruction set of `S`. Each part must have `width` sums for each frequency and input channel, where
+    /// `width` is a multiple of the vector length. No other thread may use the gradients of this input channel.
     #[inline(always)]
     unsafe fn transform<S: Simd, const K: usize>(&self) {
         let Sizes { input, output, .. } = self.of.sizes;
@@ -212,8 +212,8 @@ impl Part<'_> {
     /// Transforms tile `t` of both maps into row `i`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `M` must be the size of a tile's output, `t` a tile of the maps, and `i`
-    /// less than the number of rows.
+    /// The CPU must have the instruction set of `S`. `M` must be the size of a tile's output, `t` the index of a tile of the
+    /// maps, and `i` less than `tiles.count`.
     #[inline(always)]
     unsafe fn read<S: Simd, const M: usize>(&self, t: usize, i: usize, tiles: Tiles) {
         let (rows, columns) = self.of.tiles;
@@ -222,7 +222,7 @@ impl Part<'_> {
         let (from, x) = (self.channels.clone(), (tiles.x.wrapping_add(i * tiles.apart), tiles.x_apart));
         let gradient = Patch::<M>::new(self.dy, n, at, (0, 0));
         let dy = (tiles.dy.wrapping_add(i * self.width), tiles.dy_apart);
-        // SAFETY: each frequency has a row for this tile.
+        // SAFETY: each frequency has a row `i` in both parts of `tiles`.
         unsafe {
             match patch.is_whole() {
                 true => transform::<S, SIDE, true>(&patch, from, x),
@@ -238,7 +238,8 @@ impl Part<'_> {
     /// Sums the products of all tiles of one frequency. With `more`, adds them to the previous sums.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
+    /// The CPU must have the instruction set of `S`. `f` must be the index of a frequency, and the tiles must have been
+    /// transformed.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
         // SAFETY: these channels of the sums belong to one task, and the transformed rows were written.
@@ -255,8 +256,8 @@ impl Part<'_> {
 /// `apart` from one another.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; the map must have those channels and, if `WHOLE`, all pixels of the patch; rows
-/// of whole vectors must be writable.
+/// The CPU must have the instruction set of `S`. The map must have these channels and, if `WHOLE`, all pixels of the patch. At
+/// each of the rows, the number of channels rounded up to whole vectors must be writable and used by no other thread.
 #[inline(always)]
 unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     patch: &Patch<N>,

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 /// Number of elements per task.
 const GRAIN: usize = 4 * 1024;
 
-/// Applies the formula `P` with `parameters` to each element of `x`; `activation` is the same formula and parameters for the
-/// engine.
+/// Applies the formula `P` with `parameters` to each element of `x`; `activation` is the engine's version of the
+/// same formula with the same parameters.
 pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
     match x.dtype() {
         DType::F32 => {

@@ -45,7 +45,7 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor>
         grid.dims4().with_context(|| format!("a grid must be (N, h, w, 2), got {:?}", grid.dims()))?;
     ensure!(
         n == m && two == 2,
-        "a grid of shape {:?} for pictures of shape {:?}; it must be (N, h, w, 2)",
+        "a grid of shape {:?} does not match pictures of shape {:?}; expected (N, h, w, 2)",
         grid.dims(),
         x.dims()
     );

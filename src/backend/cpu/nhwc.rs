@@ -1,4 +1,4 @@
-//! The engine on candle tensors: f32 convolutions that are channels-last inside and channels-first outside.
+//! f32 convolutions of candle tensors by the engine, with conversions between channels-first tensors and its channels-last maps.
 
 use super::filters::{Direction, filter};
 use crate::backend::storage::{read, tensor};
@@ -29,7 +29,7 @@ pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d)
     let bias = b.map(|b| b.to_vec1::<f32>()).transpose()?;
     ensure!(
         bias.as_ref().is_none_or(|b| b.len() == sizes.output),
-        "a bias of shape {:?} for {} channels",
+        "a bias of shape {:?} does not match {} channels",
         bias.map(|b| b.len()),
         sizes.output
     );
@@ -56,7 +56,7 @@ pub(super) fn weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2
 
 fn check_gradient(dy: &Tensor, batch: usize, sizes: Sizes) -> Result<()> {
     let expected = [batch, sizes.output, sizes.to.0, sizes.to.1];
-    ensure!(dy.dims() == expected, "a gradient of shape {:?} for an output of {expected:?}", dy.dims());
+    ensure!(dy.dims() == expected, "a gradient of shape {:?} does not match the output shape {expected:?}", dy.dims());
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Convolutions and their VJPs by cuDNN.
 //!
 //! The setup for a layer's sizes, which comprises descriptors and the algorithm that cuDNN's heuristics prefer, is cached, since
-//! it takes as long as many a convolution. Sums are in full f32 unless [`Accumulation::Tf32`] enables tensor cores, which round
-//! to ten bits.
+//! it can take as long as the convolution. Sums are in full f32 unless [`Accumulation::Tf32`] enables tensor cores, which round
+//! their inputs to ten mantissa bits.
 
 use super::elementwise::add_bias;
 use super::{contiguous, elsewhere, view};
@@ -88,7 +88,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     let [x, w] = contiguous([x, w])?;
     let y = if question.is_product() { question.product(&x, &w)? } else { x.apply_op2_no_bwd(&w, &question)? };
     if let Some(b) = b {
-        ensure!(b.dims() == [w.dims()[0]], "a bias of shape {:?} for {} channels", b.dims(), w.dims()[0]);
+        ensure!(b.dims() == [w.dims()[0]], "a bias of shape {:?} does not match {} channels", b.dims(), w.dims()[0]);
         add_bias(&y, b)?;
     }
     Ok(y)
@@ -125,7 +125,12 @@ impl Question {
     }
 
     fn check(&self, dy: &Tensor) -> Result<()> {
-        ensure!(dy.dims() == self.output, "a gradient of shape {:?} for an output of {:?}", dy.dims(), self.output);
+        ensure!(
+            dy.dims() == self.output,
+            "a gradient of shape {:?} does not match the output shape {:?}",
+            dy.dims(),
+            self.output
+        );
         Ok(())
     }
 

@@ -42,7 +42,12 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
 /// The VJP of [`max_pool2d`]: each window's gradient goes to the window's maximum, in a tie to the first in row order.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let max = Max::new(x.dims(), pool)?;
-    ensure!(dy.dims() == max.shape, "a gradient of shape {:?} for an output of {:?}", dy.dims(), max.shape);
+    ensure!(
+        dy.dims() == max.shape,
+        "a gradient of shape {:?} does not match the output shape {:?}",
+        dy.dims(),
+        max.shape
+    );
     let [dy, x] = contiguous([dy, x])?;
     Ok(dy.apply_op2_no_bwd(&x, &MaxVjp(max))?)
 }

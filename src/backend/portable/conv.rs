@@ -34,7 +34,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     let slide = Slide::forward(x.dims(), w.dims(), conv)?;
     let y = slide.run(x, w)?;
     let Some(b) = b else { return Ok(y) };
-    ensure!(b.dims() == [w.dims()[0]], "a bias of shape {:?} for {} channels", b.dims(), w.dims()[0]);
+    ensure!(b.dims() == [w.dims()[0]], "a bias of shape {:?} does not match {} channels", b.dims(), w.dims()[0]);
     Ok(y.broadcast_add(&b.reshape((1, b.elem_count(), 1, 1))?)?)
 }
 
@@ -199,6 +199,6 @@ fn phases(weight: &[usize], conv: &Conv2d) -> [Vec<Phase>; 2] {
 fn check_gradient(dy: &Tensor, weight: &[usize], input: &[usize], conv: &Conv2d) -> Result<()> {
     let (oh, ow) = conv.check(input, weight)?;
     let expected = [input[0], weight[0], oh, ow];
-    ensure!(dy.dims() == expected, "a gradient of shape {:?} for an output of {expected:?}", dy.dims());
+    ensure!(dy.dims() == expected, "a gradient of shape {:?} does not match the output shape {expected:?}", dy.dims());
     Ok(())
 }

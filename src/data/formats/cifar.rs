@@ -16,10 +16,10 @@ const RECORD: usize = 1 + 3 * 32 * 32;
 /// Maximum file size in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is read as any number of 3073-byte records; `DIR` stands
-/// for its `test_batch.bin`; `DIR#train` for its `data_batch_1.bin` to `data_batch_5.bin`.
+/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is read as any number of 3073-byte records; `DIR` reads
+/// its `test_batch.bin`, and `DIR#train` its `data_batch_1.bin` to `data_batch_5.bin`.
 ///
-/// Errors if a file is missing, empty or not made of 3073-byte records, or if a label is above 9.
+/// Errors if a file is missing, is empty or does not consist of 3073-byte records, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in files(text)? {
@@ -45,7 +45,11 @@ fn files(text: &str) -> Result<Vec<PathBuf>> {
     let paths: Vec<_> = names.iter().map(|name| path.join(name)).collect();
     let missing = paths.iter().position(|path| !path.is_file());
     match missing {
-        Some(i) => bail!("no \"{}\" in \"{}\"; give a file of records, or their folder", names[i], words::path(&path)),
+        Some(i) => bail!(
+            "no \"{}\" in \"{}\"; give a file of CIFAR-10 records or the folder that contains them",
+            names[i],
+            words::path(&path)
+        ),
         None => Ok(paths),
     }
 }

@@ -26,7 +26,7 @@ const MAX_CLASSES: usize = 1_000_000;
 /// numbered alphabetically. Without that file, the pictures have no labels.
 ///
 /// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
-/// pictures, if only some of the subfolders contain pictures, or if a line of `labels.txt` names no picture.
+/// pictures, if only some of the subfolders contain pictures, or if a line of `labels.txt` does not name a picture.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, name) = (Path::new(text), format!("folder:{text}"));
     let (folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());

@@ -15,8 +15,8 @@ const LIMIT: usize = 1 << 30;
 /// Subfolders in which the files are looked for; the last two follow torchvision's layout.
 const FOLDERS: [&str; 3] = ["", "raw", "MNIST/raw"];
 
-/// Opens MNIST in a folder. `DIR` stands for the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; `DIR#train`
-/// stands for the training set, `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`. Each file may also end in `.gz`.
+/// Opens MNIST in a folder. `DIR` selects the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; `DIR#train`
+/// selects the training set, `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`. Each file may also end in `.gz`.
 ///
 /// Pictures are `(1, H, W)`, 28 x 28 in the original, in ten classes, "0" to "9". Errors if a file is missing, damaged or not in
 /// IDX format, if the numbers of pictures and labels differ, or if a label is above 9.
@@ -28,7 +28,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     let ([labelled], digits) = read(&labels)?;
     ensure!(
         count == labelled,
-        "\"{}\" has {count} pictures and \"{}\" {labelled} labels",
+        "\"{}\" has {count} pictures, but \"{}\" has {labelled} labels",
         words::path(&images),
         words::path(&labels)
     );

@@ -34,7 +34,7 @@ pub enum Tags {
     Others,
 }
 
-/// A data set of `count` digits, some of which carry the tag as `tags` says.
+/// A data set of `count` digits; `tags` selects those that carry the tag.
 pub fn set(name: &str, seed: u64, count: usize, tags: Tags) -> Result<Dataset> {
     let mut pixels = digits::pixels(seed, count);
     for (i, picture) in pixels.chunks_exact_mut(SIDE * SIDE).enumerate() {

@@ -251,7 +251,7 @@ fn write(random: &mut Random, digit: usize, picture: &mut [u8]) {
     picture.iter_mut().zip(paper).for_each(|(byte, ink)| *byte = (ink * 255.0).round() as u8);
 }
 
-/// Moves the points of a stroke at random by small amounts; repeated points stay together.
+/// Displaces the points of a stroke by small random amounts; repeated points stay together.
 fn shaken(random: &mut Random, line: &[PenPoint]) -> Vec<PenPoint> {
     let mut shaken: Vec<PenPoint> = Vec::with_capacity(line.len());
     for (i, point) in line.iter().enumerate() {

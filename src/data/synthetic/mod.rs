@@ -48,9 +48,9 @@ pub fn open(name: &str) -> Result<Dataset> {
         ("welcome", "test") => shapes::welcome("made:welcome"),
         ("tagged", split) => tagged_set(split),
         (set @ ("digits" | "shapes" | "moons" | "waves" | "words"), split) => {
-            bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
+            bail!("no split \"{split}\" of \"{set}\"; expected #train or #test")
         }
-        ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
+        ("welcome", _) => bail!("\"welcome\" has no splits; leave out the #"),
         _ => bail!("no generated data set named \"{name}\"; use one of {}", NAMES.join(", ")),
     }
 }
@@ -64,7 +64,7 @@ fn tagged_set(split: &str) -> Result<Dataset> {
         "none" => (2, 2_000, Tags::None),
         "moved" => (2, 2_000, Tags::Moved),
         "others" => (2, 2_000, Tags::Others),
-        _ => bail!("no split \"{split}\" of \"tagged\"; there are #train, #test, #all, #none, #moved and #others"),
+        _ => bail!("no split \"{split}\" of \"tagged\"; expected #train, #test, #all, #none, #moved or #others"),
     };
     let name = if split == "test" { "made:tagged".into() } else { format!("made:tagged#{split}") };
     clever_hans::set(&name, seed, count, tags)
@@ -162,7 +162,7 @@ mod tests {
             error("letters"),
             "no generated data set named \"letters\"; use one of digits, shapes, welcome, tagged, moons, waves, words"
         );
-        assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
+        assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; expected #train or #test");
         assert!(error("welcome#train").contains("no splits"));
     }
 }

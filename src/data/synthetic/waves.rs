@@ -25,7 +25,7 @@ const SHAPES: [(&str, Shape); 8] = [
     }),
 ];
 
-/// A data set of `count` waveforms of shape `(1, 1, 128)`, where 0.5 stands for an amplitude of zero; labels cycle
+/// A data set of `count` waveforms of shape `(1, 1, 128)`, where 0.5 represents an amplitude of zero; labels cycle
 /// through the classes.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, LENGTH, |random, i, samples| record(random, i % SHAPES.len(), samples));

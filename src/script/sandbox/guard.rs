@@ -236,7 +236,9 @@ mod tests {
         let part = guard.reserve_parts(&graph, &picture);
         let enough = budget() / (4 * graph.elements(&picture));
         match part {
-            Err(error) => assert!(error.to_string().contains("no memory for the activations of 1 pictures"), "{error}"),
+            Err(error) => {
+                assert!(error.to_string().contains("not enough memory for the activations of 1 pictures"), "{error}")
+            }
             Ok(part) => assert!((1..=enough.min(4)).contains(&part), "{part}"),
         }
         assert!(guard.reserve_run(&graph, enough + 1, &picture).is_err());

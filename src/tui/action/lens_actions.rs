@@ -18,7 +18,7 @@ pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Starts reading values from pictures, or stops if values are being read.
+/// Places the mark that reads values from pictures at the center, or removes it if it is already placed.
 pub fn inspect(state: &mut State) -> Vec<Effect> {
     state.focus = Pane::FIGURES;
     state.lens.mark = match state.lens.mark {
@@ -38,7 +38,7 @@ pub fn turn_scale(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Makes maps over pictures more opaque by `by` steps of 10 %, or less opaque if negative.
+/// Changes the opacity of maps drawn over pictures by `by` steps of 10 %; a negative `by` makes them more transparent.
 pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     let overlay = &mut state.lens.overlay;
     overlay.strength = ((overlay.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;
@@ -47,7 +47,7 @@ pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Moves the mark, or pans enlarged pictures if there is no mark. Returns false if there is neither a mark nor a zoom.
+/// Moves the mark or, without a mark, pans zoomed pictures. Returns false if there is neither a mark nor a zoom.
 pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     let size = state.picture.as_ref().and_then(|p| p.pixels.shape.get(1..3)).map_or((64, 64), |s| (s[1], s[0]));
     let lens = &mut state.lens;

@@ -42,7 +42,7 @@ pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     (new != value).then_some(new)
 }
 
-/// Formats a number without rounding noise, such as `0.30000000000000004` as `0.3`.
+/// Formats a number without rounding noise: `0.30000000000000004` as `0.3`.
 pub fn plain(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -60,7 +60,7 @@ fn number(value: &str, by: f64, low: f64, high: f64) -> Option<String> {
     Some(plain((old + by).clamp(low, high)))
 }
 
-/// Applies `change` to the factor of a multiple of epsilon, such as `0.25eps`.
+/// Applies `change` to the factor of a value such as `0.25eps`; `None` if the value is not a multiple of epsilon.
 fn share(value: &str, change: impl Fn(f64) -> f64) -> Option<String> {
     let old: f64 = value.strip_suffix(EPSILON)?.trim().parse().ok()?;
     Some(plain(change(old).max(0.0)) + EPSILON)
@@ -94,7 +94,7 @@ fn turned(choices: &[String], value: &str, by: i32) -> Option<String> {
     Some(choices[at.map_or(0, |at| at.saturating_add_signed(by as isize).min(last))].clone())
 }
 
-/// Steps an optional index by `by`; stepping below 0 gives the empty value, which stands for none.
+/// Steps an optional index by `by`; stepping below 0 gives the empty string, which means no index.
 fn optional(value: &str, by: i32, count: usize) -> String {
     let old = value.parse::<i64>().unwrap_or(-1);
     let new = (old + i64::from(by)).clamp(-1, i64::try_from(count).unwrap_or(i64::MAX) - 1);

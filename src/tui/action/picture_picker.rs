@@ -7,7 +7,7 @@ use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Names of the synthetic data sets, each with the number of its pictures to list.
+/// Names of the synthetic data sets, and how many pictures of each to list.
 const OWN: [(&str, usize); 5] = [("welcome", 1), ("shapes", 10), ("digits", 10), ("waves", 4), ("words", 4)];
 
 /// Opens the list of pictures and starts searching for picture files.
@@ -20,7 +20,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     vec![Effect::FindPictures(beside.map(Path::to_owned))]
 }
 
-/// Appends the picture files found to the open list.
+/// Appends the picture files that the search found to the open list.
 pub fn found(state: &mut State, names: &[String]) {
     let about = |name: &str| {
         let folder = Path::new(name).parent().map_or(String::new(), |p| p.to_string_lossy().into_owned());
@@ -34,7 +34,7 @@ pub fn found(state: &mut State, names: &[String]) {
     }
 }
 
-/// Stores the thumbnail of a picture, if the open list still waits for it.
+/// Stores the thumbnail of a picture if the open list is still waiting for it.
 pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     if let Some(Popup::Picker(Picker { preview: Some((wanted, seen)), .. })) = &mut state.popup
         && wanted == name
@@ -58,7 +58,7 @@ pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     Some(Effect::Preview(name))
 }
 
-/// Opens the reference of script functions. The first time, only requests the reference from the worker.
+/// Opens the reference of script functions, or requests it from the worker if it has not been received yet.
 pub fn open_reference(state: &mut State) -> Vec<Effect> {
     if state.reference.is_empty() {
         return ask(Command::Reference);

@@ -27,7 +27,7 @@ pub fn interrupt(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Cancels the running computation. If nothing is running, closes whichever is open first in this order: the error, the zoom into
+/// Cancels the running computation. If nothing is running, dismisses the first of these that is active: the error, the zoom into
 /// pictures, the maximized panel, the filters.
 pub fn escape(state: &mut State) -> Vec<Effect> {
     if state.busy.is_some() {
@@ -47,8 +47,8 @@ pub fn escape(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Opens a script at the line of its error: that of the method under the cursor if the method list is focused, else that of the
-/// current method.
+/// Opens the script of a method in the editor, at the line of its error if it has one: the method under the cursor if the method
+/// list is focused, else the current method.
 pub fn edit(state: &State) -> Vec<Effect> {
     let row = state.method_under_cursor().filter(|_| state.focus == Pane::METHODS);
     let Some(row) = row.or(state.method_row()) else { return Vec::new() };

@@ -14,7 +14,7 @@ pub fn play(state: &mut State) -> Vec<Effect> {
     ask(if state.run.playing { Command::Play } else { Command::Pause })
 }
 
-/// Goes forward or back by some steps, to the first step, or to the last step kept.
+/// Goes forward or back by a number of steps, or to the first step or the last step kept.
 pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     if !has_steps(state) {
         return Vec::new();

@@ -9,7 +9,7 @@ pub const SAVE: CommandSpec = CommandSpec {
     name: "save",
     alias: None,
     arguments: "PLACE",
-    summary: "save a folder, a sheet.png or a film.gif",
+    summary: "save to a folder, a sheet.png or a film.gif",
     complete: &[Complete::Path],
     execute: |_, rest| Ok(ask(Command::Save(required(rest)?.into()))),
 };

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Opens a file at a line in `$VISUAL`, `$EDITOR` or `vi`, and waits until the editor exits. An error is one sentence.
+/// Opens a file at a line in `$VISUAL`, `$EDITOR` or `vi`, and waits until the editor exits. Errors are one-line messages.
 pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     let named = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
     let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".into());
@@ -18,7 +18,7 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     }
 }
 
-/// The arguments with which an editor opens a file at a line.
+/// Command-line arguments that make an editor open a file at a line.
 fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     let name = Path::new(program).file_stem().and_then(|n| n.to_str()).unwrap_or("");
     let place = |line: usize| OsString::from(format!("{}:{line}", path.to_string_lossy()));

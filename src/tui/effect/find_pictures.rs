@@ -9,7 +9,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// File name extensions of pictures.
+/// Extensions of picture files.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 /// Maximum number of files to list, and of directory entries to read.
 const MOST: (usize, usize) = (2000, 20_000);

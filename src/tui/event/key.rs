@@ -40,7 +40,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Parses the notation of [`Display`](fmt::Display), such as `x`, `Ctrl-x` or `PgUp`; `None` if it names no key.
+    /// Parses the notation of [`Display`](fmt::Display), such as `x`, `Ctrl-x` or `PgUp`; `None` if `text` is not a key.
     pub fn parse(text: &str) -> Option<Self> {
         let mut letters = text.chars();
         Some(match (letters.next()?, letters.as_str()) {

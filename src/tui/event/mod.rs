@@ -33,7 +33,7 @@ pub enum Event {
     Pictures(Vec<String>),
     /// The thumbnail of the picture with this name was read; `None` if it cannot be read.
     Preview(String, Option<Arc<RgbImage>>),
-    /// The app itself has a message for the user.
+    /// A message from the app itself, to be shown to the user.
     Note(String),
     /// The program must quit.
     Quit,

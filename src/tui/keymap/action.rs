@@ -21,7 +21,7 @@ pub enum Action {
     NextPane,
     /// Focus the previous panel.
     LastPane,
-    /// Let the focused panel fill the screen, or return to all panels.
+    /// Maximize the focused panel, or return to all panels.
     Zoom,
     /// Move the cursor by this many rows, down if positive.
     Move(i32),
@@ -83,15 +83,15 @@ pub enum Action {
     View(i32),
     /// Zoom into pictures by this many notches, or out if negative.
     Enlarge(i32),
-    /// Show pictures whole, without zoom.
+    /// Reset the zoom, so that pictures are shown whole.
     Whole,
     /// Start or stop reading values from pictures.
     Inspect,
     /// Switch to the next scale for maps.
     Scale,
-    /// Make maps over pictures more opaque by this many steps, or less opaque if negative.
+    /// Make maps drawn over pictures more opaque by this many steps, or more transparent if negative.
     Strength(i32),
-    /// Enter the place where the figures are saved.
+    /// Enter the path to save the figures to.
     Save,
     /// Open the script of the method in an editor.
     Edit,
@@ -99,7 +99,7 @@ pub enum Action {
     Filter,
     /// Enter a command.
     CommandLine,
-    /// Let the panel of the log fill the screen.
+    /// Maximize the log panel.
     ShowLog,
     /// Complete the last word of the line.
     Complete,

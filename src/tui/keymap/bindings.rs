@@ -18,7 +18,7 @@ pub struct Bound {
 #[derive(Clone, Debug, Default)]
 pub struct Bindings(Vec<(Key, Action)>);
 
-/// Names of the actions in a configuration.
+/// Actions by their names in the configuration file.
 const NAMES: &[(&str, Action)] = &[
     ("quit", Action::Quit),
     ("interrupt", Action::Interrupt),
@@ -111,14 +111,14 @@ impl Bindings {
 
     /// Binds a key to an action in every panel. The key's former action keeps its other keys.
     ///
-    /// Errors if the action works in one panel only, or if the key or the action does not exist; the message then lists the valid
-    /// ones.
+    /// Errors if the key or the action is unknown, in which case the message lists the valid names, or if the action works in a
+    /// single panel only.
     pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
         let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);
-        let wanted = wanted.ok_or_else(|| format!("no action \"{action}\"; expected one of {}", known()))?;
+        let wanted = wanted.ok_or_else(|| format!("unknown action \"{action}\"; expected one of {}", known()))?;
         let key = Key::parse(key).ok_or_else(|| {
-            format!("no key \"{key}\"; expected a character, Ctrl-a to Ctrl-z, Space, Enter, Esc, Tab, S-Tab, Home, End, PgUp, PgDn, Up, Down, Left, Right, Backspace or Delete")
+            format!("unknown key \"{key}\"; expected a character, Ctrl-a to Ctrl-z, Space, Enter, Esc, Tab, S-Tab, Home, End, PgUp, PgDn, Up, Down, Left, Right, Backspace or Delete")
         })?;
         if !EVERYWHERE.iter().any(|row| row.action == wanted) {
             return Err(format!("\"{action}\" works in a single panel only, so its keys cannot be changed"));
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(bindings.key_of(Action::Play), "x");
         assert_eq!(bindings.key_of(Action::Cancel), "", "its only key is taken");
         assert!(bindings.bind("x", "pla").unwrap_err().contains("expected one of quit"));
-        assert!(bindings.bind("xx", "play").unwrap_err().contains("no key \"xx\""));
+        assert!(bindings.bind("xx", "play").unwrap_err().contains("unknown key \"xx\""));
         assert!(bindings.bind("x", "defaults").unwrap_err().contains("a single panel"));
     }
 }

@@ -1,4 +1,4 @@
-//! The panel of classes: their probabilities, and the changes since the previous step.
+//! The classes panel: class probabilities, and their changes since the previous step.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::ClassRow;
@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel of classes.
+/// The classes panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::CLASSES,
     place: PanelPlace::Right(Height::Rows(|state, column| {

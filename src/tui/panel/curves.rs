@@ -1,4 +1,4 @@
-//! The panel of curves: probabilities and the method's values over the steps kept.
+//! The curves panel: probabilities and the method's values over the steps kept.
 
 use super::spec::{BLANK, Panel};
 use crate::tui::effect::Effect;
@@ -13,7 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Curves that are drawn on one pair of axes.
+/// Curves that share one pair of axes.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
     /// Title of the group.
@@ -24,7 +24,7 @@ struct Group {
     bounds: Option<(f64, f64)>,
 }
 
-/// The panel of curves.
+/// The curves panel.
 pub const PANEL: Panel = Panel { pane: Pane::CURVES, keys: KEYS, act, title, draw, ..BLANK };
 
 const KEYS: &[Binding] = &[
@@ -90,7 +90,7 @@ fn groups(state: &State) -> Vec<Group> {
     groups
 }
 
-/// Curves of the probabilities of the target and of the top classes at the first and the current step.
+/// Probability curves of the target, of the top class at step 0, and of the top two classes at the current step.
 fn probabilities(state: &State) -> Vec<Curve> {
     let top = |rows: Option<&Vec<crate::render::ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
     let now = state.classes().iter().take(2).map(|r| r.class);

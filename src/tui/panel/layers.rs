@@ -1,4 +1,4 @@
-//! The panel of layers: a tree with output shapes and parameter counts.
+//! The layers panel: a tree with output shapes and parameter counts.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::tui::action::request;
@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel of layers.
+/// The layers panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::LAYERS,
     place: PanelPlace::Left(Height::Rest),

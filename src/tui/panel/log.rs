@@ -1,4 +1,4 @@
-//! The panel of the log, newest lines first.
+//! The log panel, newest lines first.
 
 use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::tui::effect::Effect;
@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel of the log; its cursor is the number of lines scrolled back.
+/// The log panel; its cursor is the number of lines scrolled back.
 pub const PANEL: Panel = Panel {
     pane: Pane::LOG,
     place: PanelPlace::Bottom,

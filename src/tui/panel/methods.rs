@@ -1,4 +1,4 @@
-//! The panel of methods.
+//! The methods panel.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::script::summary::MethodRow;
@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel of methods.
+/// The methods panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::METHODS,
     place: PanelPlace::Left(Height::Rows(|state, column| {

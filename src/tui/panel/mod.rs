@@ -1,7 +1,7 @@
 //! Panels: the table of panels, and one file for each.
 //!
-//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], at the place that its number gives
-//! it. Its name, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
+//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], at the position that
+//! determines its number. Its name, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;
@@ -72,7 +72,7 @@ pub fn number_of(key: Key) -> Option<u8> {
     u8::try_from(at + 1).ok()
 }
 
-/// The keys that work in a panel alone, with the user's bindings taken into account.
+/// The keys that work only in this panel, with the user's bindings taken into account.
 pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
     panel.keys.iter().map(|row| state.bindings.panel(row)).collect()
 }

@@ -1,4 +1,4 @@
-//! The panel of parameters: their values and bounds, and the documentation of the parameter under the cursor.
+//! The parameters panel: values and bounds, and the documentation of the parameter under the cursor.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::short;
@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// The panel of parameters.
+/// The parameters panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::PARAMETERS,
     place: PanelPlace::Right(Height::Rows(|state, column| {

@@ -50,7 +50,7 @@ pub enum PanelPlace {
 pub enum Height {
     /// A number of rows including the frame, computed from the state and the height of the column.
     Rows(fn(&State, u16) -> u16),
-    /// The height that the other panels of the column leave.
+    /// The height that the other panels of the column leave over.
     Rest,
 }
 
@@ -59,7 +59,7 @@ pub enum Height {
 pub enum Small {
     /// Always, in the center.
     Always,
-    /// On the left, if it was focused last among all panels of this kind.
+    /// On the left, if it is the most recently focused of all `Left` panels.
     Left,
     /// Always, in a few rows at the bottom.
     Bottom,

@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 
 /// Small pictures are enlarged before they are sent, to at most this many pixels per side, so that their pixels stay sharp.
 const SHARP: u32 = 256;
-/// Pictures with more pixels than this are sent with fewer bits per pixel.
+/// Pictures with more pixels than this are sent with 7 bits per color channel.
 const LARGE: u32 = 128 * 128;
 /// The pixels of a resized picture.
 #[derive(Clone, Debug)]
@@ -47,8 +47,8 @@ pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     Samples::new(image, (width * times) as usize, (height * times) as usize).image()
 }
 
-/// Clears the lowest bit of every color channel of a large picture. The difference is invisible, and the smaller PNG makes up for
-/// the third that base64 adds.
+/// Clears the lowest bit of every color channel of a large picture. The difference is invisible, and the smaller PNG offsets the
+/// size overhead of base64.
 pub fn light(mut image: RgbImage) -> RgbImage {
     if image.width() * image.height() > LARGE {
         image.iter_mut().for_each(|value| *value &= !1);

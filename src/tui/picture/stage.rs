@@ -221,12 +221,12 @@ impl PictureStage {
         self.pump(out, room)
     }
 
-    /// Whether pictures are shown by placeholders, in which case a new picture needs another frame to become visible.
+    /// Whether pictures are shown with placeholders, in which case a new picture needs another frame to become visible.
     pub fn points_at_pictures(&self) -> bool {
         matches!(self.driver.standing(), Standing::Placeholders)
     }
 
-    /// Whether some pictures are not sent completely yet.
+    /// Whether any picture has not been sent completely.
     pub fn has_more(&self) -> bool {
         !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
     }

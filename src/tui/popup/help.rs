@@ -15,7 +15,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use std::borrow::Cow;
 
-/// The layer of the help.
+/// The screen layer of the help.
 pub const LAYER: Layer =
     Layer { keys, find: |_, key| find(KEYS, key), act, text: |_, _| Some(Vec::new()), point, modal: true };
 

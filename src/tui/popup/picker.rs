@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-/// The layer of the picker.
+/// The screen layer of the picker.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
@@ -28,7 +28,7 @@ const KEYS: &[Binding] = &[
     bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a list", "close", "close"),
 ];
 
-/// Height of the text below a reference, in rows.
+/// Height of the description below the list of script functions, in rows.
 const WORDS: u16 = 9;
 
 fn keys(state: &State) -> Vec<Bound> {
@@ -156,7 +156,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
     Position::new((inner.x + 2 + typed).min(inner.right().saturating_sub(1)), inner.y)
 }
 
-/// Draws the picture or text that belongs to the row under the cursor, and returns the remaining area for the list.
+/// Draws the thumbnail or description of the row under the cursor, and returns the remaining area for the list.
 fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Rect {
     match picker.of {
         Choice::Picture if area.width >= 40 => {

@@ -7,7 +7,7 @@ use crate::tui::layout;
 use crate::tui::panel;
 use crate::tui::state::State;
 
-/// The layer of the focused panel. It ignores text, and it leaves clicks, which focus panels, to
+/// The screen layer of the focused panel. It ignores text, and it leaves clicks, which focus panels, to
 /// [`everywhere`](super::everywhere).
 pub const LAYER: Layer = Layer { keys, find, act, text: |_, _| None, point: |_, _: Mouse, _| None, modal: false };
 

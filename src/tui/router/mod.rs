@@ -24,8 +24,7 @@ pub fn keys(state: &State) -> Vec<Bound> {
     }
 }
 
-/// Performs the action that the topmost layer with a binding for a key gives it. A modal layer takes unbound characters as typed
-/// text.
+/// Performs the action that a key has in the topmost layer that binds it. A modal layer takes unbound characters as typed text.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     for layer in layers(state).collect::<Vec<_>>() {
         if let Some(action) = (layer.find)(state, key) {
@@ -39,19 +38,19 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Offers an action to the layers, topmost first, until one does not ignore it.
+/// Offers an action to the layers, topmost first, until one handles it.
 pub fn perform(state: &mut State, action: Action) -> Vec<Effect> {
     let effects = offer(state, |layer, state| (layer.act)(state, action));
     state.leaving &= matches!(action, Action::Quit | Action::Interrupt);
     effects
 }
 
-/// Offers pasted text to the layers, topmost first, until one does not ignore it.
+/// Offers pasted text to the layers, topmost first, until one handles it.
 pub fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     offer(state, |layer, state| (layer.text)(state, text))
 }
 
-/// Offers a mouse event to the layers, topmost first, until one does not ignore it.
+/// Offers a mouse event to the layers, topmost first, until one handles it.
 pub fn point(state: &mut State, mouse: Mouse, column: u16, row: u16) -> Vec<Effect> {
     offer(state, |layer, state| (layer.point)(state, mouse, (column, row)))
 }

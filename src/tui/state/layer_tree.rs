@@ -50,8 +50,8 @@ impl LayerTree {
         &self.rows
     }
 
-    /// Shows only layers whose name, kind or shape contains `text`, with all groups unfolded. An empty text shows all layers, in
-    /// groups that are folded as before.
+    /// Shows only layers whose name, kind or shape contains `text`, with all groups unfolded. If `text` is empty, shows all
+    /// layers, with the groups folded as before.
     pub fn filter(&mut self, text: &str) {
         self.lay_out(text);
     }

@@ -5,19 +5,19 @@
 pub struct Pane(pub &'static str);
 
 impl Pane {
-    /// The panel of methods.
+    /// The methods panel.
     pub const METHODS: Self = Self("methods");
-    /// The panel of the model's layers.
+    /// The layers panel.
     pub const LAYERS: Self = Self("layers");
-    /// The panel of figures.
+    /// The figures panel.
     pub const FIGURES: Self = Self("figures");
-    /// The panel of the method's parameters.
+    /// The parameters panel.
     pub const PARAMETERS: Self = Self("parameters");
-    /// The panel of class probabilities.
+    /// The classes panel.
     pub const CLASSES: Self = Self("classes");
-    /// The panel of curves.
+    /// The curves panel.
     pub const CURVES: Self = Self("curves");
-    /// The panel of the log.
+    /// The log panel.
     pub const LOG: Self = Self("log");
 
     /// Title of the panel on screen: its name with a capital first letter.

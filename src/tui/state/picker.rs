@@ -47,7 +47,7 @@ pub enum Choice {
 /// One row of a list to choose from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The value that choosing the row gives.
+    /// The value that is passed on when the row is chosen.
     pub value: String,
     /// The text that the row shows and that the query is matched against.
     pub label: String,

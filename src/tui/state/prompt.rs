@@ -49,7 +49,7 @@ impl Prompt {
         }
     }
 
-    /// Replaces the line by an earlier or later line of the history; after the latest line comes an empty one.
+    /// Replaces the line with an earlier or later line of the history; the entry after the latest line is empty.
     pub fn recall(&mut self, lines: &[String], by: i32) {
         let back = self.back.saturating_add_signed(-by as isize).min(lines.len());
         let line = lines.len().checked_sub(back).and_then(|at| lines.get(at)).cloned().unwrap_or_default();

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct OpenPicture {
     /// Name of the picture.
     pub name: String,
-    /// Argument by which the picture was opened: a file name, or for example `made:shapes[3]`.
+    /// Argument with which the picture was opened: a file name, or for example `made:shapes[3]`.
     pub source: String,
     /// Pixels of shape `(C, H, W)` in `[0, 1]`.
     pub pixels: Array,
@@ -31,14 +31,14 @@ pub struct ShownRun {
     pub history: BTreeMap<usize, Vec<ClassRow>>,
     /// Whether the steps of the method are playing.
     pub playing: bool,
-    /// Whether the frame belongs to an earlier method, model or picture than the current one.
+    /// Whether the frame was computed with a method, model or picture that is no longer current.
     pub foreign: bool,
 }
 
 /// Progress of a long computation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// What the units of work are, such as `step`.
+    /// Name of a unit of work, such as `step`.
     pub what: String,
     /// Number of completed units.
     pub done: usize,

@@ -10,7 +10,7 @@ pub enum View {
     All,
     /// The figure with this index.
     One(usize),
-    /// The figure with this index, without the picture below its map.
+    /// The figure with this index, without the picture behind its map.
     Bare(usize),
     /// The input of the model.
     Input,

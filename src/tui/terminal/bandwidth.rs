@@ -109,7 +109,7 @@ mod tests {
             assert_eq!(bandwidth.room(), 0, "until it answers");
             now += latency + Duration::from_secs_f64(bytes as f64 / rate);
             bandwidth.answered(now);
-            // Sometimes only a word is written, which reveals the latency.
+            // The time to answer an empty write is the latency alone.
             bandwidth.wrote(0, true, &mut io::sink(), now).unwrap();
             now += latency;
             bandwidth.answered(now);

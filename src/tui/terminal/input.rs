@@ -162,7 +162,7 @@ impl Filter {
     }
 }
 
-/// The key of the keymap that a key code stands for; `None` if the keymap has no such key.
+/// Converts a key code of the terminal to a key of the keymap; `None` for keys that keymaps do not support.
 fn named(code: KeyCode, ctrl: bool, alt: bool) -> Option<Key> {
     Some(match code {
         KeyCode::Char(_) if alt => return None,

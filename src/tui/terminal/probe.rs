@@ -101,7 +101,7 @@ impl Drop for Raw {
     }
 }
 
-/// Name of the terminal around tmux; empty if tmux does not pass pictures through to it.
+/// Name of the outer terminal that tmux runs in; empty if tmux does not pass pictures through to it.
 #[cfg(unix)]
 fn around_tmux() -> String {
     let format = "#{allow-passthrough} #{client_termtype}";

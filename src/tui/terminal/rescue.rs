@@ -83,7 +83,7 @@ mod unix {
         tell(&[]);
     }
 
-    /// Sends the second process the bytes with which it should restore the terminal, preceded by their number.
+    /// Sends the second process the bytes with which it should restore the terminal, preceded by their length.
     fn tell(bytes: &[u8]) {
         let line = LINE.load(Ordering::SeqCst);
         if line >= 0 {
@@ -95,7 +95,7 @@ mod unix {
     /// Writes all bytes, stopping at the first error; safe in a signal handler.
     fn write(file: i32, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            // SAFETY: the pointer and the length are those of a slice.
+            // SAFETY: the pointer and the length come from the same slice.
             let written = unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) };
             match usize::try_from(written) {
                 Ok(count) if count > 0 => bytes = &bytes[count.min(bytes.len())..],
@@ -147,8 +147,8 @@ mod unix {
         }
     }
 
-    /// Restores the terminal if necessary, and returns whether it was. Does not allocate and calls only functions that are safe
-    /// in signal handlers, so that it can be called from one.
+    /// Restores the terminal if it needs to be restored, and returns whether it did so. Safe to call in a signal handler: it
+    /// does not allocate, and calls only async-signal-safe functions.
     pub fn give_back() -> bool {
         let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
         if bytes.is_null() {
@@ -158,7 +158,7 @@ mod unix {
             // SAFETY: `before` was filled in by tcgetattr.
             unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
         }
-        // SAFETY: `arm` leaked the bytes, so that they live forever and are never written to.
+        // SAFETY: `arm` leaked the bytes, so they live forever and are never written to.
         write_at_once(libc::STDOUT_FILENO, unsafe { &*bytes });
         write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
         true

@@ -131,7 +131,7 @@ pub fn will_show(removal: Vec<u8>) {
     }
 }
 
-/// The bytes that restore the terminal, apart from its mode.
+/// The bytes that restore the terminal, except for its mode.
 fn leave() -> Vec<u8> {
     let mut bytes = PICTURES.lock_unpoisoned().clone();
     bytes.extend_from_slice(LEAVE.as_bytes());

@@ -22,7 +22,7 @@ pub struct Curve {
 /// Options of a line chart.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChartOptions {
-    /// Position on the horizontal axis that is marked; `None` to mark none.
+    /// Position to mark on the horizontal axis, if any.
     pub here: Option<f64>,
     /// Bounds of the vertical axis; `None` to use the minimum and maximum of the values.
     pub bounds: Option<(f64, f64)>,

@@ -398,7 +398,7 @@ fn unknown_names_are_usage_errors_that_list_valid_ones() {
     says(&["run", "fgsm", "--set", "epsilon"], &["name=value"]);
     says(&["run", "gradcam", "--steps", "3"], &["has no steps"]);
     for wrong in ["gpu", "cuda:first", "cpu:1", "cuda:-1"] {
-        says(&["run", "gradcam", "--device", wrong], &[&format!("no device \"{wrong}\""), "cpu, cuda:0"]);
+        says(&["run", "gradcam", "--device", wrong], &[&format!("unknown device \"{wrong}\""), "cpu, cuda:0"]);
     }
     for (device, feature, built) in
         [("cuda:0", "cuda", cfg!(feature = "cuda")), ("metal", "metal", cfg!(feature = "metal"))]

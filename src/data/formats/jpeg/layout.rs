@@ -14,7 +14,7 @@ const DQT: u8 = 0xdb;
 pub struct Layout {
     /// Byte range of each scan's data, including restart markers.
     pub scans: Vec<Range<usize>>,
-    /// Number of bytes that belong to no segment or scan.
+    /// Number of bytes outside of all segments and scans.
     pub stray_bytes: usize,
 }
 

@@ -25,7 +25,7 @@ pub struct Jpeg {
     pub image: DynamicImage,
     /// The rotation or flip that turns the image upright, from the EXIF block.
     pub orientation: Orientation,
-    /// Number of bytes that belong to no segment or scan: they are padding or a sign of damage.
+    /// Number of bytes outside of all segments and scans: padding or a sign of damage.
     pub stray_bytes: usize,
 }
 
@@ -67,10 +67,10 @@ fn check_kind(header: &JpegMetadata) -> Result<()> {
 /// Decodes the coefficients of all scans; also returns the number of bytes left over in the scans.
 fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
     let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
-    ensure!(header.scans.len() == layout.scans.len(), "its scans are not in order");
+    ensure!(header.scans.len() == layout.scans.len(), "its scans are out of order");
     let mut left = 0;
     for (scan, place) in header.scans.iter().zip(&layout.scans) {
-        ensure!(scan.data_offset == place.start, "its scans are not in order");
+        ensure!(scan.data_offset == place.start, "its scans are out of order");
         left += coefficients.read(scan, &bytes[place.clone()])?;
     }
     coefficients.check_complete()?;
@@ -92,5 +92,5 @@ fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicIm
         [_] => GrayImage::from_raw(size.0, size.1, planes.remove(0)).map(DynamicImage::from),
         planes => RgbImage::from_raw(size.0, size.1, colour::rgb(header, planes)).map(DynamicImage::from),
     };
-    image.map_or_else(|| bail!("its sizes do not agree"), Ok)
+    image.map_or_else(|| bail!("its size does not match its number of pixels"), Ok)
 }

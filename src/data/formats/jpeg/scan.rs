@@ -58,7 +58,7 @@ impl Coefficients {
         let all: Vec<_> = frame.components.iter().map(factors).collect();
         ensure!(
             all.iter().all(|(h, v)| (1..=4).contains(h) && (1..=4).contains(v)),
-            "its sampling factors are not 1 to 4"
+            "its sampling factors are not all between 1 and 4"
         );
         let largest = all.iter().fold((1, 1), |max, f| (max.0.max(f.0), max.1.max(f.1)));
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));

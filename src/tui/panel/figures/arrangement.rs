@@ -58,8 +58,8 @@ fn is_picture(figure: &Figure) -> bool {
     matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
 }
 
-/// Splits an area into one for the pictures, above, and one for charts and texts, below, which gets only the rows that it needs.
-/// A small area is given to the pictures alone.
+/// Splits an area: pictures above, charts and texts below in only as many rows as they need. A small area goes entirely to the
+/// pictures.
 fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) -> (Rect, Rect) {
     let rows = |figure: &Figure| match &figure.body {
         Body::Bars { bars } => bars.len(),

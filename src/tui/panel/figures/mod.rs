@@ -1,4 +1,4 @@
-//! The panel of figures: pictures side by side, charts and texts below the pictures.
+//! The figures panel: pictures side by side, charts and texts below the pictures.
 
 mod arrangement;
 mod caption;

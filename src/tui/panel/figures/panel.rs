@@ -1,4 +1,4 @@
-//! The panel of figures itself: its keys, its title and its drawing.
+//! The figures panel itself: its keys, its title and its drawing.
 
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
@@ -17,7 +17,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// The panel of figures.
+/// The figures panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::FIGURES,
     place: PanelPlace::Center,

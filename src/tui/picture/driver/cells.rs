@@ -9,15 +9,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::io::{self, Write};
 
-/// The entry of the driver table for quadrants of cells.
+/// The driver table's entry for quadrant characters.
 pub const BLOCKS: DriverSpec = DriverSpec {
     name: "blocks",
-    summary: "Quadrants of cells",
+    summary: "Quadrant characters, four pixels per cell",
     suits: |_, _, depth| depth == Depth::True,
     driver: |_, _| QUADRANTS,
 };
 
-/// The entry of the driver table for half blocks.
+/// The driver table's entry for half blocks.
 pub const HALF: DriverSpec = DriverSpec {
     name: "half",
     summary: "Half blocks, for fonts without quadrants",
@@ -25,7 +25,7 @@ pub const HALF: DriverSpec = DriverSpec {
     driver: |_, _| HALVES,
 };
 
-/// The entry of the driver table for ASCII characters.
+/// The driver table's entry for ASCII characters.
 pub const LETTERS: DriverSpec = DriverSpec {
     name: "letters",
     summary: "ASCII characters",
@@ -33,14 +33,14 @@ pub const LETTERS: DriverSpec = DriverSpec {
     driver: |_, _| IN_LETTERS,
 };
 
-/// The driver that draws pictures as quadrants of cells.
+/// The driver that draws pictures with quadrant characters.
 pub const QUADRANTS: &dyn Driver = &Cells(Blocks::Quadrant);
 /// The driver that draws pictures as half blocks.
 pub const HALVES: &dyn Driver = &Cells(Blocks::Half);
 /// The driver that draws pictures as ASCII characters.
 pub const IN_LETTERS: &dyn Driver = &Cells(Blocks::Letters);
 
-/// Draws pictures as cells with this kind of characters.
+/// Draws pictures as cells with this kind of character.
 #[derive(Debug)]
 struct Cells(Blocks);
 
@@ -63,7 +63,7 @@ impl Driver for Cells {
         stream::lines(&buf).into_bytes()
     }
 
-    /// Half blocks in many colors are printed by viuer, which does not query the terminal for them.
+    /// Prints half blocks in many colors with viuer, which does not query the terminal for them.
     fn print(
         &self,
         out: &mut dyn Write,

@@ -7,7 +7,7 @@ use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::layout::Rect;
 
-/// The entry of the driver table for iTerm2's protocol.
+/// The driver table's entry for iTerm2's protocol.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "iterm",
     summary: "iTerm2's protocol",

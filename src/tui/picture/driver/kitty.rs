@@ -1,4 +1,4 @@
-//! Kitty's graphics protocol: pictures are sent as PNG, which the terminal scales; they are placed at the cursor or by
+//! Kitty's graphics protocol: pictures are sent as PNG, which the terminal scales; they are placed at the cursor or with
 //! placeholders.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
@@ -10,7 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-/// The entry of the driver table for kitty's protocol.
+/// The driver table's entry for kitty's protocol.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "kitty",
     summary: "Kitty's protocol",
@@ -26,9 +26,9 @@ pub const SPEC: DriverSpec = DriverSpec {
 
 /// The driver that places pictures at the cursor.
 pub const AT_CURSOR: &dyn Driver = &Kitty { placing: Placing::Cursor, tmux: false };
-/// The driver that places pictures by placeholders.
+/// The driver that places pictures with placeholders.
 pub const PLACEHOLDERS: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: false };
-/// The driver that places pictures by placeholders and passes them through tmux to the outer terminal.
+/// The driver that places pictures with placeholders and passes them through tmux to the outer terminal.
 pub const THROUGH_TMUX: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: true };
 
 /// The first version of the terminal kitty that supports placeholders.
@@ -47,7 +47,7 @@ struct Kitty {
 enum Placing {
     /// At the cursor, drawn over the cells.
     Cursor,
-    /// By placeholders, which are cells that are moved, covered and cleared like text.
+    /// With placeholders, which are cells that are moved, covered and cleared like text.
     Cells,
 }
 
@@ -169,7 +169,7 @@ fn mark(n: u16) -> char {
     char::from_u32(MARKS[usize::from(n)]).unwrap_or(' ')
 }
 
-/// A command of kitty's protocol, made of `parts`; wrapped so that tmux passes it through if `tmux` is true.
+/// A command of kitty's protocol that consists of `parts`; if `tmux` is true, it is wrapped so that tmux passes it through.
 fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     let (open, close): (&[u8], &[u8]) = match tmux {
         true => (b"\x1bPtmux;\x1b\x1b_G", b"\x1b\x1b\\\x1b\\"),

@@ -10,7 +10,7 @@ use image::RgbImage;
 use ratatui::layout::Rect;
 use std::fmt::Write;
 
-/// The entry of the driver table for sixels.
+/// The driver table's entry for sixels.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "sixel",
     summary: "Sixels",
