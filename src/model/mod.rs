@@ -65,7 +65,7 @@ impl Model {
         Ok(x.to_dtype(self.graph.dtype())?.to_device(&self.graph.device())?)
     }
 
-    /// The same model with direct sums in all convolutions.
+    /// The same model with direct convolution throughout.
     pub fn exact(&self) -> Self {
         Self { graph: self.graph.exact(), ..self.clone() }
     }

@@ -45,7 +45,7 @@ impl ReceptiveRange {
         Self { at: self.at.iter().map(|at| at * step + start).collect(), len: 1 + (self.len - 1) * step }
     }
 
-    /// The smallest range that contains this and the other one, on an axis of `size` positions.
+    /// The smallest range that contains both `self` and `other`, on an axis of `size` positions.
     pub fn with(&self, other: &Self, size: usize) -> Self {
         let parts = self.at.iter().zip(&other.at);
         Self::new(parts.map(|(&a, &b)| (a.min(b), (a + self.len).max(b + other.len))), size)

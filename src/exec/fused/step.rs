@@ -59,7 +59,7 @@ pub(super) enum StepKernel {
 }
 
 impl StepKernel {
-    /// Whether the kernel is linear, so that its gradient does not depend on its input.
+    /// Whether the kernel is linear; the gradient then does not depend on the input.
     pub fn is_linear(&self) -> bool {
         use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
         matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))

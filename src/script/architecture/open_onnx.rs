@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Mean and standard deviation of ImageNet's pictures, by which most networks' pictures are normalized.
+/// Mean and standard deviation of ImageNet per channel, with which most networks normalize their inputs.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-/// Maximum size of a file in bytes; ONNX files themselves end at 2 GiB, and larger weights lie beside them.
+/// Maximum file size in bytes, the limit of the format; larger weights are stored in separate files.
 const MAX_BYTES: u64 = 2 << 30;
 
 impl Architectures {
@@ -30,7 +30,7 @@ fn read(path: &Path, options: &RunOptions) -> Result<Model> {
     let mut hash = Sha256::new_with_prefix(&bytes);
     let asked = OnnxOptions { normalize: Some((IMAGENET.0.to_vec(), IMAGENET.1.to_vec())), ..OnnxOptions::default() };
     let network = onnx::read(bytes, path.parent(), &asked)?;
-    // Weights may lie in other files.
+    // Weights may be stored in separate files.
     for (name, weight) in network.graph.weights() {
         hash.update(name);
         hash.update(weight.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
@@ -46,7 +46,7 @@ fn read(path: &Path, options: &RunOptions) -> Result<Model> {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         summary: "a network from an ONNX file".into(),
         input: [c, h, w],
-        // Networks for large pictures are trained on their centers.
+        // Networks with large inputs usually expect a center crop of 7/8 of the resized picture, such as 224 of 256.
         resize: (h == w && h >= 128).then_some(h * 8 / 7),
         mean,
         std,

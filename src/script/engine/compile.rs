@@ -116,7 +116,7 @@ pub(in crate::script) fn protected<T: Send>(
     })
 }
 
-/// Replaces a thrown value by the string that represents it.
+/// Replaces a thrown value with its string representation.
 fn tell(error: &mut EvalAltResult) {
     match error {
         EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => tell(inner),

@@ -128,7 +128,7 @@ impl MethodCall {
         if targets.len() == 1 {
             targets = vec![targets[0]; count];
         }
-        ensure!(targets.len() == count, "{} classes for {count} pictures", targets.len());
+        ensure!(targets.len() == count, "got {} classes for {count} pictures", targets.len());
         let wrong = targets.iter().find(|&&t| t >= model.classes());
         let missing = wrong.filter(|_| model.classes() > 0);
         ensure!(missing.is_none(), "no class {}; there are {}", missing.unwrap_or(&0), model.classes());
@@ -188,7 +188,7 @@ impl MethodCall {
         Ok(end)
     }
 
-    /// Runs the method on each picture separately and returns the `x` of each last step; NaN for a picture whose scores became
+    /// Runs the method on each picture separately and returns the final `x` of each run; NaN for a picture whose scores became
     /// non-finite.
     fn ask_apart(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
         let mut answers = vec![];

@@ -29,7 +29,7 @@ pub(in crate::script) fn is_untouched(state: &Dynamic) -> bool {
 }
 
 impl Cx {
-    /// The class that an attack aims at; `None` for any class other than the target.
+    /// The class that an attack must reach; `None` if any class other than the target will do.
     pub(in crate::script) fn goal(&self) -> Option<usize> {
         self.params.class("goal")
     }

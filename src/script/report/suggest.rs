@@ -114,7 +114,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     }
     let mut forms: Vec<_> = forms.into_iter().filter(|f| f.len() < 80).take(4).collect();
     forms.dedup();
-    Some(format!("its forms are {}", forms.join(", ")))
+    Some(format!("its signatures are {}", forms.join(", ")))
 }
 
 /// Suggestion for rhai's error `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
@@ -170,7 +170,7 @@ fn small(text: &str) -> String {
     first + letters.as_str()
 }
 
-/// Replaces the names of Rust types in a message by the names that scripts use.
+/// Replaces the names of Rust types in a message with the names that scripts use.
 fn clean(text: &str) -> String {
     let mut text = text.strip_prefix("Runtime error: ").unwrap_or(text).to_string();
     for (rust, ours) in [
