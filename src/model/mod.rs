@@ -75,7 +75,7 @@ impl Model {
         (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
     }
 
-    /// Number of classes; 0 if the network is not a classifier but returns a value at each of several positions.
+    /// Number of classes; 0 if the network is not a classifier but outputs a value at each of several positions.
     pub fn classes(&self) -> usize {
         self.graph.classes()
     }

@@ -20,7 +20,7 @@ pub(super) struct Slot {
     pub h: usize,
     pub w: usize,
     pub c: usize,
-    /// Number of channels in the buffer, which is the distance between pixels.
+    /// Number of channels in the buffer, which is the distance between pixels in elements.
     pub pitch: usize,
     /// Whether the value's tensor has its channels before height and width.
     pub channels_first: bool,

@@ -61,8 +61,8 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     ]))
 }
 
-/// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its nearest neighbors, three times
-/// the perplexity in number.
+/// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its `3 · perplexity` nearest
+/// neighbors.
 ///
 /// Options: `perplexity` (30), `metric`, and `start`, the initial positions `(N, 2)`.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {

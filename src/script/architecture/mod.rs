@@ -165,8 +165,7 @@ impl Architectures {
     fn card(&self, script: &Script, name: &str) -> Result<Card> {
         let o = &script.options;
         let input = o.sizes("input")?;
-        let input =
-            input.try_into().ok().context("MODEL needs the input size as input: [channels, height, width]")?;
+        let input = input.try_into().ok().context("MODEL needs the input size as input: [channels, height, width]")?;
         let [channels, ..]: [usize; 3] = input;
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
@@ -229,7 +228,7 @@ pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     }
 }
 
-/// Formats where and how precisely a network runs: `cpu`, or `cuda:0, bf16` if not in f32.
+/// Formats the device and precision of a network: `cpu`, or `cuda:0, bf16` if not in f32.
 fn place_text(graph: &Graph) -> String {
     let device = device_text(&graph.device());
     match graph.precision().to_string().as_str() {

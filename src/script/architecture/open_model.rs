@@ -10,7 +10,7 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
-/// Maximum number of tensors in a weight file for which every architecture is compared with the file.
+/// A weight file with more tensors than this is not compared with every architecture.
 const MANY: usize = 50_000;
 
 impl Architectures {
@@ -52,7 +52,7 @@ impl Architectures {
         Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
     }
 
-    /// The weights that come with the architecture `name`, from next to the scripts or embedded in the binary.
+    /// The weights that come with the architecture `name`, from a file next to the scripts or embedded in the binary.
     fn own(&self, name: &str) -> Result<Archive> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
         let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");

@@ -74,8 +74,8 @@ pub(in crate::script) fn call(
     settled(call()?, &format!("fn {function} returned"))
 }
 
-/// Returns a value if it may leave the deep stack that scripts run on. Errors if the value is nested too deeply to be copied,
-/// printed and dropped on any stack; `what` begins the error message.
+/// Checks that a value may leave the deep stack that scripts run on, and returns it. Errors if the value is nested too deeply
+/// to be copied, printed and dropped on any stack; `what` begins the error message.
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),

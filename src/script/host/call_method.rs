@@ -31,7 +31,7 @@ const SAID: [&str; 3] = ["x", "scalars", "done"];
 /// Titles by which a method's main figure is recognized if no figure has the method's name as its title.
 const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradient", "saliency"];
 
-/// The folders that methods are called from, and the source code of the methods that were called.
+/// The folders in which called methods are found, and the source code of those called so far.
 #[derive(Clone)]
 pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
@@ -303,7 +303,7 @@ impl MethodRun<'_> {
         Ok(Some(Dynamic::from(tensor)))
     }
 
-    /// Converts an error of the called method so that its position in that method's source code is kept.
+    /// Converts an error of the called method, keeping its position in that method's source code.
     fn wrong(&self, function: &str, error: EvalAltResult) -> anyhow::Error {
         let place = || line_with(&self.method.source.text, &format!("fn {function}(")).unwrap_or(Position::NONE);
         let error = match error {

@@ -341,8 +341,8 @@ impl Params {
         let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
         let known = if names.is_empty() { "it takes none".into() } else { format!("it takes {}", names.join(", ")) };
         match closest(name, names.iter().copied()) {
-            Some(near) => format!("no parameter \"{name}\"; did you mean \"{near}\"? {known}"),
-            None => format!("no parameter \"{name}\"; {known}"),
+            Some(near) => format!("unknown parameter \"{name}\"; did you mean \"{near}\"? {known}"),
+            None => format!("unknown parameter \"{name}\"; {known}"),
         }
     }
 }

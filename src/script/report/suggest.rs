@@ -25,13 +25,13 @@ pub(in crate::script) fn message(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorRuntime(value, _) => format!("the script threw {}", text(value)),
         EvalAltResult::ErrorTerminated(why, _) => text(why),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(name), _)
-        | EvalAltResult::ErrorVariableNotFound(name, _) => format!("no variable \"{name}\""),
+        | EvalAltResult::ErrorVariableNotFound(name, _) => format!("unknown variable \"{name}\""),
         EvalAltResult::ErrorParsing(kind, _) => small(&kind.to_string()),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            format!("no function {}", signature.replacen(" (", "(", 1))
+            format!("unknown function {}", signature.replacen(" (", "(", 1))
         }
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("the map has no entry \"{name}\""),
-        EvalAltResult::ErrorModuleNotFound(name, _) => format!("no library \"{name}\""),
+        EvalAltResult::ErrorModuleNotFound(name, _) => format!("unknown library \"{name}\""),
         EvalAltResult::ErrorStackOverflow(_) => "function calls are nested too deeply".into(),
         EvalAltResult::ErrorDataTooLarge(what, _) => too_large(what),
         EvalAltResult::ErrorSystem(_, inner) => inner.to_string(),
