@@ -62,7 +62,7 @@ impl Node {
     }
 }
 
-/// Applies an edit to the value `y` of a node and converts the result to the type of `y`.
+/// Applies an edit to the value `y` of a node and converts the result to the dtype of `y`.
 fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     let (shape, dtype) = (y.dims().to_vec(), y.dtype());
     let new = edit(node, y)?;

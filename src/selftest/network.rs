@@ -171,7 +171,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds an input that is constant, so that it does not depend on the picture.
+    /// Adds a constant input, which does not depend on the picture.
     fn constant(&mut self, name: &str, x: &Tensor) -> Result<()> {
         let id = self.numbers(name, x)?;
         self.known.insert(name.into(), id);

@@ -131,7 +131,7 @@ impl Layout {
     }
 }
 
-/// Whether a step saves its activation's input: the slope is computed from it, and no other step has it as its value.
+/// Whether a step saves its activation's input: the slope is computed from it, and no other step stores it as its value.
 fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }

@@ -17,7 +17,7 @@ impl ReceptiveRange {
         Self { at: parts.map(|(start, _)| start.min(size - len)).collect(), len }
     }
 
-    /// A range that is the whole axis of `size` positions for each of `n` pictures.
+    /// A range that covers the whole axis of `size` positions for each of `n` pictures.
     pub fn whole(n: usize, size: usize) -> Self {
         Self { at: vec![0; n], len: size }
     }

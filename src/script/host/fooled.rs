@@ -69,9 +69,9 @@ impl Cx {
         let target = self.targets.clone()?[0];
         let independent = self.model.graph.scores == Scores::Independent;
         let why = match self.goal() {
-            Some(goal) => format!("already \"{}\"", label(goal)),
-            None if independent => format!("already not \"{}\"", label(target)),
-            None => format!("already \"{}\", not \"{}\"", label(run.top()?[0]), label(target)),
+            Some(goal) => format!("already classified as \"{}\"", label(goal)),
+            None if independent => format!("already not classified as \"{}\"", label(target)),
+            None => format!("already classified as \"{}\", not \"{}\"", label(run.top()?[0]), label(target)),
         };
         Ok(why + ": nothing to do")
     }

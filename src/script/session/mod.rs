@@ -285,7 +285,7 @@ impl Session {
         self.steps.len()
     }
 
-    /// Whether the run has started, so that there is at least one step.
+    /// Whether the run has started and has at least one step.
     pub fn started(&self) -> bool {
         self.steps.len() > 0
     }
