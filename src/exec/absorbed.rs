@@ -9,7 +9,7 @@ pub struct Absorbed {
     pub bias: f64,
     /// Relevance absorbed by the denominator's stabilizer.
     pub stabilizer: f64,
-    /// Relevance that is lost because the contributions it would be divided among do not exist, such as negative ones if all are
+    /// Relevance that is lost because there are no contributions to divide it among, such as negative ones if all are
     /// positive.
     pub missing: f64,
 }

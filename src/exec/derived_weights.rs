@@ -12,7 +12,7 @@ use std::sync::Mutex;
 #[derive(Default)]
 struct DerivedWeights(Mutex<HashMap<(NodeId, &'static str), Numbered>>);
 
-/// A derived weight and the parameter of its transformation.
+/// The parameter of a transformation, and the transformed weight.
 type Numbered = (f64, Tensor);
 
 impl LayerContext {

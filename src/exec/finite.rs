@@ -95,7 +95,7 @@ impl Graph {
     }
 }
 
-/// The first row of `(N, classes)` scores that is not finite, and the error; `None` if all are finite.
+/// The first row of `(N, classes)` scores with a non-finite score, and the error; `None` if all scores are finite.
 fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     if backend::not_finite(logits)?.count() == 0 {
         return Ok(None);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 /// A function that replaces a node's value before other nodes read it.
 ///
-/// The result must have the node's shape, but the batch may grow to a multiple of its size, with one row per variant.
+/// The result must have the shape of the value in all dimensions but the batch, which may grow to a multiple of its size,
+/// with one row per variant.
 pub type Intervention<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
 
 impl Graph {
@@ -18,7 +19,7 @@ impl Graph {
     /// If an edit enlarges the batch, the values of other branches are tiled: row `r` of the larger batch belongs to picture
     /// `r % N`.
     ///
-    /// Errors if an edit returns a value of another shape or fails.
+    /// Errors if an edit fails, or returns a value whose shape differs in more than the batch.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {
         self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
@@ -61,7 +62,7 @@ impl Node {
     }
 }
 
-/// Applies an edit to the value `y` of a node and converts the result to the type of `y`.
+/// Applies an edit to the value `y` of a node and converts the result to the dtype of `y`.
 fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     let (shape, dtype) = (y.dims().to_vec(), y.dtype());
     let new = edit(node, y)?;

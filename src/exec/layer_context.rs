@@ -54,7 +54,7 @@ impl LayerContext {
         &self.trace.graph
     }
 
-    /// The node that this context belongs to.
+    /// The node that this context describes.
     pub fn node(&self) -> &Node {
         &self.trace.graph.nodes[self.id]
     }

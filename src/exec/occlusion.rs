@@ -1,4 +1,4 @@
-//! Occlusion, that is, runs in which a window of the picture is covered.
+//! Occlusion: runs with a window of the picture covered.
 
 use super::pixel_window::PixelWindow;
 use super::trace::Trace;

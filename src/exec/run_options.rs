@@ -1,4 +1,4 @@
-//! Where and how precisely networks run.
+//! The device and precision in which networks run.
 
 use crate::backend::Accumulation;
 use crate::graph::Graph;
@@ -27,7 +27,7 @@ pub struct Precision {
 }
 
 impl Default for RunOptions {
-    /// The CPU, f32 and direct sums.
+    /// The CPU, in f32 with direct convolution.
     fn default() -> Self {
         Self { device: Device::Cpu, precision: Precision { storage: DType::F32, accumulation: Accumulation::Direct } }
     }
@@ -55,7 +55,7 @@ impl FromStr for Precision {
 }
 
 impl fmt::Display for Precision {
-    /// The name that the precision is chosen by.
+    /// The name by which users choose the precision.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match (self.storage, self.accumulation) {
             (DType::F32, Accumulation::Tf32) => "tf32",

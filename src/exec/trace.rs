@@ -86,8 +86,7 @@ impl Trace {
         }
     }
 
-    /// The same values, with the network whose convolutions use direct sums: a backward pass by rules, which magnify rounding
-    /// errors, computes with it.
+    /// The same values with [`Graph::exact`] as the network, for backward passes by rules, which magnify rounding errors.
     pub fn exact(&self) -> Self {
         Self { graph: self.graph.exact(), values: self.values.clone() }
     }

@@ -1,6 +1,6 @@
 //! Seeds of a backward pass: the gradient of an objective with respect to the logits, `(N, classes)`.
 //!
-//! Functions take one class per row of the batch, or a single class for all rows. `∂ f` stands for the gradient of `f` with
+//! Functions take one class per row of the batch, or a single class for all rows. `∂ f` denotes the gradient of `f` with
 //! respect to the logits.
 
 use crate::graph::Scores;

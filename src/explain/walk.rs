@@ -20,7 +20,7 @@ pub struct Walk<'a> {
     pub seeds: Vec<(NodeId, Tensor)>,
     /// The nodes to reach; only what they depend on is computed.
     pub to: Vec<NodeId>,
-    /// Rules for nodes at which relevance does not propagate as the gradient.
+    /// Rules for the nodes at which relevance does not propagate like a gradient.
     pub composite: Composite<'a>,
     /// Whether to compute the gradients of parameters too.
     pub params: bool,

@@ -83,8 +83,7 @@ pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     (end, Scores::of(&nodes[end].shape, independent))
 }
 
-/// How to interpret a value of this shape at a node declared to hold the class scores; the elements of a map count as separate
-/// classes.
+/// The interpretation of a value of this shape at a node declared to hold the class scores; each element of a map is a class.
 pub(super) fn said(shape: &[usize]) -> Scores {
     match Scores::of(shape, false) {
         Scores::Places => Scores::Exclusive,

@@ -27,7 +27,7 @@ pub struct Graph {
     pub(super) derived: Derived,
 }
 
-/// The network with direct sums in all convolutions, made on first use.
+/// The network with direct convolution throughout, created on first use.
 #[derive(Default)]
 struct ExactTwin(OnceLock<Arc<Graph>>);
 
@@ -95,7 +95,7 @@ impl Graph {
 
     /// The same network with the given weights, named as in its `state_dict`.
     ///
-    /// Errors if tensors are missing, have the wrong shape or are surplus, and lists them; `num_batches_tracked` counters are
+    /// Errors if tensors are missing, unexpected or of the wrong shape, and lists them; `num_batches_tracked` counters are
     /// ignored.
     pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
         weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
@@ -110,7 +110,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Lists the tensors that are missing, misshapen or surplus in `shapes`, given by name; `None` if all match.
+    /// Lists the tensors in `shapes`, given by name, that are missing, unexpected or of the wrong shape; `None` if all match.
     pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
         let wanted = self.parameters();
         let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
@@ -122,10 +122,10 @@ impl Graph {
         let name = |name: &&str| words::name(name).into_owned();
         let problems = [
             listed("missing", &missing, name),
-            listed("misshapen", &misshapen, |(p, dims)| {
+            listed("of the wrong shape", &misshapen, |(p, dims)| {
                 format!("{} is {dims:?} instead of {:?}", words::name(&p.name), p.shape)
             }),
-            listed("surplus", &surplus, name),
+            listed("unexpected", &surplus, name),
         ];
         let problems: Vec<_> = problems.into_iter().flatten().collect();
         (!problems.is_empty()).then(|| problems.join("; "))
@@ -151,7 +151,7 @@ impl Graph {
         compute_dtype(self.storage())
     }
 
-    /// How the network's convolutions are computed; direct sums if there are none.
+    /// How the network's convolutions are computed; [`Accumulation::Direct`] if there are none.
     pub fn accumulation(&self) -> Accumulation {
         self.nodes.iter().find_map(|n| n.op.accumulation()).unwrap_or_default()
     }
@@ -165,8 +165,8 @@ impl Graph {
         graph
     }
 
-    /// The same network with direct sums in all convolutions; the network itself if it has no others. Made on first use and
-    /// cached, since it holds packed weights of its own.
+    /// The same network with direct convolution throughout; the network itself if that is what it uses. Created on first use
+    /// and cached, since it holds its own packed weights.
     pub fn exact(self: &Arc<Self>) -> Arc<Self> {
         if self.accumulation() == Accumulation::Direct {
             return self.clone();

@@ -23,9 +23,9 @@ pub struct Node {
     /// Shape of the node's value for a single picture, `(1, …)`.
     pub shape: Vec<usize>,
     /// The values of the operation's parameters as they are stored, in the order of [`Op::params`]; empty until weights are loaded
-    /// or initialized. Computations read them by [`weights`](Self::weights).
+    /// or initialized. Computations read them through [`weights`](Self::weights).
     pub params: Vec<Tensor>,
-    /// Full names of parameters that are not called `node.weight` and so on, by their names within the operation.
+    /// Full names of the parameters that do not follow the pattern `node.weight`, by name within the operation.
     pub renamed: BTreeMap<String, String>,
 }
 

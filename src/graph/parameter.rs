@@ -8,6 +8,6 @@ pub struct Parameter {
     pub name: String,
     /// The parameter's shape.
     pub shape: Vec<usize>,
-    /// Whether training changes the parameter by its gradient; running statistics are not trained.
+    /// Whether the optimizer updates the parameter; running statistics are not trained.
     pub trained: bool,
 }

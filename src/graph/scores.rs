@@ -137,7 +137,7 @@ fn rows(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
     Ok(wide(logits)?.to_vec2()?)
 }
 
-/// A tensor with one value per row, in the type of the logits.
+/// A tensor with one value per row, in the dtype of the logits.
 fn column(logits: &Tensor, values: Vec<f64>) -> Result<Tensor> {
     let count = values.len();
     like(values, count, logits)

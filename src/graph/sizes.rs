@@ -52,7 +52,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether the network was built for pictures of this shape, so that its nodes' shapes apply.
+    /// Whether the network was built for pictures of this shape; if so, its nodes' shapes apply.
     fn is_built_for(&self, picture: &[usize]) -> bool {
         self.nodes[0].shape[1..] == *picture
     }

@@ -200,7 +200,7 @@ impl Card {
         if let Ok(index) = text.parse::<usize>() {
             ensure!(
                 count > 0,
-                "no class {index}: \"{}\" is not a classifier but returns a value at each of several positions",
+                "no class {index}: \"{}\" is not a classifier but outputs a value at each of several positions",
                 self.name
             );
             ensure!(index < count, "no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);

@@ -120,7 +120,7 @@ pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(agreeing(&named(logits)?, labels))
 }
 
-/// Extends an error about scores that are not finite to all `count` pictures of a data set.
+/// Changes an error about one batch's non-finite scores so that it counts all `count` pictures of the data set.
 fn of_all(error: anyhow::Error, count: usize) -> anyhow::Error {
     match error.downcast::<ScoresNotFinite>() {
         Ok(error) => ScoresNotFinite { pictures: (count, count), ..error }.into(),

@@ -75,7 +75,7 @@ struct Enough;
 
 impl fmt::Display for Enough {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the layer is reached")
+        f.write_str("stopped at the requested layer")
     }
 }
 

@@ -66,7 +66,7 @@ impl Model {
         Ok(x.to_dtype(self.graph.dtype())?.to_device(&self.graph.device())?)
     }
 
-    /// The same model with direct sums in all convolutions.
+    /// The same model with direct convolution throughout.
     pub fn exact(&self) -> Self {
         Self { graph: self.graph.exact(), ..self.clone() }
     }
@@ -76,7 +76,7 @@ impl Model {
         (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
     }
 
-    /// Number of classes; 0 if the network is not a classifier but returns a value at each of several positions.
+    /// Number of classes; 0 if the network is not a classifier but outputs a value at each of several positions.
     pub fn classes(&self) -> usize {
         self.graph.classes()
     }

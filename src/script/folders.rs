@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
-/// The default group of methods whose `PLUGIN` constant and folder name no group.
+/// The group of a method for which neither the `PLUGIN` constant nor the folder specifies one.
 pub(super) const GROUP: &str = "attribution";
 
 /// Maximum sizes in bytes of a script and of other files next to scripts.
@@ -128,7 +128,7 @@ impl Folders {
         Some(ScriptSource { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
     }
 
-    /// Reads a script file. A script in a group's folder belongs to that group.
+    /// Reads a script file. A script in a group's folder is in that group.
     pub(super) fn read(&self, path: &Path) -> Result<ScriptSource> {
         Ok(ScriptSource { group: self.group(path), ..ScriptSource::read(path)? })
     }
@@ -193,7 +193,7 @@ impl ScriptSource {
     }
 }
 
-/// The group whose folder is the last component of a path; `None` if that folder is not a group's.
+/// The group of the folder that a path ends with; `None` if that folder is not a group's.
 fn group_of(folder: &Path) -> Option<String> {
     folder.file_name().and_then(|name| group_folders::group(&name.to_string_lossy()))
 }

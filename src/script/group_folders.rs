@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Name of the folder that holds libraries.
 const LIBRARIES: &str = "lib";
 
-/// The name of the group that a folder stands for, such as `data set` for the folder `data_set`. `None` for hidden folders and
+/// The group of a folder, such as `data set` for the folder `data_set`. `None` for hidden folders and
 /// for `lib`.
 pub(super) fn group(folder: &str) -> Option<String> {
     (!folder.starts_with('.') && folder != LIBRARIES).then(|| folder.replace('_', " "))

@@ -5,7 +5,7 @@ use super::harness::Answer;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
-/// Joins the results of the single rows of a batch to the results of the batch.
+/// Joins the results of a batch's rows into the results of the whole batch.
 pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     if rows.len() == 1 {
         return Ok(rows.remove(0));

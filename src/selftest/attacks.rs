@@ -30,9 +30,9 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
 /// Runs MI-FGSM with the parameters of the case. Since its steps use only the sign, the scale to which gradients are normalized
 /// does not matter.
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
-    ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM steps in Linf");
+    ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM supports only the norm Linf");
     let loss = &desk.params()["loss"];
-    ensure!(loss.is_null() || loss == "ce", "MI-FGSM follows the cross-entropy (\"ce\"), not {loss}");
+    ensure!(loss.is_null() || loss == "ce", "MI-FGSM supports only the cross-entropy (\"ce\"), got {loss}");
     let mut set = ball(desk)?;
     set.extend(goal(desk));
     set.push(("decay", number(desk.params(), "decay")?.to_string()));
@@ -114,11 +114,11 @@ fn goal(desk: Harness) -> Option<(&'static str, String)> {
 fn ball(desk: Harness) -> Result<Set> {
     let (low, high) = bounds(desk)?;
     let pixels = |name: &str| Ok::<_, anyhow::Error>((number(desk.params(), name)? * 255.0 / (high - low)).to_string());
-    let steps = desk.params()["steps"].as_u64().context("the case has no number of \"steps\"")?;
+    let steps = desk.params()["steps"].as_u64().context("the case needs \"steps\", an integer")?;
     Ok(vec![("epsilon", pixels("eps")?), ("step", pixels("step")?), ("steps", steps.to_string())])
 }
 
-/// The values that stand for black and white: the bounds given in the case, or else bounds that no step can reach.
+/// The input values for black and white: the bounds given in the case, or else bounds that no step can reach.
 fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let params = desk.params();
     if params.get("lower").is_some() {

@@ -60,7 +60,7 @@ impl Default for Selftest {
 }
 
 impl Selftest {
-    /// A self-test that computes on `device`, with direct sums.
+    /// A self-test that computes on `device`, with direct convolution.
     pub fn on(device: Device) -> Self {
         let (plugins, models) = (Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
         Self(Host::with_options(plugins, models, RunOptions { device, ..RunOptions::default() }))

@@ -43,7 +43,7 @@ pub(super) struct ReadOptions<'a> {
     pub only: Option<&'a str>,
     /// The origin that is subtracted from the inputs to obtain the picture, given per input or once for all inputs.
     pub origin: Option<&'a Value>,
-    /// The input values that 0 and 1 in the picture stand for.
+    /// The input values that 0 and 1 in the picture represent.
     pub bounds: Option<(f64, f64)>,
     /// The seed of the backward pass.
     pub seed: CaseSeed,
@@ -99,7 +99,7 @@ impl Network {
 /// Extracts one row of a batch, as a batch of size 1.
 fn row(x: &Tensor, row: usize) -> Result<Tensor> {
     ensure!(x.rank() == 2 || x.rank() == 4, "an input must be (N, features) or (N, C, H, W), got {:?}", x.dims());
-    ensure!(row < x.dims()[0], "an input has {} rows, fewer than another", x.dims()[0]);
+    ensure!(row < x.dims()[0], "an input has only {} rows, fewer than another input", x.dims()[0]);
     Ok(x.narrow(0, row, 1)?)
 }
 
@@ -171,7 +171,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds an input that is constant, so that it does not depend on the picture.
+    /// Adds a constant input, which does not depend on the picture.
     fn constant(&mut self, name: &str, x: &Tensor) -> Result<()> {
         let id = self.numbers(name, x)?;
         self.known.insert(name.into(), id);

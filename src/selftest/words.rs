@@ -1,6 +1,6 @@
 //! The vocabulary of test cases, with alternative spellings of each word.
 //!
-//! [`read`] replaces every word by its first spelling. An unknown word is an error, so that nothing in a case is silently
+//! [`read`] replaces every word with its first spelling. An unknown word is an error, so that nothing in a case is silently
 //! ignored.
 
 use crate::graph::op::SPECS;
@@ -320,7 +320,7 @@ fn tolerance(value: &Value) -> Result<Value> {
     Ok(renamed(object(value, "\"tolerance\"")?, "\"tolerance\"", &[TOLERANCE])?.into())
 }
 
-/// Renames the keys of a map to their first spellings. Errors if a key is none of `words`.
+/// Renames the keys of a map to their first spellings. Errors if a key is not in `words`.
 fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<String, Value>> {
     let words = || words.iter().copied().flatten();
     let mut known = Map::new();

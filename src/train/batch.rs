@@ -14,7 +14,7 @@ pub(super) struct Batches {
     seed: u64,
     shift: usize,
     flip: bool,
-    /// The epoch that `order` belongs to.
+    /// The epoch for which `order` was drawn.
     epoch: Option<usize>,
     order: Vec<usize>,
 }

@@ -1,4 +1,4 @@
-//! The perceptual loss that trains an image transformation network. A second, pretrained network measures how far a drawing
+//! The perceptual loss that trains an image transformation network. A second, pretrained network measures how much a drawing
 //! differs from its picture in content and from a painting in style.
 //!
 //! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each term is divided by the squared norm of its target, so that the same
@@ -63,8 +63,8 @@ impl Perceptual {
         &self.fingerprint
     }
 
-    /// The mean loss of the drawings `drawn`, `(N, C, H, W)`, that a network made of `pictures`, and its gradient with respect to
-    /// the drawings.
+    /// The mean loss of the drawings `drawn`, `(N, C, H, W)`, that a network produced from `pictures`, and its gradient with
+    /// respect to the drawings.
     pub fn loss(&self, drawn: &Tensor, pictures: &Tensor) -> Result<(f64, Tensor)> {
         let seen = self.graph.forward(drawn)?;
         let (content, style) = (self.content(&seen, &self.graph.forward(pictures)?)?, self.style(&seen)?);

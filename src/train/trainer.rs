@@ -116,7 +116,7 @@ impl Trainer {
             options.shift
         );
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
-        // Weights stored in bf16 or f16 could not take small updates.
+        // Weights stored in bf16 or f16 would lose small updates to rounding.
         let graph = match bare {
             true => init::draw(graph, options.init, options.seed)?,
             false => graph.to(graph.dtype(), &graph.device())?,

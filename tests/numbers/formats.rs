@@ -262,8 +262,8 @@ fn weights_that_do_not_fit_are_listed() {
     assert!(error.starts_with("loading \""), "{error}");
     assert!(error.contains("zip.pt\" into convnetjs: the weights do not fit the architecture: "), "{error}");
     assert!(error.contains("7 missing: conv1.weight, conv1.bias, "), "{error}");
-    assert!(error.contains("; 1 misshapen: fc.weight is [3, 4] instead of [10, 320]"), "{error}");
-    assert!(error.contains("; 2 surplus: conv.bias, conv.weight"), "{error}");
+    assert!(error.contains("; 1 of the wrong shape: fc.weight is [3, 4] instead of [10, 320]"), "{error}");
+    assert!(error.contains("; 2 unexpected: conv.bias, conv.weight"), "{error}");
 }
 
 fn checkpoint(name: &str) -> PathBuf {
@@ -375,9 +375,9 @@ fn a_network_is_never_partially_loaded() {
         "{missing}"
     );
     assert!(missing.contains("its \"model\" has fc.bias, fc.weight, features.0.bias and 4 more"), "{missing}");
-    assert!(misfit("surplus.pth").contains("1 surplus: aux.weight;"));
-    assert!(misfit("surplus_below.pth").contains("1 surplus: aux.weight below \"model.\";"));
-    assert!(misfit("head.pth").contains("2 misshapen: fc.weight is [5, 2] instead of [3, 2], "));
+    assert!(misfit("surplus.pth").contains("1 unexpected: aux.weight;"));
+    assert!(misfit("surplus_below.pth").contains("1 unexpected: aux.weight below \"model.\";"));
+    assert!(misfit("head.pth").contains("2 of the wrong shape: fc.weight is [5, 2] instead of [3, 2], "));
     let sparse = misfit("sparse.pth");
     assert!(
         sparse.contains("1 missing: fc.weight") && sparse.contains("_rebuild_sparse_tensor, which is not supported"),

@@ -321,11 +321,12 @@ fn weights_that_do_not_fit_are_listed() {
     tensors.insert("fc2.bias".into(), Tensor::zeros(11, DType::F32, &Device::Cpu).unwrap());
     save(&path, tensors);
     let error = format!("{:#}", all.open("lenet", Some(&path)).unwrap_err());
-    let problems = "1 missing: conv1.bias; 1 misshapen: fc2.bias is [11] instead of [10]; 1 surplus: fc9.bias";
+    let problems =
+        "1 missing: conv1.bias; 1 of the wrong shape: fc2.bias is [11] instead of [10]; 1 unexpected: fc9.bias";
     assert!(error.contains(problems), "{error}");
-    assert!(error.ends_with("the closest is digits (-m digits), where 3 differ"), "{error}");
+    assert!(error.ends_with("the closest is digits (-m digits), where 3 tensors differ"), "{error}");
     let error = format!("{:#}", all.open("resnet152", Some(&path)).unwrap_err());
-    assert!(error.contains("776 missing: ") && error.contains(" and 768 more; 1 misshapen: "), "{error}");
+    assert!(error.contains("776 missing: ") && error.contains(" and 768 more; 1 of the wrong shape: "), "{error}");
     let error = format!("{:#}", all.open(path.to_str().unwrap(), None).unwrap_err());
     assert!(error.contains("the closest are digits (3 differ), lenet (3 differ)"), "{error}");
 }

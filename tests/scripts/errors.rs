@@ -22,9 +22,9 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
     ("let a = 1 / 0;", "division by zero", 3, ""),
     ("let a = zeros([2, 3]) + zeros([4]);", "cannot broadcast [2, 3] with [4]", 3, ""),
     ("let a = zeros([2, 3]);\nlet b = matmul(a, a);", "matmul of [2, 3] and [2, 3]", 4, ""),
-    ("let a = cx.input.softmaxx(1);", "no function softmaxx", 3, "did you mean \"softmax\"?"),
+    ("let a = cx.input.softmaxx(1);", "unknown function softmaxx", 3, "did you mean \"softmax\"?"),
     ("let a = cx.inptu;", "inptu", 3, "did you mean \"input\"?"),
-    ("let a = cx.params.epsilom;", "no parameter \"epsilom\"", 3, ""),
+    ("let a = cx.params.epsilom;", "unknown parameter \"epsilom\"", 3, ""),
     ("let a = cx.model.forward(cx.input)[\"conv11\"];", "no layer named \"conv11\"", 3, "conv1"),
     ("let t = cx.model.forward(cx.input);\nbackward(t, t.logit(99)).input", "class 99", 4, ""),
     (

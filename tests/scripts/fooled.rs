@@ -45,7 +45,7 @@ fn every_attack_ends_at_step_0_on_a_misclassified_picture() {
         let label = |class| session.model().card.label(class);
         assert_eq!(
             frame.done,
-            Some(format!("already \"{}\", not \"{}\": nothing to do", label(said), label(other))),
+            Some(format!("already classified as \"{}\", not \"{}\": nothing to do", label(said), label(other))),
             "{name}"
         );
         assert!(!session.can_go_on() && frame.step == 0, "{name}");

@@ -65,7 +65,7 @@ fn unbounded_nesting_ends_in_an_error() {
             "holds more than",
             "operations",
             "in use",
-            "no function",
+            "unknown function",
             "data race",
             "cancelled",
         ];

@@ -185,7 +185,10 @@ fn a_single_logit_is_fooled_when_its_sign_flips() {
     let first = 255.0 * r["first_deepfool_l2"].as_f64().unwrap();
     assert!(of(&after, "l2") < 1.3 * first && of(&after, "l2") > 0.7 * first, "{} and {first}", of(&after, "l2"));
     let (after, done, steps) = attacked(&host, &model, "deepfool", &["goal=melanoma"]);
-    assert_eq!((of(&after, "l2"), steps, done.as_deref()), (0.0, 0, Some("already \"melanoma\": nothing to do")));
+    assert_eq!(
+        (of(&after, "l2"), steps, done.as_deref()),
+        (0.0, 0, Some("already classified as \"melanoma\": nothing to do"))
+    );
 }
 
 #[test]

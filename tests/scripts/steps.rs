@@ -239,5 +239,5 @@ fn run(cx) {
     let frame = session.run(&host).unwrap();
     assert_eq!((used(&frame)[1].as_str(), frame.notes.len()), ("k=3", 1));
     let error = crate::common::failure("cx.used(\"kk\", 3); []").message;
-    assert!(error.contains("no parameter \"kk\""), "{error}");
+    assert!(error.contains("unknown parameter \"kk\""), "{error}");
 }

@@ -218,7 +218,7 @@ impl FusedRun {
         self.statistics[step].get().filter(|_| graph.nodes[id].op.tracked().is_some())
     }
 
-    /// The maps from which the slope of a step's activation is computed: the activation's input or output.
+    /// The values from which the slope of a step's activation is computed: the activation's input or output.
     pub(super) fn saved(&self, step: usize, activation: Activation) -> gradscope_engine::Map<'_> {
         let own = &self.plan.steps[step];
         match (activation.saves(), own.saved) {

@@ -20,7 +20,7 @@ pub(super) struct Slot {
     pub h: usize,
     pub w: usize,
     pub c: usize,
-    /// Number of channels in the buffer, which is the distance between pixels.
+    /// Number of channels in the buffer, which is the distance between pixels in elements.
     pub pitch: usize,
     /// Whether the value's tensor has its channels before height and width.
     pub channels_first: bool,
@@ -131,7 +131,7 @@ impl Layout {
     }
 }
 
-/// Whether a step saves its activation's input: the slope is computed from it, and no other step has it as its value.
+/// Whether a step saves its activation's input: the slope is computed from it, and no other step stores it as its value.
 fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }

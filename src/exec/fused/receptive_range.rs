@@ -17,7 +17,7 @@ impl ReceptiveRange {
         Self { at: parts.map(|(start, _)| start.min(size - len)).collect(), len }
     }
 
-    /// A range that is the whole axis of `size` positions for each of `n` pictures.
+    /// A range that covers the whole axis of `size` positions for each of `n` pictures.
     pub fn whole(n: usize, size: usize) -> Self {
         Self { at: vec![0; n], len: size }
     }
@@ -45,7 +45,7 @@ impl ReceptiveRange {
         Self { at: self.at.iter().map(|at| at * step + start).collect(), len: 1 + (self.len - 1) * step }
     }
 
-    /// The smallest range that contains this and the other one, on an axis of `size` positions.
+    /// The smallest range that contains both `self` and `other`, on an axis of `size` positions.
     pub fn with(&self, other: &Self, size: usize) -> Self {
         let parts = self.at.iter().zip(&other.at);
         Self::new(parts.map(|(&a, &b)| (a.min(b), (a + self.len).max(b + other.len))), size)

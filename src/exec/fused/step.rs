@@ -30,7 +30,8 @@ pub(super) struct Step {
     pub activation: Option<Activation>,
     /// Where the step's value is stored.
     pub to: Slot,
-    /// Where the input of the step's activation is saved, if the slope is computed from it and it is no other step's value.
+    /// Where the input of the step's activation is saved, if the slope is computed from it and no other step stores it as its
+    /// value.
     pub saved: Option<Slot>,
 }
 
@@ -54,12 +55,12 @@ pub(super) enum StepKernel {
     Mask,
     /// A concatenation: the inputs that must be copied, and the slots to copy them to.
     Concat(Vec<(usize, Slot)>),
-    /// An operation that the step's node computes by itself.
+    /// An unfused operation, computed by the node itself.
     Op,
 }
 
 impl StepKernel {
-    /// Whether the kernel is linear, so that its gradient does not depend on its input.
+    /// Whether the kernel is linear; the gradient then does not depend on the input.
     pub fn is_linear(&self) -> bool {
         use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
         matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
@@ -165,7 +166,7 @@ impl Packed {
 }
 
 impl Windows {
-    /// Whether all windows of an output in `to` have the same divisor.
+    /// Whether the divisor is the same for all windows of a pool whose output is in `to`.
     pub fn are_alike(&self, to: Slot) -> bool {
         let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
         fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// `x` if positive, else `alpha (eˣ − 1)` (Clevert et al. 2016, arXiv:1511.07289).
 #[derive(Debug)]
 pub struct Elu {
-    /// The negative of the function's limit for `x → −∞`.
+    /// `α`; the function tends to `−α` for `x → −∞`.
     pub alpha: f64,
 }
 

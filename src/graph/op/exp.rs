@@ -22,7 +22,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Exp)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    // Few elements, since they differ by 0.05 each and exponentials of large numbers hide the differences of small ones.
+    // Few elements: test values are 0.05 apart, and the exponentials of many would be too large for finite differences of the
+    // small ones.
     draw: |d| Case { definition: Some(f64::exp), ..Case::new(Exp, &[&[d.between(1, 2), 3, 4]]) },
 };
 

@@ -42,7 +42,7 @@ impl Op for Expand {
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         ensure!(
             self.sizes.len() + 1 == x[0].len(),
-            "{} sizes (without the batch) for shape {:?}",
+            "got {} sizes (without the batch) for shape {:?}",
             self.sizes.len(),
             x[0]
         );

@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use gradscope_engine::{Activation, Compiled, Pointwise, Saves};
 use std::fmt::Debug;
 
-/// An activation defined by a formula, which computes it for every type and device, also fused with the preceding step.
+/// An activation defined by a single formula that serves every dtype and device, on its own or fused with the preceding step.
 pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
     /// The formula, compiled for every instruction set.
     const COMPILED: &'static Compiled = &Compiled::of::<Self>();

@@ -1,4 +1,4 @@
-//! Descriptions of what operations do only in training.
+//! Descriptions of behavior that operations have only in training.
 
 /// Dropout of elements or of whole channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -67,7 +67,12 @@ impl Op for LayerNorm {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let fits = x[0].len() > self.normalized_shape.len() && x[0].ends_with(&self.normalized_shape);
-        ensure!(fits && !self.normalized_shape.is_empty(), "{:?} does not end with {:?}", x[0], self.normalized_shape);
+        ensure!(
+            fits && !self.normalized_shape.is_empty(),
+            "got shape {:?}, which does not end with {:?}",
+            x[0],
+            self.normalized_shape
+        );
         Ok(x[0].to_vec())
     }
 

@@ -38,7 +38,7 @@ pub trait Op: Debug + Send + Sync {
     /// `y = f(x; w)`: the operation's value for inputs `x` and parameters `w`.
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor>;
 
-    /// The VJP with respect to input `i`, `dyᵀ · ∂y/∂xᵢ`, of the shape of that input.
+    /// The VJP with respect to input `i`, `dyᵀ · ∂y/∂xᵢ`, in the shape of that input.
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor>;
 
     /// The VJP with respect to each parameter, `dyᵀ · ∂y/∂w`, summed over the batch. Parameters that are not trained may get
@@ -103,7 +103,7 @@ pub trait Saved {
     /// The operation's value.
     fn y(&self) -> Result<&Tensor>;
 
-    /// A tensor with the sign of the first input. That is all a ReLU needs, so that fused runs can keep only the ReLU's output.
+    /// A tensor whose elements have the signs of the first input. A ReLU's VJP needs no more, so fused runs keep only its output.
     fn sign(&self) -> Result<&Tensor> {
         self.x(0)
     }

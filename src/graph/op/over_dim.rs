@@ -1,4 +1,4 @@
-//! Helpers of operations along a dimension that keep the shape.
+//! Helpers for operations along a dimension that keep the shape.
 
 use super::draw::Draw;
 use super::operation::Op;

@@ -1,4 +1,4 @@
-//! Helpers of reductions over dimensions.
+//! Helpers for reductions over dimensions.
 
 use crate::backend;
 use anyhow::{Result, ensure};

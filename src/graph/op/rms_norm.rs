@@ -56,7 +56,7 @@ impl Op for RmsNorm {
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         ensure!(
             x[0].len() > 1 && x[0].last() == Some(&self.features),
-            "{:?} does not end with {}",
+            "got shape {:?}, which does not end with {}",
             x[0],
             self.features
         );

@@ -32,7 +32,7 @@ pub struct OpSpec {
     pub arguments: &'static [Argument],
     /// Builds an operation from arguments and the shapes of its inputs, `(1, …)` each.
     pub build: Build,
-    /// Infers arguments from the shapes of the layer's parameters, as in a state dict; `None` if these shapes determine no
+    /// Infers arguments from the shapes of the layer's parameters, as in a state dict; `None` if the shapes determine no
     /// argument.
     pub from_shapes: Option<FromShapes>,
     /// How relevance propagates through the operation if the composite has no rule for it.
@@ -103,12 +103,13 @@ impl Family {
     }
 }
 
-/// How many inputs an operation takes, and how scripts pass them.
+/// The number of inputs of an operation, and the form of its call in scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inputs {
     /// No inputs: the network's input node.
     None,
-    /// No inputs: a value that is the same for the whole batch. Scripts call the builder function on any node of the network.
+    /// No inputs: a parameter or constant, the same for the whole batch. Scripts write `x.constant("name", …)` with any node
+    /// `x` of the network.
     Beside,
     /// One input.
     One,
@@ -125,7 +126,7 @@ pub struct Case {
     pub op: Arc<dyn Op>,
     /// The shape `(N, …)` of each input.
     pub inputs: Vec<Vec<usize>>,
-    /// The plain definition of an elementwise function, with which tests compare the operation's values.
+    /// The plain definition of an elementwise function, against which tests check the operation.
     pub definition: Option<fn(f64) -> f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Helpers of elementwise operations of several inputs.
+//! Helpers for elementwise operations on several inputs.
 
 use super::draw::Draw;
 use super::operation::Op;

@@ -1,4 +1,4 @@
-//! Helpers of layers with weights.
+//! Helpers for layers with weights.
 
 use super::operation::trained;
 use crate::graph::parameter::Parameter;

@@ -1,4 +1,4 @@
-//! Helpers of normalizations: rows with mean 0 and variance 1, or with mean square 1.
+//! Helpers for normalizations: rows with mean 0 and variance 1, or with mean square 1.
 
 use super::operation::trained;
 use crate::graph::parameter::Parameter;

@@ -1,4 +1,4 @@
-//! Helpers of pools: windows from arguments, and random windows for test cases.
+//! Helpers for pools: windows from arguments, and random windows for test cases.
 
 use super::{Attributes, Draw, maps};
 use crate::backend::{Pool2d, Window};

@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
 
-/// A weight file, or several shards that belong together.
+/// A weight file, or all shards of one set of weights.
 pub struct Archive {
     pub(super) files: Vec<File>,
     /// The state dicts, in the order of the file; there is at least one.
@@ -34,7 +34,7 @@ pub struct StateDict {
     pub key: String,
     /// The tensors, by name.
     pub tensors: BTreeMap<String, TensorEntry>,
-    /// Names of the tensors that are created by unsupported PyTorch functions, with the names of these functions.
+    /// Tensors that only unsupported PyTorch functions could create: the name of the function, by name of the tensor.
     pub unread: BTreeMap<String, String>,
 }
 

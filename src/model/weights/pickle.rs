@@ -78,7 +78,7 @@ impl<'a> Machine<'a> {
             b'p' | b'q' | b'r' | 0x94 => self.put(op)?,
             b'a' | b'e' | 0x90 => self.append(op)?,
             b's' | b'u' => self.set(op)?,
-            _ => bail!("the pickle has an opcode 0x{op:02x} at byte {} that no tensors need", self.at - 1),
+            _ => bail!("the pickle has the unsupported opcode 0x{op:02x} at byte {}", self.at - 1),
         }
         Ok(())
     }

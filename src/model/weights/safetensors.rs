@@ -31,7 +31,7 @@ pub fn open(file: ByteSource) -> Result<Archive> {
     let Header(mut tensors) = serde_json::from_slice(&header).context(damaged)?;
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     if let Some(twice) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        bail!("{damaged}: it has two entries \"{}\"", shown(&twice[0].0));
+        bail!("{damaged}: it has a duplicate entry \"{}\"", shown(&twice[0].0));
     }
     ensure!(len - 8 - size == data_len(&tensors).context(damaged)? as u64, damaged);
     let entry = |(name, info): (String, TensorInfo)| {
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "__metadata__" {
                         if std::mem::replace(&mut metadata, true) {
-                            return Err(A::Error::custom("it has two entries \"__metadata__\""));
+                            return Err(A::Error::custom("it has a duplicate entry \"__metadata__\""));
                         }
                         map.next_value::<Texts>()?;
                         continue;
@@ -118,7 +118,10 @@ impl<'de> Deserialize<'de> for Texts {
                 let mut seen = HashSet::new();
                 while let Some((key, _)) = map.next_entry::<String, String>()? {
                     if !seen.insert(key.clone()) {
-                        return Err(A::Error::custom(format!("its metadata has two entries \"{}\"", shown(&key))));
+                        return Err(A::Error::custom(format!(
+                            "its metadata has a duplicate entry \"{}\"",
+                            shown(&key)
+                        )));
                     }
                 }
                 Ok(Texts)
@@ -169,14 +172,14 @@ mod tests {
         assert!(opened(&format!("{{{},{}}}", of("a", 0), of("b", 4)), 8).is_ok());
         for (first, second) in [("conv1.weight", "conv1.weight"), ("w", "\\u0077"), ("", "")] {
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 4)), 8);
-            assert!(said.contains(&format!("two entries \"{first}\"")), "{said}");
+            assert!(said.contains(&format!("duplicate entry \"{first}\"")), "{said}");
             // Two entries that share their data are an error as well.
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 0)), 4);
-            assert!(said.contains("two entries"), "{said}");
+            assert!(said.contains("duplicate entry"), "{said}");
         }
         let metadata = |inner: &str| format!("{{\"__metadata__\":{{{inner}}},{}}}", of("a", 0));
         assert!(opened(&metadata(r#""x":"1","y":"1""#), 4).is_ok());
-        assert!(error(metadata(r#""x":"1","x":"2""#), 4).contains("metadata has two entries \"x\""));
+        assert!(error(metadata(r#""x":"1","x":"2""#), 4).contains("metadata has a duplicate entry \"x\""));
         assert!(
             error(format!("{{\"__metadata__\":{{}},\"__metadata__\":{{}},{}}}", of("a", 0)), 4)
                 .contains("__metadata__")

@@ -22,7 +22,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Finds the shards that a path stands for. The path may be the folder of an index, the index itself, or one of several shards.
+/// Finds the shards that a path refers to. The path may be the folder of an index, the index itself, or one of several shards.
 /// Returns `None` for a file that is not sharded.
 ///
 /// Errors if the folder has no index, or if the index is damaged or lists no tensors.
@@ -43,7 +43,7 @@ pub fn shards(path: &Path) -> Result<Option<Shards>> {
     Ok(Some(Shards { folder: folder(path), files, tensors: BTreeMap::new() }))
 }
 
-/// The shards of one set of weights, which lie in one folder.
+/// The shards of one set of weights, all in one folder.
 pub struct Shards {
     folder: PathBuf,
     files: BTreeSet<String>,

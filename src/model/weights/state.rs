@@ -17,7 +17,7 @@ pub struct Names {
     pub key: String,
     /// Heap index of each tensor, by name.
     pub tensors: BTreeMap<String, usize>,
-    /// Names of the tensors that are created by unsupported PyTorch functions, with the names of these functions.
+    /// Tensors that only unsupported PyTorch functions could create: the name of the function, by name of the tensor.
     pub unread: BTreeMap<String, String>,
 }
 

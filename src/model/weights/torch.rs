@@ -102,7 +102,7 @@ impl<'a> Heap<'a> {
             return Ok(self.object(class, Some(args)));
         };
         match (global, &self.lists[args][..]) {
-            // Placeholders of a kind that is known only to the program that wrote them are passed on.
+            // A tensor rebuilt from a placeholder, of a class that only the writing program knows, stays that placeholder.
             (Global::Tensor | Global::Parameter, &[object @ PickleValue::Object(_), ..]) => Ok(object),
             (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
             (Global::Parameter, &[tensor @ PickleValue::Tensor(_), ..]) => Ok(tensor),

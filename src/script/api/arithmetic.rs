@@ -51,15 +51,15 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("+", |a: Tensor| a);
 }
 
-/// Computes `a ∘ b` for the operator `name`, after reserving memory for the result. Errors if the shapes cannot be broadcast or
-/// memory is short.
+/// Computes `a ∘ b` for the operator `name`, after reserving memory for the result. Errors if the shapes cannot be broadcast
+/// or the result would exceed the memory limit.
 pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = &promoted([a, b])?;
     broadcast(guard, name, a, b)?;
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
-/// Computes `a ∘ number` for the operator `name`, in a single pass over `a` where that is exact.
+/// Computes `a ∘ b` for the operator `name` and a number `b`, without creating a tensor for `b` where possible.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
         "+" => backend::affine(a, 1.0, b)?,

@@ -1,7 +1,7 @@
 //! Fuzz test that calls every script function with hostile arguments; no call may panic or hang.
 //!
 //! The test covers all functions registered by the host, including the language's built-in functions, so new functions are tested
-//! automatically. Each call is made by a script of its own, which is printed on failure. For a longer run:
+//! automatically. Each call runs in its own script, which is printed on failure. For a longer run:
 //! `GRADSCOPE_FUZZ_SECONDS=600 cargo test --lib attack`.
 
 use crate::data::source;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const SECONDS: u64 = 15;
 /// Time after which a call is cancelled.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Time a call may take to stop after it was cancelled.
+/// Maximum time for a cancelled call to stop.
 const LATE: Duration = Duration::from_secs(15);
 
 const WHOLE: &[&str] =
@@ -129,7 +129,7 @@ const CLOSURES: &[&str] = &[
     "|a| a[\"nothing\"].sum()",
     "|a| 0.0",
 ];
-/// Names of options that script functions take.
+/// Option names that script functions accept.
 pub(super) const OPTIONS: &[&str] = &[
     "k",
     "metric",
@@ -186,7 +186,7 @@ const RANGES: &[&str] = &["0..3", "3..0", "-5..9223372036854775807", "0..0"];
 const CLOSED: &[&str] = &["0..=3", "3..=0", "-5..=9223372036854775807"];
 const BLOBS: &[&str] = &["blob()", "blob(3, 255)", "blob(20000)"];
 
-/// Expressions for values of gradscope's own types, by the type's name in signatures.
+/// Expressions that create values of gradscope's own types, keyed by type name as it appears in signatures.
 const OURS: &[(&str, &[&str])] = &[
     ("Context", &["cx"]),
     ("Model", &["cx.model"]),
@@ -204,8 +204,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("timestamp", &["timestamp()"]),
     ("Instant", &["timestamp()"]),
 ];
-/// Types that exist only inside closures or builders: the type's name, an expression for a value of it, and the script that
-/// surrounds a call.
+/// Types that exist only inside closures or builders: the type name, an expression of that type, and the script around a
+/// call.
 const INSIDE: &[(&str, &str, &str)] = &[
     ("Activations", "a", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
     ("Variable", "a[\"conv1\"]", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),

@@ -39,8 +39,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     );
 }
 
-/// Redistributes the score of a class (or of one class per picture) to the input by the given rules, and by [`default_rules`] at
-/// layers that none of the rules matches.
+/// Redistributes the score of a class (or of one class per picture) to the input by the given rules, and by [`default_rules`]
+/// at layers that no rule matches.
 fn relevance(
     guard: &Guard,
     context: &NativeCallContext,
@@ -110,7 +110,7 @@ fn seeds(context: &NativeCallContext, run: &LabeledTrace, seed: &Dynamic) -> Res
         return Objective::new(context, run, &closure)?.on(trace);
     }
     if let Some(tensor) = seed.read_lock::<Tensor>() {
-        return Ok(vec![trace.seed(&tensor).context("a tensor as a seed applies to the logits")?]);
+        return Ok(vec![trace.seed(&tensor).context("a seed tensor must be a gradient with respect to the logits")?]);
     }
     let Some(many) = seed.read_lock::<Array>() else {
         bail!(

@@ -85,8 +85,8 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(module.into());
 }
 
-/// Registers a function for the operation `spec` with `by_place` positional arguments and, if `options` is true, a map of
-/// options.
+/// Registers a function for the operation `spec` that takes `by_place` positional arguments and, if `options` is true, an
+/// options map.
 fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: bool) {
     let (name, node) = (("name: string", TypeId::of::<ImmutableString>()), ("x: Node", TypeId::of::<Handle>()));
     let mut params = match spec.inputs {
@@ -124,9 +124,10 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
     );
 }
 
-/// Parses the option that gives a layer's parameters full names in weight files: `params: #{ weight: "encoder.in_proj_weight" }`.
+/// Parses the option `params: #{ weight: "encoder.in_proj_weight" }`, which sets the full names of a layer's parameters in
+/// weight files.
 fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
-    let what = || format!("\"params\" of layer \"{layer}\" must be a map of names, #{{ weight: \"in_proj_weight\" }}");
+    let what = || format!("\"params\" of layer \"{layer}\" must be a map such as #{{ weight: \"in_proj_weight\" }}");
     let names = names.try_cast::<Map>().with_context(what)?;
     let text = |(own, full): (&rhai::Identifier, &Dynamic)| {
         Ok((own.to_string(), full.clone().into_string().ok().with_context(what)?))
@@ -144,7 +145,7 @@ fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> 
         let name = text(args[1])?;
         let all = [Some(&args[0]), args.get(2)].into_iter().flatten();
         let all: Option<Vec<_>> = all.map(|value| node(value)).collect();
-        return Ok((name, all.context("its inputs must be nodes of a network")?));
+        return Ok((name, all.context("a layer's inputs must be nodes of a network")?));
     }
     let name = text(args[0])?;
     let all: Option<Vec<_>> = args[1].read_lock::<Array>().and_then(|parts| parts.iter().map(node).collect());

@@ -37,7 +37,7 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     Ok((read.to_dtype(x.dtype())? / 255.0)?.contiguous()?)
 }
 
-/// The bytes of one picture's pixels after encoding and decoding it in the file format `format`.
+/// The pixel bytes of one picture after a round trip through the file format `format`.
 fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &str, quality: u8) -> Result<Vec<u8>> {
     let read = match format {
         "png" => {

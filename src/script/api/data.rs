@@ -68,7 +68,7 @@ fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
     let count = pictures.set.len();
     ensure!(
         start < end && end <= count,
-        "pictures {start} to {end} are not among the {count} in \"{}\"",
+        "pictures {start} to {end} are out of range: \"{}\" has {count}",
         pictures.set.name
     );
     Ok((start..end).collect())

@@ -1,4 +1,5 @@
-//! Functions by which a method declares its parameters, as in `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the ball")`.
+//! Functions with which a method declares its parameters, as in `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the
+//! ball")`.
 
 use super::{Out, out};
 use crate::script::method::params::{Param, ParamValue};
@@ -90,7 +91,7 @@ fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, ParamValu
             None => Ok((ParamKind::Text, ParamValue::Text(text))),
         };
     }
-    let need = || anyhow!("a number needs bounds: 1..=500 or 0.0..=1.0");
+    let need = || anyhow!("a numeric parameter needs bounds, such as 1..=500 or 0.0..=1.0");
     if let (Ok(n), false) = (default.as_int(), domain.is::<Bounds>()) {
         let (low, high) = whole(domain).ok_or_else(need)?;
         return Ok((ParamKind::Integer(low, high), ParamValue::Integer(n)));

@@ -22,7 +22,7 @@ enum Change {
     Replacement(Tensor),
 }
 
-/// Selectors, and the change to the value of each node that the selector matches, in the order in which they are applied.
+/// Pairs of a selector and the change to the value of every matching node, in order of application.
 type Edits = Vec<(Selector, Change)>;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -88,7 +88,7 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     let text = selector.into_string().ok().context(form)?;
     let selector = super::selector::selector(guard, graph, "edit", &text)?;
     if !graph.nodes.iter().any(|node| selector.fits(node)) {
-        graph.find(&text).with_context(|| format!("an edit of \"{text}\" matches no layer"))?;
+        graph.find(&text).with_context(|| format!("the selector \"{text}\" of an edit matches no layer"))?;
     }
     if let Some(tensor) = change.read_lock::<Tensor>() {
         return Ok((selector, Change::Replacement(tensor.clone())));
@@ -128,7 +128,7 @@ fn call(context: &NativeCallContext, closure: &FnPtr, node: &Node, y: Tensor) ->
     Ok(tensor)
 }
 
-/// The tensor that replaces a node's value `y`; a replacement with a single row is broadcast to all rows.
+/// The replacement for a node's value `y`; a single row is broadcast to all rows.
 fn replaced(tensor: &Tensor, y: &Tensor) -> Result<Tensor> {
     let one_for_all = tensor.rank() == y.rank() && tensor.dims()[0] == 1 && tensor.dims()[1..] == y.dims()[1..];
     Ok(if one_for_all { tensor.broadcast_as(y.shape())? } else { tensor.clone() })

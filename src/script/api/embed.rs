@@ -61,8 +61,8 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     ]))
 }
 
-/// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its nearest neighbors, three times
-/// the perplexity in number.
+/// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its `3 · perplexity` nearest
+/// neighbors.
 ///
 /// Options: `perplexity` (30), `metric`, and `start`, the initial positions `(N, 2)`.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
@@ -92,7 +92,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     Tsne::new(Arc::new(math::Affinities::of(&near, perplexity)?), places)
 }
 
-/// Returns a t-SNE map after `iterations` further iterations. Options: `exaggeration` (1.0), `momentum` (0.8), `rate` (N /
+/// Returns a t-SNE map after `iterations` more iterations. Options: `exaggeration` (1.0), `momentum` (0.8), `rate` (N /
 /// exaggeration).
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;

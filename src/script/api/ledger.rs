@@ -84,7 +84,7 @@ fn coverage(graph: &Graph, composite: &Composite) -> Figure {
     Figure { title: "coverage".into(), body: Body::Table { columns, rows } }
 }
 
-/// Names of the layers that change values but have no rule, so that the plain gradient is used for them.
+/// Names of the layers that change values but have no rule; relevance passes them like a gradient.
 fn uncovered(graph: &Graph, composite: &Composite) -> Array {
     passed(graph).filter(|node| is_uncovered(node, composite)).map(|node| node.name.clone().into()).collect()
 }

@@ -36,7 +36,8 @@ pub struct Objective {
 impl Objective {
     /// Evaluates a closure and differentiates the number it returns.
     ///
-    /// Errors if the closure does not return a single number, or reads a layer that the number has no gradient with respect to.
+    /// Errors if the closure does not return a single number, or if that number has no gradient with respect to a layer that
+    /// the closure reads.
     pub fn new(context: &NativeCallContext, run: &LabeledTrace, closure: &FnPtr) -> Result<Self> {
         let trace = run.trace.clone();
         let a = Activations { trace: trace.clone(), leaves: Arc::default() };

@@ -1,4 +1,4 @@
-//! Option maps that scripts pass to functions and model cards, checked for unknown keys and wrong types.
+//! Maps of options in function calls and model cards of scripts, checked for unknown keys and wrong types.
 
 use crate::graph::op::Attribute;
 use crate::script::report::closest;

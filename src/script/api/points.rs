@@ -1,4 +1,4 @@
-//! Functions that create figures of points, each of which stands for a picture of a data set: `scatter(coordinates, "map", #{
+//! Functions that create figures of points, each of which represents a picture of a data set: `scatter(coordinates, "map", #{
 //! groups, names, pictures })` and `sheet`.
 
 use super::figure::{colors, values};

@@ -22,7 +22,8 @@ fn quadrature(rule: &str, points: INT) -> Result<Map> {
         "trapezoid" => trapezoid(n)?,
         "gauss_legendre" => gauss_legendre(n),
         _ => bail!(
-            "no quadrature rule \"{rule}\"; use midpoint, gauss_legendre, riemann_left, riemann_right or trapezoid"
+            "no quadrature rule named \"{rule}\"; use midpoint, gauss_legendre, riemann_left, riemann_right or \
+             trapezoid"
         ),
     };
     let list = |of: fn(&(f64, f64)) -> f64| -> Array { pairs.iter().map(|p| Dynamic::from(of(p))).collect() };

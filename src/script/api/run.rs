@@ -9,7 +9,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// A trace of a network together with the model card, which names the classes.
+/// A trace of a network, with the model card that names the classes.
 #[derive(Clone)]
 pub struct LabeledTrace {
     pub(in crate::script) trace: Arc<Trace>,

@@ -7,9 +7,9 @@ use crate::graph::op::{Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
-/// Parses a selector of layers of the network `graph`; `what` says whether it belongs to a rule or to an edit.
+/// Parses a selector of layers of the network `graph`; `what` (`rule` or `edit`) says in notes what the selector is for.
 ///
-/// A part that matches no layer and is not a kind has no effect, so a note about it with a suggestion is shown to the user.
+/// A part that matches no layer and is not a kind has no effect; a note for the user reports it and suggests a similar name.
 pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> Result<Selector> {
     let selector = Selector::parse(text)?;
     for part in selector.idle(&graph.nodes) {

@@ -209,7 +209,7 @@ fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
     };
     let variable = parts.iter().any(Dynamic::is::<Variable>);
     let parts = parts.iter().map(tensor).collect::<Result<Vec<_>>>()?;
-    ensure!(!parts.is_empty(), "no tensors to join");
+    ensure!(!parts.is_empty(), "nothing to join: the array of tensors is empty");
     let parts = one_type(parts)?;
     guard.reserve(&[parts.iter().map(Tensor::elem_count).sum()], 4)?;
     let shapes = || format!("joining shapes {:?}", parts.iter().map(Tensor::dims).collect::<Vec<_>>());

@@ -62,13 +62,15 @@ fn names(site: &LayerContext, nodes: impl Iterator<Item = NodeId>) -> Array {
 fn weight(site: &LayerContext) -> Result<Tensor> {
     let node = site.node();
     let weight = node.weights()?.into_iter().next().filter(|_| node.op.with_bias().is_some());
-    weight.with_context(|| format!("layer \"{}\" ({}) has no weight; conv and linear do", node.name, node.op.kind()))
+    weight.with_context(|| {
+        format!("layer \"{}\" ({}) has no site.weight; only conv and linear layers have one", node.name, node.op.kind())
+    })
 }
 
 /// Computes `Σ x · J(w)ᵀ (r / (Σ x w + b))` for terms `[[x, w], …]`, where `J(w)` is the Jacobian of the layer with weights `w`.
 /// Options: `bias` (none), `epsilon` (1e-6).
 fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
-    const FORM: &str = "terms must be an array of [x, w], shaped like the layer's input and weight";
+    const FORM: &str = "terms must be an array of pairs [x, w] with the shapes of the layer's input and weight";
     let o = CallOptions::new("share", options.clone(), &["bias", "epsilon"])?;
     let own = weight(site)?;
     let part = |value: &Dynamic, like: &Tensor| -> Result<Tensor> {

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// Maximum side of a map and maximum padding, in pixels. An empty map takes no memory, but the tables for its rows do.
+/// Maximum height, width and padding of a map, in pixels: even an empty map needs memory for one table entry per row.
 const LARGEST: usize = 65_536;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     let to = sizes(to)?;
     ensure!(to.len() == 2, "a size must be [height, width], got {to:?}");
-    ensure!(to.iter().all(|&n| n <= LARGEST), "a side must be at most {LARGEST}, got {to:?}");
+    ensure!(to.iter().all(|&n| n <= LARGEST), "height and width must be at most {LARGEST}, got {to:?}");
     let (n, c, _, _) = x.dims4().with_context(|| format!("resize needs (N, C, H, W), got {:?}", x.dims()))?;
     guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
     let mode = match mode {
@@ -103,7 +103,7 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     backend::conv2d(&backend::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
 }
 
-/// The index of the original row or column that row or column `at` of a mirror-padded picture copies; edges are repeated, as in
+/// The source index of row or column `at` of a mirror-padded picture; edges are repeated, as in
 /// `dcba|abcd|dcba`.
 fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
     let place = (at as isize - pad as isize).rem_euclid(2 * limit as isize) as usize;
@@ -137,7 +137,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
 fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = sizes(shape)?;
     ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
-    ensure!(shape[2].max(shape[3]) <= LARGEST, "a side must be at most {LARGEST}, got {shape:?}");
+    ensure!(shape[2].max(shape[3]) <= LARGEST, "height and width must be at most {LARGEST}, got {shape:?}");
     guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
     backend::affine_grid(theta, (shape[2], shape[3]), false)
 }
@@ -157,11 +157,11 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     backend::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
 }
 
-/// Pads a map with zeros; `sides` gives the padding at the left, right, top and bottom in pixels, which is PyTorch's order.
+/// Pads a map with zeros; `sides` is `[left, right, top, bottom]` in pixels, in PyTorch's order.
 pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
-    ensure!(s.iter().all(|&n| n <= LARGEST), "a padding of {s:?} is too large");
+    ensure!(s.iter().all(|&n| n <= LARGEST), "a padding must be at most {LARGEST}, got {s:?}");
     let (h, w) = (x.rank() - 2, x.rank() - 1);
     let mut shape = x.dims().to_vec();
     (shape[w], shape[h]) = (shape[w] + s[0] + s[1], shape[h] + s[2] + s[3]);

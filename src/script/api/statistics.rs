@@ -19,7 +19,7 @@ fn normal_quantile(p: f64) -> Result<f64> {
 /// A lower confidence bound, at confidence `1 - alpha`, for the probability of an event seen `k` times in `n` trials: a
 /// quantile of the beta distribution (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
 fn clopper_pearson(k: i64, n: i64, alpha: f64) -> Result<f64> {
-    ensure!((0..=n).contains(&k) && n > 0, "{k} of {n} is not a valid count");
+    ensure!((0..=n).contains(&k) && n > 0, "the count must be from 0 to n, and n above 0, got {k} of {n}");
     ensure!(alpha > 0.0 && alpha < 1.0, "alpha must lie between 0 and 1, got {alpha}");
     if k == 0 {
         return Ok(0.0);

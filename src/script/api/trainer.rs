@@ -48,7 +48,7 @@ impl Learner {
         Ok(self.trainer.step()?.map_or(Dynamic::UNIT, |report| told(&report).into()))
     }
 
-    /// The network with the weights reached so far in training.
+    /// The network with its current weights.
     fn model(&self) -> Model {
         let hash = format!("{} trained {} steps", self.model.hash, self.trainer.progress().0);
         Model { graph: self.trainer.graph().clone(), hash: hash.into(), ..self.model.clone() }

@@ -1,4 +1,4 @@
-//! Architectures, which are defined by the scripts in `models/`: reads the declarations in these scripts and builds graphs.
+//! Reads the architectures that scripts in `models/` declare, and builds their graphs.
 
 mod open_model;
 mod open_graph;
@@ -32,7 +32,7 @@ pub struct Architectures {
     guard: Arc<Guard>,
 }
 
-/// A compiled script of `models/`, which defines one or more architectures.
+/// A compiled script from `models/`, which defines one or more architectures.
 struct Script {
     source: ScriptSource,
     ast: AST,
@@ -55,8 +55,8 @@ impl Architectures {
 
     /// Builds the architecture `name` and returns its card and its graph, without weights.
     ///
-    /// Errors if there is no such architecture, in which case similar names are suggested, or if its script fails, in which case
-    /// the line is reported.
+    /// Errors if there is no such architecture (the message suggests similar names), or if its script fails (the message
+    /// gives the line).
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
         let (card, graph) = self.run(&script, &name)?;
@@ -95,8 +95,8 @@ impl Architectures {
         (scripts, errors)
     }
 
-    /// Finds the script that defines the architecture `name`, which may also be a `.rhai` file; returns the script and the name
-    /// of the architecture.
+    /// Finds the script that defines the architecture `name`; `name` may also be the path of a `.rhai` file with a single
+    /// architecture. Returns the script and the name of the architecture.
     fn find(&self, name: &str) -> Result<(Script, String)> {
         if name.ends_with(".rhai") {
             let script = self.read(ScriptSource::read(Path::new(name))?)?;
@@ -165,8 +165,7 @@ impl Architectures {
     fn card(&self, script: &Script, name: &str) -> Result<Card> {
         let o = &script.options;
         let input = o.sizes("input")?;
-        let input =
-            input.try_into().ok().context("MODEL needs the size of the input, input: [channels, height, width]")?;
+        let input = input.try_into().ok().context("MODEL needs the input size as input: [channels, height, width]")?;
         let [channels, ..]: [usize; 3] = input;
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
@@ -179,7 +178,7 @@ impl Architectures {
     }
 
     /// Reads class names, which are given as a list or as the name of a file in `models/labels`. Synonyms of each class
-    /// (`n02111889, Samoyed, Samoyede`) are read from the file of synonyms next to that file, if there is one.
+    /// (`n02111889, Samoyed, Samoyede`) are read from the synonyms file next to it, if there is one.
     fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
             return Ok((o.texts("labels")?, vec![]));
@@ -229,7 +228,7 @@ pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     }
 }
 
-/// Formats where and how precisely a network runs: `cpu`, or `cuda:0, bf16` if not in f32.
+/// Formats the device and precision of a network: `cpu`, or `cuda:0, bf16` if not in f32.
 fn place_text(graph: &Graph) -> String {
     let device = device_text(&graph.device());
     match graph.precision().to_string().as_str() {
@@ -269,7 +268,7 @@ fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Res
 fn named(mut card: Card, graph: &Graph) -> Result<Card> {
     let labels = card.labels.len();
     let classes = match graph.scores {
-        // The channels of position-wise values may have names, which are not used yet.
+        // The channels of an output map may have names, which are not used yet.
         Scores::Places => graph.nodes[graph.logits].shape[1],
         Scores::Pair if labels == 1 => {
             card.labels = [format!("not {}", card.labels[0]), card.labels[0].clone()].into();

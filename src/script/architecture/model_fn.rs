@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Registers `model(name)` and `model(name, weights)`, which open an architecture with its own weights or with the weights in a
-/// file. `tell` is called with a note if the weights were not simply matched by name.
+/// file. `tell` is called with a note on how the weights were found, unless all were simply matched by name.
 pub(in crate::script) fn register(
     engine: &mut Engine,
     guard: &Arc<Guard>,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Mean and standard deviation of ImageNet's pictures, by which most networks' pictures are normalized.
+/// Mean and standard deviation of ImageNet per channel, with which most networks normalize their inputs.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// Endings of files that hold a graph.
 pub(super) const GRAPHS: [&str; 2] = [".onnx", ".pt2"];
@@ -49,7 +49,7 @@ fn read(path: &Path, options: &RunOptions) -> Result<Model> {
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         summary: "a network from an exported graph".into(),
         input: [c, h, w],
-        // Networks for large pictures are trained on their centers.
+        // Networks with large inputs usually expect a center crop of 7/8 of the resized picture, such as 224 of 256.
         resize: (h == w && h >= 128).then_some(h * 8 / 7),
         mean,
         std,

@@ -11,15 +11,15 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
-/// Maximum number of tensors in a weight file for which every architecture is compared with the file.
+/// A weight file with more tensors than this is not compared with every architecture.
 const MANY: usize = 50_000;
 
 impl Architectures {
-    /// Opens a network, ready to run as the host's options say. `name` is an architecture, a `.rhai` file that defines an architecture, or a
-    /// weight file, whose tensors determine the architecture.
+    /// Opens a network on the device and in the precision of the host's options. `name` is an architecture, a `.rhai` file
+    /// that defines an architecture, or a weight file, whose tensors determine the architecture.
     ///
     /// `weights` defaults to the architecture's own file, `models/<name>.safetensors`; `FILE:KEY` selects one of several state
-    /// dicts in a file. Errors if the weights do not fit; the message lists missing, unexpected and misshapen tensors and names
+    /// dicts in a file. Errors if the weights do not fit; the message lists tensors that are missing, unexpected or of the wrong shape and names
     /// the closest architecture.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
         if is_weight_file(name) {
@@ -53,16 +53,16 @@ impl Architectures {
         Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
     }
 
-    /// The weights that come with the architecture `name`, from next to the scripts or embedded in the binary.
+    /// The weights that come with the architecture `name`, from a file next to the scripts or embedded in the binary.
     fn own(&self, name: &str) -> Result<Archive> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
         let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts. If several
-    /// architectures fit, the one that leaves the fewest tensors unused is chosen, and among equals the one that the file is
-    /// named after.
+    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts. If
+    /// several architectures fit, the one that leaves the fewest tensors unused is chosen; a tie goes to the architecture
+    /// that the file is named after.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         let (file, key) = split(path);
         let archive = weights::open(&file)?;
@@ -102,10 +102,10 @@ impl Architectures {
     fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
         match self.nearest(archive) {
-            Some((0, nearest)) => text.push_str(&format!("; they fit {nearest}: -m {nearest}")),
+            Some((0, nearest)) => text.push_str(&format!("; they fit {nearest} (-m {nearest})")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
             Some((n, nearest)) => {
-                text.push_str(&format!("; the closest is {nearest} (-m {nearest}), where {n} differ"))
+                text.push_str(&format!("; the closest is {nearest} (-m {nearest}), where {n} tensors differ"))
             }
             None => {}
         }

@@ -69,7 +69,7 @@ fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     Ok(())
 }
 
-/// The total number of values that a value consists of: itself and everything nested inside it.
+/// The number of values in `value`: itself and all nested values.
 fn values(value: &Dynamic) -> usize {
     let inside = |all: &mut dyn Iterator<Item = &Dynamic>| all.map(values).fold(1, usize::saturating_add);
     if let Some(array) = value.read_lock::<Array>() {
@@ -195,7 +195,7 @@ fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()
     Ok(())
 }
 
-/// Replaces all occurrences of `from` by `to`.
+/// Replaces all occurrences of `from` with `to`.
 fn replace(text: &mut ImmutableString, from: &str, to: &str) -> Out<()> {
     if text.is_empty() {
         return Ok(());

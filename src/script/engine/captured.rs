@@ -1,5 +1,5 @@
-//! Reads captured variables that are never assigned by value, so that a closure may use the very object whose method it is passed
-//! to.
+//! Makes closures read those captured variables by value that are never assigned, so that a closure may use the object whose
+//! method it is passed to.
 //!
 //! rhai keeps a captured variable in a cell and locks the cell while a method of the variable runs, so `cx.model.layers.map(|l|
 //! cx.model.layer(l))` would be reported as a data race. If no function changes a value in place and no statement assigns its
@@ -62,7 +62,7 @@ fn root(expr: &Expr) -> Option<ImmutableString> {
 
 /// Makes an engine read the variables in a call's [`Constants`] by value.
 pub(super) fn register(engine: &mut Engine) {
-    #[allow(deprecated, reason = "rhai marks what may change between versions so; its version is pinned")]
+    #[allow(deprecated, reason = "rhai deprecates items that may change between versions; its version is pinned")]
     engine.on_var(|name, _, context| Ok(copy(name, &context)));
 }
 

@@ -74,8 +74,8 @@ pub(in crate::script) fn call(
     settled(call()?, &format!("fn {function} returned"))
 }
 
-/// Returns a value if it may leave the deep stack that scripts run on. Errors if the value is nested too deeply to be copied,
-/// printed and dropped on any stack; `what` begins the error message.
+/// Checks that a value may leave the deep stack that scripts run on, and returns it. Errors if the value is nested too deeply
+/// to be copied, printed and dropped on any stack; `what` begins the error message.
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),
@@ -116,7 +116,7 @@ pub(in crate::script) fn protected<T: Send>(
     })
 }
 
-/// Replaces a thrown value by the string that represents it.
+/// Replaces a thrown value with its string representation.
 fn tell(error: &mut EvalAltResult) {
     match error {
         EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => tell(inner),

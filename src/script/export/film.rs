@@ -41,7 +41,7 @@ pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, u
     Ok(pictures.len())
 }
 
-/// Encodes pictures as an animated GIF, on a canvas with the height and width of the largest picture.
+/// Encodes pictures as an animated GIF, on a canvas of the largest height and the largest width among them.
 fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     let most = |side: fn(&RgbImage) -> u32| pictures.iter().map(side).max().unwrap_or(1);
     let (width, height) = (most(RgbImage::width), most(RgbImage::height));

@@ -31,7 +31,7 @@ const SAID: [&str; 3] = ["x", "scalars", "done"];
 /// Titles by which a method's main figure is recognized if no figure has the method's name as its title.
 const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradient", "saliency"];
 
-/// The folders that methods are called from, and the source code of the methods that were called.
+/// The folders in which called methods are found, and the source code of those called so far.
 #[derive(Clone)]
 pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
@@ -128,7 +128,7 @@ impl MethodCall {
         if targets.len() == 1 {
             targets = vec![targets[0]; count];
         }
-        ensure!(targets.len() == count, "{} classes for {count} pictures", targets.len());
+        ensure!(targets.len() == count, "got {} classes for {count} pictures", targets.len());
         let wrong = targets.iter().find(|&&t| t >= model.classes());
         let missing = wrong.filter(|_| model.classes() > 0);
         ensure!(missing.is_none(), "no class {}; there are {}", missing.unwrap_or(&0), model.classes());
@@ -188,7 +188,7 @@ impl MethodCall {
         Ok(end)
     }
 
-    /// Runs the method on each picture separately and returns the `x` of each last step; NaN for a picture whose scores became
+    /// Runs the method on each picture separately and returns the final `x` of each run; NaN for a picture whose scores became
     /// non-finite.
     fn ask_apart(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
         let mut answers = vec![];
@@ -303,7 +303,7 @@ impl MethodRun<'_> {
         Ok(Some(Dynamic::from(tensor)))
     }
 
-    /// Converts an error of the called method so that its position in that method's source code is kept.
+    /// Converts an error of the called method, keeping its position in that method's source code.
     fn wrong(&self, function: &str, error: EvalAltResult) -> anyhow::Error {
         let place = || line_with(&self.method.source.text, &format!("fn {function}(")).unwrap_or(Position::NONE);
         let error = match error {

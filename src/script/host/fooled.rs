@@ -29,7 +29,7 @@ pub(in crate::script) fn is_untouched(state: &Dynamic) -> bool {
 }
 
 impl Cx {
-    /// The class that an attack aims at; `None` for any class other than the target.
+    /// The class that an attack must reach; `None` if any class other than the target will do.
     pub(in crate::script) fn goal(&self) -> Option<usize> {
         self.params.class("goal")
     }
@@ -69,9 +69,9 @@ impl Cx {
         let target = self.targets.clone()?[0];
         let independent = self.model.graph.scores == Scores::Independent;
         let why = match self.goal() {
-            Some(goal) => format!("already \"{}\"", label(goal)),
-            None if independent => format!("already not \"{}\"", label(target)),
-            None => format!("already \"{}\", not \"{}\"", label(run.top()?[0]), label(target)),
+            Some(goal) => format!("already classified as \"{}\"", label(goal)),
+            None if independent => format!("already not classified as \"{}\"", label(target)),
+            None => format!("already classified as \"{}\", not \"{}\"", label(run.top()?[0]), label(target)),
         };
         Ok(why + ": nothing to do")
     }

@@ -33,13 +33,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// Creates a host that finds methods in `plugins` and architectures in `models`; networks run on the CPU in f32, with direct
-    /// sums.
+    /// Creates a host that finds methods in `plugins` and architectures in `models`; networks run on the CPU in f32, with
+    /// direct convolution.
     pub fn new(plugins: Folders, models: Folders) -> Self {
         Self::with_options(plugins, models, RunOptions::default())
     }
 
-    /// Like [`new`](Self::new), for networks that run as `options` say.
+    /// Like [`new`](Self::new), but networks run on the device and in the precision of `options`.
     pub fn with_options(plugins: Folders, models: Folders, options: RunOptions) -> Self {
         panics::quiet();
         let guard = Arc::new(Guard::new(options));

@@ -1,5 +1,5 @@
-//! The reference of what scripts can call. For each noun of the API, it holds rows of documentation, the signatures known to the
-//! engine, and an example.
+//! The reference of the functions that scripts can call. For each noun of the API, it holds rows of documentation, the
+//! signatures known to the engine, and an example.
 
 use super::Host;
 use crate::data::create_folder;
@@ -9,14 +9,14 @@ use anyhow::Result;
 use rhai::Engine;
 use std::path::Path;
 
-/// The reference of everything that scripts can call.
+/// The reference of all functions that scripts can call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
     /// One section per noun of the API, in the order of the documentation.
     pub sections: Vec<Section>,
 }
 
-/// The part of the reference that belongs to one noun of the API.
+/// The section of the reference for one noun of the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
     /// The noun, such as `model`.
@@ -45,7 +45,7 @@ const TYPES: [(&str, &str); 7] = [
     ("f64", "float"),
 ];
 
-/// Result types for which the engine's signatures give the name in Rust, and the names that scripts use for them.
+/// Result types that the engine's signatures show by their Rust names, and the names that scripts use for them.
 const RESULTS: [(&str, &str); 9] = [
     ("Cx", "Context"),
     ("Named", "Parameters"),
@@ -76,7 +76,7 @@ pub fn reference(host: &Host) -> Reference {
     Reference { sections }
 }
 
-/// Removes the signatures that belong to `noun` from `left` and returns them.
+/// Removes the signatures that `noun` registers from `left` and returns them.
 fn taken(noun: &Noun, host: &Host, left: &mut Vec<String>) -> Vec<String> {
     let mut engine = Engine::new_raw();
     types::register(&mut engine);

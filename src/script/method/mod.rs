@@ -32,7 +32,7 @@ pub struct Method {
     pub batched: bool,
     /// Whether the method is an attack, which is skipped if the picture already fools the network.
     pub attack: bool,
-    /// Whether convolutions use direct sums even where Winograd transforms are faster, because the method magnifies rounding
+    /// Whether to use direct convolution even where Winograd transforms are faster, because the method magnifies rounding
     /// errors.
     pub exact: bool,
     /// The source code that was compiled, and its origin.
@@ -44,7 +44,7 @@ pub struct Method {
 }
 
 impl Method {
-    /// The model as the method runs it: with direct sums if it is declared `exact`.
+    /// The model as the method runs it: with direct convolution if the method is declared `exact`.
     pub(in crate::script) fn exactly(&self, model: &Model) -> Model {
         if self.exact { model.exact() } else { model.clone() }
     }

@@ -45,7 +45,7 @@ pub enum ParamValue {
     Text(String),
     /// A class index; `None` leaves the choice to the method.
     Class(Option<usize>),
-    /// A layer by name; `None` stands for the last layer whose output is a feature map.
+    /// A layer by name; `None` means the last layer that outputs a feature map.
     Layer(Option<String>),
     /// All layers instead of a single one.
     AllLayers,
@@ -119,7 +119,9 @@ impl Param {
             ParamKind::Array => Some(ParamValue::Array(Some(GivenArray::read(text, model)?))),
             ParamKind::Channel => text.parse().ok().map(|c| ParamValue::Channel(Some(c))),
         };
-        value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
+        value.with_context(|| {
+            format!("invalid value \"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text())
+        })
     }
 
     /// Errors if `value` has the wrong type or is out of range for this kind of parameter.
@@ -236,7 +238,8 @@ impl Params {
             let length = self.value("epsilon").is_some_and(|(p, _)| matches!(p.kind, ParamKind::Pixels(..)));
             ensure!(
                 length && name != "epsilon",
-                "\"{text}\" for parameter \"{name}\" is relative to epsilon, but there is no other parameter \"epsilon\"; it takes {}",
+                "the value \"{text}\" of parameter \"{name}\" is relative to epsilon, but there is no other parameter \
+                 \"epsilon\"; it takes {}",
                 self.params[i].kind.text()
             );
         }
@@ -338,8 +341,8 @@ impl Params {
         let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
         let known = if names.is_empty() { "it takes none".into() } else { format!("it takes {}", names.join(", ")) };
         match closest(name, names.iter().copied()) {
-            Some(near) => format!("no parameter \"{name}\"; did you mean \"{near}\"? {known}"),
-            None => format!("no parameter \"{name}\"; {known}"),
+            Some(near) => format!("unknown parameter \"{name}\"; did you mean \"{near}\"? {known}"),
+            None => format!("unknown parameter \"{name}\"; {known}"),
         }
     }
 }

@@ -25,13 +25,13 @@ pub(in crate::script) fn message(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorRuntime(value, _) => format!("the script threw {}", text(value)),
         EvalAltResult::ErrorTerminated(why, _) => text(why),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(name), _)
-        | EvalAltResult::ErrorVariableNotFound(name, _) => format!("no variable \"{name}\""),
+        | EvalAltResult::ErrorVariableNotFound(name, _) => format!("unknown variable \"{name}\""),
         EvalAltResult::ErrorParsing(kind, _) => small(&kind.to_string()),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            format!("no function {}", signature.replacen(" (", "(", 1))
+            format!("unknown function {}", signature.replacen(" (", "(", 1))
         }
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("the map has no entry \"{name}\""),
-        EvalAltResult::ErrorModuleNotFound(name, _) => format!("no library \"{name}\""),
+        EvalAltResult::ErrorModuleNotFound(name, _) => format!("unknown library \"{name}\""),
         EvalAltResult::ErrorStackOverflow(_) => "function calls are nested too deeply".into(),
         EvalAltResult::ErrorDataTooLarge(what, _) => too_large(what),
         EvalAltResult::ErrorSystem(_, inner) => inner.to_string(),
@@ -114,7 +114,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     }
     let mut forms: Vec<_> = forms.into_iter().filter(|f| f.len() < 80).take(4).collect();
     forms.dedup();
-    Some(format!("its forms are {}", forms.join(", ")))
+    Some(format!("its signatures are {}", forms.join(", ")))
 }
 
 /// Suggestion for rhai's error `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
@@ -170,7 +170,7 @@ fn small(text: &str) -> String {
     first + letters.as_str()
 }
 
-/// Replaces the names of Rust types in a message by the names that scripts use.
+/// Replaces the names of Rust types in a message with the names that scripts use.
 fn clean(text: &str) -> String {
     let mut text = text.strip_prefix("Runtime error: ").unwrap_or(text).to_string();
     for (rust, ours) in [

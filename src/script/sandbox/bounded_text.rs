@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
 /// Maximum length in bytes of the string that represents a value, equal to the maximum length of a script's strings.
 pub(in crate::script) const LONGEST: usize = 1 << 20;
-/// Maximum nesting depth of arrays and maps that is printed; deeper values are replaced by [`REST`].
+/// Maximum nesting depth of arrays and maps that is printed; deeper values are shown as [`REST`].
 const LEVELS: usize = 64;
 /// Placeholder for the omitted parts of a value.
 const REST: &str = "…";

@@ -49,12 +49,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Limits for scripts whose networks and tensors run as `options` say.
+    /// Limits for scripts whose networks and tensors use the device and precision of `options`.
     pub fn new(options: RunOptions) -> Self {
         Self { options, ..Self::default() }
     }
 
-    /// Where and how precisely the networks of the host run.
+    /// The device and precision of the host's networks.
     pub(crate) fn options(&self) -> &RunOptions {
         &self.options
     }

@@ -53,7 +53,7 @@ impl TraceCache {
 
     /// The cached trace of the network `graph` on the input `x`, if there is one.
     pub(in crate::script) fn kept(&self, graph: &Arc<Graph>, x: &Tensor) -> Option<Arc<Trace>> {
-        // A trace with direct sums also serves where Winograd transforms would do.
+        // A trace computed with direct convolution also answers requests that allow Winograd transforms.
         let exact = graph.exact();
         let of_graph = |t: &Trace| Arc::ptr_eq(&t.graph, graph) || Arc::ptr_eq(&t.graph, &exact);
         let same = |t: &&Arc<Trace>| of_graph(t) && t.input().id() == x.id();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// Maximum total size in bytes of all stored states.
 const ROOM: usize = 512 << 20;
-/// Number of latest states that are never dropped.
+/// Number of most recent states, which are never dropped.
 const LATEST: usize = 16;
 
 /// One step of a run: the state after the step, and the scalars it reported.
@@ -86,7 +86,7 @@ impl History {
         }
     }
 
-    /// The `n` for which only one in `n` of the older states is kept; 1 if all are kept.
+    /// Of the older states, one in this many is kept; 1 if all are kept.
     pub fn stride(&self) -> usize {
         self.stride
     }

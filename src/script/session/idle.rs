@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Session {
-    /// Whether `method` is an attack and the session's picture already fools the network, so that the attack need not run. False
+    /// Whether `method` is an attack that need not run, because the session's picture already fools the network. False
     /// for an attack that stops by default if `stop` is off.
     pub(super) fn has_nothing_to_do(&self, host: &Host, method: &Method) -> Result<bool> {
         host.guard().begin();

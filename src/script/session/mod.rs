@@ -106,8 +106,8 @@ impl Session {
         self.observer = observer;
     }
 
-    /// Records the name by which the picture was opened, where the picture's own name does not contain it: a file's name lacks
-    /// its folder.
+    /// Records the name by which the picture was opened, if it differs from the picture's own name: that of a file lacks the
+    /// folder.
     pub fn opened_as(&mut self, source: &str) {
         self.source = Some(source.into());
     }
@@ -224,7 +224,7 @@ impl Session {
         self.forget();
     }
 
-    /// Replaces the open method by a newer version of its script. All steps stay, and so do the parameter values that are still
+    /// Replaces the open method with a newer version of its script. All steps stay, and so do the parameter values that are still
     /// valid.
     pub fn reload(&mut self, method: Method) {
         self.params = Arc::new(self.params.carried_to(method.params.clone()));
@@ -285,7 +285,7 @@ impl Session {
         self.steps.len()
     }
 
-    /// Whether the run has started, so that there is at least one step.
+    /// Whether the run has started and has at least one step.
     pub fn started(&self) -> bool {
         self.steps.len() > 0
     }
@@ -354,8 +354,8 @@ impl Session {
     }
 }
 
-/// The name by which a picture can be opened again, if its own name suffices: that of a numbered picture of a data set does, that
-/// of a file lacks its folder.
+/// The name by which a picture of a data set can be opened again, such as `cifar10:FILE[17]`; `None` for the name of a file,
+/// which lacks the folder.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
 }

@@ -88,7 +88,7 @@ impl Session {
     pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
         ensure!(
             step < self.steps.len(),
-            "there is no step {step}; there are steps 0 to {}",
+            "step {step} is out of range: the run has steps 0 to {}",
             self.steps.len().saturating_sub(1)
         );
         if self.method.as_ref().is_some_and(|m| m.stepped) {

@@ -391,7 +391,7 @@ fn unknown_names_are_usage_errors_that_list_valid_ones() {
     says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "similar names: "]);
     says(&["run", "gradcam", "-t", "10"], &["no class 10", "10 classes, 0 to 9"]);
     says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
-    says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\"; did you mean \"layer\"?"]);
+    says(&["run", "gradcam", "--set", "lay=conv1"], &["unknown parameter \"lay\"; did you mean \"layer\"?"]);
     says(&["run", "gradcam", "--set", "variant=best"], &["one of gradcam, gradcam++, layercam, xgradcam"]);
     says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 25500, in 1/255", "-1"]);
     says(&["run", "fgsm", "--set", "epsilon=eight"], &["\"eight\"", "a number from 0 to 255"]);
