@@ -11,6 +11,7 @@ mod derived;
 mod fold;
 mod network;
 mod node;
+mod normalization;
 mod parameter;
 mod scores;
 mod sizes;
