@@ -5,7 +5,7 @@ use super::config::{self, Config};
 use super::{draw, open, usage};
 use crate::data::lock::Lock;
 use crate::data::{Picture, create_folder};
-use crate::model::card::{CardValues, of_own_json};
+use crate::model::card::of_own_json;
 use crate::script::host::Host;
 use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
@@ -13,7 +13,6 @@ use crate::tui::{self, Graphics};
 use crate::words;
 use crate::worker::{self, SessionFile, WorkerInit};
 use anyhow::{Result, anyhow, bail};
-use serde_json::Value;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -134,10 +133,8 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
         seed: opened.seed,
         ..QuestionArgs::default()
     };
-    let flags = match &opened.card {
-        Value::Null => CardValues::default(),
-        card => of_own_json("session", card)?.as_flags(),
-    };
+    let flags = opened.card.as_ref().map(|card| of_own_json("session", card)).transpose()?;
+    let flags = flags.unwrap_or_default().as_flags();
     let model = open::model_with(host, (Some(&opened.model), opened.weights.as_deref()), &flags)?;
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;

@@ -41,7 +41,7 @@ fn network(host: &Host, args: &CardArgs) -> Result<Card> {
         return Ok(card);
     }
     let network = (args.model.as_deref(), args.weights.as_deref());
-    Ok((*open::model_with(host, network, &flags)?.card).clone())
+    Ok((*open::quietly(host, network, &flags)?.card).clone())
 }
 
 /// Writes all values beside the network's file. Errors if there is no such file, or the card exists and may not be replaced.

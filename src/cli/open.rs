@@ -58,17 +58,22 @@ pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
 
 /// Like [`model`], for the name and the weights of a network and the values that flags give for its card.
 pub fn model_with(host: &Host, network: (Option<&str>, Option<&Path>), flags: &CardValues) -> Result<Model> {
+    let model = quietly(host, network, flags)?;
+    model.note().iter().for_each(|note| out::tell(note));
+    Ok(model)
+}
+
+/// Like [`model_with`], without notes for the user.
+pub fn quietly(host: &Host, network: (Option<&str>, Option<&Path>), flags: &CardValues) -> Result<Model> {
     let architectures = architectures(host);
-    let model = match network {
+    match network {
         (Some(name), weights) => {
             let known = || name.contains(['/', '.']) || architectures.build(name).is_ok();
             architectures.open_with(name, weights, flags).map_err(|e| if known() { e } else { of_name(e) })
         }
         (None, Some(file)) => architectures.tell_with(file, flags),
         (None, None) => architectures.open_with(OWN_MODEL, None, flags),
-    }?;
-    model.note().iter().for_each(|note| out::tell(note));
-    Ok(model)
+    }
 }
 
 /// Turns an error about an unknown name into a usage error; errors in scripts stay as they are.

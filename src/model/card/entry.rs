@@ -80,12 +80,9 @@ pub(super) fn pixels(value: &Value) -> Result<usize> {
 
 /// Numbers per channel: a list, or one number for all channels.
 fn numbers(value: &Value) -> Result<Vec<f64>> {
-    match value.as_array() {
-        Some(list) => {
-            list.iter().map(number).collect::<Result<_>>().context("expected a list of numbers, one per channel")
-        }
-        None => Ok(vec![number(value).context("expected a list of numbers, one per channel")?]),
-    }
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let numbers: Option<_> = list.iter().map(|value| number(value).ok()).collect();
+    numbers.context("expected a list of numbers, one per channel")
 }
 
 /// A mean for pixels in `[0, 1]`.
@@ -111,7 +108,8 @@ pub(super) fn size(value: &Value) -> Result<InputSize> {
         Some([height, width] | [_, height, width]) => [height, width],
         Some(_) => return Err(anyhow!(form)),
     };
-    InputSize::checked([pixels(sides[0]).context(form)?, pixels(sides[1]).context(form)?])
+    let side = |value| pixels(value).ok().context(form);
+    InputSize::checked([side(sides[0])?, side(sides[1])?])
 }
 
 /// A crop: a fraction or the shorter side in pixels.

@@ -60,8 +60,8 @@ fn labels(at: &Object) -> Result<Option<Given<Vec<String>>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::super::values::{InputSize, PerChannel};
-    use super::super::{Source, values};
     use super::*;
     use crate::data::Interpolation;
     use serde_json::json;
@@ -81,7 +81,7 @@ mod tests {
             }
         });
         let read = read("config.json", &config).unwrap();
-        let given = values::Given { value: InputSize([288, 320]), source: at("pretrained_cfg.input_size") };
+        let given = Given { value: InputSize([288, 320]), source: at("pretrained_cfg.input_size") };
         assert_eq!(read.size, Some(given));
         assert_eq!(read.crop.unwrap().value, Crop::Fraction(0.95));
         assert_eq!(read.interpolation.unwrap().value, Interpolation::Bicubic);

@@ -29,9 +29,9 @@ pub struct Workspace {
     pub model: String,
     /// File that the weights were read from; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
-    /// The values of the card that flags gave, as in a card file; null if there are none.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub card: Value,
+    /// The values of the card that flags gave, as in a card file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Box<Value>>,
     /// Name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
     pub picture: String,
     /// Whether pictures keep their size instead of being resized for the model.
@@ -60,13 +60,12 @@ impl Workspace {
 
     /// Describes what is open in `session`, given the names of the picture and of the weight file; `None` if no method is open.
     pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
+        let flags = session.model().card.flags();
         Some(Self {
             form: FORM,
             model: session.model().card.name.clone(),
             weights: weights.map(absolute),
-            card: Some(session.model().card.flags())
-                .filter(|flags| !flags.is_empty())
-                .map_or(Value::Null, |f| own_json(&f)),
+            card: (!flags.is_empty()).then(|| Box::new(own_json(&flags))),
             picture: if Path::new(picture).exists() {
                 absolute(Path::new(picture)).to_string_lossy().into_owned()
             } else {
