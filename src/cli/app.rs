@@ -1,10 +1,11 @@
 //! `gradscope` without a command: opens the app.
 
-use super::args::{AppArgs, HostArgs, NetworkArgs, QuestionArgs};
+use super::args::{AppArgs, HostArgs, QuestionArgs};
 use super::config::{self, Config};
 use super::{draw, open, usage};
 use crate::data::lock::Lock;
 use crate::data::{Picture, create_folder};
+use crate::model::card::of_own_json;
 use crate::script::host::Host;
 use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
@@ -120,16 +121,14 @@ fn last_open(host: &Host, file: &Path) -> Result<Option<Restored>> {
 }
 
 fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
-    let network = q.network.model.is_none() && q.network.weights.is_none();
+    let network = q.network.model.is_none() && q.network.weights.is_none() && q.network.card.is_empty();
     let rest = q.pictures.is_empty() && q.target.is_none() && q.set.is_empty() && q.data.is_none() && !q.no_resize;
     network && rest && app.method.is_none()
 }
 
 /// Reopens a workspace, at its last step if that step was saved.
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
-    let network = NetworkArgs { model: Some(opened.model.clone()), weights: opened.weights.clone() };
     let question = QuestionArgs {
-        network,
         target: opened.target.map(|class| class.to_string()),
         no_resize: opened.no_resize,
         set: opened.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
@@ -137,7 +136,9 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
         seed: opened.seed,
         ..QuestionArgs::default()
     };
-    let model = open::model(host, &question.network)?;
+    let flags = opened.card.as_ref().map(|card| of_own_json("session", card)).transpose()?;
+    let flags = flags.unwrap_or_default().as_flags();
+    let model = open::model_with(host, (Some(&opened.model), opened.weights.as_deref()), &flags)?;
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();

@@ -1,9 +1,12 @@
 //! The command line's arguments, parsed by clap; their doc comments are the help texts.
 
 use super::deadline::Deadline;
+use crate::data::Interpolation;
 use crate::memory::MemorySize;
+use crate::model::card::{CardValues, Crop, Given, InputSize, PerChannel, Source, names_of_file};
 use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
+use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
@@ -38,6 +41,30 @@ pub struct Args {
     pub question: QuestionArgs,
     #[command(flatten)]
     pub app: AppArgs,
+}
+
+impl CardFlags {
+    /// The values of the flags. Errors if the class names cannot be read.
+    pub fn values(&self) -> Result<CardValues> {
+        fn flag<T: Clone>(value: Option<&T>) -> Option<Given<T>> {
+            Some(Given { value: value?.clone(), source: Source::Flag })
+        }
+        let labels = self.labels.as_ref().map(|file| names_of_file(file)).transpose().context("--labels")?;
+        Ok(CardValues {
+            size: flag(self.size.as_ref()),
+            crop: flag(self.crop.as_ref()),
+            interpolation: flag(self.interpolation.as_ref()),
+            mean: flag(self.mean.as_ref()),
+            std: flag(self.std.as_ref()),
+            labels: flag(labels.as_ref()),
+        })
+    }
+
+    /// Whether no flag is given.
+    pub fn is_empty(&self) -> bool {
+        let preparation = self.size.is_none() && self.crop.is_none() && self.interpolation.is_none();
+        preparation && self.mean.is_none() && self.std.is_none() && self.labels.is_none()
+    }
 }
 
 impl Args {
@@ -76,6 +103,14 @@ pub enum CliCommand {
     Layers(LayersArgs),
     /// List the classes of a network
     Classes(LayersArgs),
+    /// Show how a network's pictures are prepared, its class names, and where each value comes from
+    ///
+    /// Sources, the strongest first: the flags below; NAME.card.json beside the weights NAME.pth (or NAME.onnx, …); timm's
+    /// config.json; Hugging Face's preprocessor_config.json and config.json; the file itself (metadata of ONNX files, class names
+    /// of trained weights); the architecture. A network in a graph file that has none of them gets ImageNet's values, which is said.
+    ///
+    /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std and labels.
+    Card(CardArgs),
     /// Measure the accuracy of a network on a data set
     Eval(EvalArgs),
     /// Train a small network on a data set
@@ -133,6 +168,34 @@ pub struct NetworkArgs {
     /// averages of it, and a message says which one was used.
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub card: CardFlags,
+}
+
+/// How the network's pictures are prepared, and its class names. Without a flag, the value comes from a card file beside the weights,
+/// from the model file, or from the architecture.
+#[derive(Group, Debug, Default)]
+#[command(next_help_heading = "Preprocessing and class names")]
+pub struct CardFlags {
+    /// Mean for normalization, of pixels from 0 to 1: one number, or one per channel, as in 0.485,0.456,0.406
+    #[arg(long, value_name = "NUMBERS", value_parser = PerChannel::mean, allow_hyphen_values = true)]
+    pub mean: Option<PerChannel>,
+    /// Standard deviation for normalization, of pixels from 0 to 1, as in 0.229,0.224,0.225
+    #[arg(long, value_name = "NUMBERS", value_parser = PerChannel::std)]
+    pub std: Option<PerChannel>,
+    /// Input size in pixels: 224, or HxW
+    #[arg(long, value_name = "SIZE")]
+    pub size: Option<InputSize>,
+    /// Center crop: a fraction of the shorter side (0.875), the shorter side in pixels before the crop (256), or none to scale the
+    /// whole picture
+    #[arg(long, value_name = "CROP")]
+    pub crop: Option<Crop>,
+    /// How pictures are scaled: bilinear, bicubic or lanczos, all antialiased, or nearest
+    #[arg(long, value_name = "NAME")]
+    pub interpolation: Option<Interpolation>,
+    /// Class names: a text file with one per line, or a JSON list or object
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub labels: Option<PathBuf>,
 }
 
 /// The network, the pictures, the target class and the parameters of a run.
@@ -237,6 +300,27 @@ pub struct TableArgs {
 pub struct LayersArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct CardArgs {
+    /// Architecture, a .rhai file that defines one, or a model or weight file [default: detected from -w]
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Weights: a .safetensors or PyTorch file
+    #[arg(short, long, value_name = "WEIGHTS")]
+    pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub card: CardFlags,
+    /// Write the values to NAME.card.json beside the weights, where they are found from then on
+    #[arg(long)]
+    pub write: bool,
+    /// Replace an existing card file
+    #[arg(long, requires = "write")]
+    pub force: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -4,6 +4,7 @@
 mod args;
 mod api;
 mod app;
+mod card;
 mod check;
 mod completions;
 pub mod config;
@@ -69,6 +70,7 @@ fn dispatch(args: Args) -> Result<ExitCode> {
         Some(CliCommand::Models(table)) => tables::models(&host, &table),
         Some(CliCommand::Layers(of)) => tables::layers(&host, &of),
         Some(CliCommand::Classes(of)) => tables::classes(&host, &of),
+        Some(CliCommand::Card(args)) => card::card(&host, &args),
         Some(CliCommand::Eval(eval)) => {
             still::begin("eval");
             eval::eval(&host, &eval)

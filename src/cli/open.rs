@@ -6,6 +6,7 @@ use super::run_options::run_options;
 use super::usage::usage;
 use crate::data::{Picture, source};
 use crate::model::Model;
+use crate::model::card::CardValues;
 use crate::script::architecture::Architectures;
 use crate::script::folders::Folders;
 use crate::script::host::Host;
@@ -15,7 +16,7 @@ use crate::script::summary::Report;
 use crate::words;
 use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Name of the built-in network.
 pub const OWN_MODEL: &str = "shapes";
@@ -52,17 +53,27 @@ pub fn architectures(host: &Host) -> Architectures {
 /// Opens the network that the arguments name. Without a name, the weight file determines the architecture; without either, the
 /// built-in network is opened.
 pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
-    let architectures = architectures(host);
-    let model = match (&network.model, &network.weights) {
-        (Some(name), weights) => {
-            let known = || name.contains(['/', '.']) || architectures.build(name).is_ok();
-            architectures.open(name, weights.as_deref()).map_err(|e| if known() { e } else { of_name(e) })
-        }
-        (None, Some(file)) => architectures.tell(file),
-        (None, None) => architectures.open(OWN_MODEL, None),
-    }?;
+    model_with(host, (network.model.as_deref(), network.weights.as_deref()), &network.card.values()?)
+}
+
+/// Like [`model`], for the name and the weights of a network and the values that flags give for its card.
+pub fn model_with(host: &Host, network: (Option<&str>, Option<&Path>), flags: &CardValues) -> Result<Model> {
+    let model = quietly(host, network, flags)?;
     model.note().iter().for_each(|note| out::tell(note));
     Ok(model)
+}
+
+/// Like [`model_with`], without notes for the user.
+pub fn quietly(host: &Host, network: (Option<&str>, Option<&Path>), flags: &CardValues) -> Result<Model> {
+    let architectures = architectures(host);
+    match network {
+        (Some(name), weights) => {
+            let known = || name.contains(['/', '.']) || architectures.build(name).is_ok();
+            architectures.open_with(name, weights, flags).map_err(|e| if known() { e } else { of_name(e) })
+        }
+        (None, Some(file)) => architectures.tell_with(file, flags),
+        (None, None) => architectures.open_with(OWN_MODEL, None, flags),
+    }
 }
 
 /// Turns an error about an unknown name into a usage error; errors in scripts stay as they are.

@@ -3,6 +3,7 @@
 use super::args::{HostArgs, LayersArgs, TableArgs};
 use super::{open, out};
 use crate::render::{Body, Figure, text};
+use crate::script::architecture::open_model::sources_without_weights;
 use crate::script::architecture::{card, describe};
 use crate::script::host::Host;
 use crate::script::method::Method;
@@ -91,7 +92,8 @@ fn network(host_args: &HostArgs, args: &LayersArgs) -> Result<ModelCard> {
     let host = open::host(host_args)?;
     let of = &args.network;
     if let (Some(name), None) = (&of.model, &of.weights)
-        && let Ok((card, graph)) = open::architectures(&host).build(name)
+        && let sources = sources_without_weights(name, &of.card.values()?)?
+        && let Ok((card, graph)) = open::architectures(&host).build_with(name, &sources)
     {
         return Ok(describe(&card, &graph));
     }
@@ -107,7 +109,7 @@ fn as_json(rows: Vec<Value>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_table(columns: &[&str], rows: Vec<Vec<String>>) -> Result<ExitCode> {
+pub(super) fn as_table(columns: &[&str], rows: Vec<Vec<String>>) -> Result<ExitCode> {
     let columns = columns.iter().map(ToString::to_string).collect();
     let figure = Figure { title: String::new(), body: Body::Table { columns, rows } };
     out::say(&text(&figure, usize::MAX).unwrap_or_default())?;

@@ -1,5 +1,6 @@
 //! Preprocessing: scales and crops a picture to a network's input size and channels, as torchvision does.
 
+use super::interpolation::Interpolation;
 use super::picture::Picture;
 use super::resample::{Grid, Sample, resample};
 use crate::backend;
@@ -9,7 +10,7 @@ use candle_core::{Device, Tensor};
 use image::DynamicImage;
 use std::ops::Range;
 
-/// How to scale a picture to a model's input size: torchvision's `Resize` (antialiased bilinear) and `CenterCrop`.
+/// How to scale a picture to a model's input size: torchvision's `Resize` (antialiased) and `CenterCrop`.
 ///
 /// Normalization is not part of preprocessing; it is the first node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Preprocess {
     pub input: [usize; 3],
     /// Length of the shorter side before the center crop; `None` scales the whole picture to `H` x `W`.
     pub resize: Option<usize>,
+    /// How pixels are interpolated.
+    pub interpolation: Interpolation,
 }
 
 /// The samples of an image: bytes if the file has 8 bits per channel, otherwise floats in `[0, 1]`.
@@ -27,10 +30,16 @@ enum Samples {
 }
 
 impl Preprocess {
+    /// Bilinear scaling to `input`, with a center crop if `resize` is set.
+    pub fn bilinear(input: [usize; 3], resize: Option<usize>) -> Self {
+        Self { input, resize, interpolation: Interpolation::Bilinear }
+    }
+
     /// Converts the picture to a `(1, C, H, W)` f32 tensor in `[0, 1]`.
     ///
     /// Alpha is dropped. A gray picture is repeated for a model with three input channels; a color picture becomes gray for a
-    /// model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size.
+    /// model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size. Values that bicubic or Lanczos
+    /// interpolation moves outside `[0, 1]` are clamped.
     ///
     /// Errors if a value is not finite or lies more than [`SLACK`] outside `[0, 1]` (values closer to the interval are clamped),
     /// if the number of channels cannot be converted, or if there is too little memory.
@@ -43,12 +52,15 @@ impl Preprocess {
         let values = match picture {
             Picture::Exact(t) => recolor(t, channels)?,
             Picture::Values(t) if no_resize || t.dims()[1..] == self.input[1..] => recolor(t, channels)?,
+            Picture::Values(t) if self.interpolation.overshoots() => {
+                recolor(&tensor(&self.scale(&grid(&pixels(t)?)?)?, |v| v.clamp(0.0, 1.0))?, channels)?
+            }
             Picture::Values(t) => recolor(&tensor(&self.scale(&grid(t)?)?, |v| v)?, channels)?,
             Picture::Image(image) => match samples(image, channels)? {
                 Samples::Bytes(grid) if no_resize => tensor(&grid, unit)?,
                 Samples::Bytes(grid) => tensor(&self.scale(&grid)?, unit)?,
                 Samples::Numbers(grid) if no_resize => tensor(&grid, |v| v)?,
-                Samples::Numbers(grid) => tensor(&self.scale(&grid)?, |v| v)?,
+                Samples::Numbers(grid) => tensor(&self.scale(&grid)?, |v| v.clamp(0.0, 1.0))?,
             },
         };
         match picture {
@@ -62,14 +74,14 @@ impl Preprocess {
     fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
         let [_, height, width] = self.input;
         let Some(short) = self.resize else {
-            return resample(picture, height, width, 0..height, 0..width);
+            return resample(picture, (height, width), (0..height, 0..width), self.interpolation);
         };
         let (tall, wide) = scaled_size(picture.height, picture.width, short);
         ensure!(
             tall >= height && wide >= width,
             "a short side of {short} is too small for the model's {height}x{width} pictures"
         );
-        resample(picture, tall, wide, center(tall, height), center(wide, width))
+        resample(picture, (tall, wide), (center(tall, height), center(wide, width)), self.interpolation)
     }
 }
 
@@ -207,11 +219,11 @@ mod tests {
     use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
 
     fn apply(picture: impl Into<DynamicImage>, input: [usize; 3], resize: Option<usize>) -> Tensor {
-        Preprocess { input, resize }.apply(&Picture::Image(picture.into()), false).unwrap()
+        Preprocess::bilinear(input, resize).apply(&Picture::Image(picture.into()), false).unwrap()
     }
 
     fn as_is(picture: impl Into<DynamicImage>, channels: usize) -> Vec<f32> {
-        let model = Preprocess { input: [channels, 9, 9], resize: None };
+        let model = Preprocess::bilinear([channels, 9, 9], None);
         flat(&model.apply(&Picture::Image(picture.into()), true).unwrap())
     }
 
@@ -283,7 +295,7 @@ mod tests {
 
     fn entered(values: &[f32]) -> Result<Vec<f32>> {
         let picture = Tensor::from_slice(values, (1, 1, values.len()), &Device::Cpu).unwrap();
-        let model = Preprocess { input: [1, 1, values.len()], resize: None };
+        let model = Preprocess::bilinear([1, 1, values.len()], None);
         let sides = [Picture::Exact(picture.clone()), Picture::Values(picture)];
         let [a, b] = sides.map(|p| model.apply(&p, false).map(|t| flat(&t)).map_err(|e| e.to_string()));
         assert_eq!(a, b);
@@ -322,7 +334,7 @@ mod tests {
     #[test]
     fn arrays_keep_their_size_and_values() {
         let values = Tensor::from_vec(vec![1.0f32, 0.0, 0.25, 0.75], (1, 2, 2), &Device::Cpu).unwrap();
-        let model = Preprocess { input: [3, 224, 224], resize: Some(256) };
+        let model = Preprocess::bilinear([3, 224, 224], Some(256));
         let t = model.apply(&Picture::Exact(values), false).unwrap();
         assert_eq!(t.dims(), [1, 3, 2, 2]);
         assert_eq!(flat(&t)[8..], [1.0, 0.0, 0.25, 0.75]);
@@ -331,7 +343,7 @@ mod tests {
     #[test]
     fn values_of_another_size_are_scaled() {
         let values = Tensor::ones((3, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let model = Preprocess { input: [1, 8, 8], resize: None };
+        let model = Preprocess::bilinear([1, 8, 8], None);
         let t = model.apply(&Picture::Values(values.clone()), false).unwrap();
         assert!(t.dims() == [1, 1, 8, 8] && flat(&t).iter().all(|v| (v - 1.0).abs() < 1e-6));
         assert_eq!(model.apply(&Picture::Values(values), true).unwrap().dims(), [1, 1, 4, 4]);
@@ -339,7 +351,7 @@ mod tests {
 
     #[test]
     fn channels_that_do_not_match_are_an_error() {
-        let model = Preprocess { input: [5, 8, 8], resize: None };
+        let model = Preprocess::bilinear([5, 8, 8], None);
         let picture = Picture::Image(RgbImage::new(8, 8).into());
         assert!(model.apply(&picture, false).unwrap_err().to_string().contains(".npy"));
         let values = Tensor::zeros((2, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();

@@ -1,8 +1,9 @@
-//! Antialiased bilinear scaling, identical to that of Pillow, which torchvision's `Resize` calls.
+//! Antialiased scaling, identical to that of Pillow, which torchvision's `Resize` calls.
 //!
-//! Pixels are weighted by a triangle filter as wide as the scale factor, first along rows, then along columns. Bytes use
-//! fixed-point weights and are rounded after each of the two passes.
+//! Pixels are weighted by a filter that widens with the scale factor, first along rows, then along columns. Bytes use fixed-point
+//! weights and are rounded after each of the two passes.
 
+use super::interpolation::Interpolation;
 use crate::memory::reserve;
 use anyhow::Result;
 use std::ops::Range;
@@ -59,27 +60,29 @@ impl Sample for f32 {
     }
 }
 
-/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed.
+/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed. Values
+/// other than bytes are not clamped, so [some methods](Interpolation::overshoots) may leave the range of the picture.
 ///
 /// Errors if there is not enough memory for the intermediate picture between the two passes, which is large for a very
 /// tall picture.
 pub fn resample<T: Sample>(
     picture: &Grid<T>,
-    height: usize,
-    width: usize,
-    rows: Range<usize>,
-    columns: Range<usize>,
+    (height, width): (usize, usize),
+    (rows, columns): (Range<usize>, Range<usize>),
+    method: Interpolation,
 ) -> Result<Grid<T>> {
-    let read = read(picture.height, height, &rows);
+    let read = read(picture.height, height, &rows, method);
     let between = read.len().saturating_mul(columns.len()).saturating_mul(picture.channels * size_of::<T>());
-    // A window is twice as wide as the scale factor.
-    let along = |input: usize, output: usize, wanted: &Range<usize>| 2 * wanted.len() * input.div_ceil(output.max(1));
+    // A window is as wide as the scale factor times twice the support.
+    let around = 2 * (method.support() as usize).max(1);
+    let along =
+        |input: usize, output: usize, wanted: &Range<usize>| around * wanted.len() * input.div_ceil(output.max(1));
     let weights = along(picture.height, height, &rows) + along(picture.width, width, &columns);
     reserve(between.saturating_add(weights * size_of::<T::Weight>()), || {
         format!("scaling a picture of {}x{} pixels", picture.width, picture.height)
     })?;
-    let down = windows::<T>(picture.height, height, rows);
-    let across = windows::<T>(picture.width, width, columns);
+    let down = windows::<T>(picture.height, height, rows, method);
+    let across = windows::<T>(picture.width, width, columns, method);
     let narrow = scale_rows(picture, read.clone(), &across);
     Ok(scale_columns(&narrow, read.start, &down))
 }
@@ -91,36 +94,46 @@ struct Window<W> {
 }
 
 /// The range of input samples that contribute to output sample `out` when `input` samples are scaled to `output`.
-fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
+fn reach(input: usize, output: usize, out: usize, method: Interpolation) -> Range<usize> {
     if input == output {
         return out..out + 1;
     }
     let scale = input as f64 / output as f64;
-    let (center, support) = ((out as f64 + 0.5) * scale, scale.max(1.0));
+    let (center, support) = ((out as f64 + 0.5) * scale, method.support() * scale.max(1.0));
+    if support == 0.0 {
+        let nearest = (center as usize).min(input - 1);
+        return nearest..nearest + 1;
+    }
     (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
 }
 
 /// The range of input samples that contribute to any of the output samples `wanted`.
-fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
+fn read(input: usize, output: usize, wanted: &Range<usize>, method: Interpolation) -> Range<usize> {
+    let reach = |out| reach(input, output, out, method);
     match wanted.is_empty() {
         true => 0..0,
-        false => reach(input, output, wanted.start).start..reach(input, output, wanted.end - 1).end,
+        false => reach(wanted.start).start..reach(wanted.end - 1).end,
     }
 }
 
 /// The windows of the output samples `wanted` when `input` samples are scaled to `output`.
-fn windows<T: Sample>(input: usize, output: usize, wanted: Range<usize>) -> Vec<Window<T::Weight>> {
+fn windows<T: Sample>(
+    input: usize,
+    output: usize,
+    wanted: Range<usize>,
+    method: Interpolation,
+) -> Vec<Window<T::Weight>> {
     if input == output {
         return wanted.map(|start| Window { start, weights: vec![T::weight(1.0)] }).collect();
     }
     let scale = input as f64 / output as f64;
-    let support = scale.max(1.0);
+    let wider = scale.max(1.0);
     let window = |out: usize| {
         let center = (out as f64 + 0.5) * scale;
-        let Range { start, end } = reach(input, output, out);
-        let triangle = |i: usize| (1.0 - ((i as f64 - center + 0.5) / support).abs()).max(0.0);
-        let total: f64 = (start..end).map(triangle).sum();
-        Window { start, weights: (start..end).map(|i| T::weight(triangle(i) / total)).collect() }
+        let Range { start, end } = reach(input, output, out, method);
+        let weight = |i: usize| method.filter((i as f64 - center + 0.5) / wider);
+        let total: f64 = (start..end).map(weight).sum();
+        Window { start, weights: (start..end).map(|i| T::weight(weight(i) / total)).collect() }
     };
     wanted.map(window).collect()
 }
@@ -160,7 +173,7 @@ mod tests {
     use super::*;
 
     fn whole<T: Sample>(picture: &Grid<T>, height: usize, width: usize) -> Grid<T> {
-        resample(picture, height, width, 0..height, 0..width).unwrap()
+        resample(picture, (height, width), (0..height, 0..width), Interpolation::Bilinear).unwrap()
     }
 
     fn ramp(height: usize, width: usize) -> Grid<f32> {
@@ -178,7 +191,10 @@ mod tests {
     fn a_flat_picture_stays_flat_at_every_size() {
         let gray = Grid { height: 6, width: 9, channels: 1, data: vec![131u8; 54] };
         for (height, width) in [(1, 1), (3, 20), (17, 4), (12, 18)] {
-            assert!(whole(&gray, height, width).data.iter().all(|&v| v == 131));
+            for method in Interpolation::ALL {
+                let scaled = resample(&gray, (height, width), (0..height, 0..width), method).unwrap();
+                assert!(scaled.data.iter().all(|&v| v == 131), "{method} to {height}x{width}");
+            }
         }
     }
 
@@ -191,21 +207,24 @@ mod tests {
     #[test]
     fn a_part_equals_that_part_of_the_whole_scaled_picture() {
         let picture = ramp(23, 31);
-        let all = whole(&picture, 11, 40);
-        let part = resample(&picture, 11, 40, 3..8, 10..25).unwrap();
-        for (y, x) in [(0, 0), (4, 14), (2, 7)] {
-            let (here, there) = ((y * 15 + x) * 2, ((y + 3) * 40 + x + 10) * 2);
-            assert_eq!(part.data[here..here + 2], all.data[there..there + 2]);
+        for method in Interpolation::ALL {
+            let all = resample(&picture, (11, 40), (0..11, 0..40), method).unwrap();
+            let part = resample(&picture, (11, 40), (3..8, 10..25), method).unwrap();
+            for (y, x) in [(0, 0), (4, 14), (2, 7)] {
+                let (here, there) = ((y * 15 + x) * 2, ((y + 3) * 40 + x + 10) * 2);
+                assert_eq!(part.data[here..here + 2], all.data[there..there + 2], "{method}");
+            }
         }
     }
 
     #[test]
     fn a_picture_too_large_to_scale_in_memory_is_an_error_before_scaling() {
+        let method = Interpolation::Bilinear;
         let tall = Grid { height: 90_000_000, width: 1, channels: 1, data: vec![0u8; 90_000_000] };
-        let why = resample(&tall, 28, 1 << 20, 0..28, 0..1 << 20).err().unwrap().to_string();
+        let why = resample(&tall, (28, 1 << 20), (0..28, 0..1 << 20), method).err().unwrap().to_string();
         assert!(why.contains("scaling a picture of 1x90000000 pixels"), "{why}");
         // A small part needs only a few rows of the picture, however tall it is.
-        let part = resample(&tall, 90_000_000 * 224, 224, 0..224, 0..224).unwrap();
+        let part = resample(&tall, (90_000_000 * 224, 224), (0..224, 0..224), method).unwrap();
         assert_eq!((part.height, part.width), (224, 224));
     }
 }

@@ -12,6 +12,7 @@ mod fold;
 mod maps;
 mod network;
 mod node;
+mod normalization;
 mod parameter;
 mod scores;
 mod sizes;

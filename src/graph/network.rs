@@ -52,14 +52,23 @@ impl Graph {
         graph.into()
     }
 
-    /// The id of the node with this name.
+    /// The id of the node with this name or, if `name` is a module that contains several nodes, such as `layer4.1`, the id of the
+    /// node that computes the module's output.
     ///
     /// Errors if there is none, suggesting similar names.
     pub fn find(&self, name: &str) -> Result<NodeId> {
-        let Some(id) = self.nodes.iter().position(|n| n.name == name) else {
+        let node = self.nodes.iter().position(|n| n.name == name);
+        let Some(id) = node.or_else(|| self.module_output(name)) else {
             bail!("no layer named \"{}\"; {}", words::name(name), self.nearest(name));
         };
         Ok(id)
+    }
+
+    /// The last node of the module `name`; `None` if no node is inside it. No later node belongs to the module, so whatever reads
+    /// this node is outside, and its value is the module's output.
+    fn module_output(&self, name: &str) -> Option<NodeId> {
+        let inside = |node: &Node| node.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        self.nodes.iter().rposition(inside)
     }
 
     /// The nodes that read the value of node `id`.
@@ -187,7 +196,10 @@ impl Graph {
     }
 
     fn nearest(&self, name: &str) -> String {
-        let mut near: Vec<_> = self.nodes.iter().map(|n| n.name.as_str()).collect();
+        let modules = self.nodes.iter().flat_map(|n| n.modules());
+        let mut near: Vec<_> = self.nodes.iter().map(|n| n.name.as_str()).chain(modules).collect();
+        near.sort_unstable();
+        near.dedup();
         near.sort_by_cached_key(|n| std::cmp::Reverse((words::alike(n, name) * 1000.0) as i64));
         near.truncate(3);
         format!("close ones are {}", near.join(", "))

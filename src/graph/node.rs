@@ -40,6 +40,11 @@ impl Node {
         self.op.params().into_iter().map(move |p| Parameter { name: full(&p.name), ..p })
     }
 
+    /// The names of the modules that contain the node, outermost first: `layer4` and `layer4.1` for `layer4.1.conv1`.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.name.match_indices('.').map(|(at, _)| &self.name[..at])
+    }
+
     /// Number of trained parameters, counted as in PyTorch: running statistics are excluded.
     pub fn parameter_count(&self) -> usize {
         self.op.params().iter().filter(|p| p.trained).map(|p| p.shape.iter().product::<usize>()).sum()

@@ -1,6 +1,7 @@
 //! A model: a graph with weights, and a card that describes its input, preprocessing and class names.
 
 pub mod weights;
+pub mod card;
 pub mod fit;
 pub mod import;
 pub mod onnx;
@@ -14,13 +15,14 @@ pub use classes::{ClassMap, MatchedBy};
 pub use evaluate::{Accuracy, Matches, answers, correct, evaluate, matches};
 pub use features::{FeaturePooling, Features};
 
-use crate::data::Preprocess;
-use crate::graph::Graph;
-use anyhow::Result;
+use crate::data::{Interpolation, Preprocess};
+use crate::graph::{Graph, Scores};
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use card::Sources;
 use std::sync::Arc;
 
-/// Metadata of a network, provided by its architecture script.
+/// Metadata of a network: provided by its architecture script, unless flags, card files or the model file give other values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     /// Name of the architecture, such as `resnet20`.
@@ -31,6 +33,8 @@ pub struct Card {
     pub input: [usize; 3],
     /// Length of the shorter side before the center crop; `None` scales the whole picture to `input`.
     pub resize: Option<usize>,
+    /// How pictures are scaled.
+    pub interpolation: Interpolation,
     /// Mean for normalization, per channel, in `[0, 1]`; also the value of `baseline: "mean"`.
     pub mean: Vec<f64>,
     /// Standard deviation for normalization, per channel.
@@ -41,6 +45,8 @@ pub struct Card {
     pub synonyms: Arc<[Vec<String>]>,
     /// The default picture, such as `made:digits[0]`.
     pub picture: String,
+    /// Where the values come from.
+    pub sources: Sources,
 }
 
 /// A network with weights, ready to run.
@@ -71,9 +77,12 @@ impl Model {
         Self { graph: self.graph.exact(), ..self.clone() }
     }
 
-    /// A line for the user about how the weights were found in their file; `None` if they were found simply by name.
+    /// A line for the user about how the weights were found in their file, if not simply by name, and about values of the card that
+    /// come from card files or are defaults; `None` if there is nothing to say.
     pub fn note(&self) -> Option<String> {
-        (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
+        let weights = (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken));
+        let notes: Vec<_> = weights.into_iter().chain(self.card.note()).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     /// Number of classes; 0 if the network is not a classifier but outputs a value at each of several positions.
@@ -85,7 +94,30 @@ impl Model {
 impl Card {
     /// The preprocessing of the network's input pictures.
     pub fn preprocess(&self) -> Preprocess {
-        Preprocess { input: self.input, resize: self.resize }
+        Preprocess { input: self.input, resize: self.resize, interpolation: self.interpolation }
+    }
+
+    /// The card with a name for each class of `graph`; a network with a single logit may name only its positive class.
+    ///
+    /// Errors if the number of class names is wrong.
+    pub fn fitted_to(mut self, graph: &Graph) -> Result<Self> {
+        let labels = self.labels.len();
+        let classes = match graph.scores {
+            // The channels of position-wise values may have names, which are not used yet.
+            Scores::Places => graph.nodes[graph.logits].shape[1],
+            Scores::Pair if labels == 1 => {
+                self.labels = [format!("not {}", self.labels[0]), self.labels[0].clone()].into();
+                return Ok(self);
+            }
+            _ => graph.classes(),
+        };
+        ensure!(
+            labels == 0 || labels == classes,
+            "\"{}\" has {classes} scores but {labels} class names (from {})",
+            self.name,
+            self.sources.labels.text("labels")
+        );
+        Ok(self)
     }
 
     /// The name of class `class`, or its index if the class has no name.

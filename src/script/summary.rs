@@ -1,5 +1,6 @@
 //! Summaries of methods, networks and steps as plain values without tensors.
 
+use crate::model::card::CardRow;
 use crate::render::Figure;
 use std::path::PathBuf;
 
@@ -36,6 +37,10 @@ pub struct ModelCard {
     pub name: String,
     /// Name of the device that the network runs on, such as `cpu`.
     pub device: String,
+    /// Preprocessing and class names, with the source of each value.
+    pub card: Vec<CardRow>,
+    /// The sources other than the architecture, such as `config.json` or `--mean`.
+    pub origins: Vec<String>,
     /// Layers of the network in order of execution.
     pub layers: Vec<LayerRow>,
     /// Names of the classes, by class index.

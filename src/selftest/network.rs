@@ -225,6 +225,8 @@ impl Plan {
             labels: [].into(),
             synonyms: [].into(),
             picture: String::new(),
+            interpolation: Default::default(),
+            sources: Default::default(),
         };
         Ok(Model { card: card.into(), graph: graph.into(), hash: "".into(), taken: "".into() })
     }

@@ -177,6 +177,8 @@ mod tests {
             labels: [].into(),
             synonyms: [].into(),
             picture: String::new(),
+            interpolation: Default::default(),
+            sources: Default::default(),
         };
         Model {
             card: card.into(),

@@ -6,6 +6,7 @@ use super::{Request, Worker};
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
 use crate::model::Model;
+use crate::model::card::CardValues;
 use crate::render::{Colormap, ContactSheet};
 use crate::script::architecture::card;
 use crate::script::export::{self, film, sheet};
@@ -19,7 +20,7 @@ impl Worker {
     /// Executes a command and sends the resulting updates to the app.
     pub(super) fn change(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Model { name, weights } => self.open_model(&name, weights)?,
+            Command::Model { name, weights } => self.open_model(&name, weights, &CardValues::default())?,
             Command::Picture(name) => self.open_picture(&name)?,
             Command::Method(name) => self.open_method(&name)?,
             Command::Set(name, text) => {
@@ -71,9 +72,10 @@ impl Worker {
         Ok(())
     }
 
-    pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
+    /// Opens a network with the values that flags gave for its card.
+    pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>, flags: &CardValues) -> Result<()> {
         self.begin();
-        let model = self.architectures.open(name, weights.as_deref())?;
+        let model = self.architectures.open_with(name, weights.as_deref(), flags)?;
         let (asked, (name, picture)) = self.picture_for(&model)?;
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;

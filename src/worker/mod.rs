@@ -421,8 +421,8 @@ impl Worker {
     }
 
     fn reopen(&mut self) {
-        let name = self.session.model().card.name.clone();
-        if let Err(error) = self.open_model(&name, self.origin.weights.clone()) {
+        let card = self.session.model().card.clone();
+        if let Err(error) = self.open_model(&card.name, self.origin.weights.clone(), &card.flags()) {
             self.tell(Update::Failed(Report::of(error)));
         }
     }

@@ -76,6 +76,8 @@ pub fn tiny() -> Model {
         labels: LABELS.map(String::from).to_vec().into(),
         synonyms: [].into(),
         picture: String::new(),
+        interpolation: Default::default(),
+        sources: Default::default(),
     };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() }
 }

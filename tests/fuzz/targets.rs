@@ -182,6 +182,8 @@ pub fn stepped(host: &Host) -> Session {
         labels: ["ant", "bee", "cat"].map(String::from).to_vec().into(),
         synonyms: [].into(),
         picture: String::new(),
+        interpolation: Default::default(),
+        sources: Default::default(),
     };
     let model = Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() };
     let picture = Tensor::full(0.25f32, (1, 3, 4, 4), &Device::Cpu).expect("a picture");

@@ -200,6 +200,8 @@ fn wide() -> Model {
         labels: vec![].into(),
         synonyms: [].into(),
         picture: String::new(),
+        interpolation: Default::default(),
+        sources: Default::default(),
     };
     Model { card: card.into(), graph: graph.into(), hash: "wide".into(), taken: "".into() }
 }

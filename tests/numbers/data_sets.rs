@@ -305,7 +305,7 @@ fn photos_have_the_pixels_that_torchvision_gives() {
         assert!(same(&jpeg::decode(&bytes).unwrap().image, &wanted), "{name}");
     }
     let tiger = Picture::open(Path::new(&shared("data/photos/tiger.jpg").unwrap())).unwrap();
-    let preprocess = Preprocess { input: [3, 224, 224], resize: Some(256) };
+    let preprocess = Preprocess::bilinear([3, 224, 224], Some(256));
     let x = preprocess.apply(&tiger, false).unwrap().permute((0, 2, 3, 1)).unwrap();
     let ours: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
     let wanted = image::open(format!("{faults}/tiger_224.png")).unwrap().into_rgb8();
@@ -351,7 +351,7 @@ fn a_broken_jpeg_in_a_folder_is_an_error_that_names_it_and_a_suspicious_one_is_n
     doubtful.splice(bytes.len() - 2..bytes.len() - 2, [1, 2, 3]);
     let folder = folder(&[("cut.jpg", &bytes[..bytes.len() / 2]), ("doubtful.jpg", &doubtful)]);
     let data = open(&spec("folder", &folder)).unwrap();
-    let preprocess = Preprocess { input: [3, 8, 8], resize: None };
+    let preprocess = Preprocess::bilinear([3, 8, 8], None);
     let error = format!("{:#}", data.batch(&[0], &preprocess).unwrap_err());
     assert!(error.contains("cut.jpg") && error.contains("truncated"), "{error}");
     data.batch(&[1], &preprocess).unwrap();

@@ -8,6 +8,7 @@ mod cases;
 mod data_sets;
 mod features;
 mod formats;
+mod interpolation;
 mod making;
 mod onnx;
 mod reference;

@@ -224,6 +224,14 @@ fn no_size_breaks_the_drawing() {
 }
 
 #[test]
+fn the_header_names_where_the_card_of_the_model_comes_from() {
+    let mut state = opened(140, 40);
+    state.model.as_mut().unwrap().origins = vec!["config.json".into(), "--mean".into()];
+    let screen = text(&drawn(&state, Depth::None));
+    assert!(screen.lines().next().unwrap().contains("model tiny  card config.json, --mean  picture"), "{screen}");
+}
+
+#[test]
 fn an_empty_state_can_be_drawn() {
     let text = screen(&State::new(140, 40));
     assert!(text.contains("no model") && text.contains("no picture"), "{text}");

@@ -159,6 +159,30 @@ fn tab_completes_commands_and_requests_paths() {
 }
 
 #[test]
+fn a_module_completes_like_a_layer_and_sets_the_layer_that_is_its_output() {
+    let mut state = opened(140, 40);
+    press(&mut state, ":");
+    write(&mut state, "layer bl");
+    press(&mut state, "Tab");
+    let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
+    assert_eq!(prompt.offers, ["block.0.conv", "block.1.conv", "block", "block.1"], "block.0 ends with a relu");
+    assert_eq!(asked(&press(&mut state, "Enter")), [set("layer", "block.1.conv")]);
+    press(&mut state, ":");
+    write(&mut state, "layer block.0");
+    assert!(press(&mut state, "Enter").is_empty());
+    assert!(state.toast.as_ref().unwrap().0.contains("\"block.0.relu\" has the wrong kind"));
+}
+
+#[test]
+fn the_card_of_the_model_is_logged() {
+    let mut state = opened(140, 40);
+    press(&mut state, ":");
+    write(&mut state, "card");
+    assert!(press(&mut state, "Enter").is_empty());
+    assert_eq!(state.log.last().unwrap().text, "mean: 0.5 (config.json: mean)");
+}
+
+#[test]
 fn a_filter_narrows_the_list_and_escape_clears_it() {
     let mut state = opened(140, 40);
     press(&mut state, "/");

@@ -1,5 +1,6 @@
 //! A session with two test methods, whose worker messages are written by hand.
 
+use gradscope::model::card::CardRow;
 use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
 use gradscope::script::summary::*;
 use gradscope::tui::effect::Effect;
@@ -118,6 +119,8 @@ fn model() -> Update {
     Update::Model(ModelCard {
         name: "tiny".into(),
         device: "cpu".into(),
+        card: vec![CardRow { name: "mean", value: "0.5".into(), source: "config.json: mean".into() }],
+        origins: vec![],
         layers: vec![
             layer("stem", "conv", &[8, 16, 16], 224),
             layer("block.0.conv", "conv", &[16, 8, 8], 1168),

@@ -207,6 +207,8 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
         labels: (0..classes).map(|c| c.to_string()).collect::<Vec<_>>().into(),
         synonyms: [].into(),
         picture: String::new(),
+        interpolation: Default::default(),
+        sources: Default::default(),
     };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into(), taken: "".into() }
 }

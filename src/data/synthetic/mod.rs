@@ -150,7 +150,7 @@ mod tests {
         ] {
             let set = open(name).unwrap();
             assert_eq!(set.picture(0).unwrap().shape().unwrap(), input);
-            let batch = set.batch(&[0, 3], &Preprocess { input, resize: None }).unwrap();
+            let batch = set.batch(&[0, 3], &Preprocess::bilinear(input, None)).unwrap();
             assert_eq!(batch.dims()[0], 2);
         }
     }

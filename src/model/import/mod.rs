@@ -73,17 +73,6 @@ impl Importer {
         Value::Node(0, View::natural(self.builder.shape(0).len()))
     }
 
-    /// The pictures, normalized per channel by a node of their own.
-    pub fn normalized(&mut self, mean: &[f64], std: &[f64]) -> Result<Value> {
-        if mean.iter().all(|&m| m == 0.0) && std.iter().all(|&s| s == 1.0) {
-            return Ok(self.input());
-        }
-        self.label("normalize");
-        let numbers = |values: &[f64]| Attribute::List(values.iter().map(|&v| Attribute::Float(v)).collect());
-        let id = self.add("normalize", &[("mean", numbers(mean)), ("std", numbers(std))], &[0])?;
-        Ok(Value::Node(id, View::natural(self.builder.shape(0).len())))
-    }
-
     /// The size of the batch in the program's shapes.
     pub fn batch(&self) -> usize {
         self.batch

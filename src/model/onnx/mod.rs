@@ -32,8 +32,9 @@ pub struct Network {
     pub batch: Option<usize>,
     /// Names of the outputs.
     pub outputs: Vec<String>,
-    /// Whether the network normalizes pictures itself.
-    pub normalizes: bool,
+    /// If the network normalizes pictures itself, the standard deviation by which pictures in `[0, 1]` are divided before: 1, or
+    /// 1/255 if it takes values from 0 to 255.
+    pub scale: Option<f64>,
     /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
 }
@@ -45,9 +46,6 @@ pub struct ReadOptions {
     pub output: Option<String>,
     /// Height and width of pictures where the file leaves them open.
     pub size: Option<[usize; 2]>,
-    /// Mean and standard deviation per channel with which pictures in `[0, 1]` are normalized first. Networks that normalize
-    /// pictures themselves are left as they are.
-    pub normalize: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 /// Reads a network from the bytes of an ONNX file. `folder` holds files with external data.
@@ -78,20 +76,14 @@ pub(in crate::model) fn build(mut program: Program, options: &ReadOptions) -> Re
     let name = input.name.clone();
     patterns::fold(&mut program)?;
     let scale = preprocessing::built_in(&program, &name);
-    let first = match (scale, &options.normalize) {
-        (Some(scale), Some(_)) => importer.normalized(&vec![0.0; picture[0]], &vec![scale; picture[0]])?,
-        (None, Some((mean, std))) => importer.normalized(mean, std)?,
-        (_, None) => importer.input(),
-    };
-    let mut values: HashMap<String, Value> = HashMap::from([(name, first)]);
+    let mut values: HashMap<String, Value> = HashMap::from([(name, importer.input())]);
     patterns::put_together(&mut program)?;
     check_supported(&program)?;
     add_nodes(&mut program, &mut importer, &mut values)?;
     let end =
         values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
     let (graph, weights) = importer.finish(end)?;
-    let normalizes = scale.is_some();
-    Ok(Network { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, normalizes })
+    Ok(Network { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, scale })
 }
 
 /// Adds the nodes of all operators, and the values that they compute.

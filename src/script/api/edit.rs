@@ -86,9 +86,11 @@ fn edits(guard: &Guard, graph: &Graph, options: &Map) -> Result<Edits> {
 fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<(Selector, Change)> {
     let [selector, change] = <[Dynamic; 2]>::try_from(pair).ok().context(form)?;
     let text = selector.into_string().ok().context(form)?;
-    let selector = super::selector::selector(guard, graph, "edit", &text)?;
+    let mut selector = super::selector::selector(guard, graph, "edit", &text)?;
     if !graph.nodes.iter().any(|node| selector.fits(node)) {
-        graph.find(&text).with_context(|| format!("the selector \"{text}\" of an edit matches no layer"))?;
+        // The name of a module stands for its output.
+        let node = graph.node(&text).with_context(|| format!("the selector \"{text}\" of an edit matches no layer"))?;
+        selector = super::selector::selector(guard, graph, "edit", &node.name)?;
     }
     if let Some(tensor) = change.read_lock::<Tensor>() {
         return Ok((selector, Change::Replacement(tensor.clone())));

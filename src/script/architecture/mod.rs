@@ -1,7 +1,7 @@
 //! Reads the architectures that scripts in `models/` declare, and builds their graphs.
 
-mod open_model;
 mod open_graph;
+pub mod open_model;
 pub mod model_fn;
 
 use super::api::builder::Handle;
@@ -13,8 +13,9 @@ use super::report::suggest;
 use super::report::{Libraries, Texts};
 use super::sandbox::guard::Guard;
 use super::summary::{LayerRow, ModelCard, ModelRow, Report};
-use crate::data::source;
-use crate::graph::{Graph, Scores};
+use crate::data::{Interpolation, source};
+use crate::graph::Graph;
+use crate::model::card::{CardValues, Sources, rows};
 use crate::model::{Card, Model};
 use crate::tensor::device_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -23,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Names of the fields that the constant `MODEL` of an architecture's script may have.
-const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
+const FIELDS: [&str; 9] = ["names", "input", "resize", "interpolation", "mean", "std", "labels", "scores", "picture"];
 
 /// All available architectures: first those in the user's folders, then the embedded architectures.
 pub struct Architectures {
@@ -58,14 +59,19 @@ impl Architectures {
     /// Errors if there is no such architecture (the message suggests similar names), or if its script fails (the message
     /// gives the line).
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
+        self.build_with(name, &[])
+    }
+
+    /// Like [`build`](Self::build), with the values that `sources` give, from the weakest to the strongest, in place of the script's.
+    pub fn build_with(&self, name: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
-        let (card, graph) = self.run(&script, &name)?;
+        let (card, graph) = self.run(&script, &name, sources)?;
         let scores = script.options.raw("scores").map(options::text).transpose()?;
         let graph = graph
             .with_scores(scores.as_deref())
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
         let graph = graph.with_accumulation(self.guard.options().precision.accumulation);
-        Ok((named(card, &graph)?, graph))
+        Ok((card.fitted_to(&graph)?, graph))
     }
 
     /// The content of a file next to the scripts that is not a script itself, such as labels or weights; `None` if there is no
@@ -135,9 +141,9 @@ impl Architectures {
     }
 
     /// Runs the script's function `build(x)` or `build(x, name)` and returns the card and the graph of the architecture `name`.
-    fn run(&self, script: &Script, name: &str) -> Result<(Card, Graph)> {
+    fn run(&self, script: &Script, name: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
         let what = || format!("building the architecture \"{name}\"");
-        let card = self.card(script, name).with_context(what)?;
+        let card = self.card(script, name).and_then(|card| card.with_values(sources)).with_context(what)?;
         let x = Dynamic::from(Handle::input(&card.input, &card.mean, &card.std).with_context(what)?);
         let build = script.ast.iter_functions().find(|f| f.name == "build");
         let arguments = match build.map(|f| f.params.len()) {
@@ -174,7 +180,11 @@ impl Architectures {
         let picture = picture.unwrap_or_else(|| source::own(channels).into());
         let (name, summary) = (name.to_string(), script.summary());
         let (labels, synonyms) = (labels.into(), synonyms.into());
-        Ok(Card { name, summary, input, resize, mean, std, labels, synonyms, picture })
+        let interpolation = o.raw("interpolation").map(options::text).transpose()?;
+        let interpolation =
+            interpolation.map(|name| name.parse::<Interpolation>().context("interpolation")).transpose()?;
+        let (interpolation, sources) = (interpolation.unwrap_or_default(), Sources::default());
+        Ok(Card { name, summary, input, resize, interpolation, mean, std, labels, synonyms, picture, sources })
     }
 
     /// Reads class names, which are given as a list or as the name of a file in `models/labels`. Synonyms of each class
@@ -183,6 +193,11 @@ impl Architectures {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
             return Ok((o.texts("labels")?, vec![]));
         };
+        self.listed(&file)
+    }
+
+    /// The class names in the file `labels/NAME.txt` next to the scripts, and their synonyms, if there are any.
+    fn listed(&self, file: &str) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let labels = self.lines(&format!("labels/{file}.txt"))?;
         let labels = labels.with_context(|| format!("no class names \"{file}\": labels/{file}.txt is missing"))?;
         let name = format!("labels/{file}.synonyms.txt");
@@ -222,6 +237,8 @@ pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
         device: place_text(graph),
+        card: rows(card),
+        origins: card.origins(),
         layers: layers(graph),
         labels: (0..graph.classes()).map(|class| card.label(class)).collect(),
         parameters: graph.nodes.iter().map(|n| n.parameter_count()).sum(),
@@ -262,20 +279,4 @@ fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Res
     let values = if values.is_empty() { vec![default; channels] } else { values };
     ensure!(values.len() == channels, "{key} has {} values for {channels} channels", values.len());
     Ok(values)
-}
-
-/// Returns the card with a name for each class. A network with a single logit may name only its positive class.
-fn named(mut card: Card, graph: &Graph) -> Result<Card> {
-    let labels = card.labels.len();
-    let classes = match graph.scores {
-        // The channels of an output map may have names, which are not used yet.
-        Scores::Places => graph.nodes[graph.logits].shape[1],
-        Scores::Pair if labels == 1 => {
-            card.labels = [format!("not {}", card.labels[0]), card.labels[0].clone()].into();
-            return Ok(card);
-        }
-        _ => graph.classes(),
-    };
-    ensure!(labels == 0 || labels == classes, "\"{}\" has {classes} scores but {labels} class names", card.name);
-    Ok(card)
 }

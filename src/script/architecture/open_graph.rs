@@ -2,62 +2,81 @@
 
 use super::Architectures;
 use crate::data::read_whole;
-use crate::exec::RunOptions;
-use crate::model::onnx::{self, ReadOptions};
+use crate::model::card::{CardValues, Given, PerChannel, Source, beside, of_graph, of_metadata};
+use crate::model::onnx::{self, Network, ReadOptions};
 use crate::model::{Card, Model, pt2};
 use crate::words;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Mean and standard deviation of ImageNet per channel, with which most networks normalize their inputs.
-const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// Endings of files that hold a graph.
 pub(super) const GRAPHS: [&str; 2] = [".onnx", ".pt2"];
-/// Maximum size of an ONNX file in bytes. The format ends at 2 GiB; larger weights are in files beside it.
+/// Maximum size of an ONNX file in bytes, the limit of the format; larger weights are stored in separate files.
 const MAX_BYTES: u64 = 2 << 30;
+/// Number of classes of ImageNet. A network with as many and no class names is assumed to have these.
+const IMAGENET_CLASSES: usize = 1000;
 
 impl Architectures {
-    /// Opens the network in an ONNX or `.pt2` file.
+    /// Opens the network in an ONNX or `.pt2` file. Values of its card come from the file, from card files beside it and from
+    /// `flags`, the strongest.
     ///
     /// Errors if the file is damaged, if it contains operators that are not supported, or if its input is not a picture.
-    pub(super) fn open_graph(&self, path: &Path) -> Result<Model> {
+    pub(super) fn open_graph(&self, path: &Path, flags: &CardValues) -> Result<Model> {
         let what = || format!("opening \"{}\"", words::path(&path));
-        read(path, self.guard.options()).with_context(what)
+        self.read_graph(path, flags).with_context(what)
+    }
+
+    fn read_graph(&self, path: &Path, flags: &CardValues) -> Result<Model> {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let cards = beside(path)?;
+        let size = cards.iter().chain([flags]).filter_map(|values| values.size.as_ref()).next_back();
+        let options = ReadOptions { size: size.map(|given| given.value.0), ..ReadOptions::default() };
+        let network = match path.extension().is_some_and(|end| end == "pt2") {
+            true => pt2::read(path, &options)?,
+            false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &options)?,
+        };
+        let mut sources = vec![of_metadata(&file, &network.metadata)?];
+        sources.extend(cards);
+        sources.extend(built_in(&network, &file));
+        sources.push(flags.clone());
+        let (card, graph) = of_graph(&file, &network.graph, &sources)?;
+        let card = self
+            .with_class_names(Card { summary: "A network from an exported graph".into(), ..card }, graph.classes())?;
+        let graph = graph.placed(self.guard.options())?;
+        let hash = hash(&network)?;
+        Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: "".into() })
+    }
+
+    /// Returns the card with ImageNet's class names if the network has as many classes and no names.
+    fn with_class_names(&self, card: Card, classes: usize) -> Result<Card> {
+        if !card.labels.is_empty() || classes != IMAGENET_CLASSES {
+            return Ok(card);
+        }
+        let (labels, synonyms) = self.listed("imagenet")?;
+        let mut card = Card { labels: labels.into(), synonyms: synonyms.into(), ..card };
+        card.sources.labels = Source::ImageNet;
+        Ok(card)
     }
 }
 
-fn read(path: &Path, options: &RunOptions) -> Result<Model> {
-    let asked = ReadOptions { normalize: Some((IMAGENET.0.to_vec(), IMAGENET.1.to_vec())), ..ReadOptions::default() };
-    let network = match path.extension().is_some_and(|end| end == "pt2") {
-        true => pt2::read(path, &asked)?,
-        false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &asked)?,
-    };
+/// The values of a network that normalizes pictures itself. They are stronger than those of card files, so that pictures are not
+/// normalized twice.
+fn built_in(network: &Network, file: &str) -> Option<CardValues> {
+    let given = |value: f64| Some(Given { value: PerChannel(vec![value]), source: Source::File { file: file.into() } });
+    network.scale.map(|scale| CardValues { mean: given(0.0), std: given(scale), ..CardValues::default() })
+}
+
+/// SHA-256 of the layers and weights, in hexadecimal.
+fn hash(network: &Network) -> Result<String> {
     let mut hash = Sha256::new();
-    for (name, weight) in network.graph.weights() {
-        hash.update(name);
-        hash.update(weight.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+    for node in &network.graph.nodes {
+        hash.update(format!("{} {:?} {:?};", node.name, node.op, node.inputs));
+        for weight in &node.params {
+            for values in weight.flatten_all()?.to_vec1::<f32>()?.chunks(1024) {
+                hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+            }
+        }
     }
-    let shape = network.graph.nodes[0].shape[1..].to_vec();
-    let [c, h, w] = shape[..] else { anyhow::bail!("its input is {shape:?}, not a picture (C, H, W)") };
-    ensure!(c > 0 && h > 0 && w > 0, "its input is {shape:?}, not a picture");
-    let (mean, std) = match network.normalizes || c != 3 {
-        true => (vec![0.0; c], vec![1.0; c]),
-        false => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),
-    };
-    let card = Card {
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        summary: "a network from an exported graph".into(),
-        input: [c, h, w],
-        // Networks with large inputs usually expect a center crop of 7/8 of the resized picture, such as 224 of 256.
-        resize: (h == w && h >= 128).then_some(h * 8 / 7),
-        mean,
-        std,
-        labels: [].into(),
-        synonyms: [].into(),
-        picture: "made:shapes[0]".into(),
-    };
-    let graph = network.graph.placed(options)?;
-    let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: "".into() })
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }

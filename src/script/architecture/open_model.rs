@@ -3,6 +3,7 @@
 use super::Architectures;
 use super::open_graph::GRAPHS;
 use crate::graph::Graph;
+use crate::model::card::{CardValues, Given, Source, beside};
 use crate::model::fit::{Fit, Misfit, fit};
 use crate::model::weights::{self, Archive, ENDINGS, INDEX};
 use crate::model::{Card, Model};
@@ -22,28 +23,32 @@ impl Architectures {
     /// dicts in a file. Errors if the weights do not fit; the message lists tensors that are missing, unexpected or of the wrong shape and names
     /// the closest architecture.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
+        self.open_with(name, weights, &CardValues::default())
+    }
+
+    /// Like [`open`](Self::open), with the card's values in `flags`; those in card files beside the weights come next.
+    pub fn open_with(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
         if is_weight_file(name) {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
-            return self.tell(Path::new(name));
+            return self.tell_with(Path::new(name), flags);
         }
         if GRAPHS.iter().any(|end| name.ends_with(end)) {
             ensure!(weights.is_none(), "\"{name}\" has its own weights; give it without -w");
-            return self.open_graph(Path::new(name));
+            return self.open_graph(Path::new(name), flags);
         }
-        let (card, graph) = self.build(name)?;
         let Some(path) = weights else {
+            let (card, graph) = self.build_with(name, &sources_without_weights(name, flags)?)?;
             let archive = self.own(name)?;
             let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
             return self.model(card, &graph, &archive, &found);
         };
         let loading = || format!("loading \"{}\" into {name}", words::path(&path));
         let (file, key) = split(path);
+        let (card, graph) = self.build_with(name, &sources(&file, flags)?)?;
         let archive = weights::open(&file)?;
         let found = fit(&graph, &archive, key.as_deref());
         let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
-        with_labels_of(&file, card, &graph)
-            .and_then(|card| self.model(card, &graph, &archive, &found))
-            .with_context(loading)
+        self.model(card, &graph, &archive, &found).with_context(loading)
     }
 
     /// Creates a model from an architecture and the weights that were found to fit it.
@@ -64,6 +69,11 @@ impl Architectures {
     /// several architectures fit, the one that leaves the fewest tensors unused is chosen; a tie goes to the architecture
     /// that the file is named after.
     pub fn tell(&self, path: &Path) -> Result<Model> {
+        self.tell_with(path, &CardValues::default())
+    }
+
+    /// Like [`tell`](Self::tell), with the card's values in `flags`; those in card files beside the weights come next.
+    pub fn tell_with(&self, path: &Path, flags: &CardValues) -> Result<Model> {
         let (file, key) = split(path);
         let archive = weights::open(&file)?;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -82,10 +92,10 @@ impl Architectures {
             }
         }
         fits.sort_by_key(|(found, other, ..)| (found.aside.len(), *other));
-        if let Some((found, _, card, graph)) = fits.into_iter().next() {
-            let card = with_labels_of(&file, card, &graph);
-            return card
-                .and_then(|card| self.model(card, &graph, &archive, &found))
+        if let Some((found, _, card, _)) = fits.into_iter().next() {
+            return sources(&file, flags)
+                .and_then(|sources| self.build_with(&card.name, &sources))
+                .and_then(|(card, graph)| self.model(card, &graph, &archive, &found))
                 .with_context(|| format!("loading \"{}\"", words::path(&path)));
         }
         misfits.sort_by_key(|(differences, ..)| *differences);
@@ -135,7 +145,7 @@ fn most_tensors(archive: &Archive) -> usize {
 }
 
 /// Splits `FILE:KEY` into the file and the key of a state dict in it.
-fn split(path: &Path) -> (PathBuf, Option<String>) {
+pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     let whole = || (path.into(), None);
     let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
     let parts = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
@@ -149,11 +159,20 @@ fn is_weight_file(name: &str) -> bool {
     ENDINGS.contains(&ending) || name.ends_with(INDEX)
 }
 
-/// Returns the card with the class names that the weights in `path` were trained with, if that file stores any.
-fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
-    let labels = labels(path)?.filter(|labels| labels[..] != card.labels[..]);
-    let Some(labels) = labels else { return Ok(card) };
-    let classes = graph.classes();
-    ensure!(labels.len() == classes, "it has {} class names for {classes} scores", labels.len());
-    Ok(Card { labels: labels.into(), synonyms: [].into(), ..card })
+/// What is known about a network besides its script, from the weakest source to the strongest: the class names that the weights in
+/// `file` were trained with, card files beside it, and flags.
+pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let reading = || format!("reading \"{}\"", words::path(file));
+    let labels = labels(file).with_context(reading)?;
+    let labels = labels.map(|value| Given { value, source: Source::File { file: name.into() } });
+    let own = CardValues { labels, ..CardValues::default() };
+    Ok([vec![own], beside(file)?, vec![flags.clone()]].concat())
+}
+
+/// What is known about a network without a weight file besides its script `name`, from the weakest source to the strongest: card files
+/// beside the script, if it is a file, and flags.
+pub fn sources_without_weights(name: &str, flags: &CardValues) -> Result<Vec<CardValues>> {
+    let beside = if name.ends_with(".rhai") { beside(Path::new(name))? } else { vec![] };
+    Ok([beside, vec![flags.clone()]].concat())
 }

@@ -6,6 +6,7 @@
 mod csv;
 pub mod film;
 mod format;
+mod logits;
 mod metadata;
 mod names;
 mod npy;
@@ -38,8 +39,8 @@ const FORMATS: &[Format] = &[
     metadata::FORMAT,
 ];
 
-/// Writes figures and `result.json` into a folder, which is created if missing, and returns the paths of the files. Each figure
-/// is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
+/// Writes figures, `logits.npy` and `result.json` into a folder, which is created if missing, and returns the paths of the files.
+/// Each figure is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
 ///
 /// Files are written atomically. `result.json` is written last, and the `result.json` of an earlier run is removed first.
 /// Therefore, if `result.json` exists, all files that it names exist and belong to the same run. `paint` is called once for each
@@ -54,10 +55,11 @@ pub fn write(
     let result = folder.join("result.json");
     disk::remove(&result)?;
     let files = figures(folder, &frame.figures, paint)?;
+    logits::write(folder, session, host)?;
     let text = words::json(&result::with_files(session, host, frame, &files)?);
     write_whole(&result, (text + "\n").as_bytes())?;
     let names = files.iter().flat_map(|files| files.shown.iter().chain(&files.raw).chain(&files.other));
-    Ok(names.map(|name| folder.join(name)).chain([result]).collect())
+    Ok(names.map(|name| folder.join(name)).chain([folder.join(logits::FILE), result]).collect())
 }
 
 /// Paints a figure for export with the default colormap; `None` if the figure is text.
@@ -72,7 +74,7 @@ pub(in crate::script) fn figures(
     mut paint: impl FnMut(&Figure) -> Option<RgbImage>,
 ) -> Result<Vec<Files>> {
     create_folder(folder)?;
-    let mut names = Names::default();
+    let mut names = Names::without(logits::NAME);
     let drawn = figures.iter().map(|figure| Drawn { figure, picture: paint(figure) });
     drawn
         .enumerate()

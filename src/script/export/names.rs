@@ -14,10 +14,14 @@ pub(in crate::script) struct Files {
 }
 
 /// The file names used so far in a folder.
-#[derive(Default)]
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
+    /// No names used so far, except `taken`.
+    pub fn without(taken: &str) -> Self {
+        Self(BTreeSet::from([taken.into()]))
+    }
+
     /// Converts a figure's title to a part of file names, with a number appended if an earlier figure used the same name.
     pub fn next(&mut self, title: &str) -> String {
         let title = plain(title);
@@ -42,8 +46,8 @@ mod tests {
 
     #[test]
     fn titles_become_unique_file_names_inside_the_folder() {
-        let mut names = Names::default();
-        let named = ["../a b", "map", "map", ""].map(|title| names.next(title));
-        assert_eq!(named, ["_a_b", "map", "map-2", "figure"]);
+        let mut names = Names::without("logits");
+        let named = ["../a b", "map", "map", "", "logits"].map(|title| names.next(title));
+        assert_eq!(named, ["_a_b", "map", "map-2", "figure", "logits-2"]);
     }
 }

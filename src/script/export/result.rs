@@ -3,6 +3,7 @@
 use super::names::Files;
 use crate::backend::Accumulation;
 use crate::data::{Dataset, source};
+use crate::model::card;
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Figure};
 use crate::script::host::Host;
@@ -43,6 +44,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
         "model": model.card.name,
         "weights": &*model.hash,
         "weights_taken": (!model.taken.is_empty()).then_some(&*model.taken),
+        "card": card::document(&model.card, true),
         "device": device_text(&graph.device()),
         "precision": graph.precision().to_string(),
         "exact": graph.accumulation() == Accumulation::Direct,

@@ -148,7 +148,9 @@ impl ParamKind {
             Self::Switch => "true or false".into(),
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
             Self::Class => "a class by name or index, or none".into(),
-            Self::Layer(kinds) if kinds.is_empty() => "a layer by name, or by number from the end (-1)".into(),
+            Self::Layer(kinds) if kinds.is_empty() => {
+                "a layer or module by name, or by number from the end (-1)".into()
+            }
             Self::Layer(kinds) => {
                 format!("a layer of kind {}, by name or by number from the end (-1)", kinds.join(" or "))
             }
@@ -373,7 +375,7 @@ fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// Finds a layer by name, or by index among the layers of the given kinds; negative indices count from the end.
+/// Finds a layer by its name or that of a module whose output it is, or by index among the layers of the given kinds; negative indices count from the end.
 fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     debug_assert!(kinds.iter().all(|k| KINDS.contains(&k.as_str())));
     let fits: Vec<_> =
@@ -382,7 +384,8 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
         let node = graph.node(text)?;
         ensure!(
             fits.iter().any(|n| n.name == node.name),
-            "layer \"{text}\" is a {}, not a {}",
+            "layer \"{}\" is a {}, not a {}",
+            node.name,
             node.op.kind(),
             kinds.join(" or ")
         );

@@ -7,6 +7,7 @@
 use super::Session;
 use super::history::KeptStep;
 use crate::math::{Affinities, Point, Tsne};
+use crate::model::card::document;
 use crate::panics::decoding;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::safetensors::load_buffer;
@@ -74,12 +75,14 @@ impl Session {
         let method = self.method().context("no method is open")?;
         let input = self.input().flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>()?;
         let input: Vec<u8> = input.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let card = &self.model().card;
         let hash = |bytes: &[u8]| format!("{:x}", Sha256::digest(bytes));
         Ok(json!({
             "method": method.name,
             "text of the method": hash(method.all_text().as_bytes()),
             "model": self.model().card.name,
             "weights": &*self.model().hash,
+            "card": (!card.origins().is_empty()).then(|| document(card, true)),
             "picture": hash(&input),
             "data": self.data().name(),
             "target": self.target(),

@@ -3,10 +3,12 @@
 
 use super::Session;
 use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
+use crate::model::card::own_json;
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The version of the session file format; files of other versions are not read.
@@ -27,6 +29,9 @@ pub struct Workspace {
     pub model: String,
     /// File that the weights were read from; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
+    /// The values of the card that flags gave, as in a card file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Box<Value>>,
     /// Name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
     pub picture: String,
     /// Whether pictures keep their size instead of being resized for the model.
@@ -55,10 +60,12 @@ impl Workspace {
 
     /// Describes what is open in `session`, given the names of the picture and of the weight file; `None` if no method is open.
     pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
+        let flags = session.model().card.flags();
         Some(Self {
             form: FORM,
             model: session.model().card.name.clone(),
             weights: weights.map(absolute),
+            card: (!flags.is_empty()).then(|| Box::new(own_json(&flags))),
             picture: if Path::new(picture).exists() {
                 absolute(Path::new(picture)).to_string_lossy().into_owned()
             } else {

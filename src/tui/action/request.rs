@@ -26,6 +26,7 @@ pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
         return Vec::new();
     };
     let (param, kinds) = (param.name.clone(), kinds.to_vec());
+    let name = state.output_of(&name);
     if !state.layers_of(&kinds).contains(&name) {
         state.say(format!("layer \"{name}\" has the wrong kind; expected one of {}", kinds.join(", ")));
         return Vec::new();

@@ -39,7 +39,7 @@ pub const LAYER: CommandSpec = CommandSpec {
     name: "layer",
     alias: None,
     arguments: "NAME",
-    summary: "set the method's layer",
+    summary: "set the method's layer; a module's name stands for its output",
     complete: &[Complete::Names(layers)],
     execute: |state, rest| Ok(request::choose_layer(state, required(rest)?)),
 };
@@ -64,5 +64,6 @@ fn parameters(state: &State) -> Vec<String> {
 }
 
 fn layers(state: &State) -> Vec<String> {
-    state.layer_param().map_or_else(Vec::new, |(_, kinds)| state.layers_of(kinds))
+    let Some((_, kinds)) = state.layer_param() else { return Vec::new() };
+    [state.layers_of(kinds), state.modules_of(kinds)].concat()
 }

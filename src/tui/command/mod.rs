@@ -18,6 +18,7 @@ use crate::tui::state::State;
 pub const COMMANDS: &[&CommandSpec] = &[
     &method::SET,
     &network::MODEL,
+    &network::CARD,
     &network::OPEN,
     &network::TARGET,
     &method::METHOD,

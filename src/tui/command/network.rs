@@ -1,8 +1,9 @@
 //! Commands for the model, the picture and the target class.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
+use crate::model::card::CardRow;
 use crate::tui::effect::ask;
-use crate::tui::state::{Fuzzy, State};
+use crate::tui::state::{Fuzzy, State, Tone};
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
@@ -17,6 +18,23 @@ pub const MODEL: CommandSpec = CommandSpec {
         let (name, weights) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let weights = (!weights.is_empty()).then(|| PathBuf::from(weights.trim()));
         Ok(ask(Command::Model { name: required(name)?, weights }))
+    },
+};
+
+/// The command `card`.
+pub const CARD: CommandSpec = CommandSpec {
+    name: "card",
+    alias: None,
+    arguments: "",
+    summary: "log the preprocessing and class names of the model, and where they come from",
+    complete: &[],
+    execute: |state, _| {
+        let rows = state.model.as_ref().map_or(&[][..], |model| &model.card).to_vec();
+        for CardRow { name, value, source } in &rows {
+            state.note(Tone::Plain, format!("{name}: {value} ({source})"));
+        }
+        state.say(if rows.is_empty() { "no model is open" } else { "the card is in the log" });
+        Ok(Vec::new())
     },
 };
 

@@ -149,7 +149,7 @@ fn last_part(name: &str) -> String {
 }
 
 /// Names of the groups that contain a layer: `a` and `a.b` for `a.b.c`.
-fn prefixes(name: &str) -> impl Iterator<Item = &str> {
+pub(super) fn prefixes(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').map(|(at, _)| &name[..at])
 }
 

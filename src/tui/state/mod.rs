@@ -18,6 +18,7 @@ mod view;
 pub use branches::{Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
 pub use fuzzy::Fuzzy;
+use layer_tree::prefixes;
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
 pub use lens::Lens;
 pub use list_cursor::ListCursor;
@@ -233,6 +234,27 @@ impl State {
         let layers = self.model.as_ref().map_or(&[][..], |m| &m.layers);
         let fits = |kind: &String| kinds.is_empty() || kinds.contains(kind);
         layers.iter().filter(|l| fits(&l.kind)).map(|l| l.name.clone()).collect()
+    }
+
+    /// Names of the modules whose output is a layer of one of these kinds, such as `layer4.1`.
+    pub fn modules_of(&self, kinds: &[String]) -> Vec<String> {
+        let layers = self.layers_of(&[]);
+        let mut modules: Vec<_> = layers.iter().flat_map(|name| prefixes(name)).map(str::to_owned).collect();
+        modules.sort_unstable();
+        modules.dedup();
+        let usable = self.layers_of(kinds);
+        modules.retain(|module| !layers.contains(module) && usable.contains(&self.output_of(module)));
+        modules
+    }
+
+    /// The layer with this name, or the layer that is the output of the module with this name.
+    pub fn output_of(&self, name: &str) -> String {
+        let layers = self.layers_of(&[]);
+        let inside = |layer: &&String| layer.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        if layers.iter().any(|layer| layer == name) {
+            return name.to_owned();
+        }
+        layers.iter().rev().find(inside).cloned().unwrap_or_else(|| name.to_owned())
     }
 
     /// The values that a layer parameter can take: the layers of the kinds that it accepts, preceded by `all` if that is its

@@ -31,6 +31,9 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
             (false, _) => spans.push(Span::raw(" · ")),
         }
         spans.push(Span::styled((*value).to_owned(), theme.strong));
+        if index == 0 && named {
+            spans.extend(card(state, theme));
+        }
     }
     if named {
         spans.push(Span::styled("  colors ", theme.dim));
@@ -42,6 +45,14 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
     }
     spans.extend(badges(state, theme));
     Line::from(spans)
+}
+
+/// Header spans for where the network's preprocessing and class names come from, if not only from its architecture.
+fn card(state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    match state.model.as_ref().map_or(&[][..], |model| &model.origins) {
+        [] => Vec::new(),
+        origins => vec![Span::styled("  card ", theme.dim), Span::styled(origins.join(", "), theme.strong)],
+    }
 }
 
 /// Header spans for the badge figures of the current frame.

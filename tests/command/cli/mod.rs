@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+mod card;
 mod numbers;
+mod outputs;
 
 /// Runs gradscope in a folder, without a user configuration.
 fn gradscope(folder: &Path, args: &[&str]) -> Output {

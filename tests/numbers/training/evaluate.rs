@@ -12,7 +12,7 @@ fn pictures(labels: Vec<usize>) -> Dataset {
 
 /// The tiny network's prediction for each picture.
 fn answers(count: usize) -> Vec<usize> {
-    let preprocess = Preprocess { input: [3, 8, 8], resize: None };
+    let preprocess = Preprocess::bilinear([3, 8, 8], None);
     let numbers: Vec<_> = (0..count).collect();
     let x = pictures(vec![0; count]).batch(&numbers, &preprocess).unwrap();
     let top = tiny().graph.forward(&x).unwrap().logits().unwrap().argmax(1).unwrap();
@@ -50,7 +50,7 @@ fn overflowing(factor: f64) -> Model {
 #[test]
 fn pictures_whose_scores_overflow_are_counted_and_never_correct() {
     let all = pictures(vec![0; 300]);
-    let preprocess = Preprocess { input: [3, 8, 8], resize: None };
+    let preprocess = Preprocess::bilinear([3, 8, 8], None);
     let x = all.batch(&(0..300).collect::<Vec<_>>(), &preprocess).unwrap();
     // At this factor, about half of the pictures have a score that exceeds the range of f32.
     let greatest = |row: &Vec<f32>| row.iter().map(|v| v.abs()).fold(0.0, f32::max);

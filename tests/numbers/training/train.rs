@@ -41,6 +41,8 @@ pub fn card() -> Card {
         labels,
         synonyms: [].into(),
         picture: "made:digits[0]".into(),
+        interpolation: Default::default(),
+        sources: Default::default(),
     }
 }
 

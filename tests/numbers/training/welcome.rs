@@ -19,7 +19,7 @@ fn own(host: &Host, name: &str) -> Model {
 /// The first pictures of a set.
 fn first(set: &Dataset, count: usize) -> Dataset {
     let shape = set.picture(0).unwrap().shape().unwrap();
-    let preprocess = gradscope::data::Preprocess { input: shape, resize: None };
+    let preprocess = gradscope::data::Preprocess::bilinear(shape, None);
     let numbers: Vec<_> = (0..count).collect();
     let values = set.batch(&numbers, &preprocess).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let pixels = values.into_iter().map(|v| (v * 255.0).round() as u8).collect();

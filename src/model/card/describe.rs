@@ -1,0 +1,114 @@
+//! Describes a card with the source of each value: as rows, as JSON, and in a line for the user.
+
+use super::source::Source;
+use crate::model::Card;
+use crate::words;
+use serde_json::{Map, Value, json};
+
+/// One value of a card as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CardRow {
+    /// Name of the value, as in flags.
+    pub name: &'static str,
+    /// The value.
+    pub value: String,
+    /// Where it comes from.
+    pub source: String,
+}
+
+/// The values of a card and their sources, in words.
+pub fn rows(card: &Card) -> Vec<CardRow> {
+    let [channels, height, width] = card.input;
+    let crop = match card.resize {
+        None => "none: the whole picture is scaled".into(),
+        Some(short) => format!("shorter side {short}, then center crop"),
+    };
+    let labels = match &card.labels[..] {
+        [] => "none".into(),
+        [first, .., last] if card.labels.len() > 3 => format!("{}: {first} to {last}", card.labels.len()),
+        few => few.join(", "),
+    };
+    let values = [
+        format!("{height}x{width}, {channels} channel{}", if channels == 1 { "" } else { "s" }),
+        crop,
+        card.interpolation.to_string(),
+        listed(&card.mean),
+        listed(&card.std),
+        labels,
+    ];
+    let row =
+        |((name, source), value): ((&'static str, &Source), String)| CardRow { name, value, source: source.text(name) };
+    card.sources.each().into_iter().zip(values).map(row).collect()
+}
+
+/// The values of a card and their sources as JSON. `labels` is the list of all class names or, if `brief`, their number.
+pub fn document(card: &Card, brief: bool) -> Value {
+    let sources = card.sources.each().map(|(name, source)| (name.to_string(), source.text(name).into()));
+    json!({
+        "input": card.input,
+        "resize": card.resize,
+        "interpolation": card.interpolation.name(),
+        "mean": card.mean,
+        "std": card.std,
+        "labels": if brief { json!(card.labels.len()) } else { json!(&card.labels[..]) },
+        "sources": Map::from_iter(sources),
+    })
+}
+
+impl Card {
+    /// A line for the user about values that neither the architecture nor a flag gave; `None` if there are none.
+    pub fn note(&self) -> Option<String> {
+        let notes = [self.note_of_default(), self.note_of_cards()];
+        let notes: Vec<_> = notes.into_iter().flatten().collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+
+    fn note_of_default(&self) -> Option<String> {
+        let name = words::name(&self.name);
+        (self.sources.mean == Source::ImageNet || self.sources.std == Source::ImageNet).then(|| match self.input[0] {
+            3 => format!(
+                "no mean and std given for {name}: using ImageNet's {} and {}; --mean and --std set others",
+                listed(&self.mean),
+                listed(&self.std)
+            ),
+            _ => format!(
+                "no mean and std given for {name}: using pixels from 0 to 1 as they are; --mean and --std set others"
+            ),
+        })
+    }
+
+    /// The values that card files gave, file by file.
+    fn note_of_cards(&self) -> Option<String> {
+        let mut files: Vec<(&str, Vec<&str>)> = vec![];
+        for (name, source) in self.sources.each() {
+            let Source::Card { file, .. } = source else { continue };
+            match files.iter_mut().find(|(known, _)| **known == **file) {
+                Some((_, names)) => names.push(name),
+                None => files.push((file, vec![name])),
+            }
+        }
+        let texts = files.iter().map(|(file, names)| format!("{} from {}", names.join(", "), words::name(file)));
+        (!files.is_empty()).then(|| format!("card: {}", texts.collect::<Vec<_>>().join("; ")))
+    }
+
+    /// The sources of the values that do not come from the architecture, each once: file names, flags. For the app's header.
+    pub fn origins(&self) -> Vec<String> {
+        let mut all: Vec<String> = vec![];
+        for (name, source) in self.sources.each() {
+            let text = match source {
+                Source::Script | Source::File { .. } => continue,
+                Source::Card { file, .. } => file.to_string(),
+                Source::ImageNet if name == "crop" || name == "interpolation" => continue,
+                other => other.text(name),
+            };
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        all
+    }
+}
+
+fn listed(values: &[f64]) -> String {
+    values.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+}
