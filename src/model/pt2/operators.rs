@@ -116,19 +116,8 @@ impl<'a> Translator<'a> {
             return Ok(n);
         }
         let text = size["as_expr"]["expr_str"].as_str().with_context(|| format!("a size is {size}"))?;
-        let factor = |part: &str| -> Result<i64> {
-            let part = part.trim().trim_matches(['(', ')']);
-            if let Ok(n) = part.parse() {
-                return Ok(n);
-            }
-            ensure!(
-                self.free.as_deref() == Some(part),
-                "the size {} is not supported; only the batch may be free",
-                words::name(text)
-            );
-            Ok(FREE_BATCH as i64)
-        };
-        text.split('*').try_fold(1i64, |product, part| Ok(product.saturating_mul(factor(part)?)))
+        let found = expression(text, self.free.as_deref().unwrap_or_default());
+        found.with_context(|| format!("the size {} is not supported; only the batch may be free", words::name(text)))
     }
 
     fn rank(&self, name: &str) -> Result<i64> {
@@ -683,6 +672,41 @@ impl<'a> Translator<'a> {
             .with_text("coordinate_transformation_mode", coordinates);
         self.last(call, "Resize", attributes, vec![x, String::new(), String::new(), sizes]);
         Ok(())
+    }
+}
+
+/// The value of a size in SymPy's notation, such as `Mul(Integer(4), Symbol('s77', integer=True))`, where the expression `free` stands
+/// for the batch; `None` if it contains anything but products.
+fn expression(text: &str, free: &str) -> Option<i64> {
+    let text = text.trim();
+    if !free.is_empty() && text == free {
+        return Some(FREE_BATCH as i64);
+    }
+    if let Ok(n) = text.parse() {
+        return Some(n);
+    }
+    let (name, inside) = text.split_once('(')?;
+    let inside = inside.strip_suffix(')')?;
+    match name {
+        "Integer" => inside.parse().ok(),
+        "Mul" => {
+            // Arguments, split at the commas outside parentheses.
+            let (mut depth, mut start, mut parts) = (0, 0, vec![]);
+            for (at, c) in inside.char_indices() {
+                match c {
+                    '(' => depth += 1,
+                    ')' => depth -= 1,
+                    ',' if depth == 0 => {
+                        parts.push(&inside[start..at]);
+                        start = at + 1;
+                    }
+                    _ => {}
+                }
+            }
+            parts.push(&inside[start..]);
+            parts.into_iter().try_fold(1i64, |product, part| product.checked_mul(expression(part, free)?))
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,110 @@
+"""Exports a small network of PyTorch as ONNX, by both exporters, and as .pt2, with the answers of PyTorch in float64.
+
+    python3 scripts/reference/exported_graphs.py tests/fixtures/graphs
+
+torch 2.15.0, onnx 1.23, onnxscript 0.7. The network has convolutions, batch and layer norms, a gate, attention with a class token and
+operators that exporters take apart (GELU, SiLU, hard swish).
+"""
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x):
+        n, t, c = x.shape
+        q, k, v = self.qkv(x).reshape(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        a = (q @ k.transpose(-2, -1) * (c // self.heads) ** -0.5).softmax(-1)
+        return self.proj((a @ v).transpose(1, 2).reshape(n, t, c))
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.Hardswish())
+        self.depthwise = nn.Conv2d(8, 8, 3, 1, 1, groups=8)
+        self.act = nn.SiLU()
+        self.squeeze = nn.Conv2d(8, 8, 1)
+        self.patch = nn.Conv2d(8, 12, 2, 2)
+        self.cls = nn.Parameter(torch.zeros(1, 1, 12))
+        self.pos = nn.Parameter(torch.zeros(1, 17, 12))
+        self.norm1 = nn.LayerNorm(12)
+        self.attn = Attention(12, 3)
+        self.norm2 = nn.LayerNorm(12)
+        self.mlp = nn.Sequential(nn.Linear(12, 24), nn.GELU(), nn.Linear(24, 12))
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = self.act(self.depthwise(self.stem(x)))
+        x = x * self.squeeze(x.mean((2, 3), keepdim=True)).sigmoid()
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], 1) + self.pos
+        x = x + self.attn(self.norm1(x))
+        x = x + self.mlp(self.norm2(x))
+        return self.head(x[:, 0])
+
+
+def strip(folder):
+    """Removes stack traces, which name files of the machine, and the example input."""
+    model = onnx.load(folder / "small.dynamo.onnx")
+    for node in model.graph.node:
+        kept = [p for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    for part in (model, model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]
+    onnx.save(model, folder / "small.dynamo.onnx")
+    path = folder / "small.pt2"
+    with zipfile.ZipFile(path) as old:
+        files = {i.filename: old.read(i) for i in old.infolist() if "sample_inputs" not in i.filename}
+    for name in files:
+        if name.endswith("models/model.json"):
+            program = json.loads(files[name])
+            for node in program["graph_module"]["graph"]["nodes"]:
+                node["metadata"].pop("stack_trace", None)
+            files[name] = json.dumps(program, separators=(",", ":")).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
+        for name, data in files.items():
+            new.writestr(zipfile.ZipInfo(name), data)
+
+
+def main(folder):
+    torch.manual_seed(5)
+    model = Small().eval()
+    with torch.no_grad():
+        for name, p in [*model.named_parameters(), *model.named_buffers()]:
+            if p.is_floating_point():
+                p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in name or "stem.1" in name else 0.0))
+        model.stem[1].running_var.abs_().add_(0.5)
+    x = ((torch.arange(2 * 3 * 16 * 16) * 37) % 101).float().reshape(2, 3, 16, 16) / 101
+    exact = Small().double().eval()
+    exact.load_state_dict({k: v.double() if v.is_floating_point() else v for k, v in model.state_dict().items()})
+    y = x.double().requires_grad_()
+    logits = exact(y)
+    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), y)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    program = torch.export.export(model, (x,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, folder / "small.pt2")
+    torch.onnx.export(model, (x,), folder / "small.ts.onnx", dynamo=False, opset_version=17, input_names=["x"],
+                      output_names=["logits"], dynamic_axes={"x": {0: "N"}})
+    torch.onnx.export(model, (x,), folder / "small.dynamo.onnx", dynamo=True, external_data=False,
+                      dynamic_shapes=({0: batch},))
+    strip(folder)
+    answers = {"logits": logits.flatten().tolist(), "gradient": gradient[1].flatten().tolist()}
+    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
+    (folder / "small.json").write_text(json.dumps(answers) + "\n")
+
+
+main(Path(sys.argv[1]))
