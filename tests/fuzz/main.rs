@@ -70,6 +70,7 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
             vec![written(), written()]
         }
         "pictures" => [files(&fixtures.join("jpeg")), drawn()].concat(),
+        "onnx" | "pt2" => graphs(target.name),
         "npy" => arrays(),
         "mnist" => {
             let head = [0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 28, 0, 0, 0, 28];
@@ -129,6 +130,13 @@ fn arrays() -> Vec<Vec<u8>> {
         fs::read(&file).unwrap()
     };
     shapes.iter().map(written).collect()
+}
+
+/// The exported networks of this format.
+fn graphs(ending: &str) -> Vec<Vec<u8>> {
+    let folder = root().join("tests/fixtures/graphs");
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == ending)).map(|path| fs::read(path).unwrap()).collect()
 }
 
 /// A few of the repository's test cases.

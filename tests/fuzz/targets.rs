@@ -5,7 +5,7 @@ use gradscope::cli::config;
 use gradscope::data::formats::npy;
 use gradscope::data::{Dataset, Picture, source};
 use gradscope::graph::{Builder, op};
-use gradscope::model::{Card, Model, weights};
+use gradscope::model::{Card, Model, onnx, pt2, weights};
 use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
@@ -29,10 +29,12 @@ pub struct Target {
 }
 
 /// All targets, one per parser.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "weights", run: weights },
     Target { name: "index", run: index },
     Target { name: "checkpoint", run: checkpoint },
+    Target { name: "onnx", run: onnx },
+    Target { name: "pt2", run: pt2 },
     Target { name: "pictures", run: pictures },
     Target { name: "npy", run: arrays },
     Target { name: "mnist", run: mnist },
@@ -103,6 +105,26 @@ fn checkpoint(bytes: &[u8]) {
         }
         let _ = fresh.wrote(&file);
     });
+}
+
+/// A graph, which also runs if it is small.
+fn graph(read: impl FnOnce() -> anyhow::Result<onnx::Network>) {
+    let Ok(network) = read() else { return };
+    let shape = network.graph.nodes[0].shape.clone();
+    let elements: usize = network.graph.nodes.iter().map(|n| n.shape.iter().product::<usize>()).sum();
+    if elements < 1 << 20 {
+        let x = Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("a picture");
+        let graph = Arc::new(network.graph);
+        let _ = graph.forward_until(&x, &|_| Ok(()));
+    }
+}
+
+fn onnx(bytes: &[u8]) {
+    graph(|| onnx::read(bytes.to_vec(), None, &onnx::ReadOptions::default()));
+}
+
+fn pt2(bytes: &[u8]) {
+    on_disk("net.pt2", bytes, |folder| graph(|| pt2::read(&folder.join("net.pt2"), &onnx::ReadOptions::default())));
 }
 
 fn pictures(bytes: &[u8]) {

@@ -3,9 +3,13 @@
 //! Integers are i64, booleans u8 with 0 and 1.
 
 use super::program::Attributes;
+use crate::memory::reserve_tensor;
 use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
+
+/// Maximum number of elements of a constant that is computed while reading.
+const MOST_ELEMENTS: usize = 1 << 28;
 
 /// The values of an operator's outputs, given the version of the operators and the number of outputs; `None` if the operator is not among those that are computed while reading.
 pub fn evaluate(
@@ -31,6 +35,7 @@ pub fn evaluate(
         "Cast" => one(cast(input(0)?, target(a.int("to", 1))?)?),
         "ConstantOfShape" => {
             let shape = sizes(input(0)?)?;
+            check_size(&shape)?;
             let value = a.tensor("value")?.map_or_else(|| Tensor::new(&[0f32], &Device::Cpu), Ok)?;
             one(value.reshape(vec![1; shape.len()])?.broadcast_as(shape)?.contiguous()?)
         }
@@ -49,6 +54,7 @@ pub fn evaluate(
         }
         "Add" | "Sub" | "Mul" | "Div" => {
             let (a, b) = alike(two()?)?;
+            broadcast(a.dims(), b.dims())?;
             one(match op {
                 "Add" => a.broadcast_add(&b)?,
                 "Sub" => a.broadcast_sub(&b)?,
@@ -151,7 +157,12 @@ pub fn evaluate(
             let (x, target) = (input(0)?, sizes(input(1)?)?);
             one(x.broadcast_as(broadcast(x.dims(), &target)?)?.contiguous()?)
         }
-        "Tile" => one(input(0)?.repeat(sizes(input(1)?)?)?),
+        "Tile" => {
+            let (x, times) = (input(0)?, sizes(input(1)?)?);
+            ensure!(times.len() == x.rank(), "Tile has {} repeats for {} dimensions", times.len(), x.rank());
+            check_size(&x.dims().iter().zip(&times).map(|(n, t)| n.saturating_mul(*t)).collect::<Vec<_>>())?;
+            one(x.repeat(times)?)
+        }
         "Concat" => {
             let all: Vec<_> = x.iter().flatten().cloned().collect();
             let rank = all.first().context("no inputs")?.rank();
@@ -162,8 +173,10 @@ pub fn evaluate(
             let axis = place(a.int("axis", 0), x.rank())?;
             let places: Vec<u32> =
                 integers(index)?.iter().map(|&i| Ok(place(i, x.dims()[axis])? as u32)).collect::<Result<_>>()?;
+            let shape = [&x.dims()[..axis], index.dims(), &x.dims()[axis + 1..]].concat();
+            check_size(&shape)?;
             let taken = x.contiguous()?.index_select(&Tensor::new(places, &Device::Cpu)?, axis)?;
-            one(taken.reshape([&x.dims()[..axis], index.dims(), &x.dims()[axis + 1..]].concat())?)
+            one(taken.reshape(shape)?)
         }
         "Slice" => {
             let mut x = input(0)?.clone();
@@ -283,6 +296,9 @@ pub fn evaluate(
             let mut y = x.contiguous()?;
             for (axis, before, after) in padding.each {
                 let size = y.dims()[axis] as i64;
+                let mut padded = y.dims().to_vec();
+                padded[axis] = (size + before + after).max(0) as usize;
+                check_size(&padded)?;
                 let places: Vec<Option<usize>> =
                     (-before..size + after).map(|at| padding.mode.place(at, size)).collect();
                 let inside: Vec<u32> = places.iter().map(|place| place.unwrap_or(0) as u32).collect();
@@ -520,9 +536,18 @@ pub fn number(t: &Tensor) -> Result<f64> {
     }
 }
 
-/// The shape that two shapes broadcast to.
+/// The shape that two shapes broadcast to. Errors if the result would be too large.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
-    crate::backend::broadcast_shape(&[a, b])
+    let shape = crate::backend::broadcast_shape(&[a, b])?;
+    check_size(&shape)?;
+    Ok(shape)
+}
+
+/// Errors if a constant of this shape would be too large: a damaged file can ask for any size in a few bytes.
+pub fn check_size(shape: &[usize]) -> Result<()> {
+    let count = crate::tensor::elements(shape)?;
+    ensure!(count <= MOST_ELEMENTS, "a constant of {count} elements is too large");
+    reserve_tensor(shape, 8)
 }
 
 fn target(to: i64) -> Result<DType> {

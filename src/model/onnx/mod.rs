@@ -16,6 +16,7 @@ mod lower;
 
 use crate::graph::Graph;
 use crate::model::import::{Constant, FREE_BATCH, Importer, Value, module_of};
+use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
@@ -52,7 +53,7 @@ pub struct ReadOptions {
 ///
 /// Errors if the file is damaged or contains operators that are not supported; all of them are named.
 pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &ReadOptions) -> Result<Network> {
-    build(Program::decode(bytes, folder)?, options)
+    decoding("ONNX", || build(Program::decode(bytes, folder)?, options))
 }
 
 /// Builds the network of a program.

@@ -1,6 +1,6 @@
 //! The weights of ONNX's `Resize` along one axis, in all its variants.
 
-use super::evaluate::place;
+use super::evaluate::{check_size, place};
 use super::program::Node;
 use crate::tensor::numbers;
 use anyhow::{Result, bail, ensure};
@@ -60,7 +60,8 @@ impl Resampling {
             (None, None) => bail!("Resize lacks sizes and scales"),
         }
         ensure!(to.iter().all(|&n| n > 0), "a Resize to no elements");
-        crate::tensor::elements(&to)?;
+        check_size(&to)?;
+        ensure!(shape.iter().chain(&to).all(|&n| n < 1 << 16), "a Resize of more than 65,535 positions");
         Ok(Self {
             from: shape.to_vec(),
             to,

@@ -8,6 +8,7 @@ mod arguments;
 mod operators;
 
 use crate::model::onnx::{self, Network, ReadOptions};
+use crate::panics::decoding;
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -15,7 +16,9 @@ use std::path::Path;
 ///
 /// Errors if the file is damaged or contains operators that are not supported; all of them are named.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Network> {
-    let archive = archive::Archive::open(path)?;
-    let program = operators::program(&archive).context("reading its program")?;
-    onnx::build(program, options)
+    decoding(".pt2", || {
+        let archive = archive::Archive::open(path)?;
+        let program = operators::program(&archive).context("reading its program")?;
+        onnx::build(program, options)
+    })
 }
