@@ -440,7 +440,7 @@ fn weights_of_another_architecture_are_an_error_that_names_it_and_some_tensors()
     let path = folder.path().join("other.safetensors");
     candle_core::safetensors::save(&tensors.into_iter().collect(), &path).unwrap();
     let error = format!("{:#}", architectures.open("digits", Some(&path)).unwrap_err());
-    assert!(error.contains("; the closest is words (-m words), where 1 differ"), "{error}");
+    assert!(error.contains("; the closest is words (-m words); number of tensors that differ: 1"), "{error}");
     let error = format!("{:#}", architectures.tell(&path).unwrap_err());
     assert!(
         error.contains("the closest are words (1 differ)") && error.contains("fc.bias is [3] instead of [10]"),

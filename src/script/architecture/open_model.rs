@@ -115,7 +115,7 @@ impl Architectures {
             Some((0, nearest)) => text.push_str(&format!("; they fit {nearest} (-m {nearest})")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
             Some((n, nearest)) => {
-                text.push_str(&format!("; the closest is {nearest} (-m {nearest}), where {n} tensors differ"))
+                text.push_str(&format!("; the closest is {nearest} (-m {nearest}); number of tensors that differ: {n}"))
             }
             None => {}
         }
