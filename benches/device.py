@@ -3,7 +3,7 @@
     python3 benches/device.py GRADSCOPE OURS [--device cuda:0] [--seconds N] [--only TEXT] [MODEL WEIGHTS PICTURE]…
 
 GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU, with
-direct sums, and on the device, with the embedded network and picture and with any given ones; one line per method shows the
+direct convolution, and on the device, with the embedded network and picture and with any given ones; one line per method shows the
 largest difference, relative to the maximum, and both times. Needs numpy, torch, torchvision and safetensors.
 """
 

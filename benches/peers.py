@@ -192,7 +192,7 @@ def network_rows():
         print(f"\n{peer}: minimum {min(row):.2f}, geometric mean {statistics.geometric_mean(row):.2f}", flush=True)
     if vgg16:
         most = sgemm()
-        print(f"\nOur VGG-16 forward pass runs at {max(vgg16) / 1e9:.0f} GFLOP/s by the operation count of direct sums, "
+        print(f"\nOur VGG-16 forward pass runs at {max(vgg16) / 1e9:.0f} GFLOP/s by the operation count of direct convolution, "
               f"{100 * max(vgg16) / most:.0f} % of the {most / 1e9:.0f} of PyTorch's sgemm at 2048.", flush=True)
 
 

@@ -5,7 +5,7 @@ use gradscope_engine::Algorithm;
 /// How a convolution computes its sums of products. Part of every [`Conv2d`](super::Conv2d).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Accumulation {
-    /// Direct sums of the products in the dtype of the tensors: the smallest rounding errors.
+    /// Products are summed directly, in the dtype of the tensors: the smallest rounding errors.
     #[default]
     Direct,
     /// Winograd transforms for small kernels: faster, with larger rounding errors (Lavin and Gray 2016, arXiv:1509.09308). A GPU

@@ -28,7 +28,7 @@ pub struct Pool2d {
     pub ceil_mode: bool,
 }
 
-/// Stride, padding, dilation and groups of a convolution, and how it is computed. The defaults are PyTorch's, with direct sums.
+/// Stride, padding, dilation and groups of a convolution, and how it is computed. The defaults are PyTorch's, with direct convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     /// Stride along height and along width.

@@ -150,7 +150,7 @@ pub struct HostArgs {
     /// results: much slower than f32.
     #[arg(long, value_name = "DTYPE", default_value = "f32", global = true)]
     pub precision: String,
-    /// Compute 3x3 convolutions by direct sums instead of Winograd transforms: slower, but with smaller rounding errors
+    /// Compute convolutions directly instead of by Winograd transforms: slower, but with smaller rounding errors
     #[arg(long, global = true)]
     pub exact: bool,
 }

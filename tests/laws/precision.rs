@@ -152,7 +152,7 @@ fn two_hosts_in_one_process_do_not_share_a_precision() {
     let direct = told(DType::F32, Direct, plain);
     let winograd = told(DType::F32, Winograd, plain);
     assert!(direct != winograd);
-    assert_eq!(told(DType::F32, Winograd, exact), direct, "`exact: true` uses direct sums on any host");
+    assert_eq!(told(DType::F32, Winograd, exact), direct, "`exact: true` uses direct convolution on any host");
     // On several threads at once, each keeps its own.
     std::thread::scope(|scope| {
         let ways = [(DType::F32, Direct), (DType::F32, Winograd), (DType::BF16, Winograd), (DType::F64, Direct)];

@@ -91,7 +91,7 @@ fn logits(count: usize, exact: bool) -> (Vec<f32>, Vec<f32>) {
 fn results_are_bit_identical_in_any_batch_with_direct_sums_and_close_otherwise() {
     for count in [2, 3, 8, 17] {
         let (together, alone) = logits(count, true);
-        assert!(together == alone, "{count} pictures, direct sums");
+        assert!(together == alone, "{count} pictures, direct convolution");
         let (together, alone) = logits(count, false);
         let most = alone.iter().fold(0f32, |most, v| most.max(v.abs()));
         let apart = together.iter().zip(&alone).fold(0f32, |most, (a, b)| most.max((a - b).abs()));

@@ -68,9 +68,9 @@ pub struct Sizes {
 /// sums give exactly 0, they may give rounding noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Direct sums, without transforms.
+    /// Direct convolution, without transforms.
     Direct,
-    /// Winograd transforms for small batches, which are faster than direct sums but have larger rounding errors.
+    /// Winograd transforms for small batches, which are faster than direct convolution but have larger rounding errors.
     SmallBatch,
     /// Winograd transforms for large batches, which need more weights and less arithmetic than those for small batches.
     LargeBatch,
@@ -227,7 +227,7 @@ impl Filter {
         Self { prepared, from: (input, from), to: (output, to) }
     }
 
-    /// Whether the filter uses Winograd transforms, which round more than direct sums.
+    /// Whether the filter uses Winograd transforms, which round more than direct convolution.
     pub fn is_winograd(&self) -> bool {
         matches!(self.prepared, Prepared::Winograd(_))
     }

@@ -29,7 +29,7 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether Winograd transforms are faster than direct sums for `c` input channels, `o` output channels and outputs of
+    /// Whether Winograd transforms are faster than direct convolution for `c` input channels, `o` output channels and outputs of
     /// `h × w`.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6

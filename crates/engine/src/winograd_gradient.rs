@@ -40,7 +40,7 @@ pub(crate) struct WinogradGradient {
 }
 
 impl WinogradGradient {
-    /// Whether this algorithm supports the convolution and is faster than direct sums.
+    /// Whether this algorithm supports the convolution and is faster than direct convolution.
     pub fn pays(sizes: Sizes, slide: Slide) -> bool {
         let square = matches!(slide.kernel, (3, 3) | (5, 5));
         let plain = square && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
