@@ -9,7 +9,7 @@ use crate::packed::{Packed, SharedPtr};
 use crate::patch::Patch;
 use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
-use crate::tile::{Epilogue, Exit, Prefetch, finish_as, multiply, with_rows};
+use crate::tile::{Epilogue, Exit, Prefetch, finish_row, multiply, with_rows};
 use crate::weight_view::WeightView;
 use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
@@ -341,9 +341,22 @@ impl Stage<'_> {
                 }
                 for i in 0..rows {
                     let d = output::<S, M, A>(half[i]);
+                    let first = (n * y.h + row + i) * y.w + column;
+                    if columns == M {
+                        finish_row::<S, PLAIN, M>(
+                            d,
+                            (y.at.add(first * y.pitch + c), y.pitch),
+                            first,
+                            c,
+                            w.o - c,
+                            &exit,
+                        );
+                        continue;
+                    }
                     for j in 0..columns {
-                        let pixel = (n * y.h + row + i) * y.w + column + j;
-                        finish_as::<S, PLAIN>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
+                        let pixel = first + j;
+                        let to = (y.at.add(pixel * y.pitch + c), y.pitch);
+                        finish_row::<S, PLAIN, 1>([d[j]], to, pixel, c, w.o - c, &exit);
                     }
                 }
                 c += S::LANES;

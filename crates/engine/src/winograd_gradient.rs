@@ -246,7 +246,7 @@ impl Part<'_> {
             let x = Rows { at: tiles.x.add(f * tiles.x_apart), apart: tiles.apart };
             let dy = Rows { at: tiles.dy.add(f * tiles.dy_apart), apart: self.width };
             let to = self.sums.add((f * self.of.sizes.input + self.channels.start) * self.width);
-            outer_products::<S>((self.channels.len(), self.width, tiles.count), x, dy, to, more);
+            outer_products::<S>((self.channels.len(), self.width, tiles.count), x, dy, (to, self.width), more);
         }
     }
 }
