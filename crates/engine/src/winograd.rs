@@ -98,8 +98,7 @@ impl Winograd {
         assert!((x.h, x.w) == self.from, "packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
-        // Weights that exceed the caches are read once for many tiles. Small weights leave room in the caches for the tiles.
-        let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
+        let most = self.most_tiles(tiles / threads);
         let blocks = tiles.div_ceil(most).next_multiple_of(threads);
         let few = blocks <= threads && threads > 1;
         if few || tiles <= most {
@@ -117,6 +116,16 @@ impl Winograd {
             run_with(self.weights.level, stage(Step::Multiply(0..self.frequencies(), 0..self.weights.panels())));
             run_with(self.weights.level, stage(Step::Out(0..count)));
         });
+    }
+
+    /// Maximum number of tiles of a block, if each thread computes `own` tiles. Weights that exceed the caches are read once for many
+    /// tiles. Small weights leave room in the caches for the tiles, of which few make more blocks.
+    fn most_tiles(&self, own: usize) -> usize {
+        match (self.c * self.o, own) {
+            (..=0x2000, ..400) => 24,
+            (..=0x400, _) => 72,
+            _ => 48,
+        }
     }
 
     /// Computes few tiles. All threads share each stage, so that each weight is read by only one thread.
