@@ -31,6 +31,7 @@ mod layout;
 mod crop;
 mod conv;
 mod winograd_gradient;
+mod row_gradient;
 mod weights;
 mod pool;
 mod strided_slice;

@@ -10,8 +10,8 @@ pub(crate) struct Rows {
     pub apart: usize,
 }
 
-/// Writes `aᵀ b`, `(m, n)`, to `to`, in rows as far apart as those of `b`; with `more`, adds it to the previous values. `a` has
-/// `count` rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
+/// Writes `aᵀ b`, `(m, n)`, to rows `apart` from one another, the first of which is at `to`; with `more`, adds it to what is there.
+/// `a` has `count` rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`. The rows of `a` and `b` must be readable; the `m` rows of `n` elements at `to`
@@ -21,7 +21,7 @@ pub(crate) unsafe fn outer_products<S: Simd>(
     (m, n, count): (usize, usize, usize),
     a: Rows,
     b: Rows,
-    to: *mut f32,
+    (to, apart): (*mut f32, usize),
     more: bool,
 ) {
     // SAFETY: tiles split the rows of the result, and columns are whole vectors below `n`.
@@ -32,7 +32,7 @@ pub(crate) unsafe fn outer_products<S: Simd>(
             let tiles = m.div_ceil(most_rows::<S>(wide));
             for t in 0..tiles {
                 let (start, end) = (t * m / tiles, (t + 1) * m / tiles);
-                let to = to.add(start * b.apart + column);
+                let to = (to.add(start * apart + column), apart);
                 let (a, b) = (Rows { at: a.at.add(start), ..a }, Rows { at: b.at.add(column), ..b });
                 if wide {
                     with_rows!(end - start, S, S::ROWS, tile::<2>(count, a, b, to, more));
@@ -61,13 +61,19 @@ fn most_rows<S: Simd>(wide: bool) -> usize {
 /// # Safety
 /// As for [`outer_products`].
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const V: usize>(count: usize, a: Rows, b: Rows, to: *mut f32, more: bool) {
+unsafe fn tile<S: Simd, const M: usize, const V: usize>(
+    count: usize,
+    a: Rows,
+    b: Rows,
+    (to, apart): (*mut f32, usize),
+    more: bool,
+) {
     // SAFETY: as the caller promises.
     unsafe {
         let sums = multiply::<S, M, V>(count, (a.at, 1, a.apart), (b.at, b.apart), Prefetch(b.at, b.apart));
         for m in 0..M {
             for j in 0..V {
-                let to = to.add(m * b.apart + j * S::LANES);
+                let to = to.add(m * apart + j * S::LANES);
                 S::store(to, if more { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
             }
         }

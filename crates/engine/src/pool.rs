@@ -45,6 +45,30 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
+    /// The first input row or column of a window of `kernel` taps, if the whole window lies inside the map.
+    #[inline(always)]
+    fn whole(
+        window: usize,
+        kernel: usize,
+        (stride, padding, dilation): (usize, usize, usize),
+        size: usize,
+    ) -> Option<usize> {
+        let first = (window * stride).checked_sub(padding)?;
+        if first + (kernel - 1) * dilation < size { Some(first) } else { None }
+    }
+
+    /// The distances, in pixels, of all taps of a window from its first tap, in a map of width `w`.
+    fn offsets(&self, w: usize) -> Vec<usize> {
+        let rows = (0..self.kernel.0).map(|a| a * self.dilation.0 * w);
+        rows.flat_map(|row| (0..self.kernel.1).map(move |b| row + b * self.dilation.1)).collect()
+    }
+
+    /// Whether each pixel of a map of `from` lies in exactly one of the windows of an output of `to`.
+    fn tiles(&self, from: (usize, usize), to: (usize, usize)) -> bool {
+        let plain = self.padding == (0, 0) && self.dilation == (1, 1) && self.kernel == self.stride;
+        plain && (to.0 * self.kernel.0, to.1 * self.kernel.1) == from
+    }
+
     /// Writes the maximum of each window of `x` to `y`. NaN counts as the maximum, and a window without a tap inside the map
     /// gives −∞.
     ///
@@ -72,12 +96,13 @@ impl Pool {
             "{x:?} and {y:?} do not match"
         );
         let dx = &*dx;
+        let tiled = self.tiles((dx.h, dx.w), (y.h, y.w));
         // Each task writes some rows of a picture, and visits all windows that overlap these rows.
         let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
         thread_team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
             let band = band * dx.h / bands..(band + 1) * dx.h / bands;
-            simd::run(MaxVjp { pool: self, x, y, dy, dx, n, band, positive });
+            simd::run(MaxVjp { pool: self, x, y, dy, dx, n, band, positive, tiled });
         });
     }
 
@@ -169,41 +194,69 @@ impl Task for Max<'_> {
         unsafe {
             let (pool, x, y) = (self.pool, self.x, self.y);
             let [rows, columns] = pool.axes();
-            let mut taps = Vec::with_capacity(pool.kernel.0 * pool.kernel.1);
+            let offsets: Vec<_> = pool.offsets(x.w).iter().map(|offset| offset * x.pitch).collect();
+            let mut taps = Vec::with_capacity(offsets.len());
             for row in self.rows.start..self.rows.end {
                 let (n, i) = (row / y.h, row % y.h);
+                let top = Pool::whole(i, pool.kernel.0, rows, x.h);
                 for j in 0..y.w {
+                    let to = y.at.add((row * y.w + j) * y.pitch);
+                    if let (Some(top), Some(left)) = (top, Pool::whole(j, pool.kernel.1, columns, x.w)) {
+                        let first = x.at.add(((n * x.h + top) * x.w + left) * x.pitch);
+                        self.window::<S>(first, &offsets, to);
+                        continue;
+                    }
                     taps.clear();
                     for a in 0..pool.kernel.0 {
                         let Some(r) = Pool::at(i, a, rows, x.h) else { continue };
                         for b in 0..pool.kernel.1 {
                             let Some(c) = Pool::at(j, b, columns, x.w) else { continue };
-                            taps.push(x.at.add(((n * x.h + r) * x.w + c) * x.pitch));
+                            taps.push(((n * x.h + r) * x.w + c) * x.pitch);
                         }
                     }
-                    let to = y.at.add((row * y.w + j) * y.pitch);
-                    let mut c = 0;
-                    while c < y.c {
-                        let n = y.c - c;
-                        if n >= S::LANES {
-                            let mut best = S::splat(f32::NEG_INFINITY);
-                            for (t, &tap) in taps.iter().enumerate() {
-                                let v = S::load(tap.add(c));
-                                best = if t == 0 { v } else { S::max_or_nan(best, v) };
-                            }
-                            S::store(to.add(c), best);
-                        } else {
-                            let mut best = S::splat(f32::NEG_INFINITY);
-                            for (t, &tap) in taps.iter().enumerate() {
-                                let v = S::load_part(tap.add(c), n);
-                                best = if t == 0 { v } else { S::max_or_nan(best, v) };
-                            }
-                            S::store_part(to.add(c), n, best);
-                        }
-                        c += S::LANES;
-                    }
+                    self.window::<S>(x.at, &taps, to);
                 }
             }
+        }
+    }
+}
+
+impl Max<'_> {
+    /// Writes the maximum of the pixels at some distances from `first` to `to`.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and one at `to` that no other thread
+    /// uses.
+    #[inline(always)]
+    unsafe fn window<S: Simd>(&self, first: *const f32, taps: &[usize], to: *mut f32) {
+        let mut c = 0;
+        while c < self.y.c {
+            // SAFETY: as the caller promises.
+            unsafe {
+                if self.y.c - c >= S::LANES {
+                    self.channels::<S, true>(first.add(c), taps, to.add(c), S::LANES);
+                } else {
+                    self.channels::<S, false>(first.add(c), taps, to.add(c), self.y.c - c);
+                }
+            }
+            c += S::LANES;
+        }
+    }
+
+    /// Writes the maximum of `n` channels, or of a whole vector if `FULL`.
+    ///
+    /// # Safety
+    /// As for [`window`](Self::window), for these channels.
+    #[inline(always)]
+    unsafe fn channels<S: Simd, const FULL: bool>(&self, first: *const f32, taps: &[usize], to: *mut f32, n: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut best = S::splat(f32::NEG_INFINITY);
+            for (t, &tap) in taps.iter().enumerate() {
+                let v = load::<S, FULL>(first.add(tap), n);
+                best = if t == 0 { v } else { S::max_or_nan(best, v) };
+            }
+            if FULL { S::store(to, best) } else { S::store_part(to, n, best) }
         }
     }
 }
@@ -217,6 +270,8 @@ struct MaxVjp<'a> {
     n: usize,
     band: std::ops::Range<usize>,
     positive: bool,
+    /// Whether each pixel lies in exactly one window, so that gradients need not be added up.
+    tiled: bool,
 }
 
 impl Task for MaxVjp<'_> {
@@ -227,46 +282,39 @@ impl Task for MaxVjp<'_> {
         // SAFETY: `Pool::at` returns only rows and columns within the map, `Pool::max_vjp` checked the other sizes; only rows
         // of the band are written, and the bands of a picture are disjoint.
         unsafe {
-            let (x, y, dx) = (self.x, self.y, self.dx);
-            let [rows, columns] = self.pool.axes();
-            let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
+            let (pool, x, y, dx) = (self.pool, self.x, self.y, self.dx);
+            let [rows, columns] = pool.axes();
+            let offsets: Vec<_> = pool.offsets(x.w).iter().map(|o| (o * x.pitch, Some(o * dx.pitch))).collect();
+            let mut taps = Vec::with_capacity(offsets.len());
             // Rows are cleared just before their first window is visited, while they are in the cache.
-            let mut clear = self.band.start;
-            let mut lines = Vec::with_capacity(self.pool.kernel.0);
-            for window in 0..y.h * y.w {
-                let (i, j) = (window / y.w, window % y.w);
-                if j == 0 {
-                    lines.clear();
-                    lines.extend((0..self.pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h)));
-                    if lines.iter().any(|r| self.band.contains(r)) {
-                        clear = self.clear::<S>(clear, lines.last().map_or(clear, |r| r + 1));
-                    } else {
-                        lines.clear();
-                    }
-                }
-                if lines.is_empty() {
+            let mut clear = if self.tiled { self.band.end } else { self.band.start };
+            let mut lines = Vec::with_capacity(pool.kernel.0);
+            for i in 0..y.h {
+                lines.clear();
+                lines.extend((0..pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h)));
+                if !lines.iter().any(|r| self.band.contains(r)) {
                     continue;
                 }
-                taps.clear();
-                for &r in &lines {
-                    for b in 0..self.pool.kernel.1 {
-                        let Some(column) = Pool::at(j, b, columns, x.w) else { continue };
-                        let pixel = (self.n * x.h + r) * x.w + column;
-                        let own = self.band.contains(&r);
-                        let to = if own { dx.at.add(pixel * dx.pitch) } else { std::ptr::null_mut() };
-                        taps.push((x.at.add(pixel * x.pitch), to));
+                clear = self.clear::<S>(clear, lines.last().map_or(clear, |r| r + 1));
+                let own = lines.iter().all(|r| self.band.contains(r));
+                let top = Pool::whole(i, pool.kernel.0, rows, x.h).filter(|_| own);
+                for j in 0..y.w {
+                    let window = (self.n * y.h + i) * y.w + j;
+                    let from = (y.at.add(window * y.pitch), self.dy.at.add(window * self.dy.pitch));
+                    if let (Some(top), Some(left)) = (top, Pool::whole(j, pool.kernel.1, columns, x.w)) {
+                        let pixel = (self.n * x.h + top) * x.w + left;
+                        self.window::<S>((x.at.add(pixel * x.pitch), dx.at.add(pixel * dx.pitch)), &offsets, from);
+                        continue;
                     }
-                }
-                let window = self.n * y.h * y.w + window;
-                let (best, dy) = (y.at.add(window * y.pitch), self.dy.at.add(window * self.dy.pitch));
-                let mut c = 0;
-                while c < dx.c {
-                    if dx.c - c >= S::LANES {
-                        self.window::<S, true>(&taps, (best.add(c), dy.add(c)), c, S::LANES);
-                    } else {
-                        self.window::<S, false>(&taps, (best.add(c), dy.add(c)), c, dx.c - c);
+                    taps.clear();
+                    for &r in &lines {
+                        for b in 0..pool.kernel.1 {
+                            let Some(column) = Pool::at(j, b, columns, x.w) else { continue };
+                            let pixel = (self.n * x.h + r) * x.w + column;
+                            taps.push((pixel * x.pitch, self.band.contains(&r).then_some(pixel * dx.pitch)));
+                        }
                     }
-                    c += S::LANES;
+                    self.window::<S>((x.at, dx.at), &taps, from);
                 }
             }
             self.clear::<S>(clear, self.band.end);
@@ -292,35 +340,61 @@ impl MaxVjp<'_> {
         }
     }
 
-    /// Computes `n` channels of a window. The gradient goes to the first element that equals the maximum.
+    /// Computes all channels of a window. Each tap has distances from the addresses `first` in `x` and in `dx`; without the latter, it
+    /// is not written. `from` is the window's maximum and the gradient of it.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `n` elements, or a whole vector if `FULL`, must be readable at `best` and
-    /// `dy` and, from offset `c` on, at both pointers of each tap. The second pointer must also be writable and used by no
-    /// other thread; it may be null instead.
+    /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and no other thread may use those that
+    /// are written.
     #[inline(always)]
-    unsafe fn window<S: Simd, const FULL: bool>(
+    unsafe fn window<S: Simd>(
         &self,
-        taps: &[(*const f32, *mut f32)],
+        first: (*const f32, *mut f32),
+        taps: &[(usize, Option<usize>)],
+        from: (*const f32, *const f32),
+    ) {
+        let mut c = 0;
+        while c < self.dx.c {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let (first, from) = ((first.0.add(c), first.1.add(c)), (from.0.add(c), from.1.add(c)));
+                match (self.dx.c - c >= S::LANES, self.tiled) {
+                    (true, true) => self.channels::<S, true, true>(first, taps, from, S::LANES),
+                    (true, false) => self.channels::<S, true, false>(first, taps, from, S::LANES),
+                    (false, true) => self.channels::<S, false, true>(first, taps, from, self.dx.c - c),
+                    (false, false) => self.channels::<S, false, false>(first, taps, from, self.dx.c - c),
+                }
+            }
+            c += S::LANES;
+        }
+    }
+
+    /// Computes `n` channels of a window, or a whole vector if `FULL`. The gradient goes to the first element that equals the maximum.
+    /// If `TILED`, overwrites what is there.
+    ///
+    /// # Safety
+    /// As for [`window`](Self::window), for these channels.
+    #[inline(always)]
+    unsafe fn channels<S: Simd, const FULL: bool, const TILED: bool>(
+        &self,
+        (x, dx): (*const f32, *mut f32),
+        taps: &[(usize, Option<usize>)],
         (best, dy): (*const f32, *const f32),
-        c: usize,
         n: usize,
     ) {
-        // SAFETY: as the caller promises; null pointers are skipped.
+        // SAFETY: as the caller promises.
         unsafe {
             let best = load::<S, FULL>(best, n);
             let mut left = load::<S, FULL>(dy, n);
             if self.positive {
                 left = S::where_positive(best, left);
             }
-            for &(x, dx) in taps {
-                let part = S::where_equal(load::<S, FULL>(x.add(c), n), best, left);
+            for &(from, to) in taps {
+                let part = S::where_equal(load::<S, FULL>(x.add(from), n), best, left);
                 left = S::sub(left, part);
-                if dx.is_null() {
-                    continue;
-                }
-                let to = dx.add(c);
-                let sum = S::add(load::<S, FULL>(to, n), part);
+                let Some(to) = to else { continue };
+                let to = dx.add(to);
+                let sum = if TILED { part } else { S::add(load::<S, FULL>(to, n), part) };
                 if FULL { S::store(to, sum) } else { S::store_part(to, n, sum) }
             }
         }

@@ -152,28 +152,29 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
     // SAFETY: as the caller promises.
-    unsafe { finish_as::<S, false>(v, to, pixel, c, n, exit) }
+    unsafe { finish_row::<S, false, 1>([v], (to, 0), pixel, c, n, exit) }
 }
 
-/// Like [`finish`], but if `PLAIN`, assumes that the epilogue is plain.
+/// Like [`finish`], for channel `c` of `N` adjacent pixels, the first of which is `pixel`; `at` is the address in the first pixel
+/// and the distance between pixels. If `PLAIN`, assumes that the epilogue is plain.
 ///
 /// # Safety
-/// As for [`finish`].
+/// As for [`finish`], for each pixel.
 #[inline(always)]
-pub(crate) unsafe fn finish_as<S: Simd, const PLAIN: bool>(
-    v: S::V,
-    to: *mut f32,
+pub(crate) unsafe fn finish_row<S: Simd, const PLAIN: bool, const N: usize>(
+    v: [S::V; N],
+    at: (*mut f32, usize),
     pixel: usize,
     c: usize,
     n: usize,
     exit: &Exit,
 ) {
-    // SAFETY: as the caller promises for `to`, `pixel`, `c` and `n`.
+    // SAFETY: as the caller promises for `at`, `pixel`, `c` and `n`.
     unsafe {
         if n >= S::LANES {
-            S::store(to, through::<S, true, PLAIN>(v, to, pixel, c, n, exit));
+            through::<S, true, PLAIN, N>(v, at, pixel, c, n, exit);
         } else {
-            S::store_part(to, n, through::<S, false, PLAIN>(v, to, pixel, c, n, exit));
+            through::<S, false, PLAIN, N>(v, at, pixel, c, n, exit);
         }
     }
 }
@@ -188,51 +189,95 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
     unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
-/// Applies the epilogue to `v`; if `PLAIN`, assumes that the epilogue is plain.
+/// Stores `n` lanes, or a whole vector if `FULL`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `to` must point to channel `c` of pixel `pixel` of the output, which must have
-/// `n` channels from `c` on, or a whole vector of them if `FULL`. The epilogue must fit the output.
+/// The CPU must have the instruction set of `S`; `n` elements, or a whole vector if `FULL`, must be writable at `at` and used by no
+/// other thread.
 #[inline(always)]
-unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool>(
-    mut v: S::V,
-    to: *const f32,
+unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, n: usize, v: S::V) {
+    // SAFETY: as the caller promises.
+    unsafe { if FULL { S::store(at, v) } else { S::store_part(at, n, v) } }
+}
+
+/// Applies the epilogue to channel `c` of `N` adjacent pixels and writes them, as [`finish_row`] does. Each operation is applied to
+/// all pixels before the next one, so that it is looked up once.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in `N` pixels
+/// from `pixel` on of the output, and be writable at `to` and used by no other thread. The epilogue must fit the output.
+#[inline(always)]
+unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
+    mut v: [S::V; N],
+    (to, apart): (*mut f32, usize),
     pixel: usize,
     c: usize,
     n: usize,
     exit: &Exit,
-) -> S::V {
+) {
     // SAFETY: the epilogue has an element for each channel and maps of the output's size, as `Epilogue::check` asserts.
     unsafe {
         if exit.more {
-            v = S::add(load::<S, FULL>(to, n), v);
+            for i in 0..N {
+                v[i] = S::add(load::<S, FULL>(to.add(i * apart), n), v[i]);
+            }
         }
-        if !exit.last {
-            return v;
+        if exit.last {
+            apply::<S, FULL, PLAIN, N>(&mut v, pixel, c, n, &exit.epilogue);
         }
-        let e = &exit.epilogue;
+        for i in 0..N {
+            store::<S, FULL>(to.add(i * apart), n, v[i]);
+        }
+    }
+}
+
+/// Applies the epilogue to channel `c` of `N` adjacent pixels; if `PLAIN`, assumes that it is plain.
+///
+/// # Safety
+/// As for [`through`].
+#[inline(always)]
+unsafe fn apply<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
+    v: &mut [S::V; N],
+    pixel: usize,
+    c: usize,
+    n: usize,
+    e: &Epilogue,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
         if let Some(bias) = e.bias {
-            v = S::add(v, load::<S, FULL>(bias.as_ptr().add(c), n));
+            let bias = load::<S, FULL>(bias.as_ptr().add(c), n);
+            for i in 0..N {
+                v[i] = S::add(v[i], bias);
+            }
         }
         if let Some((scale, shift)) = e.affine {
             let (scale, shift) = (load::<S, FULL>(scale.as_ptr().add(c), n), load::<S, FULL>(shift.as_ptr().add(c), n));
-            v = S::add(S::mul(v, scale), shift);
+            for i in 0..N {
+                v[i] = S::add(S::mul(v[i], scale), shift);
+            }
         }
         if let Some(map) = e.add {
-            v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
+            for i in 0..N {
+                v[i] = S::add(v[i], load::<S, FULL>(map.at.add((pixel + i) * map.pitch + c), n));
+            }
         }
         if let Some(map) = e.save {
-            let at = map.at.add(pixel * map.pitch + c);
-            if FULL { S::store(at, v) } else { S::store_part(at, n, v) }
+            for i in 0..N {
+                store::<S, FULL>(map.at.add((pixel + i) * map.pitch + c), n, v[i]);
+            }
         }
         if let Some(activation) = &e.activation {
-            v = if PLAIN { Activation::Relu } else { *activation }.apply::<S>(v);
+            for i in 0..N {
+                v[i] = if PLAIN { Activation::Relu } else { *activation }.apply::<S>(v[i]);
+            }
         }
         if let Some((activation, map)) = &e.slope {
-            let saved = load::<S, FULL>(map.at.add(pixel * map.pitch + c), n);
-            v = if PLAIN { Activation::Relu } else { *activation }.times_slope::<S>(v, saved);
+            for i in 0..N {
+                let saved = load::<S, FULL>(map.at.add((pixel + i) * map.pitch + c), n);
+                v[i] = if PLAIN { Activation::Relu } else { *activation }.times_slope::<S>(v[i], saved);
+            }
         }
-        v
     }
 }
 

@@ -6,6 +6,7 @@ use crate::im2col::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::map::Map;
 use crate::outer_products::{Rows, outer_products};
 use crate::packed::SharedPtr;
+use crate::row_gradient::RowGradient;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
@@ -58,13 +59,19 @@ impl WeightGradient {
         let width = o.next_multiple_of(level.lanes());
         let elements = product([groups, k, width]);
         let parts = PARTS.min(x.n).min(SUMS / elements).max(1);
-        let chunks = k.div_ceil(CHUNK);
+        let by_rows = groups == 1 && RowGradient::pays(&self.patches, width);
+        let chunks = if by_rows { 1 } else { k.div_ceil(CHUNK) };
         let count = product([parts, elements]);
         let mut sums = Scratch::new(count);
         let at = SharedPtr(sums.at());
         thread_team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = thread_team::part(x.n, part, parts);
+            if by_rows {
+                // SAFETY: each part belongs to one task.
+                let sums = unsafe { at.get().add(part * elements) };
+                return run_with(level, RowGradient { patches: &self.patches, dy, x, range, sums, width });
+            }
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
             // SAFETY: each part, group and chunk belongs to one task.
             let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };
@@ -122,7 +129,7 @@ impl Task for Part<'_> {
                 }
                 let k = self.k.1 - self.k.0;
                 let (a, b) = (Rows { at: a, apart: STRIDE }, Rows { at: b, apart: self.width });
-                outer_products::<S>((k, self.width, count), a, b, self.sums, first > start);
+                outer_products::<S>((k, self.width, count), a, b, (self.sums, self.width), first > start);
                 first += count;
             }
         }

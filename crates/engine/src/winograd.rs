@@ -9,7 +9,7 @@ use crate::packed::{Packed, SharedPtr};
 use crate::patch::Patch;
 use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
-use crate::tile::{Epilogue, Exit, Prefetch, finish_as, multiply, with_rows};
+use crate::tile::{Epilogue, Exit, Prefetch, finish_row, multiply, with_rows};
 use crate::weight_view::WeightView;
 use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
@@ -98,8 +98,7 @@ impl Winograd {
         assert!((x.h, x.w) == self.from, "the weights are packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
-        // Weights that exceed the caches are read once for many tiles. Small weights leave room in the caches for the tiles.
-        let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
+        let most = self.most_tiles(tiles / threads);
         let blocks = tiles.div_ceil(most).next_multiple_of(threads);
         let few = blocks <= threads && threads > 1;
         if few || tiles <= most {
@@ -117,6 +116,16 @@ impl Winograd {
             run_with(self.weights.level, stage(Step::Multiply(0..self.frequencies(), 0..self.weights.panels())));
             run_with(self.weights.level, stage(Step::Out(0..count)));
         });
+    }
+
+    /// Maximum number of tiles of a block, if each thread computes `own` tiles. Weights that exceed the caches are read once for many
+    /// tiles. Small weights leave room in the caches for the tiles, of which few make more blocks.
+    fn most_tiles(&self, own: usize) -> usize {
+        match (self.c * self.o, own) {
+            (..=0x2000, ..400) => 24,
+            (..=0x400, _) => 72,
+            _ => 48,
+        }
     }
 
     /// Computes few tiles. All threads share each stage, so that each weight is read by only one thread.
@@ -341,9 +350,22 @@ impl Stage<'_> {
                 }
                 for i in 0..rows {
                     let d = output::<S, M, A>(half[i]);
+                    let first = (n * y.h + row + i) * y.w + column;
+                    if columns == M {
+                        finish_row::<S, PLAIN, M>(
+                            d,
+                            (y.at.add(first * y.pitch + c), y.pitch),
+                            first,
+                            c,
+                            w.o - c,
+                            &exit,
+                        );
+                        continue;
+                    }
                     for j in 0..columns {
-                        let pixel = (n * y.h + row + i) * y.w + column + j;
-                        finish_as::<S, PLAIN>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
+                        let pixel = first + j;
+                        let to = (y.at.add(pixel * y.pitch + c), y.pitch);
+                        finish_row::<S, PLAIN, 1>([d[j]], to, pixel, c, w.o - c, &exit);
                     }
                 }
                 c += S::LANES;

@@ -23,6 +23,8 @@ const ALL: usize = SIDE * SIDE;
 const CHUNK: usize = 64;
 /// Maximum number of partial sums of a batch, which does not depend on the number of cores.
 const PARTS: usize = 8;
+/// Minimum number of tiles of a part, below which writing and adding up its sums takes too long.
+const LEAST: usize = 64;
 /// Maximum number of elements in all partial sums together, unless there is only one.
 const SUMS: usize = 1 << 23;
 /// Approximate number of transformed elements that stay in a core's cache.
@@ -60,7 +62,8 @@ impl WinogradGradient {
         let level = simd::level();
         let width = o.next_multiple_of(level.lanes());
         let numbers = product([ALL, c, width]);
-        let parts = PARTS.min(x.n).min(SUMS / numbers).max(1);
+        let enough = x.n * self.tiles.0 * self.tiles.1 / LEAST;
+        let parts = PARTS.min(x.n).min(SUMS / numbers).min(enough).max(1);
         let chunks = c.div_ceil(CHUNK);
         let mut sums = Scratch::new(product([parts, numbers]));
         let sums = SharedPtr(sums.at());
@@ -69,7 +72,7 @@ impl WinogradGradient {
             let range = thread_team::part(x.n, part, parts);
             let channels = chunk * CHUNK..((chunk + 1) * CHUNK).min(c);
             // SAFETY: these channels of each part belong to one task.
-            let sums = unsafe { sums.get().add(part * numbers) };
+            let sums = unsafe { sums.get().add(part * numbers + channels.start * ALL * width) };
             run_with(level, Part { of: self, dy, x, range, channels, sums, width });
         });
         let taps = self.taps;
@@ -119,7 +122,7 @@ impl Taps<'_> {
             unsafe {
                 let mut half = [[S::splat(0.0); SIDE]; K];
                 for f in 0..ALL {
-                    let at = self.sums.add((f * input + self.channel) * self.width + o);
+                    let at = self.sums.add((self.channel * ALL + f) * self.width + o);
                     let mut sum = S::load(at);
                     for part in 1..self.parts {
                         sum = S::add(sum, S::load(at.add(part * apart)));
@@ -155,6 +158,7 @@ struct Part<'a> {
     x: &'a Map<'a>,
     range: std::ops::Range<usize>,
     channels: std::ops::Range<usize>,
+    /// The sums of the first channel: for each channel, a row of output channels for each frequency.
     sums: *mut f32,
     width: usize,
 }
@@ -246,7 +250,7 @@ impl Part<'_> {
         unsafe {
             let x = Rows { at: tiles.x.add(f * tiles.x_apart), apart: tiles.apart };
             let dy = Rows { at: tiles.dy.add(f * tiles.dy_apart), apart: self.width };
-            let to = self.sums.add((f * self.of.sizes.input + self.channels.start) * self.width);
+            let to = (self.sums.add(f * self.width), ALL * self.width);
             outer_products::<S>((self.channels.len(), self.width, tiles.count), x, dy, to, more);
         }
     }

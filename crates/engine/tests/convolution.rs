@@ -173,6 +173,7 @@ fn convolutions_of_all_kinds_equal_the_plain_sums() {
             (2, (8, 12), (11, 10), Slide { groups: 4, ..slide((3, 3), 1, 1) }),
             (1, (64, 96), (8, 8), Slide { groups: 2, ..slide((5, 3), 1, 2) }),
             (1, (6, 18), (8, 8), Slide { groups: 6, ..slide((1, 1), 1, 0) }),
+            (9, (3, 16), (15, 26), Slide { dilation: (3, 1), ..slide((2, 3), 2, 1) }),
             (1, (3, 70), (37, 41), slide((7, 7), 2, 3)),
             (2, (2, 9), (12, 30), slide((5, 5), 1, 2)),
             (1, (24, 3), (25, 31), slide((9, 9), 1, 4)),

@@ -87,6 +87,8 @@ fn max_pools_take_the_first_maximum_and_send_gradients_there() {
         set_level(level);
         for (kernel, stride, padding, size, c) in [
             ((2, 2), (2, 2), (0, 0), (8, 6), 16),
+            ((3, 2), (3, 2), (0, 0), (9, 8), 21),
+            ((2, 2), (3, 2), (0, 0), (8, 7), 5),
             ((3, 3), (2, 2), (1, 1), (9, 11), 21),
             ((3, 2), (1, 2), (1, 0), (7, 7), 5),
         ] {

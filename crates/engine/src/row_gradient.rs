@@ -1,0 +1,125 @@
+//! A part of the gradient of a convolution's weights, computed by rows of output pixels. The taps of a row of the kernel are
+//! adjacent in memory, so that no patch is copied.
+
+use crate::buffer::Scratch;
+use crate::im2col::{Patches, copy, zero};
+use crate::map::Map;
+use crate::outer_products::{Rows, outer_products};
+use crate::simd::{Simd, Task};
+use std::ops::Range;
+
+/// Minimum number of pixels of a row of outputs, over which products are summed in registers.
+const LEAST: usize = 12;
+/// Maximum number of sums, so that they stay in a cache near the core.
+const SUMS: usize = 1 << 14;
+
+/// A task that computes the sums of all weights for some pictures. The convolution must have one group.
+pub(crate) struct RowGradient<'a> {
+    pub patches: &'a Patches,
+    pub dy: &'a Map<'a>,
+    pub x: &'a Map<'a>,
+    /// The pictures.
+    pub range: Range<usize>,
+    /// The sums, a row of `width` output channels for each element of a patch.
+    pub sums: *mut f32,
+    pub width: usize,
+}
+
+impl RowGradient<'_> {
+    /// Whether this is faster than products of copied patches.
+    pub fn pays(patches: &Patches, width: usize) -> bool {
+        let columns = padded(patches);
+        // The columns of the padding are multiplied as well.
+        let few = columns.len() <= 2 * patches.grid.1 * patches.step.1 + 64;
+        few && patches.grid.1 >= LEAST && patches.len() * width <= SUMS && patches.runs.iter().all(|r| r.taps > 1)
+    }
+}
+
+/// The columns of the input that the taps of a row of output pixels read. Columns in the padding on the left are negative.
+fn padded(patches: &Patches) -> Range<isize> {
+    let last = (patches.grid.1.max(1) - 1) * patches.step.1;
+    let first = patches.runs.iter().map(|r| r.dx).min().unwrap_or(0);
+    let end = patches.runs.iter().map(|r| r.dx + r.taps as isize).max().unwrap_or(0);
+    first..end + last as isize
+}
+
+impl Task for RowGradient<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (patches, columns) = (self.patches, padded(self.patches));
+        let (rows, count) = patches.grid;
+        let line = columns.len() * patches.c;
+        let whole = self.dy.c == self.width;
+        let mut scratch = Scratch::new(line + if whole { 0 } else { count * self.width });
+        let a = scratch.at();
+        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has room for a row of the input and one of `dy`, and the
+        // sums belong to this task.
+        unsafe {
+            let b = a.add(line);
+            zero::<S>(self.sums, patches.len() * self.width);
+            for row in self.range.start * rows..self.range.end * rows {
+                let (n, i) = (row / rows, row % rows);
+                let dy = self.dy.at.add(row * count * self.dy.pitch);
+                let dy = if whole { Rows { at: dy, apart: self.dy.pitch } } else { self.filled::<S>(dy, b) };
+                let mut sums = self.sums;
+                for run in &patches.runs {
+                    let y = (i * patches.step.0) as isize + run.dy;
+                    if (0..self.x.h as isize).contains(&y) {
+                        self.line::<S>(n * self.x.h + y as usize, &columns, a);
+                        let taps = a.add((run.dx - columns.start) as usize * patches.c);
+                        let x = Rows { at: taps, apart: patches.step.1 * patches.c };
+                        outer_products::<S>((run.taps * patches.c, self.width, count), x, dy, (sums, self.width), true);
+                    }
+                    sums = sums.add(run.taps * patches.c * self.width);
+                }
+            }
+        }
+    }
+}
+
+impl RowGradient<'_> {
+    /// Copies some columns of a row of the input to `to`, with zeros outside of the map.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the row must exist, and `to` must have room for the columns.
+    #[inline(always)]
+    unsafe fn line<S: Simd>(&self, row: usize, columns: &Range<isize>, to: *mut f32) {
+        let (x, c) = (self.x, self.patches.c);
+        let inside = columns.start.clamp(0, x.w as isize)..columns.end.clamp(0, x.w as isize);
+        // SAFETY: as the caller promises; columns inside the map are copied, and the others are zeros.
+        unsafe {
+            let before = (inside.start - columns.start) as usize * c;
+            zero::<S>(to, before.min(columns.len() * c));
+            let from = x.at.add((row * x.w + inside.start as usize) * x.pitch);
+            let to = to.add(before);
+            if x.pitch == c {
+                copy::<S>(from, to, inside.len() * c);
+            } else {
+                for i in 0..inside.len() {
+                    copy::<S>(from.add(i * x.pitch), to.add(i * c), c);
+                }
+            }
+            zero::<S>(to.add(inside.len() * c), (columns.end - inside.end) as usize * c);
+        }
+    }
+
+    /// Copies a row of `dy` to `to`, filled up with zeros to whole vectors.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; a row must be readable at `dy`, and `to` must have room for it.
+    #[inline(always)]
+    unsafe fn filled<S: Simd>(&self, dy: *const f32, to: *mut f32) -> Rows {
+        let o = self.dy.c;
+        for i in 0..self.patches.grid.1 {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let to = to.add(i * self.width);
+                copy::<S>(dy.add(i * self.dy.pitch), to, o);
+                zero::<S>(to.add(o), self.width - o);
+            }
+        }
+        Rows { at: to, apart: self.width }
+    }
+}
