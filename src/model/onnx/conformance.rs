@@ -1,10 +1,11 @@
 //! Runs ONNX's conformance tests: folders with a network, its inputs and the outputs that they must give.
 
+use super::convert::add_nodes;
 use super::evaluate::evaluate;
 use super::lower::lower;
 use super::program::{Input, Node, Program};
 use super::proto::TensorProto;
-use super::{add_nodes, patterns, tensor};
+use super::{patterns, tensor};
 use crate::data::read_whole;
 use crate::model::import::{Importer, Value, View};
 use crate::tensor::numbers;
@@ -71,8 +72,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
         .filter_map(|node| match node.unsupported() {
             Some(variant) => Some(format!("{} with {variant}", node.op)),
             None => {
-                let known =
-                    super::is_shape(&node.op) || lower(&node.op).is_some() || is_evaluated(&node.op, program.opset);
+                let known = node.is_shape() || lower(&node.op).is_some() || is_evaluated(&node.op, program.opset);
                 (!known).then(|| node.op.clone())
             }
         })
@@ -102,7 +102,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
             return Ok(Verdict::NotClaimed(BTreeSet::from(["Pow with several exponents".into()])));
         }
         // Computed while reading, as for shapes and weights.
-        if program.nodes.iter().all(|node| is_evaluated(&node.op, program.opset) || super::is_shape(&node.op)) {
+        if program.nodes.iter().all(|node| is_evaluated(&node.op, program.opset) || node.is_shape()) {
             let mut program = decode()?;
             program.constants.extend(known.clone());
             program.inputs.clear();
@@ -147,7 +147,7 @@ fn is_evaluated(op: &str, opset: i64) -> bool {
 /// Whether all operators that depend on an input are supported.
 fn supported(program: &Program, input: &str) -> bool {
     let mut moving = HashSet::from([input]);
-    for node in program.nodes.iter().filter(|node| !super::is_shape(&node.op)) {
+    for node in program.nodes.iter().filter(|node| !node.is_shape()) {
         if node.inputs.iter().any(|name| moving.contains(name.as_str())) {
             if lower(&node.op).is_none() {
                 return false;

@@ -1,7 +1,6 @@
 //! Puts layers together again that exporters take apart, so that each is one node.
 
 use super::evaluate::evaluate;
-use super::is_whole;
 use super::program::{Attributes, Node, Program};
 use crate::graph::op::{Attribute, Family, Inputs, OpSpec, SPECS};
 use crate::tensor::numbers;
@@ -444,4 +443,9 @@ fn biases(program: &mut Program) {
         replace(program, &[at], root, new);
     }
     sweep(program);
+}
+
+/// Whether a tensor holds numbers that are computed exactly, such as shapes.
+fn is_whole(t: &Tensor) -> bool {
+    matches!(t.dtype(), DType::I64 | DType::U8)
 }

@@ -135,6 +135,11 @@ fn input(info: &ValueInfoProto) -> Result<Input> {
 }
 
 impl Node {
+    /// Whether it returns the shape of a value, which does not depend on the picture.
+    pub fn is_shape(&self) -> bool {
+        self.op == "Shape" || self.op == "Size"
+    }
+
     fn read(node: NodeProto) -> Result<Self> {
         let op = match node.domain() {
             "" | "ai.onnx" => node.op_type().to_string(),

@@ -1,7 +1,7 @@
 //! Activations and arithmetic.
 
 use super::super::evaluate::{number, place};
-use super::{Lower, Operator};
+use super::operator::{self, Lower, Operator};
 use crate::graph::op::Attribute;
 use crate::model::import::{Constant, Importer, Value};
 use anyhow::{Context, Result, bail};
@@ -70,7 +70,7 @@ fn scaled(importer: &mut Importer, o: &Operator, factor: f64, shift: f64) -> Res
 
 /// An activation; its attributes are the arguments of the same name or alias.
 pub fn activation(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let spec = super::activation(&o.node.op).context("no activation")?;
+    let spec = operator::activation(&o.node.op).context("no activation")?;
     let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
     let mut arguments = vec![];
     for argument in spec.arguments {

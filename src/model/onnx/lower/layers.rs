@@ -1,7 +1,7 @@
 //! Convolutions, pools, norms and reductions.
 
 use super::super::evaluate::{axes, integers, place};
-use super::{Lower, Operator, pair};
+use super::operator::{Lower, Operator, pair};
 use crate::graph::NodeId;
 use crate::graph::op::Attribute;
 use crate::model::import::{Constant, Importer, Value, View, int};
@@ -422,9 +422,4 @@ fn lrn(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     ];
     let id = importer.add("lrn", &arguments, &[id])?;
     unmapped(importer, id, line)
-}
-
-/// The integers of a constant input.
-pub fn list_of(o: &Operator, i: usize) -> Result<Option<Vec<i64>>> {
-    o.given(i)?.map(|c| integers(&c.tensor)).transpose()
 }

@@ -1,76 +1,16 @@
 //! The nodes for each operator that depends on the picture.
 
+mod operator;
 mod elementwise;
 mod layers;
 mod shapes;
 
-use super::program::Node;
-use crate::graph::op::{Attribute, Family, Inputs, OpSpec, SPECS};
-use crate::model::import::{Constant, Importer, Value};
-use anyhow::{Context, Result, bail};
-
-/// An operator to convert: the node, its inputs, and the version of the operators.
-#[derive(Clone)]
-pub struct Operator<'a> {
-    pub node: &'a Node,
-    pub inputs: Vec<Option<Value>>,
-    pub opset: i64,
-}
-
-/// Adds the nodes of an operator and returns its outputs.
-type Lower = fn(&mut Importer, Operator) -> Result<Vec<Value>>;
+pub use operator::Operator;
+use operator::{Lower, activation};
 
 /// The function that converts operators of this type; `None` if they are not supported.
 pub fn lower(op: &str) -> Option<Lower> {
     let tables = [elementwise::TABLE, layers::TABLE, shapes::TABLE];
     let row = tables.into_iter().flatten().find(|(names, _)| names.contains(&op));
     row.map(|(_, lower)| *lower).or_else(|| activation(op).map(|_| elementwise::activation as Lower))
-}
-
-/// The activation with this name in ONNX.
-pub fn activation(op: &str) -> Option<&'static OpSpec> {
-    // Activations that were put together from parts are named by their kind.
-    let own = op.strip_prefix("activation.");
-    let named = |spec: &OpSpec| own.map_or(spec.onnx.contains(&op), |kind| spec.kind == kind);
-    let fits = |spec: &&&OpSpec| spec.family == Family::Activation && spec.inputs == Inputs::One && named(spec);
-    SPECS.iter().find(fits).copied()
-}
-
-impl Operator<'_> {
-    /// The value of input `i`.
-    pub fn value(&self, i: usize) -> Result<Value> {
-        self.inputs.get(i).cloned().flatten().with_context(|| format!("input {i} is missing"))
-    }
-
-    /// The constant that input `i` is; `None` if the input is omitted.
-    pub fn given(&self, i: usize) -> Result<Option<&Constant>> {
-        match self.inputs.get(i).and_then(Option::as_ref) {
-            None => Ok(None),
-            Some(Value::Constant(constant)) => Ok(Some(constant)),
-            Some(Value::Node(..)) => {
-                bail!("input {i} (\"{}\") must be known, but depends on the picture", self.node.inputs[i])
-            }
-        }
-    }
-
-    /// The constant that input `i` is.
-    pub fn constant(&self, i: usize) -> Result<&Constant> {
-        self.given(i)?.with_context(|| format!("input {i} is missing"))
-    }
-
-    /// An integer attribute.
-    pub fn int(&self, name: &str, default: i64) -> i64 {
-        self.node.attributes.int(name, default)
-    }
-
-    /// A list of sizes in an attribute; `None` if it is not given.
-    pub fn sizes(&self, name: &str) -> Result<Option<Vec<usize>>> {
-        let size = |n: i64| usize::try_from(n).with_context(|| format!("\"{name}\" contains {n}"));
-        self.node.attributes.ints(name).map(|all| all.into_iter().map(size).collect()).transpose()
-    }
-}
-
-/// Two sizes as an argument.
-pub fn pair(sizes: &[usize]) -> Attribute {
-    crate::model::import::list(sizes)
 }

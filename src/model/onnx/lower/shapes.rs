@@ -4,8 +4,7 @@ use super::super::evaluate::{
     PadMode, Padding, axes, broadcast, flat_axis, inserted, integers, parts, place, resolved, slices,
 };
 use super::super::resample::Resampling;
-use super::layers::list_of;
-use super::{Lower, Operator};
+use super::operator::{Lower, Operator, list_of};
 use crate::graph::op::Attribute;
 use crate::model::import::{Importer, Value, View, int, list};
 use anyhow::{Context, Result, bail, ensure};
