@@ -99,7 +99,7 @@ impl Fenced {
     }
 }
 
-/// The output size of a window that slides over a map; it is usually the correct one.
+/// A random output size of a sliding window over a map, usually the correct one.
 fn slid(r: &mut Random, from: (usize, usize), s: &Slide) -> (usize, usize) {
     let along = |size: usize, k: usize, step: usize, pad: usize, apart: usize| {
         let reach = apart.checked_mul(k.checked_sub(1)?)?.checked_add(1)?;

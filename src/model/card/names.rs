@@ -28,7 +28,7 @@ fn of_lines(text: &str) -> Result<Vec<String>> {
     Ok(text.lines().map(|line| line.trim().to_string()).collect())
 }
 
-/// Class names in metadata: a list or dictionary in JSON or Python's syntax, or names separated by commas or line breaks.
+/// Class names in metadata: a list or dictionary in JSON or Python syntax, or names separated by commas or line breaks.
 pub(super) fn of_text(text: &str) -> Result<Vec<String>> {
     let text = text.trim();
     if text.starts_with(['[', '{', '(']) {

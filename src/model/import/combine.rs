@@ -26,7 +26,7 @@ impl Importer {
                 let ((a, x), (b, _)) = if same { ((a, x.clone()), (b, x)) } else { self.aligned((a, x), (b, y))? };
                 Ok(Value::Node(self.add(kind, &[], &[a, b])?, x))
             }
-            (Value::Constant(_), Value::Constant(_)) => bail!("a constant is computed while it is read"),
+            (Value::Constant(_), Value::Constant(_)) => bail!("combining two constants is not supported here"),
         }
     }
 
@@ -292,7 +292,7 @@ impl Importer {
 
     /// The value with dimensions of size 1 repeated to the sizes of `target`; both shapes broadcast.
     pub fn expanded(&mut self, x: Value, target: &[usize]) -> Result<Value> {
-        let Value::Node(id, view) = x else { bail!("a constant is expanded while it is read") };
+        let Value::Node(id, view) = x else { bail!("expanding a constant is not supported here") };
         let rank = target.len().max(view.0.len());
         let target = [&vec![1; rank - target.len()][..], target].concat();
         let view = padded(view, rank);
@@ -321,7 +321,7 @@ impl Importer {
 
     /// The value with dimensions of size 1 inserted at these places of the result.
     pub fn unsqueezed(&mut self, x: Value, places: &[usize]) -> Result<Value> {
-        let Value::Node(id, mut view) = x else { bail!("a constant is reshaped while it is read") };
+        let Value::Node(id, mut view) = x else { bail!("reshaping a constant is not supported here") };
         let mut places = places.to_vec();
         places.sort_unstable();
         for place in places {
@@ -334,7 +334,7 @@ impl Importer {
     /// The value without the given dimensions, which have size 1.
     pub fn squeezed(&mut self, x: Value, dimensions: &[usize]) -> Result<Value> {
         let shape = self.shape(&x);
-        let Value::Node(id, view) = x else { bail!("a constant is reshaped while it is read") };
+        let Value::Node(id, view) = x else { bail!("reshaping a constant is not supported here") };
         let one = dimensions.iter().all(|&d| shape.get(d) == Some(&1));
         ensure!(one, "squeeze removes dimensions of size 1, not {dimensions:?} of {}", self.shape_text(&shape));
         let rest = (0..shape.len()).filter(|d| !dimensions.contains(d)).map(|d| view.0[d].clone());

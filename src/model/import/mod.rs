@@ -268,7 +268,7 @@ impl Importer {
     pub fn reshaped(&mut self, value: Value, target: &[usize]) -> Result<Value> {
         let (id, view) = match value {
             Value::Node(id, view) => (id, view),
-            Value::Constant(_) => bail!("a constant is reshaped while it is read"),
+            Value::Constant(_) => bail!("reshaping a constant is not supported here"),
         };
         if let Some(split) = view.regrouped(&self.sizes(id), target) {
             if split.factors.iter().all(|parts| parts.len() == 1) {

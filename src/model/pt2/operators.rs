@@ -411,7 +411,7 @@ impl<'a> Translator<'a> {
                         let given: Vec<_> =
                             all.iter().enumerate().filter_map(|(at, name)| Some((at, name.clone()?))).collect();
                         let [(axis, index)] = &given[..] else {
-                            bail!("an index by {} tensors is not supported", given.len())
+                            bail!("indexing with {} tensors at once is not supported", given.len())
                         };
                         (*axis as i64, index.clone())
                     }

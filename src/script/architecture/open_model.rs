@@ -33,7 +33,7 @@ impl Architectures {
             return self.tell_with(Path::new(name), flags);
         }
         if GRAPHS.iter().any(|end| name.ends_with(end)) {
-            ensure!(weights.is_none(), "\"{name}\" has its own weights; give it without -w");
+            ensure!(weights.is_none(), "\"{name}\" already contains its weights; omit -w");
             return self.open_graph(Path::new(name), flags);
         }
         let Some(path) = weights else {

@@ -217,7 +217,7 @@ mod unix {
         }
     }
 
-    /// The main function of the second process: waits until the app has ended, then restores the terminal if the app has not.
+    /// The main function of the second process: waits for the app to exit, then restores the terminal if the app did not.
     pub fn guard() {
         for signal in
             [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
