@@ -207,7 +207,7 @@ fn table(text: &str, list: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Labels
 
 /// A row of a table.
 struct Row {
-    /// The number of its last line, from 1.
+    /// The number of its first line, from 1.
     line: u64,
     cells: Vec<String>,
 }
@@ -218,7 +218,7 @@ fn rows(text: &str) -> Result<Vec<Row>> {
     let delimiter = *[b'\t', b';', b','].iter().find(|d| first.as_bytes().contains(d)).unwrap_or(&b',');
     let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     let (mut input, mut cells, mut ends) = (text.as_bytes(), vec![0; text.len() + 1], [0; COLUMNS]);
-    let (mut rows, mut filled, mut ended) = (Vec::new(), 0, 0);
+    let (mut rows, mut filled, mut ended, mut line) = (Vec::new(), 0, 0, 1);
     loop {
         let (result, read, written, columns) = reader.read_record(input, &mut cells[filled..], &mut ends[ended..]);
         input = &input[read..];
@@ -228,8 +228,8 @@ fn rows(text: &str) -> Result<Vec<Row>> {
                 let starts = [0].into_iter().chain(ends[..ended].iter().copied());
                 let cell =
                     |(start, end): (usize, &usize)| String::from_utf8_lossy(&cells[start..*end]).trim().to_string();
-                rows.push(Row { line: reader.line() - 1, cells: starts.zip(&ends[..ended]).map(cell).collect() });
-                (filled, ended) = (0, 0);
+                rows.push(Row { line, cells: starts.zip(&ends[..ended]).map(cell).collect() });
+                (filled, ended, line) = (0, 0, reader.line());
             }
             ReadRecordResult::End => return Ok(rows),
             ReadRecordResult::InputEmpty => {}

@@ -230,13 +230,14 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
     Ok(Array { count, shape, values })
 }
 
-/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. Of two sizes that may
-/// be those of channels, the last is.
+/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. Where both sizes may be
+/// those of channels, one of 1 or 3 is, and the last if both or neither are.
 fn layout(shape: &[usize]) -> Option<(usize, [usize; 3], bool)> {
+    let usual = |channels: usize| channels == 1 || channels == 3;
     match *shape {
         [count, h, w] => Some((count, [1, h, w], false)),
+        [count, c, h, w] if c <= 4 && (w > 4 || usual(c) && !usual(w)) => Some((count, [c, h, w], false)),
         [count, h, w, c] if c <= 4 => Some((count, [h, w, c], true)),
-        [count, c, h, w] if c <= 4 => Some((count, [c, h, w], false)),
         _ => None,
     }
 }
