@@ -216,7 +216,7 @@ pub struct QuestionArgs {
     /// Set a parameter of the method; `gradscope methods` lists them
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// Data set, for methods that need one: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME
+    /// Data set, for methods that need one: a folder or file whose kind is detected, or made:NAME; see `gradscope eval --help`
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
     /// Random seed
@@ -330,7 +330,12 @@ pub struct CardArgs {
 pub struct EvalArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Data set: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME (digits, shapes, moons, waves, words)
+    /// Data set: a folder or file whose kind is detected, or made:NAME
+    ///
+    /// Kinds, which a prefix names: folder:DIR (a subfolder per class, or pictures with a list of their classes), csv:FILE
+    /// (columns file and label), npz:FILE (arrays x and y), webdataset:TARS (shard-{000..009}.tar), parquet:PATH (columns image
+    /// and label), mnist:DIR, cifar10:PATH, cifar100:PATH, made:NAME (digits, shapes, moons, waves, words). #train, #val or #test
+    /// after the path selects a split. docs/data_sets.md shows each layout.
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Print JSON
@@ -346,7 +351,7 @@ pub struct TrainArgs {
     /// Initial weights; random if omitted
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Training set: mnist:DIR or made:NAME (their training split), cifar10:FILE, folder:DIR
+    /// Training set, as for `gradscope eval`; of data sets with splits, the training split
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Test set [default: the test split of --data, if it has one]

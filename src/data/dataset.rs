@@ -1,14 +1,17 @@
 //! Data sets: labeled or unlabeled pictures in a fixed order.
 
+use super::labels::Labels;
+use super::part::split;
 use super::picture::Picture;
 use super::preprocess::Preprocess;
+use super::stored::{StoredPictures, identify_file};
 use crate::memory::reserve;
-use crate::words;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A data set: pictures and their labels, in a fixed order.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ enum Items {
     Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
     /// Picture files with their labels; the files are read on demand.
     Files(Vec<(PathBuf, usize)>),
+    /// Pictures within larger files, with their labels; they are read on demand.
+    Stored { pictures: Arc<dyn StoredPictures>, labels: Vec<usize> },
 }
 
 impl Dataset {
@@ -78,11 +83,33 @@ impl Dataset {
         Ok(Self { labelled: false, ..Self::of_files(name, Vec::new(), files)? })
     }
 
+    /// A data set of picture files with their labels.
+    ///
+    /// Errors if `files` is empty or the number of labels differs.
+    pub fn of_labelled_files(name: &str, files: Vec<PathBuf>, labels: Labels) -> Result<Self> {
+        let count = files.len();
+        ensure!(count > 0, "\"{name}\" has no pictures");
+        let (labelled, of) = checked(name, count, labels.of)?;
+        let items = Items::Files(files.into_iter().zip(of).collect());
+        Ok(Self { name: name.into(), classes: labels.classes, alphabetical: labels.alphabetical, labelled, items })
+    }
+
+    /// A data set of pictures within larger files.
+    ///
+    /// Errors if there are no pictures or the number of labels differs.
+    pub fn of_stored(name: &str, pictures: Arc<dyn StoredPictures>, labels: Labels) -> Result<Self> {
+        let count = pictures.count();
+        ensure!(count > 0, "\"{name}\" has no pictures");
+        let (labelled, of) = checked(name, count, labels.of)?;
+        let items = Items::Stored { pictures, labels: of };
+        Ok(Self { name: name.into(), classes: labels.classes, alphabetical: labels.alphabetical, labelled, items })
+    }
+
     /// Number of pictures, at least 1.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match &self.items {
-            Items::Bytes { labels, .. } => labels.len(),
+            Items::Bytes { labels, .. } | Items::Stored { labels, .. } => labels.len(),
             Items::Files(files) => files.len(),
         }
     }
@@ -90,7 +117,7 @@ impl Dataset {
     /// The label of picture `i`, which is the index of its class; 0 if the data set has no labels.
     pub fn label(&self, i: usize) -> usize {
         match &self.items {
-            Items::Bytes { labels, .. } => labels[i],
+            Items::Bytes { labels, .. } | Items::Stored { labels, .. } => labels[i],
             Items::Files(files) => files[i].1,
         }
     }
@@ -128,16 +155,24 @@ impl Dataset {
                 Items::Bytes { shape: *shape, pixels: pixels[..count * size].to_vec(), labels }
             }
             Items::Files(files) => Items::Files(files.iter().map(|(path, _)| path.clone()).zip(labels).collect()),
+            Items::Stored { pictures, .. } => Items::Stored { pictures: pictures.clone(), labels },
         };
         Ok(Self { name: self.name.clone(), classes: vec![], alphabetical: false, labelled: true, items })
     }
 
-    /// The file of picture `i` relative to the data set's folder, such as `cat/a.png`; `None` for data sets stored in one file.
+    /// The file of picture `i` relative to the data set's folder, such as `cat/a.png`, or its place in an archive; `None` if the
+    /// pictures have no names.
     pub fn file(&self, i: usize) -> Option<String> {
-        let Items::Files(files) = &self.items else { return None };
-        let path = &files.get(i)?.0;
-        let folder = self.name.split_once(':').map_or("", |(_, folder)| folder);
-        Some(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
+        match &self.items {
+            Items::Bytes { .. } => None,
+            Items::Stored { pictures, labels } => pictures.name(i).filter(|_| i < labels.len()),
+            Items::Files(files) => {
+                let path = &files.get(i)?.0;
+                let place = split(self.name.split_once(':').map_or("", |(_, place)| place)).0;
+                let folder = if place.is_file() { place.parent().unwrap_or(place) } else { place };
+                Some(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
+            }
+        }
     }
 
     /// A hash that identifies the pictures: SHA-256 of their bytes, or of the paths, sizes and modification times of their files.
@@ -152,21 +187,22 @@ impl Dataset {
             }
             Items::Files(files) => {
                 for (path, _) in files {
-                    let about =
-                        path.metadata().with_context(|| format!("reading metadata of \"{}\"", words::path(&path)))?;
-                    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-                    hash.update(format!("{} {} {:?};", path.to_string_lossy(), about.len(), about.modified().ok()));
+                    identify_file(path, &mut hash)?;
                 }
+            }
+            Items::Stored { pictures, labels } => {
+                hash.update(format!("{};", labels.len()));
+                pictures.identify(&mut hash)?;
             }
         }
         Ok(hash.finalize().to_vec())
     }
 
     /// The path of picture `i`; `None` for data sets stored in one file.
-    pub fn path(&self, i: usize) -> Option<&std::path::Path> {
+    pub fn path(&self, i: usize) -> Option<&Path> {
         match &self.items {
             Items::Files(files) => files.get(i).map(|(path, _)| path.as_path()),
-            Items::Bytes { .. } => None,
+            Items::Bytes { .. } | Items::Stored { .. } => None,
         }
     }
 
@@ -183,6 +219,7 @@ impl Dataset {
                 Ok(Picture::Values(Tensor::from_vec(values, &shape[..], &Device::Cpu)?))
             }
             Items::Files(files) => Picture::open(&files[i].0),
+            Items::Stored { pictures, .. } => pictures.picture(i),
         }
     }
 
@@ -218,6 +255,14 @@ fn of_levels(numbers: &[usize], shape: [usize; 3], pixels: &[u8]) -> Result<Tens
     });
     let [channels, height, width] = shape;
     Ok(Tensor::from_vec(values, (numbers.len(), channels, height, width), &Device::Cpu)?)
+}
+
+/// Whether there are labels, and the label of each picture; 0 without labels.
+fn checked(name: &str, count: usize, labels: Option<Vec<usize>>) -> Result<(bool, Vec<usize>)> {
+    let labelled = labels.is_some();
+    let of = labels.unwrap_or_else(|| vec![0; count]);
+    ensure!(of.len() == count, "\"{name}\" has {count} pictures and {} labels", of.len());
+    Ok((labelled, of))
 }
 
 #[cfg(test)]

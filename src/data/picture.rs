@@ -23,7 +23,7 @@ pub const MAX_PIXELS: u64 = 100_000_000;
 const BYTES_EACH: usize = 16;
 
 /// Maximum size of a picture file in bytes.
-const MAX_BYTES: u64 = 1 << 30;
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// A picture before preprocessing.
 #[derive(Clone, Debug)]
@@ -45,11 +45,14 @@ impl Picture {
     ///
     /// Errors if the file is not a picture, is truncated or damaged, or has more than [`MAX_PIXELS`] pixels.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = read_whole(path, MAX_BYTES)?;
-        let read = parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", words::path(&path)));
-        let (picture, doubt) = read?;
+        Self::named(&words::path(&path), &read_whole(path, MAX_BYTES)?)
+    }
+
+    /// Decodes the bytes of a picture file; `name` says where they come from in errors and notes. Otherwise like [`Picture::open`].
+    pub fn named(name: &str, bytes: &[u8]) -> Result<Self> {
+        let (picture, doubt) = parse(bytes).with_context(|| format!("reading \"{name}\" as a picture"))?;
         if let Some(doubt) = doubt {
-            notes::add(format!("\"{}\" may be damaged: {doubt}", words::path(&path)));
+            notes::add(format!("\"{name}\" may be damaged: {doubt}"));
         }
         Ok(picture)
     }

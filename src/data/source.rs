@@ -1,7 +1,9 @@
-//! Parses specifications of data sets and pictures, such as `mnist:DIR` or `photo.png`, and opens them.
+//! Parses specifications of data sets and pictures, such as `mnist:DIR`, `DIR` or `photo.png`, and opens them.
 
-use super::formats::{cifar, folder, mnist};
+use super::formats::{cifar, folder, list, mnist, npz, parquet, webdataset};
+use super::part::split;
 use super::{Dataset, Picture, synthetic};
+use crate::words;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -12,13 +14,53 @@ struct Scheme {
     /// Syntax shown in error messages.
     usage: &'static str,
     open: fn(&str) -> Result<Dataset>,
+    /// Whether a path looks like this kind, for specifications without a name.
+    fits: fn(&Path) -> bool,
+    /// Whether a path of this kind has a training split beside another one.
+    has_training: fn(&Path) -> bool,
 }
 
-const SCHEMES: [Scheme; 4] = [
-    Scheme { name: "mnist", usage: "mnist:DIR", open: mnist::open },
-    Scheme { name: "cifar10", usage: "cifar10:FILE", open: cifar::open },
-    Scheme { name: "folder", usage: "folder:DIR", open: folder::open },
-    Scheme { name: "made", usage: "made:NAME", open: synthetic::open },
+/// All kinds; of several that fit a path, the first is chosen.
+const SCHEMES: [Scheme; 9] = [
+    Scheme { name: "mnist", usage: "mnist:DIR", open: mnist::open, fits: mnist::fits, has_training: |_| true },
+    Scheme {
+        name: "cifar10",
+        usage: "cifar10:FILE",
+        open: cifar::open,
+        fits: cifar::fits,
+        has_training: cifar::has_training,
+    },
+    Scheme {
+        name: "cifar100",
+        usage: "cifar100:DIR",
+        open: cifar::open_hundred,
+        fits: cifar::fits_hundred,
+        has_training: cifar::has_training_hundred,
+    },
+    Scheme { name: "npz", usage: "npz:FILE", open: npz::open, fits: npz::fits, has_training: npz::has_training },
+    Scheme {
+        name: "webdataset",
+        usage: "webdataset:TARS",
+        open: webdataset::open,
+        fits: webdataset::fits,
+        has_training: webdataset::has_training,
+    },
+    Scheme {
+        name: "parquet",
+        usage: "parquet:PATH",
+        open: parquet::open,
+        fits: parquet::fits,
+        has_training: parquet::has_training,
+    },
+    Scheme { name: "csv", usage: "csv:FILE", open: list::open, fits: list::fits, has_training: |_| false },
+    Scheme {
+        name: "folder",
+        usage: "folder:DIR",
+        open: folder::open,
+        fits: folder::fits,
+        has_training: folder::has_training,
+    },
+    Scheme { name: "made", usage: "made:NAME", open: synthetic::open, fits: |_| false, has_training: |_| true },
 ];
 
 /// The built-in picture for a network with `channels` input channels.
@@ -26,31 +68,25 @@ pub fn own(channels: usize) -> &'static str {
     if channels == 1 { "made:digits[0]" } else { "made:welcome[0]" }
 }
 
-/// Opens a data set: `mnist:DIR`, `cifar10:FILE`, `folder:DIR` or `made:NAME`. For all but `folder`, the suffix `#train`
-/// selects the training set.
+/// Opens a data set: `folder:DIR`, `npz:FILE` and so on, or a path alone, whose kind is detected. The suffixes `#train`, `#val` and
+/// `#test` select a split.
 ///
-/// Errors if the kind is unknown or the data set cannot be read. The message lists the known kinds or the names of the files
-/// looked for.
+/// Errors if the kind is unknown or the data set cannot be read. The message lists the known kinds, or says what was found and what
+/// is expected.
 pub fn open(spec: &str) -> Result<Dataset> {
-    let Some((scheme, rest)) = scheme(spec) else {
-        let folder = if Path::new(spec).is_dir() {
-            format!("; for a folder of pictures, use folder:{spec}")
-        } else {
-            String::new()
-        };
-        bail!("unknown data set \"{spec}\"; use one of {}{folder}", usages());
-    };
-    if rest.is_empty() {
+    let Some((scheme, place)) = scheme(spec) else { bail!("no data set \"{spec}\"; {}", unknown(spec)) };
+    if place.is_empty() {
         bail!("\"{spec}\" does not name a data set; use {}", scheme.usage);
     }
-    (scheme.open)(rest).with_context(|| format!("opening the data set \"{spec}\""))
+    (scheme.open)(place).with_context(|| format!("opening the data set \"{}:{place}\"", scheme.name))
 }
 
 /// The specification of the training set: appends `#train` for data sets that have a training set, unless `spec` already names a
 /// split.
 pub fn to_learn_from(spec: &str) -> String {
-    let parted = ["mnist:", "made:"].iter().any(|scheme| spec.starts_with(scheme));
-    if parted && !spec.contains('#') { format!("{spec}#train") } else { spec.into() }
+    let Some((scheme, place)) = scheme(spec) else { return spec.into() };
+    let parted = split(place).1.is_none() && (scheme.has_training)(Path::new(place));
+    if parted { format!("{spec}#train") } else { spec.into() }
 }
 
 /// The specification of the matching test set, for data sets that have a training and a test set; `None` for others.
@@ -64,40 +100,50 @@ pub fn to_test_with(spec: &str) -> Option<String> {
 /// Errors as for [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {
     let path = Path::new(text);
-    if path.exists() || scheme(text).is_none() {
-        let name = path.file_name().map_or(text.into(), |name| name.to_string_lossy().into_owned());
-        return Ok((name, Picture::open(path)?));
+    if let Some((spec, number)) = numbered(text) {
+        return Ok((text.into(), open(spec)?.picture(number)?));
     }
-    let Some((spec, number)) = numbered(text) else {
+    let set = !path.is_file() && scheme(text.split('[').next().unwrap_or(text)).is_some();
+    if set {
         bail!(
             "\"{text}\" does not name a single picture; append an index, as in {}[0]",
             text.split('[').next().unwrap_or(text)
         );
-    };
-    Ok((text.into(), open(spec)?.picture(number)?))
+    }
+    let name = path.file_name().map_or(text.into(), |name| name.to_string_lossy().into_owned());
+    Ok((name, Picture::open(path)?))
 }
 
-/// The file of a picture given as `folder:DIR[7]`, relative to the folder; `None` for any other specification.
+/// The place of a picture given as `folder:DIR[7]` or `csv:FILE[7]`, relative to the folder; `None` for any other specification.
 pub fn file(text: &str) -> Option<String> {
-    let (spec, number) = numbered(text).filter(|(spec, _)| spec.starts_with("folder:"))?;
-    open(spec).ok()?.file(number)
+    let (spec, number) = numbered(text)?;
+    let (scheme, _) = scheme(spec)?;
+    ["folder", "csv"].contains(&scheme.name).then(|| open(spec).ok()?.file(number))?
 }
 
 /// Splits a picture specification such as `cifar10:FILE[7]` into data set and index; `None` for a file.
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;
-    let file = Path::new(text).exists() || scheme(text).is_none();
-    Some((spec, number.trim().parse().ok()?)).filter(|_| !file)
+    let number = number.trim().parse().ok()?;
+    let file = Path::new(text).exists() || scheme(spec).is_none();
+    Some((spec, number)).filter(|_| !file)
 }
 
-/// Splits a specification into its scheme and the part after the colon.
+/// Splits a specification into its scheme and the place after the colon; the scheme of a path alone is detected.
 fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
-    let (name, rest) = text.split_once(':')?;
-    Some((SCHEMES.iter().find(|scheme| scheme.name == name)?, rest))
+    let named = text.split_once(':').and_then(|(name, place)| Some((SCHEMES.iter().find(|s| s.name == name)?, place)));
+    let path = split(text).0;
+    named.or_else(|| Some((SCHEMES.iter().find(|scheme| (scheme.fits)(path))?, text)))
 }
 
-fn usages() -> String {
-    SCHEMES.map(|scheme| scheme.usage).join(", ")
+/// The end of an error message for a specification of no kind: what was found, and what is expected.
+fn unknown(spec: &str) -> String {
+    let expected = format!("use one of {}, or a path alone", SCHEMES.map(|scheme| scheme.usage).join(", "));
+    let path = split(spec).0;
+    match path.is_file() {
+        true => format!("the file \"{}\" is of none of the known kinds; {expected}", words::path(path)),
+        false => expected,
+    }
 }
 
 #[cfg(test)]
@@ -112,17 +158,25 @@ mod tests {
     fn unknown_data_sets_name_the_known_kinds() {
         assert_eq!(
             error("coco:here"),
-            "unknown data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
+            "no data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, cifar100:DIR, npz:FILE, webdataset:TARS, \
+             parquet:PATH, csv:FILE, folder:DIR, made:NAME, or a path alone"
         );
         assert!(error("mnist:").contains("use mnist:DIR"));
         assert!(error("made:cats").contains("digits, shapes"));
     }
 
     #[test]
-    fn the_error_for_a_bare_folder_suggests_its_specification() {
+    fn a_path_alone_is_a_data_set_of_the_kind_that_it_looks_like() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
-        assert!(error(path).contains(&format!("use folder:{path}")));
+        assert!(error(path).contains(&format!("opening the data set \"folder:{path}\": no pictures in it")));
+        image::GrayImage::new(3, 2).save(folder.path().join("a.png")).unwrap();
+        assert_eq!(open(path).unwrap().name, format!("folder:{path}"));
+        assert_eq!(picture(&format!("{path}[0]")).unwrap().1.shape().unwrap(), [1, 2, 3]);
+        assert_eq!(file(&format!("{path}[0]")).as_deref(), Some("a.png"));
+        assert!(format!("{:#}", picture(path).unwrap_err()).contains(&format!("as in {path}[0]")));
+        std::fs::write(folder.path().join("b.dat"), "x").unwrap();
+        assert!(error(&format!("{path}/b.dat")).contains("is of none of the known kinds; use one of mnist:DIR"));
     }
 
     #[test]

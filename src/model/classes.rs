@@ -1,7 +1,7 @@
 //! Class names: finds the class that a name refers to, and matches the classes of a data set with those of a network.
 
 use super::Card;
-use crate::data::{Dataset, notes};
+use crate::data::{Dataset, notes, wordnet_id};
 use crate::graph::Graph;
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -145,9 +145,10 @@ impl ClassMap {
         let mut found = HashMap::new();
         let mut unknown = None;
         for &(label, name) in &names {
-            let class = match &lookup.find(name)[..] {
+            let class = match &lookup.find_or_synonyms(name)[..] {
                 [class] => Some(*class),
                 [] => None,
+                several if fixed && several.contains(&label) => Some(label),
                 several => {
                     let exact = lookup.exactly(name).filter(|class| told_apart(*class, several));
                     Some(exact.with_context(|| ambiguous(data, card, name, several))?)
@@ -254,18 +255,22 @@ impl<'a> Lookup<'a> {
         let classes = self.names.get(&key(wordnet_id(name).unwrap_or(name)));
         classes.map_or_else(|| self.exactly(name).into_iter().collect(), |classes| classes.iter().copied().collect())
     }
+
+    /// The classes that `name` may refer to; if there are none, those that have all synonyms of a list such as
+    /// `tench, Tinca tinca`, as in Hugging Face's ImageNet.
+    fn find_or_synonyms(&self, name: &str) -> Vec<usize> {
+        let found = self.find(name);
+        if !found.is_empty() || !name.contains(", ") {
+            return found;
+        }
+        let sets = name.split(", ").map(|synonym| self.names.get(&key(synonym)).cloned().unwrap_or_default());
+        sets.reduce(|common, set| &common & &set).unwrap_or_default().into_iter().collect()
+    }
 }
 
 /// Normalizes a name for comparison: lowercase letters and digits only.
 fn key(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// Extracts the WordNet id `n02111889` from `n02111889` or `n02111889-Samoyed`.
-fn wordnet_id(name: &str) -> Option<&str> {
-    let (id, rest) = name.split_at_checked(9)?;
-    let digits = id.strip_prefix('n')?.bytes().all(|b| b.is_ascii_digit());
-    (digits && (rest.is_empty() || rest.starts_with(['-', '_', ' ']))).then_some(id)
 }
 
 /// Lists the first few of `names`, quoted.

@@ -231,10 +231,17 @@ fn data_sets() -> Vec<(&'static str, Files)> {
     let mut png = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(3, 2).write_to(&mut png, image::ImageFormat::Png).unwrap();
     let packed = [("t10k-images-idx3-ubyte.gz", pack(&images)), ("t10k-labels-idx1-ubyte.gz", pack(&labels))];
+    let fixture = |name: &str| {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data_sets").join(name)).unwrap()
+    };
     vec![
         ("mnist:DIR", vec![("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", labels)]),
         ("mnist:DIR", packed.into()),
         ("cifar10:DIR/a.bin", vec![("a.bin", vec![3; 2 * 3073])]),
+        ("cifar10:DIR", vec![("test_batch", fixture("test_batch"))]),
+        ("npz:DIR/a.npz", vec![("a.npz", fixture("medmnist.npz"))]),
+        ("parquet:DIR/a.parquet", vec![("a.parquet", fixture("test-00000-of-00001.parquet"))]),
+        ("webdataset:DIR/a.tar", vec![("a.tar", fixture("shard-000000.tar"))]),
         ("folder:DIR", vec![("labels.txt", b"a.png 1\n".to_vec()), ("a.png", png.into_inner())]),
     ]
 }
@@ -259,8 +266,10 @@ fn mutated_data_sets_never_panic() {
 }
 
 #[test]
-fn mnist_and_cifar_files_truncated_anywhere_are_errors() {
-    for (spec, files) in data_sets().into_iter().filter(|(spec, _)| !spec.starts_with("folder")) {
+fn data_sets_in_files_truncated_anywhere_are_errors() {
+    // A tar archive may end after any file.
+    let whole = |spec: &str| spec.starts_with("folder") || spec.starts_with("webdataset");
+    for (spec, files) in data_sets().into_iter().filter(|(spec, _)| !whole(spec)) {
         let folder = tempfile::tempdir().unwrap();
         let spec = spec.replace("DIR", folder.path().to_str().unwrap());
         files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());

@@ -140,6 +140,35 @@ fn npy(descr: &str) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &(head.len() as u16).to_le_bytes()[..], head.as_bytes(), &[0; 8]].concat()
 }
 
+/// A NumPy archive with an empty array of this name.
+fn arrays(name: &str) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(vec![]));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    archive.start_file(format!("{name}.npy"), stored).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+/// A tar archive with a file of this name that is no picture, labelled.
+fn tar(name: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(vec![]);
+    for (name, bytes) in [(name, &b"text"[..]), (&name.replace(".png", ".cls"), b"3")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, bytes).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+/// A pickle of a dictionary with this key.
+fn batch(key: &str) -> Vec<u8> {
+    [&b"\x80\x02}X"[..], &(key.len() as u32).to_le_bytes(), key.as_bytes(), b"K\x00s."].concat()
+}
+
+/// A line of a CSV file with this text in each of two cells.
+fn quoted_cells(text: &str) -> Vec<u8> {
+    format!("\"{text}\",\"{text}\"\n").into_bytes()
+}
+
 fn png() -> Vec<u8> {
     let mut bytes = Cursor::new(vec![]);
     image::GrayImage::new(8, 8).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
@@ -212,6 +241,17 @@ fn of_data() -> Vec<Row> {
         row("a made data set", &[], &eval(&format!("made:{NAME}"))),
         row("digits", &[], &eval(&format!("mnist:{NAME}"))),
         row("records", &[], &eval(&format!("cifar10:{NAME}"))),
+        row("arrays", &[("a.npz", arrays(NAME))], &eval("npz:a.npz")),
+        row("a picture in a shard", &[("a.tar", tar(&format!("{NAME}.png")))], &eval("webdataset:a.tar")),
+        row("keys of a batch", &[("test_batch", batch(NAME))], &eval("cifar10:test_batch")),
+        row("columns of a list", &[("a.csv", quoted_cells(NAME))], &eval("csv:a.csv")),
+        row(
+            "a picture in a list",
+            &[("a.csv", [b"file,label\n", &quoted_cells(NAME)[..]].concat())],
+            &eval("csv:a.csv"),
+        ),
+        row("a pattern of shards", &[], &eval(&format!("webdataset:{NAME}-{{0..1}}.tar"))),
+        row("a split of arrays", &[("a.npz", arrays("x"))], &eval(&format!("npz:a.npz#{NAME}"))),
         works(row("a sheet", &[], &["run", "saliency", "-m", "digits", "--sheet", file])),
         works(row("a folder of results", &[], &["run", "saliency", "-m", "digits", "--out", NAME])),
     ]

@@ -77,6 +77,13 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
             vec![[&head[..], &[7; 4 * 784], &[0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 4]].concat()]
         }
         "cifar" => vec![(0..4 * 3073).map(|i| (i % 10) as u8).collect()],
+        "pickle" => data_sets(&["test_batch", "cifar100.pkl", "cifar100_5.pkl", "fortran.pkl"]),
+        "npz" => data_sets(&["keras.npz", "medmnist.npz", "floats.npz", "unnamed.npz"]),
+        "webdataset" => data_sets(&["shard-000000.tar"]),
+        "parquet" => data_sets(&["test-00000-of-00001.parquet", "plain.parquet", "datasets.parquet", "paths.parquet", "delta.parquet"]),
+        "list" => ["file,label\na.png,1\n\"b c.png\",2\n", "a.png tabby\nb c.png n02111889", "ImageId\tPredictionString\na\tn02111889 1 2 3 4\n", "490\n361\n"]
+            .map(|text| text.as_bytes().to_vec())
+            .into(),
         "cases" => vec![small_cases()],
         "session" => vec![
             br#"{"form":1,"model":"shapes","weights":null,"picture":"made:shapes[3]","no_resize":false,"method":"gradcam","target":3,"set":[["layer","a"]],"seed":0,"data":null}"#
@@ -98,6 +105,12 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         "input" => vec![(0..=255).collect()],
         other => panic!("no seeds for {other}"),
     }
+}
+
+/// Files of tests/fixtures/data_sets.
+fn data_sets(names: &[&str]) -> Vec<Vec<u8>> {
+    let folder = root().join("tests/fixtures/data_sets");
+    names.iter().map(|name| fs::read(folder.join(name)).unwrap()).collect()
 }
 
 /// A picture in each supported format.

@@ -57,8 +57,45 @@ fn digits(all: &mut Vec<u8>, dice: &mut Random) {
     drop(all.splice(from..end, dice.one_of(&value).bytes()));
 }
 
-/// Corrects the checksums of a PNG's chunks, so that the code after the check is reached.
+/// Corrects the checksums of a PNG, a zip or a tar archive, so that the code after the check is reached.
 fn right_checksums(all: &mut [u8]) {
+    right_png(all);
+    right_zip(all);
+    right_tar(all);
+}
+
+/// Corrects the checksums of the stored members of a zip archive, in their own headers and in the central directory.
+fn right_zip(all: &mut [u8]) {
+    let number = |all: &[u8], at: usize, width: usize| {
+        all.get(at..at + width).map(|bytes| bytes.iter().rev().fold(0usize, |n, b| n << 8 | *b as usize))
+    };
+    let entries: Vec<_> = (0..all.len()).filter(|at| all[*at..].starts_with(b"PK\x01\x02")).collect();
+    for entry in entries {
+        let stored = number(all, entry + 10, 2) == Some(0);
+        let (Some(size), Some(header)) = (number(all, entry + 20, 4), number(all, entry + 42, 4)) else { continue };
+        let (Some(name), Some(extra)) = (number(all, header + 26, 2), number(all, header + 28, 2)) else { continue };
+        let start = header + 30 + name + extra;
+        let Some(bytes) = all.get(start..start + size).filter(|_| stored) else { continue };
+        let sum = checksum(bytes).to_le_bytes();
+        all[header + 14..header + 18].copy_from_slice(&sum);
+        all[entry + 16..entry + 20].copy_from_slice(&sum);
+    }
+}
+
+/// Corrects the checksums of the headers of a tar archive.
+fn right_tar(all: &mut [u8]) {
+    if all.get(257..262) != Some(b"ustar") {
+        return;
+    }
+    for header in all.chunks_exact_mut(512).filter(|header| header[257..262] == *b"ustar") {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+}
+
+/// Corrects the checksums of a PNG's chunks.
+fn right_png(all: &mut [u8]) {
     if !all.starts_with(b"\x89PNG\r\n\x1a\n") {
         return;
     }

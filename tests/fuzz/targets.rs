@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 /// All targets, one per parser.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "weights", run: weights },
     Target { name: "index", run: index },
     Target { name: "checkpoint", run: checkpoint },
@@ -39,6 +39,11 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "npy", run: arrays },
     Target { name: "mnist", run: mnist },
     Target { name: "cifar", run: cifar },
+    Target { name: "pickle", run: pickle },
+    Target { name: "npz", run: archive },
+    Target { name: "webdataset", run: shards },
+    Target { name: "parquet", run: tables },
+    Target { name: "list", run: lists },
     Target { name: "cases", run: cases },
     Target { name: "session", run: session },
     Target { name: "state", run: state },
@@ -165,6 +170,44 @@ fn mnist(bytes: &[u8]) {
 
 fn cifar(bytes: &[u8]) {
     on_disk("a.bin", bytes, |folder| all_of(&format!("cifar10:{}", folder.join("a.bin").display())));
+}
+
+/// A batch of CIFAR's Python version, and the names of CIFAR-100's classes.
+fn pickle(bytes: &[u8]) {
+    on_disk("test", bytes, |folder| {
+        all_of(&format!("cifar10:{}", folder.join("test").display()));
+        std::fs::write(folder.join("meta"), bytes).expect("writing a file");
+        all_of(&folder.display().to_string());
+    });
+}
+
+fn archive(bytes: &[u8]) {
+    on_disk("a.npz", bytes, |folder| {
+        let file = folder.join("a.npz").display().to_string();
+        all_of(&file);
+        all_of(&source::to_learn_from(&file));
+    });
+}
+
+fn shards(bytes: &[u8]) {
+    on_disk("a.tar", bytes, |folder| all_of(&folder.display().to_string()));
+}
+
+fn tables(bytes: &[u8]) {
+    on_disk("test-0.parquet", bytes, |folder| all_of(&folder.display().to_string()));
+}
+
+/// Lists of classes, which name two pictures and ImageNet's classes.
+fn lists(bytes: &[u8]) {
+    for name in ["labels.csv", "a.tsv", "labels.txt", "val_annotations.txt", "ILSVRC2012_validation_ground_truth.txt"] {
+        on_disk(name, bytes, |folder| {
+            for picture in ["a.png", "b c.png"] {
+                image::GrayImage::new(2, 2).save(folder.join(picture)).expect("writing a picture");
+            }
+            all_of(&format!("folder:{}", folder.display()));
+            all_of(&format!("csv:{}", folder.join(name).display()));
+        });
+    }
 }
 
 fn cases(bytes: &[u8]) {

@@ -5,6 +5,7 @@
 mod common;
 
 mod cases;
+mod data_set_formats;
 mod data_sets;
 mod features;
 mod formats;

@@ -1,76 +1,268 @@
-//! CIFAR-10 in its binary format (Krizhevsky 2009).
+//! CIFAR-10 and CIFAR-100 as published: in their binary and in their Python version (Krizhevsky 2009).
 
+use super::pickle::{self, Pickle, Value};
 use crate::data::part::split;
-use crate::data::{Dataset, read_whole};
+use crate::data::{Dataset, Split, open as open_file, read_text, read_whole};
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Names of the ten classes, in the order of their labels.
+/// Names of CIFAR-10's classes, in the order of their labels.
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Bytes per record: a label, then a red, a green and a blue plane of 32 x 32 bytes each.
-const RECORD: usize = 1 + 3 * 32 * 32;
+/// Bytes of a picture: a red, a green and a blue plane of 32 x 32 bytes each.
+const PICTURE: usize = 3 * 32 * 32;
 
 /// Maximum file size in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is read as any number of 3073-byte records; `DIR` reads
-/// its `test_batch.bin`, and `DIR#train` its `data_batch_1.bin` to `data_batch_5.bin`.
+/// One of the two data sets.
+struct Kind {
+    /// Its scheme.
+    scheme: &'static str,
+    /// Number of classes.
+    classes: usize,
+    /// Label bytes of a binary record; the last is that of the class, CIFAR-100's first that of the superclass.
+    labels: usize,
+    /// Key of the labels in a pickle.
+    key: &'static str,
+    /// Files in a folder: the binary version, then the Python version.
+    layouts: [Layout; 2],
+}
+
+/// The files of one version.
+struct Layout {
+    /// The folder in the published archive.
+    folder: &'static str,
+    train: &'static [&'static str],
+    test: &'static str,
+}
+
+const TEN: Kind = Kind {
+    scheme: "cifar10",
+    classes: 10,
+    labels: 1,
+    key: "labels",
+    layouts: [
+        Layout {
+            folder: "cifar-10-batches-bin",
+            train: &[
+                "data_batch_1.bin",
+                "data_batch_2.bin",
+                "data_batch_3.bin",
+                "data_batch_4.bin",
+                "data_batch_5.bin",
+            ],
+            test: "test_batch.bin",
+        },
+        Layout {
+            folder: "cifar-10-batches-py",
+            train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+            test: "test_batch",
+        },
+    ],
+};
+
+const HUNDRED: Kind = Kind {
+    scheme: "cifar100",
+    classes: 100,
+    labels: 2,
+    key: "fine_labels",
+    layouts: [
+        Layout { folder: "cifar-100-binary", train: &["train.bin"], test: "test.bin" },
+        Layout { folder: "cifar-100-python", train: &["train"], test: "test" },
+    ],
+};
+
+/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is a binary file of 3073-byte records or a pickle; `DIR`
+/// stands for its `test_batch.bin` or `test_batch`, `DIR#train` for its `data_batch_1` to `data_batch_5`.
 ///
-/// Errors if a file is missing, is empty or does not consist of 3073-byte records, or if a label is above 9.
+/// Errors if a file is missing, empty or of another format, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
+    read(&TEN, text)
+}
+
+/// Opens CIFAR-100 pictures of shape `(3, 32, 32)` in a hundred classes, as [`open`] does: `DIR` stands for its `test.bin` or `test`,
+/// `DIR#train` for its `train.bin` or `train`. The names of the classes are read from the files beside it.
+pub fn open_hundred(text: &str) -> Result<Dataset> {
+    read(&HUNDRED, text)
+}
+
+/// Whether a path holds CIFAR-10.
+pub fn fits(path: &Path) -> bool {
+    is_of(&TEN, path)
+}
+
+/// Whether a path holds CIFAR-100.
+pub fn fits_hundred(path: &Path) -> bool {
+    is_of(&HUNDRED, path)
+}
+
+/// Whether a folder has CIFAR-10's training set.
+pub fn has_training(path: &Path) -> bool {
+    path.is_dir() && files(&TEN, path, true).is_ok()
+}
+
+/// Whether a folder has CIFAR-100's training set.
+pub fn has_training_hundred(path: &Path) -> bool {
+    path.is_dir() && files(&HUNDRED, path, true).is_ok()
+}
+
+fn read(kind: &Kind, text: &str) -> Result<Dataset> {
+    let (path, wanted) = split(text);
+    ensure!(wanted != Some(Split::Validation), "no #val in CIFAR; there are #test and #train");
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
-    for path in files(text)? {
-        let bytes = read_whole(&path, LIMIT)?;
-        records(&bytes, &mut pixels, &mut labels).with_context(|| format!("reading \"{}\"", words::path(&path)))?;
-    }
-    Dataset::of_bytes(&format!("cifar10:{text}"), CLASSES.map(String::from).into(), [3, 32, 32], pixels, labels)
-}
-
-fn files(text: &str) -> Result<Vec<PathBuf>> {
-    let (path, train) = split(text);
-    if Path::new(text).is_file() {
-        return Ok(vec![text.into()]);
-    }
-    if path.is_file() {
-        bail!("\"{}\" is a single file without splits; give the folder with data_batch_1.bin", words::path(&path));
-    }
-    ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", words::path(&path));
-    let names: Vec<_> = match train {
-        true => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
-        false => vec!["test_batch.bin".into()],
-    };
-    let paths: Vec<_> = names.iter().map(|name| path.join(name)).collect();
-    let missing = paths.iter().position(|path| !path.is_file());
-    match missing {
-        Some(i) => bail!(
-            "no \"{}\" in \"{}\"; give a file of CIFAR-10 records or the folder that contains them",
-            names[i],
-            words::path(&path)
+    let files = match (path.is_file(), wanted) {
+        (true, None) => vec![path.into()],
+        (true, Some(_)) => bail!(
+            "\"{}\" is a single file without splits; give the folder with {}",
+            words::path(&path),
+            kind.layouts[0].train[0]
         ),
-        None => Ok(paths),
+        _ => files(kind, path, wanted == Some(Split::Train))?,
+    };
+    for file in &files {
+        let bytes = read_whole(file, LIMIT)?;
+        let read = match is_pickle(&bytes) {
+            true => pickled(kind, &bytes, &mut pixels, &mut labels),
+            false => records(kind, &bytes, &mut pixels, &mut labels),
+        };
+        read.with_context(|| format!("reading \"{}\"", words::path(file)))?;
+    }
+    let classes = names(kind, files[0].parent().unwrap_or(path))?;
+    Dataset::of_bytes(&format!("{}:{text}", kind.scheme), classes, [3, 32, 32], pixels, labels)
+}
+
+/// The files of a split: those of the first version that lies completely in the folder or in its folder of the published archive.
+fn files(kind: &Kind, path: &Path, train: bool) -> Result<Vec<PathBuf>> {
+    ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", words::path(&path));
+    let names = |layout: &Layout| if train { layout.train.to_vec() } else { vec![layout.test] };
+    let candidates: Vec<Vec<PathBuf>> = kind
+        .layouts
+        .iter()
+        .flat_map(|layout| [path.to_path_buf(), path.join(layout.folder)].map(|folder| (folder, names(layout))))
+        .map(|(folder, names)| names.into_iter().map(|name| folder.join(name)).collect())
+        .collect();
+    let missing = |files: &Vec<PathBuf>| files.iter().filter(|file| !file.is_file()).count();
+    if let Some(whole) = candidates.iter().find(|files| missing(files) == 0) {
+        return Ok(whole.clone());
+    }
+    // The version of which most files are there.
+    let closest = candidates.iter().min_by_key(|files| missing(files) * 10 / files.len());
+    let absent = closest.and_then(|files| files.iter().find(|file| !file.is_file()));
+    let name = absent.and_then(|file| file.file_name()).unwrap_or_default().to_string_lossy().into_owned();
+    bail!("no \"{name}\" in \"{}\"; give a file of the binary or Python version, or their folder", words::path(&path))
+}
+
+fn is_of(kind: &Kind, path: &Path) -> bool {
+    match path.is_dir() {
+        true => files(kind, path, false).or_else(|_| files(kind, path, true)).is_ok(),
+        false => looks_like(kind, path).unwrap_or(false),
     }
 }
 
-/// Splits the bytes of a file into records and appends them to `pixels` and `labels`.
-fn records(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
-    let (records, rest) = bytes.as_chunks::<RECORD>();
+/// Whether a file looks like a batch: a pickle with the key of the labels near its beginning or end, or records whose first has valid
+/// labels.
+fn looks_like(kind: &Kind, path: &Path) -> Result<bool> {
+    const NEAR: u64 = 4096;
+    let mut file = open_file(path, LIMIT)?;
+    let size = file.metadata()?.len();
+    let mut head = Vec::new();
+    (&mut file).take(NEAR).read_to_end(&mut head)?;
+    if is_pickle(&head) {
+        let named = path.file_name().is_some_and(|name| {
+            kind.layouts[1].train.iter().chain([&kind.layouts[1].test]).any(|known| name == *known)
+        });
+        return Ok(named);
+    }
+    let record = (kind.labels + PICTURE) as u64;
+    let label = |i: usize| head.get(i).is_some_and(|label| usize::from(*label) < kind.classes);
+    let binary = path.extension().is_some_and(|ending| ending == "bin");
+    Ok(binary && size > 0 && size.is_multiple_of(record) && (0..kind.labels).all(label))
+}
+
+fn is_pickle(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80, 2..=5, ..] | [b'(', b'd', ..])
+}
+
+/// Splits the bytes of a binary file into records and appends them to `pixels` and `labels`.
+fn records(kind: &Kind, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
+    let record = kind.labels + PICTURE;
     ensure!(
-        rest.is_empty() && !records.is_empty(),
-        "its size of {} bytes is not a multiple of {RECORD}, the record size of CIFAR-10's binary version",
-        bytes.len()
+        !bytes.is_empty() && bytes.len().is_multiple_of(record),
+        "its {} bytes are not records of {record} bytes, as in the binary version of CIFAR-{}, nor a pickle",
+        bytes.len(),
+        kind.classes
     );
-    pixels.reserve(records.len() * (RECORD - 1));
-    for [label, planes @ ..] in records {
-        ensure!(
-            usize::from(*label) < CLASSES.len(),
-            "picture {} has the label {label}; labels are 0 to 9",
-            labels.len()
-        );
-        labels.push((*label).into());
+    pixels.reserve(bytes.len() / record * PICTURE);
+    for record in bytes.chunks_exact(record) {
+        let (head, planes) = record.split_at(kind.labels);
+        labels.push(valid(kind, head[kind.labels - 1].into(), labels.len())?);
         pixels.extend_from_slice(planes);
     }
     Ok(())
+}
+
+/// Appends the pictures and labels of a batch of the Python version.
+fn pickled(kind: &Kind, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
+    let pickle = pickle::load(bytes)?;
+    let value = |key: &str| {
+        let keys = || pickle.keys().iter().take(8).map(|key| format!("\"{}\"", words::name(key))).collect::<Vec<_>>();
+        pickle.get(key).with_context(|| {
+            let (known, classes) = (keys().join(", "), kind.classes);
+            format!("it has no \"{key}\", as the Python version of CIFAR-{classes} has; its keys are {known}")
+        })
+    };
+    let planes = pickle.array(value("data")?)?;
+    let classes = numbers(&pickle, value(kind.key)?);
+    ensure!(
+        !classes.is_empty() && planes.len() == classes.len() * PICTURE,
+        "it has {} labels and {} bytes of pictures; each picture has {PICTURE}",
+        classes.len(),
+        planes.len()
+    );
+    for class in classes {
+        labels.push(valid(kind, class, labels.len())?);
+    }
+    pixels.extend_from_slice(planes);
+    Ok(())
+}
+
+fn numbers(pickle: &Pickle, list: Value) -> Vec<i64> {
+    pickle.items(list).iter().filter_map(|item| if let Value::Int(n) = item { Some(*n) } else { None }).collect()
+}
+
+fn valid(kind: &Kind, label: i64, picture: usize) -> Result<usize> {
+    let class = usize::try_from(label).ok().filter(|class| *class < kind.classes);
+    class.with_context(|| format!("picture {picture} has the label {label}; labels are 0 to {}", kind.classes - 1))
+}
+
+/// The names of the classes: CIFAR-10's own, or those in the files beside CIFAR-100; none if these are missing.
+fn names(kind: &Kind, folder: &Path) -> Result<Vec<String>> {
+    if kind.classes == CLASSES.len() {
+        return Ok(CLASSES.map(String::from).into());
+    }
+    let (text, meta) = (folder.join("fine_label_names.txt"), folder.join("meta"));
+    let names: Vec<String> = if text.is_file() {
+        read_text(&text, LIMIT)?.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect()
+    } else if meta.is_file() {
+        let bytes = read_whole(&meta, LIMIT)?;
+        let pickle = pickle::load(&bytes).with_context(|| format!("reading \"{}\"", words::path(&meta)))?;
+        let list = pickle.get("fine_label_names").map_or(&[][..], |list| pickle.items(list));
+        let name = |item: &Value| {
+            if let Value::Bytes(b) = item { Some(String::from_utf8_lossy(b).into_owned()) } else { None }
+        };
+        list.iter().filter_map(name).collect()
+    } else {
+        return Ok(Vec::new());
+    };
+    ensure!(
+        names.len() == kind.classes,
+        "there are {} names of classes beside it instead of {}",
+        names.len(),
+        kind.classes
+    );
+    Ok(names)
 }

@@ -1,51 +1,58 @@
 //! Data sets in folders of picture files.
 
-use crate::data::{Dataset, read_text};
+use super::list::{self, Unclear};
+use crate::data::part::{self, choose, split};
+use crate::data::{Dataset, Labels, Split, notes, wordnet_id};
 use crate::words;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// File name extensions of pictures, in lower case.
-const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
+pub const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 
-/// The file that lists the classes of a folder without subfolders.
-const LABELS: &str = "labels.txt";
+/// How deep folders may be nested within a class.
+const DEPTH: usize = 6;
 
-/// Maximum size of [`LABELS`] in bytes.
-const LABEL_BYTES: u64 = 1 << 28;
+/// Names of a folder between a class or split and its pictures, as in Tiny ImageNet's `val/images/`.
+const HOLDERS: [&str; 3] = ["images", "imgs", "pictures"];
 
-/// Exclusive upper bound of class indices.
-const MAX_CLASSES: usize = 1_000_000;
-
-/// Opens the pictures in a folder, ordered by name.
+/// Opens the pictures in a folder, ordered by path.
 ///
-/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order. If all subfolder
-/// names are numbers, they are the class indices: `243/` is class 243. Without subfolders, `labels.txt` gives the class of each
-/// picture, one per line: `cat.png 281`; if all classes are numbers, they are class indices; otherwise they are class names,
-/// numbered alphabetically. Without that file, the pictures have no labels.
+/// If the subfolders are splits (`train`, `val`, `test`), the suffix selects one; without it, the test split, or the validation
+/// split if the test split is missing or has no labels.
+///
+/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order, and pictures in folders
+/// within it belong to it, unless a folder on the way is named by a WordNet id. If all subfolder names are numbers, they are the
+/// class indices: `243/` is class 243. Without class folders, a list in the folder gives the class of each picture (see
+/// [`list::find`]). Without a list, the pictures have no labels.
 ///
 /// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
-/// pictures, if only some of the subfolders contain pictures, or if a line of `labels.txt` does not name a picture.
+/// pictures, if only some of the subfolders contain pictures, or if the list names a picture that is not there.
 pub fn open(text: &str) -> Result<Dataset> {
-    let (folder, name) = (Path::new(text), format!("folder:{text}"));
-    let (folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
-    let classes = folders.iter().map(|folder| Ok((folder, pictures(entries(folder)?)))).collect::<Result<Vec<_>>>()?;
-    let flat = pictures(files);
-    if classes.iter().any(|(_, files)| !files.is_empty()) {
-        return by_folder(&name, &classes);
-    }
-    if flat.is_empty() {
-        bail!("no pictures in it or its subfolders; supported extensions: {}", ENDINGS.join(", "));
-    }
-    match folder.join(LABELS) {
-        labels if labels.is_file() => by_list(&name, folder, &labels, &flat),
-        _ => Dataset::without_labels(&name, flat),
-    }
+    let (folder, wanted) = split(text);
+    let (files, labels) = match (splits(folder)?, wanted) {
+        (parts, Some(_)) if !parts.is_empty() => read(&choose(parts, wanted, |part| part.1)?[0].0, wanted)?,
+        (parts, None) if !parts.is_empty() => by_default(parts)?,
+        (_, Some(wanted)) if !list::has_split(folder, wanted) => {
+            bail!("no {} in it; folders with splits have subfolders such as train and test", wanted.suffix())
+        }
+        _ => read(folder, wanted)?,
+    };
+    Dataset::of_labelled_files(&format!("folder:{text}"), files, labels)
+}
+
+/// Whether a path is a folder.
+pub fn fits(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Whether a folder has a training split beside another one.
+pub fn has_training(folder: &Path) -> bool {
+    splits(folder).is_ok_and(|parts| part::has_training(&parts, |part| part.1)) || list::has_split(folder, Split::Train)
 }
 
 /// The entries of a folder, ordered by name, without those whose name begins with a dot.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || format!("reading the folder \"{}\"", words::path(&folder));
     let found = folder.read_dir().with_context(read)?;
     let mut paths = found.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>().with_context(read)?;
@@ -54,60 +61,101 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    let ending = |path: &Path| path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    paths.retain(|path| ENDINGS.contains(&&ending(path)[..]) && path.is_file());
-    paths
+/// All pictures in a folder and its subfolders. Links to folders are not followed.
+pub(super) fn all_pictures(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
+    let (folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
+    let mut found = pictures(files);
+    for inner in folders.iter().filter(|inner| depth > 0 && !inner.is_symlink()) {
+        found.extend(all_pictures(inner, depth - 1)?);
+    }
+    Ok(found)
 }
 
-fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset> {
-    if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
-        bail!("\"{}\" has no pictures, but every subfolder is read as a class; move it elsewhere", words::path(&empty));
-    }
-    let words: Vec<_> = classes.iter().map(|(folder, _)| word(folder)).collect();
-    let (names, labels) = labels(&words)?;
-    let of = |((_, files), label): (&(_, Vec<PathBuf>), usize)| files.iter().map(move |f| (f.clone(), label)).collect();
-    let files: Vec<Vec<_>> = classes.iter().zip(labels).map(of).collect();
-    Dataset::of_files(name, names, files.concat())
-}
-
-/// A data set whose classes are listed in a file, each line of which is the name of a picture followed by its class.
-fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Result<Dataset> {
-    let text = read_text(list, LABEL_BYTES)?;
-    let pictures: BTreeSet<_> = pictures.iter().collect();
-    let (mut files, mut words) = (Vec::new(), Vec::new());
-    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let mut parts = line.match_indices([' ', '\t', ',']).map(|(at, _)| line.split_at(at));
-        let parts = parts.find(|(file, class)| pictures.contains(&folder.join(file)) && !class[1..].trim().is_empty());
-        let (file, class) = parts.with_context(|| {
-            format!(
-                "line {} of \"{}\" must be the name of a picture in the folder, then its class",
-                i + 1,
-                words::path(&list)
-            )
-        })?;
-        files.push(folder.join(file));
-        words.push(class[1..].trim().to_string());
-    }
-    let (classes, labels) = labels(&words)?;
-    Dataset::of_files(name, classes, files.into_iter().zip(labels).collect())
-}
-
-/// Class names, and the class index of each word: its value if all words are numbers, otherwise its position in alphabetical
-/// order.
-fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
-    if let Ok(numbers) = words.iter().map(|word| word.parse::<usize>()).collect::<Result<Vec<_>, _>>() {
-        let large = numbers.iter().find(|&&n| n >= MAX_CLASSES);
-        return large.map_or(Ok((Vec::new(), numbers.clone())), |n| {
-            bail!("class index {n} is too large; indices are below {MAX_CLASSES}")
-        });
-    }
-    let classes: Vec<_> = words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let labels = words.iter().filter_map(|word| classes.binary_search(word).ok()).collect();
-    Ok((classes, labels))
+/// Whether a file name ends like that of a picture.
+pub(super) fn is_picture(name: &Path) -> bool {
+    let ending = name.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    ENDINGS.contains(&&ending[..])
 }
 
 /// The last component of a path, as a string.
-fn word(path: &Path) -> String {
+pub(super) fn word(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The subfolders of a folder whose subfolders are splits; nothing for any other folder. Folders that hold pictures but no folders
+/// are splits only if there are several, because `train/` may also be a class.
+fn splits(folder: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
+    let folders: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
+    let named: Vec<_> = folders.into_iter().map(|path| (Split::of_name(&word(&path)), path)).collect();
+    let whole_word =
+        |(split, path): &(Option<Split>, PathBuf)| split.is_some() && word(path).chars().all(char::is_alphabetic);
+    let deep = || named.iter().any(|(_, path)| entries(path).is_ok_and(|inner| inner.iter().any(|path| path.is_dir())));
+    let are_splits = !named.is_empty() && named.iter().all(whole_word) && (named.len() > 1 || deep());
+    Ok(if are_splits { named.into_iter().map(|(split, path)| (path, split)).collect() } else { Vec::new() })
+}
+
+/// The split of an evaluation: the test split if it has labels, otherwise the validation split if that has.
+fn by_default(parts: Vec<(PathBuf, Option<Split>)>) -> Result<(Vec<PathBuf>, Labels)> {
+    let first = &choose(parts.clone(), None, |part| part.1)?[0].0;
+    let first_read = read(first, None);
+    let other = parts.iter().find(|part| part.1 == Some(Split::Validation)).filter(|part| part.0 != *first);
+    match other {
+        Some((other, _)) if !first_read.as_ref().is_ok_and(|(_, labels)| labels.of.is_some()) => read(other, None),
+        _ => first_read,
+    }
+}
+
+/// The pictures of a folder without splits, and their labels.
+fn read(folder: &Path, wanted: Option<Split>) -> Result<(Vec<PathBuf>, Labels)> {
+    let (mut folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
+    let flat = pictures(files);
+    if let Some(list) = list::known(folder, &flat, wanted) {
+        return list::read(&list, folder);
+    }
+    let holder = folders.len() == 1 && flat.is_empty() && HOLDERS.contains(&&word(&folders[0])[..]);
+    if holder && matches!(list::find(folder, wanted), Ok(None)) {
+        return read(&folders.remove(0), wanted);
+    }
+    let classes = folders.iter().map(|inner| Ok((inner, all_pictures(inner, DEPTH)?))).collect::<Result<Vec<_>>>()?;
+    let full = classes.iter().filter(|(_, files)| !files.is_empty()).count();
+    let listed = || list::find(folder, wanted)?.map(|list| list::read(&list, folder)).transpose();
+    let listed = match if full <= 1 { listed() } else { Ok(None) } {
+        Err(error) if error.is::<Unclear>() => {
+            notes::add(format!("\"{}\" has no list of classes: {error:#}", words::path(folder)));
+            None
+        }
+        listed => listed?,
+    };
+    match listed {
+        Some(listed) => Ok(listed),
+        None if full > 0 => by_folder(folder, &classes),
+        None if flat.is_empty() => {
+            bail!("no pictures in it or its subfolders; their names end in {}", ENDINGS.join(", "))
+        }
+        None => Ok((flat, Labels::default())),
+    }
+}
+
+fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.retain(|path| is_picture(path) && path.is_file());
+    paths
+}
+
+fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<PathBuf>, Labels)> {
+    if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
+        bail!("\"{}\" has no pictures, but every subfolder is read as a class; move it elsewhere", words::path(&empty));
+    }
+    let of = |(folder, files): &(&PathBuf, Vec<PathBuf>)| {
+        let class = |file: &PathBuf| class(root, file).unwrap_or_else(|| word(folder));
+        files.iter().map(|file| (file.clone(), class(file))).collect::<Vec<_>>()
+    };
+    let (files, names): (Vec<_>, Vec<_>) = classes.iter().flat_map(of).unzip();
+    Ok((files, Labels::of_words(&names)?))
+}
+
+/// The class of a picture below a folder named by a WordNet id, as in `mammals/n02111889/a.png`; the innermost such folder counts.
+fn class(root: &Path, file: &Path) -> Option<String> {
+    let folders = file.parent()?.strip_prefix(root).ok()?;
+    let ids = folders.iter().map(|part| part.to_string_lossy());
+    ids.filter(|part| wordnet_id(part).is_some()).last().map(|part| part.into_owned())
 }

@@ -1,7 +1,7 @@
 //! MNIST as published by its authors: IDX files, gzipped or not (LeCun, Cortes & Burges).
 
 use crate::data::part::split;
-use crate::data::{Dataset, read_whole};
+use crate::data::{Dataset, Split, read_whole};
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
@@ -21,8 +21,9 @@ const FOLDERS: [&str; 3] = ["", "raw", "MNIST/raw"];
 /// Pictures are `(1, H, W)`, 28 x 28 in the original, in ten classes, "0" to "9". Errors if a file is missing, damaged or not in
 /// IDX format, if the numbers of pictures and labels differ, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
-    let (folder, train) = split(text);
-    let set = if train { "train" } else { "t10k" };
+    let (folder, wanted) = split(text);
+    ensure!(wanted != Some(Split::Validation), "no #val in MNIST; there are #test and #train");
+    let set = if wanted == Some(Split::Train) { "train" } else { "t10k" };
     let (images, labels) = (find(folder, set, "images-idx3")?, find(folder, set, "labels-idx1")?);
     let ([count, height, width], pixels) = read(&images)?;
     let ([labelled], digits) = read(&labels)?;
@@ -38,6 +39,11 @@ pub fn open(text: &str) -> Result<Dataset> {
     let classes = (0..10).map(|digit| digit.to_string()).collect();
     let labels = digits.into_iter().map(usize::from).collect();
     Dataset::of_bytes(&format!("mnist:{text}"), classes, [1, height, width], pixels, labels)
+}
+
+/// Whether a folder holds MNIST's test or training set.
+pub fn fits(path: &Path) -> bool {
+    ["t10k", "train"].iter().any(|set| find(path, set, "images-idx3").is_ok())
 }
 
 /// Finds a file of a data set; `set` is `train` or `t10k`, `part` is `images-idx3` or `labels-idx1`. Some copies of MNIST have a

@@ -3,5 +3,14 @@
 pub mod npy;
 pub mod jpeg;
 pub mod mnist;
+mod pickle;
 pub mod cifar;
+pub mod list;
 pub mod folder;
+pub mod npz;
+pub mod webdataset;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "no_parquet.rs"]
+pub mod parquet;

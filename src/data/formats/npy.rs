@@ -56,10 +56,30 @@ pub fn npy_bytes(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The header of a `.npy` file.
+pub struct NpyHeader {
+    /// NumPy's name of the dtype with its byte order, such as `<f4`.
+    pub descr: String,
+    /// Whether the values are in column-major order.
+    pub fortran: bool,
+    /// The shape, slowest dimension first.
+    pub shape: Vec<usize>,
+}
+
 /// Parses the bytes of a `.npy` file.
 ///
 /// Errors if the file is damaged or truncated, or if its format version or dtype is not supported.
 pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
+    let (NpyHeader { descr, fortran, shape }, data) = parse_header(bytes)?;
+    let values = decode(&descr, &shape, data)?;
+    let values = if fortran { from_fortran(&shape, &values) } else { values };
+    Ok(Npy { shape, values, dtype: descr[1..].into() })
+}
+
+/// Splits a `.npy` file into its header and the bytes of its values.
+///
+/// Errors if the header is damaged or its format version is not supported.
+pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
     let Some(rest) = bytes.strip_prefix(b"\x93NUMPY") else {
         bail!("it does not begin like a .npy file; create one with numpy.save");
     };
@@ -75,9 +95,7 @@ pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
     let (head, data) = rest.split_at_checked(length).context(short)?;
     let head = std::str::from_utf8(head).context("its header is not text")?;
     let (descr, fortran, shape) = parse_head(head).with_context(|| format!("its header is {:?}", clip(head)))?;
-    let values = decode(&descr, &shape, data)?;
-    let values = if fortran { from_fortran(&shape, &values) } else { values };
-    Ok(Npy { shape, values, dtype: descr[1..].into() })
+    Ok((NpyHeader { descr, fortran, shape }, data))
 }
 
 /// Parses a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`; returns the dtype, whether the order is

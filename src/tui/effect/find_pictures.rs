@@ -53,17 +53,17 @@ pub fn preview(name: String) -> Event {
     Event::Preview(name, image)
 }
 
-/// The data set used last, cached because opening a data set is slower than reading a picture from it.
-static LAST: Mutex<Option<Dataset>> = Mutex::new(None);
+/// The data set used last and its specification, cached because opening a data set is slower than reading a picture from it.
+static LAST: Mutex<Option<(String, Dataset)>> = Mutex::new(None);
 
 fn picture(text: &str) -> Result<Picture> {
     let Some((spec, number)) = source::numbered(text) else { return Ok(source::picture(text)?.1) };
     let mut last = LAST.lock_unpoisoned();
-    let set = match last.take().filter(|set| set.name == spec) {
-        Some(set) => set,
-        None => source::open(spec)?,
+    let known = match last.take().filter(|(name, _)| name == spec) {
+        Some(known) => known,
+        None => (spec.into(), source::open(spec)?),
     };
-    last.insert(set).picture(number)
+    last.insert(known).1.picture(number)
 }
 
 #[cfg(test)]

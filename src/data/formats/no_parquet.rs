@@ -1,0 +1,20 @@
+//! Stands for Parquet files in builds without the feature `parquet`.
+
+use crate::data::Dataset;
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// Errors: this build cannot read Parquet files.
+pub fn open(_: &str) -> Result<Dataset> {
+    bail!("this build reads no Parquet files; build it with --features parquet")
+}
+
+/// Whether a path is a Parquet file.
+pub fn fits(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "parquet")
+}
+
+/// Always false, because the files cannot be read.
+pub fn has_training(_: &Path) -> bool {
+    false
+}

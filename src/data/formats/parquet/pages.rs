@@ -1,0 +1,67 @@
+//! Checks the pages of a column before the library reads them, which trusts the sizes in their headers.
+
+use super::thrift;
+use anyhow::{Context, Result, ensure};
+
+/// Maximum ratio of the sizes of a page and of its Snappy stream: a copy of 64 bytes takes 3.
+const RATIO: usize = 22;
+
+/// Encodings of values by number: plain, by dictionary (two numbers), run lengths.
+const ENCODINGS: [i64; 4] = [0, 2, 8, 3];
+
+/// The total size of the pages of a column once they are uncompressed.
+///
+/// Errors if a header is damaged, or if a page claims to be larger or to hold more values than it can.
+pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize> {
+    let mut total = 0usize;
+    while !bytes.is_empty() {
+        let (header, length) = Header::parse(bytes).context("the header of a page is damaged")?;
+        let (size, stored) = (header.size.unwrap_or(0), header.stored.unwrap_or(0));
+        bytes = bytes.get(length..).and_then(|rest| rest.get(stored..)).context("a page is truncated")?;
+        let most = if packed { stored.saturating_mul(RATIO).saturating_add(64) } else { stored };
+        ensure!(size <= most, "a page of {stored} bytes claims to be one of {size}; it is damaged");
+        ensure!(header.values <= rows, "a page claims to have {} values of {rows}; it is damaged", header.values);
+        ensure!(header.entries <= size, "a dictionary of {size} bytes claims to have {} values", header.entries);
+        if let Some(encoding) = header.encoding {
+            ensure!(
+                ENCODINGS.contains(&encoding),
+                "it uses encoding {encoding}; write it with plain or dictionary encoding"
+            );
+        }
+        total = total.saturating_add(size);
+    }
+    Ok(total)
+}
+
+/// What the header of a page says.
+#[derive(Default)]
+struct Header {
+    /// Size in bytes once it is uncompressed, and as stored.
+    size: Option<usize>,
+    stored: Option<usize>,
+    /// Number of values of a data page.
+    values: usize,
+    /// Number of values of a dictionary.
+    entries: usize,
+    encoding: Option<i64>,
+}
+
+impl Header {
+    /// Parses the header at the beginning of `bytes`; also returns its length.
+    fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut header = Self::default();
+        let mut valid = true;
+        let length = thrift::integers(bytes, &mut |path, value| {
+            let mut count = || usize::try_from(value).inspect_err(|_| valid = false).unwrap_or(0);
+            match path {
+                [2] => header.size = Some(count()),
+                [3] => header.stored = Some(count()),
+                [5 | 8, 1] => header.values = count(),
+                [7, 1] => header.entries = count(),
+                [5, 2] | [8, 4] => header.encoding = Some(value),
+                _ => {}
+            }
+        })?;
+        (valid && header.size.is_some() && header.stored.is_some()).then_some((header, length))
+    }
+}
