@@ -216,9 +216,12 @@ pub mod tests {
         command.args(["--exact", test, "--nocapture"]).env(DIES_OF, cause);
         assert!(!command.stdin(end()).stdout(end()).stderr(end()).status().unwrap().success(), "{cause}");
         assert_eq!(format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap()), before, "{cause}");
-        let mut bytes = [0; 1 << 16];
-        let count = File::from(master).read(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes[..count]).into_owned()
+        drop(command);
+        drop(slave);
+        // The kernel delivers the output in pieces, and then an error, as the terminal is closed.
+        let mut bytes = vec![];
+        let _ = File::from(master).read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Asserts that the terminal was set up and restored, and that `words` were printed only after that.
