@@ -156,6 +156,6 @@ fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<P
 /// The class of a picture below a folder named by a WordNet id, as in `mammals/n02111889/a.png`; the innermost such folder counts.
 fn class(root: &Path, file: &Path) -> Option<String> {
     let folders = file.parent()?.strip_prefix(root).ok()?;
-    let ids = folders.iter().map(|part| part.to_string_lossy());
-    ids.filter(|part| wordnet_id(part).is_some()).last().map(|part| part.into_owned())
+    let mut ids = folders.iter().rev().map(|part| part.to_string_lossy());
+    ids.find(|part| wordnet_id(part).is_some()).map(|part| part.into_owned())
 }

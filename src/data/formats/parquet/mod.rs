@@ -113,6 +113,9 @@ fn labels(tables: &[Table]) -> Result<Labels> {
     }
 }
 
+/// The pictures of a row group; `None` where there is none.
+type Rows = Arc<Vec<Option<ByteArray>>>;
+
 /// The pictures of several tables.
 #[derive(Debug)]
 struct Tables {
@@ -121,7 +124,7 @@ struct Tables {
     groups: Vec<(usize, usize, usize)>,
     count: usize,
     /// The row groups read last, newest last.
-    kept: Mutex<Vec<(usize, Arc<Vec<Option<ByteArray>>>)>>,
+    kept: Mutex<Vec<(usize, Rows)>>,
 }
 
 impl Tables {
@@ -137,7 +140,7 @@ impl Tables {
     }
 
     /// The pictures of a row group, which stay in memory until others have been read.
-    fn group(&self, number: usize) -> Result<Arc<Vec<Option<ByteArray>>>> {
+    fn group(&self, number: usize) -> Result<Rows> {
         let mut kept = self.kept.lock_unpoisoned();
         if let Some((_, rows)) = kept.iter().find(|(known, _)| *known == number) {
             return Ok(rows.clone());
