@@ -451,7 +451,7 @@ fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
 #[test]
 fn a_checkpoint_tells_its_architecture_through_prefixes() {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
-    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/waves.safetensors");
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/small/waves.safetensors");
     let tensors = weights::read(&weights).unwrap().tensors;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
