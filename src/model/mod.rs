@@ -2,6 +2,8 @@
 
 pub mod weights;
 pub mod fit;
+pub mod tensor_shapes;
+pub mod free_sizes;
 mod classes;
 mod evaluate;
 mod features;

@@ -330,6 +330,73 @@ fn of_two_architectures_with_the_same_tensors_the_one_in_the_files_name_is_taken
     }
 }
 
+/// An architecture with a first convolution of 3 channels and 4 classes with names.
+fn of_four_classes() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"//! Mine.
+        const MODEL = #{ input: [3, 8, 8], mean: [0.2, 0.3, 0.4], std: [0.5, 0.5, 0.5], labels: ["a", "b", "c", "d"], unused: ["aux."] };
+        fn build(x) {
+            let width = x.weight_shape("conv2.weight", [6, 5, 3, 3])[0];
+            x.conv("conv1", 5, 3).relu("relu").conv("conv2", width, 3).global_avg_pool("pool").linear("fc", 4).dropout("drop", 0.1)
+        }"#;
+    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+    folder
+}
+
+#[test]
+fn weights_decide_the_number_of_classes_and_of_input_channels() {
+    let folder = of_four_classes();
+    let mine = within(folder.path());
+    let path = folder.path().join("w.safetensors");
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    for (channels, classes, width) in [(1, 4, 6), (3, 7, 6), (4, 1, 6), (3, 4, 9), (2, 10, 3)] {
+        let shapes = [
+            ("conv1.weight", vec![5, channels, 3, 3]),
+            ("conv1.bias", vec![5]),
+            ("conv2.weight", vec![width, 5, 3, 3]),
+            ("conv2.bias", vec![width]),
+            ("fc.weight", vec![classes, width]),
+            ("fc.bias", vec![classes]),
+            ("aux.conv.weight", vec![9, 9, 1, 1]),
+        ];
+        save(&path, shapes.into_iter().map(|(name, shape)| (format!("model.{name}"), zeros(&shape))).collect());
+        for model in [mine.open(path.to_str().unwrap(), None), mine.open("mine", Some(&path))] {
+            let model = model.unwrap_or_else(|e| panic!("{e:#}"));
+            let card = &model.card;
+            assert_eq!(card.input, [channels, 8, 8]);
+            assert_eq!((card.mean.len(), card.std.len()), (channels, channels));
+            assert!(channels == 3 || card.mean.iter().all(|mean| (mean - 0.3).abs() < 1e-12), "{:?}", card.mean);
+            assert_eq!(model.classes(), classes.max(2));
+            assert_eq!(card.labels.len(), if classes == 4 { 4 } else { 0 });
+            let note = model.note().unwrap_or_default();
+            assert_eq!(note.contains(&format!("fc has {classes} output")), classes != 4, "{note}");
+            assert_eq!(note.contains("input channel"), channels != 3, "{note}");
+            let picture = Tensor::zeros((1, channels, 8, 8), DType::F32, &Device::Cpu).unwrap();
+            assert!(model.graph.logits(&picture).is_ok());
+        }
+    }
+}
+
+#[test]
+fn only_first_and_last_layers_take_their_size_from_the_weights() {
+    let folder = of_four_classes();
+    let mine = within(folder.path());
+    let path = folder.path().join("w.safetensors");
+    for (name, shape, told) in [
+        ("conv1.weight", vec![5, 3, 5, 5], "conv1.weight is [5, 3, 5, 5] instead of [5, 3, 3, 3]"),
+        ("conv1.bias", vec![6], "conv1.bias is [6] instead of [5]"),
+        ("fc.weight", vec![4, 8], "fc.weight is [4, 8] instead of [4, 6]"),
+        ("fc.bias", vec![5], "fc.bias is [5] instead of [4]"),
+    ] {
+        let mut tensors = zeros(&mine, "mine");
+        tensors.insert(name.into(), Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap());
+        save(&path, tensors);
+        let error = format!("{:#}", mine.open("mine", Some(&path)).unwrap_err());
+        assert!(error.contains(told), "{error}");
+        assert!(mine.open(path.to_str().unwrap(), None).is_err());
+    }
+}
+
 /// Values by index, as in `scripts/reference/sizes.py`.
 fn by_place(shape: &[usize], seed: usize) -> Tensor {
     let count = shape.iter().product::<usize>();

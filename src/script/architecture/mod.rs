@@ -3,7 +3,7 @@
 mod open_model;
 pub mod model_fn;
 
-use super::api::builder::Handle;
+use super::api::builder::{Handle, Purpose};
 use super::api::options::{self, CallOptions};
 use super::engine::compile::{protected, settled};
 use super::engine::{engine, functions};
@@ -16,13 +16,13 @@ use crate::data::source;
 use crate::graph::{Graph, Scores};
 use crate::model::{Card, Model};
 use crate::tensor::device_text;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Names of the fields that the constant `MODEL` of an architecture's script may have.
-const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
+const FIELDS: [&str; 9] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture", "unused"];
 
 /// All available architectures: first those in the user's folders, then the embedded architectures.
 pub struct Architectures {
@@ -37,6 +37,14 @@ struct Script {
     ast: AST,
     names: Vec<String>,
     options: CallOptions,
+}
+
+/// Why an architecture was not built.
+enum Unbuilt {
+    /// The script failed.
+    Failed(anyhow::Error),
+    /// The weight file that it was strictly built for lacks a parameter, after this number of parameters that the file contains.
+    Foreign(usize),
 }
 
 impl Architectures {
@@ -58,24 +66,25 @@ impl Architectures {
     /// the line is reported.
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
-        let (card, graph) = self.run(&script, &name)?;
+        Ok(self.build_for(&script, &name, Purpose::default())?)
+    }
+
+    /// Builds the architecture `name` of `script` for the weights in `purpose`.
+    fn build_for(&self, script: &Script, name: &str, purpose: Purpose) -> Result<(Card, Graph), Unbuilt> {
+        let resized = !purpose.sizes.outputs.is_empty();
+        let (card, graph) = self.run(script, name, purpose)?;
         let scores = script.options.raw("scores").map(options::text).transpose()?;
         let graph = graph
             .with_scores(scores.as_deref())
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
         let graph = graph.with_accumulation(self.guard.options().precision.accumulation);
-        Ok((named(card, &graph)?, graph))
+        Ok((named(card, &graph, resized)?, graph))
     }
 
     /// The content of a file next to the scripts that is not a script itself, such as labels or weights; `None` if there is no
     /// such file.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folders.file(name)
-    }
-
-    /// The names of all architectures whose scripts can be read.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.scripts().0.into_iter().flat_map(|script| script.names).collect()
     }
 
     fn row(&self, script: &Script, name: &str) -> ModelRow {
@@ -106,12 +115,24 @@ impl Architectures {
             );
             return Ok((script, names));
         }
+        let defines = |script: &Script| script.names.iter().any(|n| n == name);
+        if let Some(script) = self.likely(name).find(defines) {
+            return Ok((script, name.into()));
+        }
         let (scripts, errors) = self.scripts();
         let names: Vec<_> = scripts.iter().flat_map(|s| s.names.clone()).collect();
-        match scripts.into_iter().find(|script| script.names.iter().any(|n| n == name)) {
+        match scripts.into_iter().find(defines) {
             Some(script) => Ok((script, name.into())),
             None => Err(unknown(name, &names, errors)),
         }
+    }
+
+    /// The scripts that are called `name` or contain it as a string, so that the others need not be compiled to find it.
+    fn likely(&self, name: &str) -> impl Iterator<Item = Script> {
+        let quoted = format!("\"{name}\"");
+        let sources = self.folders.names().into_iter().filter_map(|script| self.folders.find(&script).ok().flatten());
+        let likely = sources.filter(move |source| source.name == name || source.text.contains(&quoted));
+        likely.filter_map(|source| self.read(source).ok())
     }
 
     /// Compiles a script and reads its constant `MODEL`.
@@ -134,22 +155,29 @@ impl Architectures {
     }
 
     /// Runs the script's function `build(x)` or `build(x, name)` and returns the card and the graph of the architecture `name`.
-    fn run(&self, script: &Script, name: &str) -> Result<(Card, Graph)> {
+    fn run(&self, script: &Script, name: &str, purpose: Purpose) -> Result<(Card, Graph), Unbuilt> {
         let what = || format!("building the architecture \"{name}\"");
-        let card = self.card(script, name).with_context(what)?;
-        let x = Dynamic::from(Handle::input(&card.input, &card.mean, &card.std).with_context(what)?);
+        let card = self.card(script, name, purpose.sizes.channels).with_context(what)?;
+        let input = Handle::input(&card.input, &card.mean, &card.std, purpose).with_context(what)?;
+        let x = Dynamic::from(input.clone());
         let build = script.ast.iter_functions().find(|f| f.name == "build");
         let arguments = match build.map(|f| f.params.len()) {
             Some(1) => vec![x],
             Some(2) => vec![x, name.into()],
-            _ => bail!("\"{}\" needs a function build(x) or build(x, name)", script.source.name),
+            _ => {
+                let name = &script.source.name;
+                return Err(anyhow!("\"{name}\" needs a function build(x) or build(x, name)").into());
+            }
         };
         self.guard.begin();
         let end = protected(&self.guard, || {
             let end = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments)?;
             settled(end, "fn build returned")
         });
-        let end = end.map_err(|e| self.report(&script.source, &e))?;
+        if let Some(found) = input.stopped() {
+            return Err(Unbuilt::Foreign(found));
+        }
+        let end = end.map_err(|e| anyhow::Error::from(self.report(&script.source, &e)))?;
         let kind = end.type_name();
         let end = end.clone().try_cast::<Handle>();
         let end = end.with_context(|| format!("build must return the last node, got {kind}")).with_context(what)?;
@@ -161,19 +189,23 @@ impl Architectures {
         Report::run(&texts, error, None, || functions(&self.engine))
     }
 
-    fn card(&self, script: &Script, name: &str) -> Result<Card> {
+    /// The card of the architecture `name`, for pictures with another number of channels if `channels` is given.
+    fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
         let o = &script.options;
         let input = o.sizes("input")?;
         let input =
             input.try_into().ok().context("MODEL needs the size of the input, input: [channels, height, width]")?;
-        let [channels, ..]: [usize; 3] = input;
+        let [own, height, width]: [usize; 3] = input;
+        let channels = channels.unwrap_or(own);
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
-        let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
+        let (mean, std) = (per_channel(o, "mean", 0.0, own)?, per_channel(o, "std", 1.0, own)?);
+        let (mean, std) = (for_channels(mean, channels), for_channels(std, channels));
         let (labels, synonyms) = self.labels(o)?;
-        let picture = o.raw("picture").map(options::text).transpose()?;
+        let picture = o.raw("picture").map(options::text).transpose()?.filter(|_| channels == own);
         let picture = picture.unwrap_or_else(|| source::own(channels).into());
         let (name, summary) = (name.to_string(), script.summary());
         let (labels, synonyms) = (labels.into(), synonyms.into());
+        let input = [channels, height, width];
         Ok(Card { name, summary, input, resize, mean, std, labels, synonyms, picture })
     }
 
@@ -201,6 +233,21 @@ impl Architectures {
         let Some(bytes) = self.file(name)? else { return Ok(None) };
         let text = String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8"))?;
         Ok(Some(text.lines().map(String::from).collect()))
+    }
+}
+
+impl From<anyhow::Error> for Unbuilt {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Unbuilt> for anyhow::Error {
+    fn from(error: Unbuilt) -> Self {
+        match error {
+            Unbuilt::Failed(error) => error,
+            Unbuilt::Foreign(found) => anyhow!("the weight file has only the first {found} parameters"),
+        }
     }
 }
 
@@ -264,8 +311,18 @@ fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Res
     Ok(values)
 }
 
-/// Returns the card with a name for each class. A network with a single logit may name only its positive class.
-fn named(mut card: Card, graph: &Graph) -> Result<Card> {
+/// The values for a number of channels: their mean, for each, if the number changed.
+fn for_channels(values: Vec<f64>, channels: usize) -> Vec<f64> {
+    let count = values.len();
+    if count == channels { values } else { vec![values.iter().sum::<f64>() / count as f64; channels] }
+}
+
+/// Returns the card with a name for each class; with none, if the number of classes was changed to that of a weight file. A
+/// network with a single logit may name only its positive class.
+fn named(mut card: Card, graph: &Graph, resized: bool) -> Result<Card> {
+    if resized && card.labels.len() != graph.classes() {
+        (card.labels, card.synonyms) = ([].into(), [].into());
+    }
     let labels = card.labels.len();
     let classes = match graph.scores {
         // The channels of position-wise values may have names, which are not used yet.

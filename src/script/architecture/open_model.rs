@@ -1,17 +1,25 @@
 //! Opens models: loads the weights of an architecture, or finds the architecture that fits the tensors of a weight file.
 
-use super::Architectures;
+use super::{Architectures, Script, Unbuilt};
 use crate::graph::Graph;
 use crate::model::fit::{Fit, Misfit, fit};
+use crate::model::free_sizes::FreeSizes;
+use crate::model::tensor_shapes::TensorShapes;
 use crate::model::weights::{self, Archive, ENDINGS, INDEX};
 use crate::model::{Card, Model};
+use crate::script::api::builder::Purpose;
 use crate::train::labels;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Maximum number of tensors in a weight file for which every architecture is compared with the file.
 const MANY: usize = 50_000;
+
+/// Number of architectures that are compared in full with a file that fits none.
+const NEAR: usize = 12;
 
 impl Architectures {
     /// Opens a network, ready to run as the host's options say. `name` is an architecture, a `.rhai` file that defines an architecture, or a
@@ -29,27 +37,38 @@ impl Architectures {
             !name.ends_with(".onnx"),
             "\"{name}\" is an ONNX graph, which cannot be read yet; give a .safetensors or PyTorch file"
         );
-        let (card, graph) = self.build(name)?;
+        let (script, name) = self.find(name)?;
         let Some(path) = weights else {
-            let archive = self.own(name)?;
-            let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
-            return self.model(card, &graph, &archive, &found);
+            let (card, graph) = self.build_for(&script, &name, Purpose::default())?;
+            let archive = self.own(&name)?;
+            let found = fit(&graph, &archive, None, &[]);
+            let found = found.map_err(|misfit| self.misfit(&name, &TensorFile::of(&archive, None), &misfit))?;
+            return self.model(card, &graph, &archive, &found, &FreeSizes::default());
         };
         let loading = || format!("loading \"{}\" into {name}", words::path(&path));
-        let (file, key) = split(path);
-        let archive = weights::open(&file)?;
-        let found = fit(&graph, &archive, key.as_deref());
-        let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
-        with_labels_of(&file, card, &graph)
-            .and_then(|card| self.model(card, &graph, &archive, &found))
-            .with_context(loading)
+        let (path, key) = split(path);
+        let archive = weights::open(&path)?;
+        let file = TensorFile::of(&archive, key.as_deref());
+        let candidate = self.candidate(&script, &name, &file, false).map_err(|unfit| match unfit {
+            Unfit::Unbuilt(error) => error.into(),
+            Unfit::Misfit(misfit) => self.misfit(&name, &file, &misfit).context(loading()),
+        })?;
+        self.loaded(&path, candidate, &archive, "").with_context(loading)
     }
 
-    /// Creates a model from an architecture and the weights that were found to fit it.
-    fn model(&self, card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
+    /// Creates a model from an architecture and the weights that were found to fit it. `note` is added to what the user is told.
+    fn loaded(&self, path: &Path, candidate: Candidate, archive: &Archive, note: &str) -> Result<Model> {
+        let Candidate { card, graph, found, sizes, .. } = candidate;
+        let card = with_labels_of(path, card, &graph)?;
+        let model = self.model(card, &graph, archive, &found, &sizes)?;
+        Ok(Model { taken: joined(&[&model.taken, note]).into(), ..model })
+    }
+
+    fn model(&self, card: Card, graph: &Graph, archive: &Archive, found: &Fit, sizes: &FreeSizes) -> Result<Model> {
         let weights = archive.read(found.entries.clone())?;
         let graph = graph.with_weights(weights.tensors)?.placed(self.guard.options())?;
-        Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
+        let taken = joined(&[&found.told(), &sizes.told()]);
+        Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: taken.into() })
     }
 
     /// The weights that come with the architecture `name`, from next to the scripts or embedded in the binary.
@@ -59,35 +78,31 @@ impl Architectures {
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts. If several
-    /// architectures fit, the one that leaves the fewest tensors unused is chosen, and among equals the one that the file is
-    /// named after.
+    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts, except for
+    /// the number of input channels and of classes. If several architectures fit, the one that leaves the fewest tensors unused
+    /// and the fewest sizes changed is chosen, and among equals the one that the file is named after.
     pub fn tell(&self, path: &Path) -> Result<Model> {
-        let (file, key) = split(path);
-        let archive = weights::open(&file)?;
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let (path, key) = split(path);
+        let archive = weights::open(&path)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let count = most_tensors(&archive);
         ensure!(
             count <= MANY,
             "\"{}\" has {count} tensors, too many to detect its architecture; name it with -m and give the file with -w",
             words::path(&path)
         );
-        let (mut fits, mut misfits) = (vec![], vec![]);
-        for name in self.names() {
-            let (card, graph) = self.build(&name)?;
-            match fit(&graph, &archive, key.as_deref()) {
-                Ok(found) => fits.push((found, !stem.starts_with(&name), card, graph)),
-                Err(misfit) => misfits.push((misfit.differences, name, misfit)),
-            }
+        let file = TensorFile::of(&archive, key.as_deref());
+        let scripts = self.scripts().0;
+        let Survey { mut fits, near } = self.survey(&scripts, &file)?;
+        let named = |name: &str| if stem.contains(name) { name.len() } else { 0 };
+        fits.sort_by_key(|c| (c.found.aside.len(), !c.sizes.is_empty(), Reverse(named(&c.card.name))));
+        if !fits.is_empty() {
+            let candidate = fits.remove(0);
+            let note = alternatives(&candidate, &fits);
+            let loading = || format!("loading \"{}\"", words::path(&path));
+            return self.loaded(&path, candidate, &archive, &note).with_context(loading);
         }
-        fits.sort_by_key(|(found, other, ..)| (found.aside.len(), *other));
-        if let Some((found, _, card, graph)) = fits.into_iter().next() {
-            let card = with_labels_of(&file, card, &graph);
-            return card
-                .and_then(|card| self.model(card, &graph, &archive, &found))
-                .with_context(|| format!("loading \"{}\"", words::path(&path)));
-        }
-        misfits.sort_by_key(|(differences, ..)| *differences);
+        let misfits = self.misfits(&near, &file);
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         bail!(
@@ -97,10 +112,68 @@ impl Architectures {
         )
     }
 
+    /// Builds the architecture `name` for a weight file and finds its parameters there. If they do not fit as they are, the
+    /// numbers of input channels and of outputs are taken from the file. If `strict`, stops at the first parameter that the file
+    /// lacks, which takes much less time.
+    fn candidate<'a>(
+        &self,
+        script: &Script,
+        name: &str,
+        file: &TensorFile<'a>,
+        strict: bool,
+    ) -> Result<Candidate<'a>, Unfit> {
+        let purpose = |sizes, strict| Purpose { shapes: Some(file.shapes.clone()), sizes, strict };
+        let unused = script.options.texts("unused").map_err(Unbuilt::from)?;
+        let place = |graph: &Graph| fit(graph, file.archive, file.key, &unused);
+        let (card, graph) = self.build_for(script, name, purpose(FreeSizes::default(), strict))?;
+        let misfit = match place(&graph) {
+            Ok(found) => return Ok(Candidate { card, graph, found, sizes: FreeSizes::default() }),
+            Err(misfit) => misfit,
+        };
+        let sizes = FreeSizes::of(&graph, &file.shapes);
+        if sizes.is_empty() {
+            return Err(Unfit::Misfit(misfit));
+        }
+        match self.build_for(script, name, purpose(sizes.clone(), false)).ok() {
+            Some((card, graph)) => match place(&graph) {
+                Ok(found) => Ok(Candidate { card, graph, found, sizes }),
+                Err(other) => Err(Unfit::Misfit(if other.differences < misfit.differences { other } else { misfit })),
+            },
+            None => Err(Unfit::Misfit(misfit)),
+        }
+    }
+
+    /// Compares a weight file with all architectures.
+    fn survey<'a, 's>(&self, scripts: &'s [Script], file: &TensorFile<'a>) -> Result<Survey<'a, 's>> {
+        let (mut fits, mut near) = (vec![], vec![]);
+        for (script, name) in scripts.iter().flat_map(|script| script.names.iter().map(move |name| (script, name))) {
+            match self.candidate(script, name, file, true) {
+                Ok(candidate) => fits.push(candidate),
+                Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => return Err(error),
+                Err(Unfit::Unbuilt(Unbuilt::Foreign(found))) => near.push((found, script, name.as_str())),
+                Err(Unfit::Misfit(misfit)) => near.push((misfit.found, script, name.as_str())),
+            }
+        }
+        near.sort_by_key(|(found, ..)| Reverse(*found));
+        Ok(Survey { fits, near })
+    }
+
+    /// The numbers of differences, names and misfits of the architectures that are likely to be closest to a weight file, closest
+    /// first.
+    fn misfits(&self, near: &[(usize, &Script, &str)], file: &TensorFile) -> Vec<(usize, String, Misfit)> {
+        let whole = |(_, script, name): &(usize, &Script, &str)| match self.candidate(script, name, file, false) {
+            Err(Unfit::Misfit(misfit)) => Some((misfit.differences, name.to_string(), misfit)),
+            _ => None,
+        };
+        let mut misfits: Vec<_> = near.iter().take(NEAR).filter_map(whole).collect();
+        misfits.sort_by_key(|(differences, ..)| *differences);
+        misfits
+    }
+
     /// The error for weights that do not fit the architecture `name`; it says why, and which architecture is closest.
-    fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
+    fn misfit(&self, name: &str, file: &TensorFile, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
-        match self.nearest(archive) {
+        match self.nearest(file) {
             Some((0, nearest)) => text.push_str(&format!("; they fit {nearest}: -m {nearest}")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
             Some((n, nearest)) => {
@@ -113,19 +186,81 @@ impl Architectures {
 
     /// The number of tensors that differ between the file and the closest architecture, and the name of that architecture; `None`
     /// if no tensor fits any architecture.
-    fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
-        if most_tensors(archive) > MANY {
+    fn nearest(&self, file: &TensorFile) -> Option<(usize, String)> {
+        if most_tensors(file.archive) > MANY {
             return None;
         }
-        let distance = |name: String| {
-            let (_, graph) = self.build(&name).ok()?;
-            match fit(&graph, archive, None) {
-                Ok(_) => Some((0, name)),
-                Err(misfit) => (misfit.found > 0).then_some((misfit.differences, name)),
-            }
-        };
-        self.names().into_iter().filter_map(distance).min_by_key(|(differences, _)| *differences)
+        let scripts = self.scripts().0;
+        let any_key = TensorFile { key: None, ..file.clone() };
+        let Survey { fits, near } = self.survey(&scripts, &any_key).ok()?;
+        if let Some(candidate) = fits.into_iter().next() {
+            return Some((0, candidate.card.name));
+        }
+        let misfits = self.misfits(&near, &any_key).into_iter();
+        misfits.filter(|(.., misfit)| misfit.found > 0).map(|(differences, name, _)| (differences, name)).next()
     }
+}
+
+/// A weight file whose tensors are compared with architectures.
+#[derive(Clone)]
+struct TensorFile<'a> {
+    archive: &'a Archive,
+    /// Selects one of the state dicts in the file.
+    key: Option<&'a str>,
+    shapes: Arc<TensorShapes>,
+}
+
+impl<'a> TensorFile<'a> {
+    fn of(archive: &'a Archive, key: Option<&'a str>) -> Self {
+        Self { archive, key, shapes: TensorShapes::of(archive).into() }
+    }
+}
+
+/// An architecture that fits a weight file.
+struct Candidate<'a> {
+    card: Card,
+    graph: Graph,
+    found: Fit<'a>,
+    /// The sizes that were changed to those in the file.
+    sizes: FreeSizes,
+}
+
+/// Why an architecture does not fit a weight file.
+enum Unfit {
+    Unbuilt(Unbuilt),
+    Misfit(Misfit),
+}
+
+impl From<Unbuilt> for Unfit {
+    fn from(unbuilt: Unbuilt) -> Self {
+        Self::Unbuilt(unbuilt)
+    }
+}
+
+/// The architectures that fit a weight file, and the others with a lower bound of the number of parameters found there, closest
+/// first.
+struct Survey<'a, 's> {
+    fits: Vec<Candidate<'a>>,
+    near: Vec<(usize, &'s Script, &'s str)>,
+}
+
+/// A line about other networks with the same parameters, which may differ from `chosen` in padding or in an epsilon; empty if there
+/// are none.
+fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
+    let network = |c: &Candidate| c.graph.nodes.iter().map(|n| format!("{} {:?}", n.name, n.op)).collect::<Vec<_>>();
+    let rank = |c: &Candidate| (c.found.aside.len(), c.sizes.is_empty());
+    let equal = others.iter().filter(|other| rank(other) == rank(chosen) && network(other) != network(chosen));
+    let names: Vec<_> = equal.map(|other| other.card.name.as_str()).collect();
+    match names.len() {
+        0 => String::new(),
+        1 => format!("{} has the same parameters (choose it with -m and give the file with -w)", names[0]),
+        _ => format!("{} have the same parameters (choose one with -m and give the file with -w)", names.join(", ")),
+    }
+}
+
+/// The texts that are not empty, joined by semicolons.
+fn joined(texts: &[&str]) -> String {
+    texts.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("; ")
 }
 
 /// The number of tensors in the largest state dict of a weight file.
