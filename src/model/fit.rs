@@ -37,8 +37,8 @@ pub struct Fit<'a> {
 /// file. `key` selects candidates by their label.
 ///
 /// Tensors outside the prefix are ignored. Tensors below the prefix must belong to the network, except for counters, copies of
-/// the network, names from training (`loss`, `teacher`) and those that start with one of `unused`; otherwise the candidate does
-/// not fit. Errors if no candidate fits.
+/// the network, names from training (`loss`, `teacher`) and those with a segment in `unused`; otherwise the candidate does not
+/// fit. Errors if no candidate fits.
 pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>, unused: &[String]) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
     let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
@@ -49,7 +49,7 @@ pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>, unused: &
     let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
     let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
     let mut asked = copies.iter().filter(|place| key.is_none_or(|key| place.answers(key)));
-    let is_unused = |name: &str| unused.iter().any(|start| name.starts_with(start.as_str()));
+    let is_unused = |name: &str| name.split('.').any(|segment| unused.iter().any(|u| u == segment));
     let clean = |place: &&&Place| place.surplus(&wanted, &copies).into_iter().all(is_unused);
     if let Some(place) = asked.find(clean) {
         let mut fit = place.fit(&wanted, &copies);

@@ -47,7 +47,7 @@ fn every_kind_of_operation_can_be_built() {
         r#"x = x.conv("conv", 6, [3, 1], #{ stride: [1, 2], padding: [1, 0], dilation: 1, groups: 3, bias: false })
         .batch_norm("bn", #{ eps: 0.001 }).relu("relu").leaky_relu("leaky", 0.1).sigmoid("sigmoid").tanh("tanh").sin("sin")
         .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5).dropout2d("dropout2d", 0.5)
-        .reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
+        .same_pad("same", 3, 2).reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
         .conv_transpose("up", 6, 3, #{ stride: 2, padding: 1, output_padding: 1, dilation: 1, groups: 2, bias: false })
         .max_pool("max", 2, #{ stride: 1, padding: 1, dilation: 1, ceil_mode: true })
         .avg_pool("avg", [2, 1], #{ stride: 1, padding: 0, ceil_mode: false, count_include_pad: false });
@@ -247,6 +247,9 @@ fn a_wrong_card_is_told() {
         ("const MODEL = #{ input: [3, 8, 8], std: [0.0, 1.0, 1.0] };", "must be positive"),
         ("const MODEL = #{ input: [3, 8, 8], labels: \"cifar11\" };", "cifar11"),
         ("const MODEL = #{ input: [3, 8, 8], labels: [\"a\"] };", "192 scores"),
+        ("const MODEL = #{ input: [3, 8, 8], variants: #{ mne: #{} } };", "did you mean \"mine\"?"),
+        ("const MODEL = #{ input: [3, 8, 8], variants: #{ mine: #{ inputs: 1 } } };", "did you mean \"input\"?"),
+        ("const MODEL = #{ input: [3, 8, 8], variants: #{ mine: 1 } };", "must be a map"),
     ] {
         let text = format!("{model}\nfn build(x) {{ x.flatten(\"f\") }}");
         std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
@@ -334,7 +337,7 @@ fn of_two_architectures_with_the_same_tensors_the_one_in_the_files_name_is_taken
 fn of_four_classes() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = r#"//! Mine.
-        const MODEL = #{ input: [3, 8, 8], mean: [0.2, 0.3, 0.4], std: [0.5, 0.5, 0.5], labels: ["a", "b", "c", "d"], unused: ["aux."] };
+        const MODEL = #{ input: [3, 8, 8], mean: [0.2, 0.3, 0.4], std: [0.5, 0.5, 0.5], labels: ["a", "b", "c", "d"], unused: ["aux"] };
         fn build(x) {
             let width = x.weight_shape("conv2.weight", [6, 5, 3, 3])[0];
             x.conv("conv1", 5, 3).relu("relu").conv("conv2", width, 3).global_avg_pool("pool").linear("fc", 4).dropout("drop", 0.1)

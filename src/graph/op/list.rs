@@ -63,6 +63,7 @@ operations![
     select::Select,
     gather::Gather,
     pad::Pad,
+    same_pad::SamePad,
     reflect_pad::ReflectPad,
     crop::Crop,
     dropout::Dropout,

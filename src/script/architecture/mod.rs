@@ -16,13 +16,14 @@ use crate::data::source;
 use crate::graph::{Graph, Scores};
 use crate::model::{Card, Model};
 use crate::tensor::device_text;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Names of the fields that the constant `MODEL` of an architecture's script may have.
-const FIELDS: [&str; 9] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture", "unused"];
+const FIELDS: [&str; 10] =
+    ["names", "input", "resize", "mean", "std", "labels", "scores", "picture", "unused", "variants"];
 
 /// All available architectures: first those in the user's folders, then the embedded architectures.
 pub struct Architectures {
@@ -36,7 +37,8 @@ struct Script {
     source: ScriptSource,
     ast: AST,
     names: Vec<String>,
-    options: CallOptions,
+    /// The constant `MODEL`.
+    model: Map,
 }
 
 /// Why an architecture was not built.
@@ -73,7 +75,7 @@ impl Architectures {
     fn build_for(&self, script: &Script, name: &str, purpose: Purpose) -> Result<(Card, Graph), Unbuilt> {
         let resized = !purpose.sizes.outputs.is_empty();
         let (card, graph) = self.run(script, name, purpose)?;
-        let scores = script.options.raw("scores").map(options::text).transpose()?;
+        let scores = script.options(name)?.raw("scores").map(options::text).transpose()?;
         let graph = graph
             .with_scores(scores.as_deref())
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
@@ -148,10 +150,12 @@ impl Architectures {
         let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
         let what = || format!("reading the architecture \"{}\"", source.name);
         let model = model.context("it has no `const MODEL = #{ … };`").with_context(what)?;
-        let options = CallOptions::new("MODEL", model, &FIELDS).with_context(what)?;
+        let options = CallOptions::new("MODEL", model.clone(), &FIELDS).with_context(what)?;
         let names = options.texts("names").with_context(what)?;
         let names = if names.is_empty() { vec![source.name.clone()] } else { names };
-        Ok(Script { source, ast, names, options })
+        let script = Script { source: source.clone(), ast, names, model };
+        script.variants().and_then(|variants| known(variants.keys(), &script.names)).with_context(what)?;
+        Ok(script)
     }
 
     /// Runs the script's function `build(x)` or `build(x, name)` and returns the card and the graph of the architecture `name`.
@@ -191,7 +195,7 @@ impl Architectures {
 
     /// The card of the architecture `name`, for pictures with another number of channels if `channels` is given.
     fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
-        let o = &script.options;
+        let o = &script.options(name)?;
         let input = o.sizes("input")?;
         let input =
             input.try_into().ok().context("MODEL needs the size of the input, input: [channels, height, width]")?;
@@ -252,6 +256,22 @@ impl From<Unbuilt> for anyhow::Error {
 }
 
 impl Script {
+    /// The fields that differ between the architectures, by name.
+    fn variants(&self) -> Result<Map> {
+        let variants = self.model.get("variants").cloned().unwrap_or_else(|| Map::new().into());
+        variants.try_cast::<Map>().context("`variants` must be a map of names, #{ name: #{ field: value } }")
+    }
+
+    /// The fields of `MODEL` for the architecture `name`, with those in `variants` that differ for it.
+    fn options(&self, name: &str) -> Result<CallOptions> {
+        let mut fields = self.model.clone();
+        let own = self.variants()?.get(name).map(|own| own.clone().try_cast::<Map>());
+        fields.extend(
+            own.map(|own| own.context("each of `variants` must be a map of fields")).transpose()?.unwrap_or_default(),
+        );
+        CallOptions::new("MODEL", fields, &FIELDS)
+    }
+
     /// The first line of the script's `//!` comment.
     fn summary(&self) -> String {
         let doc = self.ast.doc().lines().next();
@@ -302,6 +322,14 @@ fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::
         return error.context(format!("no architecture named \"{name}\" among those that can be read"));
     }
     anyhow!(suggest::unknown("architecture", name, names))
+}
+
+/// Errors if one of the names that have `variants` is not among `names`.
+fn known<'a>(mut variants: impl Iterator<Item = &'a rhai::Identifier>, names: &[String]) -> Result<()> {
+    match variants.find(|name| !names.iter().any(|known| known == name.as_str())) {
+        Some(name) => bail!("in `variants`, {}", suggest::unknown("architecture", name, names)),
+        None => Ok(()),
+    }
 }
 
 fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {

@@ -123,7 +123,7 @@ impl Architectures {
         strict: bool,
     ) -> Result<Candidate<'a>, Unfit> {
         let purpose = |sizes, strict| Purpose { shapes: Some(file.shapes.clone()), sizes, strict };
-        let unused = script.options.texts("unused").map_err(Unbuilt::from)?;
+        let unused = script.options(name).and_then(|o| o.texts("unused")).map_err(Unbuilt::from)?;
         let place = |graph: &Graph| fit(graph, file.archive, file.key, &unused);
         let (card, graph) = self.build_for(script, name, purpose(FreeSizes::default(), strict))?;
         let misfit = match place(&graph) {
@@ -134,25 +134,31 @@ impl Architectures {
         if sizes.is_empty() {
             return Err(Unfit::Misfit(misfit));
         }
+        // Of a small network whose sizes are free, almost any file has the tensors.
+        let whole = |found: &Fit| !strict || found.entries.len() > found.aside.len();
         match self.build_for(script, name, purpose(sizes.clone(), false)).ok() {
             Some((card, graph)) => match place(&graph) {
-                Ok(found) => Ok(Candidate { card, graph, found, sizes }),
+                Ok(found) if whole(&found) => Ok(Candidate { card, graph, found, sizes }),
+                Ok(_) => Err(Unfit::Misfit(misfit)),
                 Err(other) => Err(Unfit::Misfit(if other.differences < misfit.differences { other } else { misfit })),
             },
             None => Err(Unfit::Misfit(misfit)),
         }
     }
 
-    /// Compares a weight file with all architectures.
+    /// Compares a weight file with all architectures. Errors if a script fails and no other architecture fits.
     fn survey<'a, 's>(&self, scripts: &'s [Script], file: &TensorFile<'a>) -> Result<Survey<'a, 's>> {
-        let (mut fits, mut near) = (vec![], vec![]);
+        let (mut fits, mut near, mut failed) = (vec![], vec![], None);
         for (script, name) in scripts.iter().flat_map(|script| script.names.iter().map(move |name| (script, name))) {
             match self.candidate(script, name, file, true) {
                 Ok(candidate) => fits.push(candidate),
-                Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => return Err(error),
+                Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => failed = failed.or(Some(error)),
                 Err(Unfit::Unbuilt(Unbuilt::Foreign(found))) => near.push((found, script, name.as_str())),
                 Err(Unfit::Misfit(misfit)) => near.push((misfit.found, script, name.as_str())),
             }
+        }
+        if let Some(error) = failed.filter(|_| fits.is_empty()) {
+            return Err(error);
         }
         near.sort_by_key(|(found, ..)| Reverse(*found));
         Ok(Survey { fits, near })

@@ -269,6 +269,15 @@ fn moves() -> Vec<&'static str> {
                 r.x(0, [n, c, mirror(y, rows, h), mirror(x, columns, w)])
             })
         })[0],
+        // TensorFlow: an odd number of zeros has one more after than before.
+        [(5, 5), (4, 5), (6, 7), (4, 4)].map(|(h, w)| {
+            let top = h % 2;
+            let (window, stride) = ((3, 2), (2, 2));
+            let shape = [2, 6, h + if h % 2 == 1 { 2 } else { 1 }, w + w % 2];
+            check(SamePad { window, stride }, &[&[2, 6, h, w]], &shape, move |r, [n, c, y, x]| {
+                if (top..top + h).contains(&y) && x < w { r.x(0, [n, c, y - top, x]) } else { 0.0 }
+            })
+        })[0],
         check(Crop { rows: 1, columns: 2 }, &[maps], &[2, 6, 2, 1], |r, [n, c, y, x]| r.x(0, [n, c, y + 1, x + 2])),
         check(Concat::default(), &[maps, &[2, 1, 4, 5], maps], &[2, 13, 4, 5], |r, [n, c, h, w]| match c {
             0..6 => r.x(0, [n, c, h, w]),
