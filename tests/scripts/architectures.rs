@@ -88,6 +88,27 @@ fn of_tokens() -> tempfile::TempDir {
 }
 
 #[test]
+fn a_constant_has_the_precision_of_the_run() {
+    let folder = of_tokens();
+    let (_, graph) = within(folder.path()).build("mine").unwrap();
+    let mut scores = vec![];
+    for dtype in [DType::F32, DType::F64] {
+        let drawn = |p: gradscope::graph::Parameter| (p.name, by_place(&p.shape, 3).to_dtype(dtype).unwrap());
+        let graph = Arc::new(graph.with_weights(graph.parameters().into_iter().map(drawn).collect()).unwrap());
+        let x = by_place(&[2, 3, 8, 8], 5).to_dtype(dtype).unwrap();
+        let fused = graph.forward(&x).unwrap().logits().unwrap();
+        let by_node = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap().logits().unwrap();
+        scores.extend(
+            [fused, by_node].map(|y| y.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()),
+        );
+    }
+    let scores: Vec<Vec<f64>> = scores;
+    for other in &scores[1..] {
+        assert!(scores[0].iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs().max(1.0)), "{scores:?}");
+    }
+}
+
+#[test]
 fn the_example_of_the_readme_builds() {
     let text = include_str!("../../models/README.md");
     let example = text.split("```rhai\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");

@@ -26,9 +26,10 @@ pub(super) static SPEC: OpSpec = OpSpec {
     draw: |d| {
         let (n, heads) = (d.between(1, 3), d.between(1, 3));
         let (m, k, p) = (d.between(1, 5), d.between(1, 5), d.between(1, 5));
-        match d.coin() {
-            true => Case::new(Matmul, &[&[n, m, k], &[n, k, p]]),
-            false => Case::new(Matmul, &[&[n, heads, m, k], &[n, heads, k, p]]),
+        match d.between(0, 2) {
+            0 => Case::new(Matmul, &[&[n, m, k], &[n, k, p]]),
+            1 => Case::new(Matmul, &[&[n, heads, m, k], &[n, heads, k, p]]),
+            _ => Case::new(Matmul, &[&[n, 2, heads, m, k], &[n, 2, heads, k, p]]),
         }
     },
 };
@@ -47,12 +48,20 @@ impl Op for Matmul {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].contiguous()?.matmul(&x[1].contiguous()?)?)
+        Ok(matrices(x[0])?.matmul(&matrices(x[1])?)?.reshape(self.shape(&[x[0].dims(), x[1].dims()])?)?)
     }
 
     /// The VJPs of the product `x y`: `dy yᵀ` for `x`, `xᵀ dy` for `y`.
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let (dy, other) = (dy.contiguous()?, at.x(1 - i)?.t()?.contiguous()?);
-        Ok(if i == 0 { dy.matmul(&other)? } else { other.matmul(&dy)? })
+        let (dy, other) = (matrices(dy)?, matrices(&at.x(1 - i)?.t()?)?);
+        let product = if i == 0 { dy.matmul(&other)? } else { other.matmul(&dy)? };
+        Ok(product.reshape(at.dims(i)?)?)
     }
+}
+
+/// Reshapes `(…, M, K)` to `(matrices, M, K)`. candle multiplies values of higher rank only if the strides of all dimensions are in
+/// order, even of those with one element.
+fn matrices(x: &Tensor) -> Result<Tensor> {
+    let [.., m, k] = x.dims() else { anyhow::bail!("expected matrices, got {:?}", x.dims()) };
+    Ok(x.contiguous()?.reshape(((), *m, *k))?)
 }
