@@ -73,7 +73,7 @@ impl Architectures {
 
     /// Builds the architecture `name` of `script` for the weights in `purpose`.
     fn build_for(&self, script: &Script, name: &str, purpose: Purpose) -> Result<(Card, Graph), Unbuilt> {
-        let resized = !purpose.sizes.outputs.is_empty();
+        let resized = purpose.shapes.is_some();
         let (card, graph) = self.run(script, name, purpose)?;
         let scores = script.options(name)?.raw("scores").map(options::text).transpose()?;
         let graph = graph
@@ -162,30 +162,47 @@ impl Architectures {
     fn run(&self, script: &Script, name: &str, purpose: Purpose) -> Result<(Card, Graph), Unbuilt> {
         let what = || format!("building the architecture \"{name}\"");
         let card = self.card(script, name, purpose.sizes.channels).with_context(what)?;
+        let card = self.sized(script, name, card, &purpose).with_context(what)?;
         let input = Handle::input(&card.input, &card.mean, &card.std, purpose).with_context(what)?;
-        let x = Dynamic::from(input.clone());
-        let build = script.ast.iter_functions().find(|f| f.name == "build");
-        let arguments = match build.map(|f| f.params.len()) {
-            Some(1) => vec![x],
-            Some(2) => vec![x, name.into()],
-            _ => {
-                let name = &script.source.name;
-                return Err(anyhow!("\"{name}\" needs a function build(x) or build(x, name)").into());
-            }
-        };
-        self.guard.begin();
-        let end = protected(&self.guard, || {
-            let end = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments)?;
-            settled(end, "fn build returned")
-        });
+        let end = self.call(script, "build", name, &input);
         if let Some(found) = input.stopped() {
             return Err(Unbuilt::Foreign(found));
         }
-        let end = end.map_err(|e| anyhow::Error::from(self.report(&script.source, &e)))?;
+        let end = end?;
+        let end =
+            end.with_context(|| format!("\"{}\" needs a function build(x) or build(x, name)", script.source.name))?;
         let kind = end.type_name();
         let end = end.clone().try_cast::<Handle>();
         let end = end.with_context(|| format!("build must return the last node, got {kind}")).with_context(what)?;
         Ok((card, end.finish()?))
+    }
+
+    /// The card, for pictures of the size that the script's function `size(x)` or `size(x, name)` returns, if it has one: the weights
+    /// may have been trained on pictures of another size than the card's.
+    fn sized(&self, script: &Script, name: &str, card: Card, purpose: &Purpose) -> Result<Card> {
+        let probe = Handle::input(&card.input, &card.mean, &card.std, Purpose { strict: false, ..purpose.clone() })?;
+        let Some(size) = self.call(script, "size", name, &probe)? else { return Ok(card) };
+        let (height, width) =
+            options::attribute(&size).pair().context("fn size must return the size of the picture")?;
+        let [channels, old, _] = card.input;
+        let resize = card.resize.map(|side| (side * height).div_ceil(old));
+        Ok(Card { input: [channels, height, width], resize, ..card })
+    }
+
+    /// Calls a function of the script with the arguments `(x)` or `(x, name)`; `None` if it has no such function.
+    fn call(&self, script: &Script, function: &str, name: &str, x: &Handle) -> Result<Option<Dynamic>> {
+        let x = Dynamic::from(x.clone());
+        let arguments = match script.ast.iter_functions().find(|f| f.name == function).map(|f| f.params.len()) {
+            Some(1) => vec![x],
+            Some(2) => vec![x, name.into()],
+            _ => return Ok(None),
+        };
+        self.guard.begin();
+        let value = protected(&self.guard, || {
+            let value = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, function, arguments)?;
+            settled(value, &format!("fn {function} returned"))
+        });
+        Ok(Some(value.map_err(|e| self.report(&script.source, &e))?))
     }
 
     fn report(&self, source: &ScriptSource, error: &EvalAltResult) -> Report {
@@ -345,8 +362,8 @@ fn for_channels(values: Vec<f64>, channels: usize) -> Vec<f64> {
     if count == channels { values } else { vec![values.iter().sum::<f64>() / count as f64; channels] }
 }
 
-/// Returns the card with a name for each class; with none, if the number of classes was changed to that of a weight file. A
-/// network with a single logit may name only its positive class.
+/// Returns the card with a name for each class; with none, if the network was built for a weight file with another number of
+/// classes. A network with a single logit may name only its positive class.
 fn named(mut card: Card, graph: &Graph, resized: bool) -> Result<Card> {
     if resized && card.labels.len() != graph.classes() {
         (card.labels, card.synonyms) = ([].into(), [].into());

@@ -152,7 +152,11 @@ impl Architectures {
         for (script, name) in scripts.iter().flat_map(|script| script.names.iter().map(move |name| (script, name))) {
             match self.candidate(script, name, file, true) {
                 Ok(candidate) => fits.push(candidate),
-                Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => failed = failed.or(Some(error)),
+                // A script that takes sizes from the file may fail for a file that isn't its own.
+                Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => match self.build_for(script, name, Purpose::default()) {
+                    Ok(_) => near.push((0, script, name.as_str())),
+                    Err(_) => failed = failed.or(Some(error)),
+                },
                 Err(Unfit::Unbuilt(Unbuilt::Foreign(found))) => near.push((found, script, name.as_str())),
                 Err(Unfit::Misfit(misfit)) => near.push((misfit.found, script, name.as_str())),
             }
