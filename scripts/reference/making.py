@@ -42,7 +42,7 @@ def picture(a, b):
 
 
 def style():
-    w = {k: v.double() for k, v in load_file(os.path.join(HERE, "../../models/shapes.safetensors")).items()}
+    w = {k: v.double() for k, v in load_file(os.path.join(HERE, "../../models/small/shapes.safetensors")).items()}
     content, painting = ((picture(*p) - 0.5) / 0.25 for p in ((0.2, 1.0), (0.5, 3.0)))
     kept = activations(content, w)["relu2"]
     goals = {layer: gram(a) for layer, a in activations(painting, w).items()}

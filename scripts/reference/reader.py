@@ -1,4 +1,4 @@
-"""Trains models/reader.safetensors, which reads lines of letters, with PyTorch's CTC loss; writes tests/fixtures/ctc.json.
+"""Trains models/small/reader.safetensors, which reads lines of letters, with PyTorch's CTC loss; writes tests/fixtures/ctc.json.
 
 The pictures are drawn like those of `made:words` (src/data/synthetic/words.rs), with random letters instead of ten words; the first
 three convolutions are initialized with the weights of `words`.
@@ -123,7 +123,7 @@ def read(scores):
 def train(steps):
     torch.manual_seed(0)
     net = Reader()
-    known = load_file(ROOT / "models/words.safetensors")
+    known = load_file(ROOT / "models/small/words.safetensors")
     own = net.state_dict()
     own |= {n: t for n, t in known.items() if n in own and t.shape == own[n].shape}
     net.load_state_dict(own)
@@ -143,7 +143,7 @@ def train(steps):
     with torch.no_grad():
         right = sum(a == b for a, b in zip(test, read(net(pictures))))
     print(f"{right} of 200 lines of random letters read right")
-    save_file({n: t.half().contiguous() for n, t in net.state_dict().items()}, ROOT / "models/reader.safetensors")
+    save_file({n: t.half().contiguous() for n, t in net.state_dict().items()}, ROOT / "models/small/reader.safetensors")
 
 
 def cases():

@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/zoo.json: PyTorch's results for every network in models/*.rhai.
+"""Writes tests/fixtures/zoo.json: PyTorch's results for every network in models/*/*.rhai.
 
 Weights and pictures come from a formula (`uniform`) that tests/numbers/zoo.rs implements too, so no weight files are needed.
 

@@ -55,8 +55,12 @@ impl Trace {
 }
 
 impl Node {
-    /// Applies the node's operation to its inputs, taken from `values`, which holds the values of all nodes.
+    /// Applies the node's operation to its inputs, taken from `values`, which holds the values of all nodes. Constants are
+    /// converted to the type of the network's input.
     fn forward_on(&self, values: &[Tensor]) -> Result<Tensor> {
+        if self.inputs.is_empty() {
+            return Ok(self.forward(&[])?.to_dtype(values[0].dtype())?.to_device(values[0].device())?);
+        }
         let read = with_one_batch(self.inputs.iter().map(|&i| values[i].clone()).collect())?;
         self.forward(&read.iter().collect::<Vec<_>>())
     }

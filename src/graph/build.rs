@@ -73,6 +73,11 @@ impl Builder {
         &self.nodes[id].name
     }
 
+    /// The nodes so far, in the order in which they were added.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     /// The shape of a node's value for a single picture, `(1, …)`.
     pub fn shape(&self, id: NodeId) -> &[usize] {
         &self.nodes[id].shape

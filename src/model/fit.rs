@@ -1,7 +1,8 @@
 //! Finds a network's parameters in a weight file, under any prefix and in any of its state dicts.
 
 use super::weights::{
-    Archive, StateDict, TensorEntry, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
+    Archive, StateDict, TensorEntry, all_unwrapped, beside, counter, name_starts, optimizer, rank, secondary, shown,
+    wrappers,
 };
 use crate::graph::{Graph, Parameter};
 use std::borrow::Cow;
@@ -36,8 +37,9 @@ pub struct Fit<'a> {
 /// file. `key` selects candidates by their label.
 ///
 /// Tensors outside the prefix are ignored. Tensors below the prefix must belong to the network, except for counters, copies of
-/// the network and names from training (`loss`, `teacher`); otherwise the candidate does not fit. Errors if no candidate fits.
-pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>) -> Result<Fit<'a>, Misfit> {
+/// the network, names from training (`loss`, `teacher`) and those with a segment in `unused`; otherwise the candidate does not
+/// fit. Errors if no candidate fits.
+pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>, unused: &[String]) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
     let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
     let mut places: Vec<_> = views.iter().flat_map(|view| view.places(&wanted)).collect();
@@ -47,7 +49,9 @@ pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>) -> Result
     let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
     let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
     let mut asked = copies.iter().filter(|place| key.is_none_or(|key| place.answers(key)));
-    if let Some(place) = asked.find(|place| place.surplus(&wanted, &copies).is_empty()) {
+    let is_unused = |name: &str| name.split('.').any(|segment| unused.iter().any(|u| u == segment));
+    let clean = |place: &&&Place| place.surplus(&wanted, &copies).into_iter().all(is_unused);
+    if let Some(place) = asked.find(clean) {
         let mut fit = place.fit(&wanted, &copies);
         if archive.dicts.iter().filter(|dict| is_network(dict)).count() > 1 {
             fit.told.insert(0, format!("using {}", quoted(&fit.label)));
@@ -87,7 +91,7 @@ impl<'a> View<'a> {
         let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
         let mut found: HashMap<&str, (usize, usize)> = HashMap::from([("", (0, 0))]);
         for (name, entry) in &self.names {
-            for (prefix, rest) in starts(name, longest).map(|at| name.split_at(at)) {
+            for (prefix, rest) in name_starts(name, longest).map(|at| name.split_at(at)) {
                 if let Some(shape) = wanted.get(rest) {
                     let (named, fitting) = found.entry(prefix).or_default();
                     *named += 1;
@@ -143,12 +147,11 @@ impl<'a> Place<'_, 'a> {
         name.strip_prefix(self.prefix)
     }
 
-    /// Names below the prefix that belong neither to the network, nor to a copy of it, nor to its training.
+    /// Names below the prefix, without it, that belong neither to the network, nor to a copy of it, nor to its training.
     fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
-        let below = self.rest(wanted, copies).into_iter().filter(|(name, entry)| {
-            self.inside(name).is_some_and(|inner| !beside(inner, &entry.shape, entry.is_whole()))
-        });
-        below.map(|(name, _)| name).collect()
+        let below = self.rest(wanted, copies).into_iter();
+        let below = below.filter_map(|(name, entry)| Some((self.inside(name)?, entry)));
+        below.filter(|(name, entry)| !beside(name, &entry.shape, entry.is_whole())).map(|(name, _)| name).collect()
     }
 
     /// Names and tensors of the state dict that belong neither to the network nor to a copy of it.
@@ -158,7 +161,7 @@ impl<'a> Place<'_, 'a> {
         let prefixes: HashSet<_> = copies.iter().filter(same).map(|p| p.prefix).collect();
         let longest = wanted.iter().map(|name| name.len()).max().unwrap_or_default();
         let fits = |(prefix, rest): (&str, &str)| wanted.contains(rest) && prefixes.contains(prefix);
-        let known = |name: &str| starts(name, longest).any(|at| fits(name.split_at(at)));
+        let known = |name: &str| name_starts(name, longest).any(|at| fits(name.split_at(at)));
         self.view.names.iter().filter(|(name, _)| !known(name)).map(|(name, entry)| (name.as_ref(), *entry)).collect()
     }
 
@@ -258,14 +261,6 @@ impl Misfit {
         let differences = wanted.len() - best.found + shapes.len().saturating_sub(best.named);
         Self { text, found: best.found, differences }
     }
-}
-
-/// The positions at which a suffix of at most `longest` bytes may start: the beginning of the name, and the position after any
-/// character that is neither a letter nor a digit.
-fn starts(name: &str, longest: usize) -> impl Iterator<Item = usize> {
-    let behind = name.char_indices().filter(|(_, c)| !c.is_alphanumeric()).map(|(at, c)| at + c.len_utf8());
-    let first = name.len().saturating_sub(longest);
-    std::iter::once(0).chain(behind).filter(move |at| *at >= first)
 }
 
 fn quoted(label: &str) -> String {

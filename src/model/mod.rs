@@ -6,6 +6,8 @@ pub mod fit;
 pub mod import;
 pub mod onnx;
 pub mod pt2;
+pub mod tensor_shapes;
+pub mod free_sizes;
 mod classes;
 mod evaluate;
 mod features;

@@ -17,13 +17,11 @@ pub(super) const GROUP: &str = "attribution";
 const SCRIPT_BYTES: u64 = 64 << 20;
 const FILE_BYTES: u64 = 4 << 30;
 
-/// The folders searched for one kind of script.
+/// The folders searched for one kind of script. Subfolders are groups; a file in a group's folder is found by its name alone.
 #[derive(Clone, Debug)]
 pub struct Folders {
     folders: Vec<PathBuf>,
     embedded: &'static Dir<'static>,
-    /// Whether subfolders are groups; a script in a group's folder is found by its name alone.
-    grouped: bool,
 }
 
 /// The source code of a script and its origin.
@@ -43,7 +41,7 @@ impl Folders {
     /// The folders searched for methods: `first` if given, `./plugins`, `plugins` in the user's configuration folder, then the
     /// embedded methods.
     pub fn plugins(first: Option<&Path>) -> Self {
-        Self { grouped: true, ..Self::new(first, "plugins", &PLUGINS) }
+        Self::new(first, "plugins", &PLUGINS)
     }
 
     /// The folders searched for architectures: `first` if given, `./models`, `models` in the user's configuration folder, then
@@ -55,7 +53,7 @@ impl Folders {
     fn new(first: Option<&Path>, name: &str, embedded: &'static Dir<'static>) -> Self {
         let user = directories::ProjectDirs::from("", "", "gradscope").map(|d| d.config_dir().join(name));
         let folders = first.map(Path::to_path_buf).into_iter().chain([PathBuf::from(name)]).chain(user).collect();
-        Self { folders, embedded, grouped: false }
+        Self { folders, embedded }
     }
 
     /// Restricts the search to the files embedded in the binary.
@@ -74,20 +72,15 @@ impl Folders {
         let mut names = BTreeSet::new();
         for root in &self.folders {
             names.extend(group_folders::names(root));
-            names.extend(self.groups_in(root).iter().flat_map(|folder| group_folders::names(folder)));
+            names.extend(group_folders::folders(root).iter().flat_map(|folder| group_folders::names(folder)));
         }
         let embedded = std::iter::once(self.embedded).chain(self.embedded_groups()).flat_map(Dir::files);
         names.extend(embedded.filter_map(|f| group_folders::script_name(f.path())));
         names.into_iter().collect()
     }
 
-    fn groups_in(&self, root: &Path) -> Vec<PathBuf> {
-        if self.grouped { group_folders::folders(root) } else { vec![] }
-    }
-
     fn embedded_groups(&self) -> impl Iterator<Item = &'static Dir<'static>> {
-        let grouped = self.grouped;
-        self.embedded.dirs().filter(move |dir| grouped && group_of(dir.path()).is_some())
+        self.embedded.dirs().filter(|dir| group_of(dir.path()).is_some())
     }
 
     /// The sorted names of the methods in the group `wanted`. Groups are determined from source code and folder names, without
@@ -105,19 +98,12 @@ impl Folders {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is not a valid script name; use letters, digits, - and _");
         for root in &self.folders {
-            if let Some(path) = self.file_in(root, name)? {
-                let group = path.parent().filter(|folder| self.grouped && folder != root).and_then(group_of);
+            if let Some(path) = group_folders::file(root, name)? {
+                let group = path.parent().filter(|folder| folder != root).and_then(group_of);
                 return Ok(Some(ScriptSource { name: name.into(), group, ..ScriptSource::read(&path)? }));
             }
         }
         Ok(self.embedded_script(name))
-    }
-
-    fn file_in(&self, root: &Path, name: &str) -> Result<Option<PathBuf>> {
-        match self.grouped {
-            true => group_folders::file(root, name),
-            false => Ok(Some(root.join(format!("{name}.rhai"))).filter(|path| path.is_file())),
-        }
     }
 
     fn embedded_script(&self, name: &str) -> Option<ScriptSource> {
@@ -158,13 +144,15 @@ impl Folders {
 
     /// The content of an embedded file that is not a script, such as labels or weights; `None` if there is no such file.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
-        self.embedded.get_file(name).map(|f| f.contents())
+        let in_groups = || self.embedded_groups().find_map(|group| group.get_file(group.path().join(name)));
+        self.embedded.get_file(name).or_else(in_groups).map(File::contents)
     }
 
-    /// The content of a file that is not a script, such as labels or weights: from the first folder that contains it, else from
-    /// the embedded files.
+    /// The content of a file that is not a script, such as labels or weights: from the first folder that contains it, itself or
+    /// in a group, else from the embedded files.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        match self.folders.iter().map(|f| f.join(name)).find(|p| p.is_file()) {
+        let groups = |root: &PathBuf| std::iter::once(root.clone()).chain(group_folders::folders(root));
+        match self.folders.iter().flat_map(groups).map(|f| f.join(name)).find(|p| p.is_file()) {
             Some(path) => read_whole(&path, FILE_BYTES).map(Some),
             None => Ok(self.embedded_file(name).map(<[u8]>::to_vec)),
         }

@@ -49,7 +49,7 @@ fn every_kind_of_operation_can_be_built() {
         .conv("conv", 6, [3, 1], #{ stride: [1, 2], padding: [1, 0], dilation: 1, groups: 3, bias: false })
         .batch_norm("bn", #{ eps: 0.001 }).relu("relu").leaky_relu("leaky", 0.1).sigmoid("sigmoid").tanh("tanh").sin("sin")
         .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5).dropout2d("dropout2d", 0.5)
-        .reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
+        .same_pad("same", 3, 2).reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
         .conv_transpose("up", 6, 3, #{ stride: 2, padding: 1, output_padding: 1, dilation: 1, groups: 2, bias: false })
         .pow("pow", 2.0).interpolate("interpolate", [9, 10], #{ mode: "bilinear" }).max_pool("max", 2, #{ stride: 1, padding: 1, dilation: 1, ceil_mode: true })
         .avg_pool("avg", [2, 1], #{ stride: 1, padding: 0, ceil_mode: false, count_include_pad: false });
@@ -96,6 +96,27 @@ fn of_tokens() -> tempfile::TempDir {
     x = scores.matmul("mixed", x).gather("some", 1, [0, 3, 0]);
     x.select("first", 1, 0).add("both", x.sum("total", 1)).linear("head", 5)"#,
     )
+}
+
+#[test]
+fn a_constant_has_the_precision_of_the_run() {
+    let folder = of_tokens();
+    let (_, graph) = within(folder.path()).build("mine").unwrap();
+    let mut scores = vec![];
+    for dtype in [DType::F32, DType::F64] {
+        let drawn = |p: gradscope::graph::Parameter| (p.name, by_place(&p.shape, 3).to_dtype(dtype).unwrap());
+        let graph = Arc::new(graph.with_weights(graph.parameters().into_iter().map(drawn).collect()).unwrap());
+        let x = by_place(&[2, 3, 8, 8], 5).to_dtype(dtype).unwrap();
+        let fused = graph.forward(&x).unwrap().logits().unwrap();
+        let by_node = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap().logits().unwrap();
+        scores.extend(
+            [fused, by_node].map(|y| y.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()),
+        );
+    }
+    let scores: Vec<Vec<f64>> = scores;
+    for other in &scores[1..] {
+        assert!(scores[0].iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs().max(1.0)), "{scores:?}");
+    }
 }
 
 #[test]
@@ -258,6 +279,9 @@ fn an_invalid_card_is_reported() {
         ("const MODEL = #{ input: [3, 8, 8], std: [0.0, 1.0, 1.0] };", "must be positive"),
         ("const MODEL = #{ input: [3, 8, 8], labels: \"cifar11\" };", "cifar11"),
         ("const MODEL = #{ input: [3, 8, 8], labels: [\"a\"] };", "192 scores"),
+        ("const MODEL = #{ input: [3, 8, 8], variants: #{ mne: #{} } };", "did you mean \"mine\"?"),
+        ("const MODEL = #{ input: [3, 8, 8], variants: #{ mine: #{ inputs: 1 } } };", "did you mean \"input\"?"),
+        ("const MODEL = #{ input: [3, 8, 8], variants: #{ mine: 1 } };", "must be a map"),
     ] {
         let text = format!("{model}\nfn build(x) {{ x.flatten(\"f\") }}");
         std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
@@ -339,6 +363,73 @@ fn the_file_name_decides_between_architectures_with_the_same_tensors() {
         let path = folder.path().join(file).with_extension("safetensors");
         save(&path, zeros(&all, "lenet"));
         assert_eq!(all.open(path.to_str().unwrap(), None).unwrap().card.name, name);
+    }
+}
+
+/// An architecture with a first convolution of 3 channels and 4 classes with names.
+fn of_four_classes() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"//! Mine.
+        const MODEL = #{ input: [3, 8, 8], mean: [0.2, 0.3, 0.4], std: [0.5, 0.5, 0.5], labels: ["a", "b", "c", "d"], unused: ["aux"] };
+        fn build(x) {
+            let width = x.weight_shape("conv2.weight", [6, 5, 3, 3])[0];
+            x.conv("conv1", 5, 3).relu("relu").conv("conv2", width, 3).global_avg_pool("pool").linear("fc", 4).dropout("drop", 0.1)
+        }"#;
+    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+    folder
+}
+
+#[test]
+fn weights_decide_the_number_of_classes_and_of_input_channels() {
+    let folder = of_four_classes();
+    let mine = within(folder.path());
+    let path = folder.path().join("w.safetensors");
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    for (channels, classes, width) in [(1, 4, 6), (3, 7, 6), (4, 1, 6), (3, 4, 9), (2, 10, 3)] {
+        let shapes = [
+            ("conv1.weight", vec![5, channels, 3, 3]),
+            ("conv1.bias", vec![5]),
+            ("conv2.weight", vec![width, 5, 3, 3]),
+            ("conv2.bias", vec![width]),
+            ("fc.weight", vec![classes, width]),
+            ("fc.bias", vec![classes]),
+            ("aux.conv.weight", vec![9, 9, 1, 1]),
+        ];
+        save(&path, shapes.into_iter().map(|(name, shape)| (format!("model.{name}"), zeros(&shape))).collect());
+        for model in [mine.open(path.to_str().unwrap(), None), mine.open("mine", Some(&path))] {
+            let model = model.unwrap_or_else(|e| panic!("{e:#}"));
+            let card = &model.card;
+            assert_eq!(card.input, [channels, 8, 8]);
+            assert_eq!((card.mean.len(), card.std.len()), (channels, channels));
+            assert!(channels == 3 || card.mean.iter().all(|mean| (mean - 0.3).abs() < 1e-12), "{:?}", card.mean);
+            assert_eq!(model.classes(), classes.max(2));
+            assert_eq!(card.labels.len(), if classes == 4 { 4 } else { 0 });
+            let note = model.note().unwrap_or_default();
+            assert_eq!(note.contains(&format!("fc has {classes} output")), classes != 4, "{note}");
+            assert_eq!(note.contains("input channel"), channels != 3, "{note}");
+            let picture = Tensor::zeros((1, channels, 8, 8), DType::F32, &Device::Cpu).unwrap();
+            assert!(model.graph.logits(&picture).is_ok());
+        }
+    }
+}
+
+#[test]
+fn only_first_and_last_layers_take_their_size_from_the_weights() {
+    let folder = of_four_classes();
+    let mine = within(folder.path());
+    let path = folder.path().join("w.safetensors");
+    for (name, shape, told) in [
+        ("conv1.weight", vec![5, 3, 5, 5], "conv1.weight is [5, 3, 5, 5] instead of [5, 3, 3, 3]"),
+        ("conv1.bias", vec![6], "conv1.bias is [6] instead of [5]"),
+        ("fc.weight", vec![4, 8], "fc.weight is [4, 8] instead of [4, 6]"),
+        ("fc.bias", vec![5], "fc.bias is [5] instead of [4]"),
+    ] {
+        let mut tensors = zeros(&mine, "mine");
+        tensors.insert(name.into(), Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap());
+        save(&path, tensors);
+        let error = format!("{:#}", mine.open("mine", Some(&path)).unwrap_err());
+        assert!(error.contains(told), "{error}");
+        assert!(mine.open(path.to_str().unwrap(), None).is_err());
     }
 }
 

@@ -7,7 +7,7 @@ use super::step::{Step, StepKernel};
 use crate::backend;
 use crate::graph::{Graph, Node, NodeId};
 use anyhow::{Context, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use gradscope_engine::{
     Activation, Epilogue, Saves, channel_statistics, linear, multiply_maps, pass, to_channels_last_scaled,
 };
@@ -291,8 +291,9 @@ pub(super) fn dense(slot: &Slot, n: usize, buffer: &[f32]) -> PooledBuffer {
     copy
 }
 
-/// Repeats the single row of a value without inputs for each of `n` pictures.
+/// Repeats the single row of a value without inputs, such as a constant, for each of `n` pictures; converts constants to f32.
 pub(super) fn batched(value: Tensor, n: usize) -> Result<Tensor> {
+    let value = value.to_dtype(DType::F32)?;
     if value.dims()[0] == n {
         return Ok(value);
     }

@@ -66,6 +66,7 @@ operations![
     select::Select,
     gather::Gather,
     pad::Pad,
+    same_pad::SamePad,
     reflect_pad::ReflectPad,
     crop::Crop,
     interpolate::Interpolate,

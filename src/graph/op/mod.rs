@@ -48,6 +48,7 @@ mod parameter;
 mod pattern;
 mod permute;
 mod reduced;
+mod same_pad;
 mod reflect_pad;
 mod relu;
 mod relu6;

@@ -13,24 +13,26 @@ use std::sync::Arc;
 /// has the name of the node.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Shape of the parameter, `(1, …)`.
+    /// Shape of the value, `(1, …)`.
     pub shape: Vec<usize>,
+    /// Whether the parameter itself starts with the dimension 1, as class tokens do; layer scales and bias tables do not.
+    pub batch: bool,
 }
 
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "parameter",
     family: Family::Input,
     torch: "Parameter",
-    note: "such as a class token or position embeddings; `shape` excludes the batch",
+    note: "such as a class token or position embeddings; `shape` excludes the batch, which the parameter's own shape lacks if `batch` is false",
     onnx: &[],
     aten: &[],
     aliases: &[],
     inputs: Inputs::Beside,
-    arguments: &[Argument::required("shape")],
-    build: |a, _| Ok(Arc::new(Parameter { shape: [vec![1], a.sizes("shape")?].concat() })),
+    arguments: &[Argument::required("shape"), Argument::bool("batch", true)],
+    build: |a, _| Ok(Arc::new(Parameter { shape: [vec![1], a.sizes("shape")?].concat(), batch: a.bool("batch")? })),
     from_shapes: None,
     relevance: DefaultRule::Gradient,
-    draw: |d| Case::new(Parameter { shape: vec![1, d.between(1, 4), d.between(1, 5)] }, &[]),
+    draw: |d| Case::new(Parameter { shape: vec![1, d.between(1, 4), d.between(1, 5)], batch: d.coin() }, &[]),
 };
 
 impl Op for Parameter {
@@ -44,11 +46,11 @@ impl Op for Parameter {
     }
 
     fn params(&self) -> Vec<Named> {
-        vec![trained("", &self.shape)]
+        vec![trained("", &self.shape[usize::from(!self.batch)..])]
     }
 
     fn forward(&self, _: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        Ok(w[0].clone())
+        Ok(w[0].reshape(self.shape.as_slice())?)
     }
 
     fn vjp(&self, _: &dyn Saved, _: &[Tensor], _: &Tensor, _: usize) -> Result<Tensor> {
@@ -56,6 +58,6 @@ impl Op for Parameter {
     }
 
     fn vjp_params(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        Ok(vec![backend::sum_keepdim(dy, &[0])?])
+        Ok(vec![backend::sum_keepdim(dy, &[0])?.reshape(&self.shape[usize::from(!self.batch)..])?])
     }
 }

@@ -258,7 +258,7 @@ impl Importer {
             _ => format!("{}.constant", self.label),
         };
         let name = self.unique(&name);
-        let op = Arc::new(Parameter { shape: shape.to_vec() });
+        let op = Arc::new(Parameter { shape: shape.to_vec(), batch: true });
         let id = self.builder.add_shared(&name, op, &[])?;
         self.weights.insert(name, constant.tensor.to_dtype(DType::F32)?.reshape(shape)?.contiguous()?);
         Ok(id)

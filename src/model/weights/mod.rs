@@ -18,7 +18,7 @@ mod shards;
 mod tensors;
 
 pub use archive::{Archive, StateDict, TensorEntry};
-pub use names::{all_unwrapped, beside, counter, optimizer, rank, secondary, wrappers};
+pub use names::{all_unwrapped, beside, counter, name_starts, optimizer, rank, secondary, unwrapped, wrappers};
 pub use pickle::shown;
 pub use shards::INDEX;
 pub use tensors::{Tensors, Weights};

@@ -86,6 +86,14 @@ pub fn counter(name: &str, shape: &[usize], whole: bool) -> bool {
     name.ends_with("num_batches_tracked") || (shape.is_empty() && whole)
 }
 
+/// The positions at which a suffix of at most `longest` bytes may start: the beginning of the name, and the position after any
+/// character that is neither a letter nor a digit.
+pub fn name_starts(name: &str, longest: usize) -> impl Iterator<Item = usize> {
+    let behind = name.char_indices().filter(|(_, c)| !c.is_alphanumeric()).map(|(at, c)| at + c.len_utf8());
+    let first = name.len().saturating_sub(longest);
+    std::iter::once(0).chain(behind).filter(move |at| *at >= first)
+}
+
 /// Removes wrapper segments from a name: `features.module.0.weight` becomes `features.0.weight`.
 pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|segment| !WRAPPERS.contains(segment)).collect::<Vec<_>>().join(".")

@@ -2,31 +2,61 @@
 //!
 //! `x.conv("conv1", 16, 5, #{ padding: 2 }).relu("relu1").max_pool("pool1", 2).flatten("flatten").linear("fc", 10)`
 
-use super::options::attribute;
+use super::options::{attribute, sizes};
 use crate::graph::op::{self, Attribute, Inputs, Op, OpSpec, SPECS};
-use crate::graph::{Builder, Graph, NodeId};
+use crate::graph::{Builder, Graph, Node, NodeId};
+use crate::model::free_sizes::{FreeSizes, is_picture};
+use crate::model::tensor_shapes::TensorShapes;
 use crate::script::report::raise;
 use crate::sync::LockUnpoisoned;
-use anyhow::{Context, Result, ensure};
-use rhai::{Array, Dynamic, Engine, FuncRegistration, INT, ImmutableString, Map, Module, RhaiFunc};
+use anyhow::{Context, Result, bail, ensure};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FuncRegistration, INT, ImmutableString, Map, Module, RhaiFunc};
 use std::any::TypeId;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The weights that a network is built for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Purpose {
+    /// The shapes of the tensors in the weight file; `None` to build the network as the script describes it.
+    pub(crate) shapes: Option<Arc<TensorShapes>>,
+    /// Sizes that replace those in the script.
+    pub(crate) sizes: FreeSizes,
+    /// Whether to stop at the first parameter that the weight file does not contain.
+    pub(crate) strict: bool,
+}
+
+/// The arguments of convolutions and linear layers that say how many outputs they have.
+const OUTPUTS: [&str; 2] = ["out_channels", "out_features"];
+
+/// A network under construction.
+#[derive(Debug)]
+struct Construction {
+    builder: Mutex<Builder>,
+    purpose: Purpose,
+    /// Number of parameters so far that the weight file contains.
+    found: AtomicUsize,
+    /// Whether construction stopped because the weight file does not contain a parameter.
+    stopped: AtomicBool,
+}
 
 /// A node of a network under construction.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
-    builder: Arc<Mutex<Builder>>,
+    network: Arc<Construction>,
     id: NodeId,
 }
 
 impl Handle {
     /// Creates the input node of a new network for pictures of shape `(C, H, W)`, followed by a normalization unless `mean` is 0
-    /// and `std` is 1.
+    /// and `std` is 1. The network is built for the weights in `purpose`.
     ///
     /// Errors if a dimension is 0.
-    pub(crate) fn input(shape: &[usize], mean: &[f64], std: &[f64]) -> Result<Self> {
+    pub(crate) fn input(shape: &[usize], mean: &[f64], std: &[f64], purpose: Purpose) -> Result<Self> {
         ensure!(shape.iter().all(|&n| n > 0), "an input needs at least 1 channel, row and column, got {shape:?}");
-        let input = Self { builder: Arc::new(Mutex::new(Builder::new(shape))), id: 0 };
+        let builder = Mutex::new(Builder::new(shape));
+        let network = Construction { builder, purpose, found: AtomicUsize::new(0), stopped: AtomicBool::new(false) };
+        let input = Self { network: network.into(), id: 0 };
         if mean.iter().all(|&m| m == 0.0) && std.iter().all(|&s| s == 1.0) {
             return Ok(input);
         }
@@ -39,16 +69,49 @@ impl Handle {
         self.lock().clone().finish(self.id)
     }
 
+    /// If construction stopped because the weight file does not contain a parameter, the number of parameters before it that
+    /// the file does contain.
+    pub(crate) fn stopped(&self) -> Option<usize> {
+        let stopped = self.network.stopped.load(Ordering::Relaxed);
+        stopped.then(|| self.network.found.load(Ordering::Relaxed))
+    }
+
+    /// Errors if the network is built strictly and the weight file lacks a parameter of this node. The number of outputs and the
+    /// number of input channels may differ, since they are adapted later.
+    fn check_known(&self) -> Result<()> {
+        let Purpose { shapes: Some(shapes), strict: true, .. } = &self.network.purpose else { return Ok(()) };
+        let builder = self.lock();
+        let node = &builder.nodes()[self.id];
+        let first = node.inputs.first().is_some_and(|&id| is_picture(builder.nodes(), id));
+        for parameter in node.parameters() {
+            let fits = |shape: &[usize]| admits(node, first, &parameter.shape, shape);
+            if !shapes.of_name(&parameter.name).any(fits) {
+                self.network.stopped.store(true, Ordering::Relaxed);
+                bail!("the weight file has no \"{}\" of shape {:?}", parameter.name, parameter.shape);
+            }
+            self.network.found.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The shape of a tensor in the weight file that the network is built for; `default` if there is no file, no tensor of this
+    /// name or none with as many dimensions.
+    fn weight_shape(&self, name: &str, default: Vec<usize>) -> Vec<usize> {
+        let shapes = self.network.purpose.shapes.as_ref();
+        let found = shapes.and_then(|shapes| shapes.of_name(name).find(|shape| shape.len() == default.len()));
+        found.map_or(default, <[usize]>::to_vec)
+    }
+
     /// Appends a node named `name` that applies `op` to `inputs`.
     fn join(&self, name: &str, op: Arc<dyn Op>, inputs: &[Self]) -> Result<Self> {
         self.check_own(name, inputs)?;
         let ids: Vec<_> = inputs.iter().map(|input| input.id).collect();
         let id = self.lock().add_shared(name, op, &ids)?;
-        Ok(Self { builder: self.builder.clone(), id })
+        Ok(Self { network: self.network.clone(), id })
     }
 
     fn check_own(&self, name: &str, inputs: &[Self]) -> Result<()> {
-        let own = |input: &Self| Arc::ptr_eq(&input.builder, &self.builder);
+        let own = |input: &Self| Arc::ptr_eq(&input.network, &self.network);
         ensure!(inputs.iter().all(own), "layer \"{name}\" reads a node of another network");
         Ok(())
     }
@@ -59,14 +122,27 @@ impl Handle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Builder> {
-        self.builder.lock_unpoisoned()
+        self.network.builder.lock_unpoisoned()
     }
+}
+
+/// Whether a parameter of shape `stored` in a weight file may belong to a node whose own parameter has shape `own`; `first` is true if
+/// the node reads the picture.
+fn admits(node: &Node, first: bool, own: &[usize], stored: &[usize]) -> bool {
+    let weighs = ["conv", "linear"].contains(&node.op.kind());
+    let free = |dim: usize| weighs && (dim == 0 || (dim == 1 && first));
+    own.len() == stored.len() && own.iter().zip(stored).enumerate().all(|(dim, (a, b))| a == b || free(dim))
 }
 
 /// Registers the functions that build networks, one per kind of operation.
 pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("shape", |x: &mut Handle| -> Array {
         x.shape().into_iter().map(|n| Dynamic::from(n as INT)).collect()
+    });
+    engine.register_fn("weight_shape", |x: &mut Handle, name: &str, default: Array| {
+        let default = sizes(&Dynamic::from(default)).map_err(raise)?;
+        let shape = x.weight_shape(name, default).into_iter().map(|n| Dynamic::from(n as INT));
+        Ok::<Array, Box<EvalAltResult>>(shape.collect())
     });
     engine.register_fn("logits", |x: &mut Handle| {
         x.lock().set_logits(x.id);
@@ -110,6 +186,7 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
         let named = map.iter().map(|(key, v)| (key.to_string(), attribute(v)));
         let node = build(spec, &name, &inputs, places.chain(named))?;
         renamed.iter().try_for_each(|(own, full)| node.lock().rename(node.id, own, full))?;
+        node.check_known()?;
         Ok(node)
     };
     FuncRegistration::new(spec.kind).in_global_namespace().with_params_info(info).set_into_module_raw(
@@ -165,6 +242,11 @@ fn build(
     first.check_own(name, inputs)?;
     let shapes: Vec<_> = inputs.iter().map(Handle::shape).collect();
     let shapes: Vec<_> = shapes.iter().map(Vec::as_slice).collect();
+    let outputs = first.network.purpose.sizes.outputs.get(name).map(|&n| Attribute::Int(n as i64));
+    let given = given.map(|(key, value)| match &outputs {
+        Some(outputs) if key == OUTPUTS[0] || key == OUTPUTS[1] => (key, outputs.clone()),
+        _ => (key, value),
+    });
     let op = spec.build(given, &shapes).with_context(|| format!("layer \"{name}\""))?;
     first.join(name, op, if spec.inputs == Inputs::Beside { &[] } else { inputs })
 }

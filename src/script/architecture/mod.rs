@@ -4,7 +4,7 @@ mod open_graph;
 pub mod open_model;
 pub mod model_fn;
 
-use super::api::builder::Handle;
+use super::api::builder::{Handle, Purpose};
 use super::api::options::{self, CallOptions};
 use super::engine::compile::{protected, settled};
 use super::engine::{engine, functions};
@@ -15,7 +15,7 @@ use super::sandbox::guard::Guard;
 use super::summary::{LayerRow, ModelCard, ModelRow, Report};
 use crate::data::{Interpolation, source};
 use crate::graph::Graph;
-use crate::model::card::{CardValues, Sources, rows};
+use crate::model::card::{CardValues, Source, Sources, rows};
 use crate::model::{Card, Model};
 use crate::tensor::device_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -24,7 +24,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Names of the fields that the constant `MODEL` of an architecture's script may have.
-const FIELDS: [&str; 9] = ["names", "input", "resize", "interpolation", "mean", "std", "labels", "scores", "picture"];
+const FIELDS: [&str; 11] =
+    ["names", "input", "resize", "interpolation", "mean", "std", "labels", "scores", "picture", "unused", "variants"];
 
 /// All available architectures: first those in the user's folders, then the embedded architectures.
 pub struct Architectures {
@@ -38,7 +39,16 @@ struct Script {
     source: ScriptSource,
     ast: AST,
     names: Vec<String>,
-    options: CallOptions,
+    /// The constant `MODEL`.
+    model: Map,
+}
+
+/// Why an architecture was not built.
+enum Unbuilt {
+    /// The script failed.
+    Failed(anyhow::Error),
+    /// The weight file that it was strictly built for lacks a parameter, after this number of parameters that the file contains.
+    Foreign(usize),
 }
 
 impl Architectures {
@@ -65,12 +75,28 @@ impl Architectures {
     /// Like [`build`](Self::build), with the values that `sources` give, from the weakest to the strongest, in place of the script's.
     pub fn build_with(&self, name: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
-        let (card, graph) = self.run(&script, &name, sources)?;
-        let scores = script.options.raw("scores").map(options::text).transpose()?;
+        Ok(self.build_for(&script, &name, Purpose::default(), sources)?)
+    }
+
+    /// Builds the architecture `name` of `script` for the weights in `purpose`.
+    fn build_for(
+        &self,
+        script: &Script,
+        name: &str,
+        purpose: Purpose,
+        sources: &[CardValues],
+    ) -> Result<(Card, Graph), Unbuilt> {
+        let resized = purpose.shapes.is_some();
+        let (mut card, graph) = self.run(script, name, purpose, sources)?;
+        let scores = script.options(name)?.raw("scores").map(options::text).transpose()?;
         let graph = graph
             .with_scores(scores.as_deref())
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
         let graph = graph.with_accumulation(self.guard.options().precision.accumulation);
+        // The script's names are for its own number of classes; weights may have another.
+        if resized && card.sources.labels == Source::default() && card.labels.len() != graph.classes() {
+            (card.labels, card.synonyms) = ([].into(), [].into());
+        }
         Ok((card.fitted_to(&graph)?, graph))
     }
 
@@ -78,11 +104,6 @@ impl Architectures {
     /// such file.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folders.file(name)
-    }
-
-    /// The names of all architectures whose scripts can be read.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.scripts().0.into_iter().flat_map(|script| script.names).collect()
     }
 
     fn row(&self, script: &Script, name: &str) -> ModelRow {
@@ -113,12 +134,24 @@ impl Architectures {
             );
             return Ok((script, names));
         }
+        let defines = |script: &Script| script.names.iter().any(|n| n == name);
+        if let Some(script) = self.likely(name).find(defines) {
+            return Ok((script, name.into()));
+        }
         let (scripts, errors) = self.scripts();
         let names: Vec<_> = scripts.iter().flat_map(|s| s.names.clone()).collect();
-        match scripts.into_iter().find(|script| script.names.iter().any(|n| n == name)) {
+        match scripts.into_iter().find(defines) {
             Some(script) => Ok((script, name.into())),
             None => Err(unknown(name, &names, errors)),
         }
+    }
+
+    /// The scripts that are called `name` or contain it as a string, so that the others need not be compiled to find it.
+    fn likely(&self, name: &str) -> impl Iterator<Item = Script> {
+        let quoted = format!("\"{name}\"");
+        let sources = self.folders.names().into_iter().filter_map(|script| self.folders.find(&script).ok().flatten());
+        let likely = sources.filter(move |source| source.name == name || source.text.contains(&quoted));
+        likely.filter_map(|source| self.read(source).ok())
     }
 
     /// Compiles a script and reads its constant `MODEL`.
@@ -134,33 +167,66 @@ impl Architectures {
         let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
         let what = || format!("reading the architecture \"{}\"", source.name);
         let model = model.context("it has no `const MODEL = #{ … };`").with_context(what)?;
-        let options = CallOptions::new("MODEL", model, &FIELDS).with_context(what)?;
+        let options = CallOptions::new("MODEL", model.clone(), &FIELDS).with_context(what)?;
         let names = options.texts("names").with_context(what)?;
         let names = if names.is_empty() { vec![source.name.clone()] } else { names };
-        Ok(Script { source, ast, names, options })
+        let script = Script { source: source.clone(), ast, names, model };
+        script.variants().and_then(|variants| known(variants.keys(), &script.names)).with_context(what)?;
+        Ok(script)
     }
 
     /// Runs the script's function `build(x)` or `build(x, name)` and returns the card and the graph of the architecture `name`.
-    fn run(&self, script: &Script, name: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
+    fn run(
+        &self,
+        script: &Script,
+        name: &str,
+        purpose: Purpose,
+        sources: &[CardValues],
+    ) -> Result<(Card, Graph), Unbuilt> {
         let what = || format!("building the architecture \"{name}\"");
-        let card = self.card(script, name).and_then(|card| card.with_values(sources)).with_context(what)?;
-        let x = Dynamic::from(Handle::input(&card.input, &card.mean, &card.std).with_context(what)?);
-        let build = script.ast.iter_functions().find(|f| f.name == "build");
-        let arguments = match build.map(|f| f.params.len()) {
-            Some(1) => vec![x],
-            Some(2) => vec![x, name.into()],
-            _ => bail!("\"{}\" needs a function build(x) or build(x, name)", script.source.name),
-        };
-        self.guard.begin();
-        let end = protected(&self.guard, || {
-            let end = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments)?;
-            settled(end, "fn build returned")
-        });
-        let end = end.map_err(|e| self.report(&script.source, &e))?;
+        let card = self.card(script, name, purpose.sizes.channels).with_context(what)?;
+        let card = self.sized(script, name, card, &purpose).with_context(what)?;
+        let card = card.with_values(sources).with_context(what)?;
+        let input = Handle::input(&card.input, &card.mean, &card.std, purpose).with_context(what)?;
+        let end = self.call(script, "build", name, &input);
+        if let Some(found) = input.stopped() {
+            return Err(Unbuilt::Foreign(found));
+        }
+        let end = end?;
+        let end =
+            end.with_context(|| format!("\"{}\" needs a function build(x) or build(x, name)", script.source.name))?;
         let kind = end.type_name();
         let end = end.clone().try_cast::<Handle>();
         let end = end.with_context(|| format!("build must return the last node, got {kind}")).with_context(what)?;
         Ok((card, end.finish()?))
+    }
+
+    /// The card, for pictures of the size that the script's function `size(x)` or `size(x, name)` returns, if it has one: the weights
+    /// may have been trained on pictures of another size than the card's.
+    fn sized(&self, script: &Script, name: &str, card: Card, purpose: &Purpose) -> Result<Card> {
+        let probe = Handle::input(&card.input, &card.mean, &card.std, Purpose { strict: false, ..purpose.clone() })?;
+        let Some(size) = self.call(script, "size", name, &probe)? else { return Ok(card) };
+        let (height, width) =
+            options::attribute(&size).pair().context("fn size must return the size of the picture")?;
+        let [channels, old, _] = card.input;
+        let resize = card.resize.map(|side| (side * height).div_ceil(old));
+        Ok(Card { input: [channels, height, width], resize, ..card })
+    }
+
+    /// Calls a function of the script with the arguments `(x)` or `(x, name)`; `None` if it has no such function.
+    fn call(&self, script: &Script, function: &str, name: &str, x: &Handle) -> Result<Option<Dynamic>> {
+        let x = Dynamic::from(x.clone());
+        let arguments = match script.ast.iter_functions().find(|f| f.name == function).map(|f| f.params.len()) {
+            Some(1) => vec![x],
+            Some(2) => vec![x, name.into()],
+            _ => return Ok(None),
+        };
+        self.guard.begin();
+        let value = protected(&self.guard, || {
+            let value = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, function, arguments)?;
+            settled(value, &format!("fn {function} returned"))
+        });
+        Ok(Some(value.map_err(|e| self.report(&script.source, &e))?))
     }
 
     fn report(&self, source: &ScriptSource, error: &EvalAltResult) -> Report {
@@ -168,15 +234,18 @@ impl Architectures {
         Report::run(&texts, error, None, || functions(&self.engine))
     }
 
-    fn card(&self, script: &Script, name: &str) -> Result<Card> {
-        let o = &script.options;
+    /// The card of the architecture `name`, for pictures with another number of channels if `channels` is given.
+    fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
+        let o = &script.options(name)?;
         let input = o.sizes("input")?;
         let input = input.try_into().ok().context("MODEL needs the input size as input: [channels, height, width]")?;
-        let [channels, ..]: [usize; 3] = input;
+        let [own, height, width]: [usize; 3] = input;
+        let channels = channels.unwrap_or(own);
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
-        let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
+        let (mean, std) = (per_channel(o, "mean", 0.0, own)?, per_channel(o, "std", 1.0, own)?);
+        let (mean, std) = (for_channels(mean, channels), for_channels(std, channels));
         let (labels, synonyms) = self.labels(o)?;
-        let picture = o.raw("picture").map(options::text).transpose()?;
+        let picture = o.raw("picture").map(options::text).transpose()?.filter(|_| channels == own);
         let picture = picture.unwrap_or_else(|| source::own(channels).into());
         let (name, summary) = (name.to_string(), script.summary());
         let (labels, synonyms) = (labels.into(), synonyms.into());
@@ -184,6 +253,7 @@ impl Architectures {
         let interpolation =
             interpolation.map(|name| name.parse::<Interpolation>().context("interpolation")).transpose()?;
         let (interpolation, sources) = (interpolation.unwrap_or_default(), Sources::default());
+        let input = [channels, height, width];
         Ok(Card { name, summary, input, resize, interpolation, mean, std, labels, synonyms, picture, sources })
     }
 
@@ -219,7 +289,38 @@ impl Architectures {
     }
 }
 
+impl From<anyhow::Error> for Unbuilt {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Unbuilt> for anyhow::Error {
+    fn from(error: Unbuilt) -> Self {
+        match error {
+            Unbuilt::Failed(error) => error,
+            Unbuilt::Foreign(found) => anyhow!("the weight file has only the first {found} parameters"),
+        }
+    }
+}
+
 impl Script {
+    /// The fields that differ between the architectures, by name.
+    fn variants(&self) -> Result<Map> {
+        let variants = self.model.get("variants").cloned().unwrap_or_else(|| Map::new().into());
+        variants.try_cast::<Map>().context("`variants` must be a map of names, #{ name: #{ field: value } }")
+    }
+
+    /// The fields of `MODEL` for the architecture `name`, with those in `variants` that differ for it.
+    fn options(&self, name: &str) -> Result<CallOptions> {
+        let mut fields = self.model.clone();
+        let own = self.variants()?.get(name).map(|own| own.clone().try_cast::<Map>());
+        fields.extend(
+            own.map(|own| own.context("each of `variants` must be a map of fields")).transpose()?.unwrap_or_default(),
+        );
+        CallOptions::new("MODEL", fields, &FIELDS)
+    }
+
     /// The first line of the script's `//!` comment.
     fn summary(&self) -> String {
         let doc = self.ast.doc().lines().next();
@@ -274,9 +375,23 @@ fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::
     anyhow!(suggest::unknown("architecture", name, names))
 }
 
+/// Errors if one of the names that have `variants` is not among `names`.
+fn known<'a>(mut variants: impl Iterator<Item = &'a rhai::Identifier>, names: &[String]) -> Result<()> {
+    match variants.find(|name| !names.iter().any(|known| known == name.as_str())) {
+        Some(name) => bail!("in `variants`, {}", suggest::unknown("architecture", name, names)),
+        None => Ok(()),
+    }
+}
+
 fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {
     let values = o.numbers(key)?;
     let values = if values.is_empty() { vec![default; channels] } else { values };
     ensure!(values.len() == channels, "{key} has {} values for {channels} channels", values.len());
     Ok(values)
+}
+
+/// The values for a number of channels: their mean, for each, if the number changed.
+fn for_channels(values: Vec<f64>, channels: usize) -> Vec<f64> {
+    let count = values.len();
+    if count == channels { values } else { vec![values.iter().sum::<f64>() / count as f64; channels] }
 }

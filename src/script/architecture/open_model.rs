@@ -1,19 +1,27 @@
 //! Opens models: loads the weights of an architecture, or finds the architecture that fits the tensors of a weight file.
 
-use super::Architectures;
 use super::open_graph::GRAPHS;
+use super::{Architectures, Script, Unbuilt};
 use crate::graph::Graph;
 use crate::model::card::{CardValues, Given, Source, beside};
 use crate::model::fit::{Fit, Misfit, fit};
+use crate::model::free_sizes::FreeSizes;
+use crate::model::tensor_shapes::TensorShapes;
 use crate::model::weights::{self, Archive, ENDINGS, INDEX};
 use crate::model::{Card, Model};
+use crate::script::api::builder::Purpose;
 use crate::train::labels;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A weight file with more tensors than this is not compared with every architecture.
 const MANY: usize = 50_000;
+
+/// Number of architectures that are compared in full with a file that fits none.
+const NEAR: usize = 12;
 
 impl Architectures {
     /// Opens a network on the device and in the precision of the host's options. `name` is an architecture, a `.rhai` file
@@ -36,26 +44,40 @@ impl Architectures {
             ensure!(weights.is_none(), "\"{name}\" already contains its weights; omit -w");
             return self.open_graph(Path::new(name), flags);
         }
+        let (script, own) = self.find(name)?;
         let Some(path) = weights else {
-            let (card, graph) = self.build_with(name, &sources_without_weights(name, flags)?)?;
-            let archive = self.own(name)?;
-            let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
-            return self.model(card, &graph, &archive, &found);
+            let (sources, name) = (sources_without_weights(name, flags)?, own);
+            let (card, graph) = self.build_for(&script, &name, Purpose::default(), &sources)?;
+            let archive = self.own(&name)?;
+            let found = fit(&graph, &archive, None, &[]);
+            let found = found.map_err(|misfit| self.misfit(&name, &TensorFile::of(&archive, None), &misfit))?;
+            return self.model(card, &graph, &archive, &found, &FreeSizes::default());
         };
+        let name = own;
         let loading = || format!("loading \"{}\" into {name}", words::path(&path));
-        let (file, key) = split(path);
-        let (card, graph) = self.build_with(name, &sources(&file, flags)?)?;
-        let archive = weights::open(&file)?;
-        let found = fit(&graph, &archive, key.as_deref());
-        let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
-        self.model(card, &graph, &archive, &found).with_context(loading)
+        let (path, key) = split(path);
+        let sources = sources(&path, flags)?;
+        let archive = weights::open(&path)?;
+        let file = TensorFile { sources: &sources, ..TensorFile::of(&archive, key.as_deref()) };
+        let candidate = self.candidate(&script, &name, &file, false).map_err(|unfit| match unfit {
+            Unfit::Unbuilt(error) => error.into(),
+            Unfit::Misfit(misfit) => self.misfit(&name, &file, &misfit).context(loading()),
+        })?;
+        self.loaded(candidate, &archive, "").with_context(loading)
     }
 
-    /// Creates a model from an architecture and the weights that were found to fit it.
-    fn model(&self, card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
+    /// Creates a model from an architecture and the weights that were found to fit it. `note` is added to what the user is told.
+    fn loaded(&self, candidate: Candidate, archive: &Archive, note: &str) -> Result<Model> {
+        let Candidate { card, graph, found, sizes } = candidate;
+        let model = self.model(card, &graph, archive, &found, &sizes)?;
+        Ok(Model { taken: joined(&[&model.taken, note]).into(), ..model })
+    }
+
+    fn model(&self, card: Card, graph: &Graph, archive: &Archive, found: &Fit, sizes: &FreeSizes) -> Result<Model> {
         let weights = archive.read(found.entries.clone())?;
         let graph = graph.with_weights(weights.tensors)?.placed(self.guard.options())?;
-        Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
+        let taken = joined(&[&found.told(), &sizes.told()]);
+        Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: taken.into() })
     }
 
     /// The weights that come with the architecture `name`, from a file next to the scripts or embedded in the binary.
@@ -65,40 +87,43 @@ impl Architectures {
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts. If
-    /// several architectures fit, the one that leaves the fewest tensors unused is chosen; a tie goes to the architecture
-    /// that the file is named after.
+    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts, except for
+    /// the number of input channels and of classes. If several architectures fit, the one that leaves the fewest tensors unused
+    /// and the fewest sizes changed is chosen, and among equals the one that the file is named after.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         self.tell_with(path, &CardValues::default())
     }
 
     /// Like [`tell`](Self::tell), with the card's values in `flags`; those in card files beside the weights come next.
     pub fn tell_with(&self, path: &Path, flags: &CardValues) -> Result<Model> {
-        let (file, key) = split(path);
-        let archive = weights::open(&file)?;
-        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let (path, key) = split(path);
+        let archive = weights::open(&path)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let count = most_tensors(&archive);
         ensure!(
             count <= MANY,
             "\"{}\" has {count} tensors, too many to detect its architecture; name it with -m and give the file with -w",
             words::path(&path)
         );
-        let (mut fits, mut misfits) = (vec![], vec![]);
-        for name in self.names() {
-            let (card, graph) = self.build(&name)?;
-            match fit(&graph, &archive, key.as_deref()) {
-                Ok(found) => fits.push((found, !stem.starts_with(&name), card, graph)),
-                Err(misfit) => misfits.push((misfit.differences, name, misfit)),
-            }
+        let file = TensorFile::of(&archive, key.as_deref());
+        let scripts = self.scripts().0;
+        let Survey { mut fits, near } = self.survey(&scripts, &file)?;
+        let named = |name: &str| if stem.contains(name) { name.len() } else { 0 };
+        fits.sort_by_key(|c| (c.found.aside.len(), !c.sizes.is_empty(), Reverse(named(&c.card.name))));
+        if !fits.is_empty() {
+            let chosen = fits.remove(0);
+            let loading = || format!("loading \"{}\"", words::path(&path));
+            let sources = sources(&path, flags).with_context(loading)?;
+            let (script, name) = self.find(&chosen.card.name)?;
+            let file = TensorFile { sources: &sources, ..file };
+            let candidate = self.candidate(&script, &name, &file, false).map_err(|unfit| match unfit {
+                Unfit::Unbuilt(error) => error.into(),
+                Unfit::Misfit(misfit) => anyhow::Error::msg(misfit.text),
+            });
+            let note = alternatives(&chosen, &fits);
+            return self.loaded(candidate.with_context(loading)?, &archive, &note).with_context(loading);
         }
-        fits.sort_by_key(|(found, other, ..)| (found.aside.len(), *other));
-        if let Some((found, _, card, _)) = fits.into_iter().next() {
-            return sources(&file, flags)
-                .and_then(|sources| self.build_with(&card.name, &sources))
-                .and_then(|(card, graph)| self.model(card, &graph, &archive, &found))
-                .with_context(|| format!("loading \"{}\"", words::path(&path)));
-        }
-        misfits.sort_by_key(|(differences, ..)| *differences);
+        let misfits = self.misfits(&near, &file);
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         bail!(
@@ -108,10 +133,80 @@ impl Architectures {
         )
     }
 
+    /// Builds the architecture `name` for a weight file and finds its parameters there. If they do not fit as they are, the
+    /// numbers of input channels and of outputs are taken from the file. If `strict`, stops at the first parameter that the file
+    /// lacks, which takes much less time.
+    fn candidate<'a>(
+        &self,
+        script: &Script,
+        name: &str,
+        file: &TensorFile<'a>,
+        strict: bool,
+    ) -> Result<Candidate<'a>, Unfit> {
+        let purpose = |sizes, strict| Purpose { shapes: Some(file.shapes.clone()), sizes, strict };
+        let unused = script.options(name).and_then(|o| o.texts("unused")).map_err(Unbuilt::from)?;
+        let place = |graph: &Graph| fit(graph, file.archive, file.key, &unused);
+        let (card, graph) = self.build_for(script, name, purpose(FreeSizes::default(), strict), file.sources)?;
+        let misfit = match place(&graph) {
+            Ok(found) => return Ok(Candidate { card, graph, found, sizes: FreeSizes::default() }),
+            Err(misfit) => misfit,
+        };
+        let sizes = FreeSizes::of(&graph, &file.shapes);
+        if sizes.is_empty() {
+            return Err(Unfit::Misfit(misfit));
+        }
+        // Of a small network whose sizes are free, almost any file has the tensors.
+        let whole = |found: &Fit| !strict || found.entries.len() > found.aside.len();
+        match self.build_for(script, name, purpose(sizes.clone(), false), file.sources).ok() {
+            Some((card, graph)) => match place(&graph) {
+                Ok(found) if whole(&found) => Ok(Candidate { card, graph, found, sizes }),
+                Ok(_) => Err(Unfit::Misfit(misfit)),
+                Err(other) => Err(Unfit::Misfit(if other.differences < misfit.differences { other } else { misfit })),
+            },
+            None => Err(Unfit::Misfit(misfit)),
+        }
+    }
+
+    /// Compares a weight file with all architectures. Errors if a script fails and no other architecture fits.
+    fn survey<'a, 's>(&self, scripts: &'s [Script], file: &TensorFile<'a>) -> Result<Survey<'a, 's>> {
+        let (mut fits, mut near, mut failed) = (vec![], vec![], None);
+        for (script, name) in scripts.iter().flat_map(|script| script.names.iter().map(move |name| (script, name))) {
+            match self.candidate(script, name, file, true) {
+                Ok(candidate) => fits.push(candidate),
+                // A script that takes sizes from the file may fail for a file that isn't its own.
+                Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => {
+                    match self.build_for(script, name, Purpose::default(), &[]) {
+                        Ok(_) => near.push((0, script, name.as_str())),
+                        Err(_) => failed = failed.or(Some(error)),
+                    }
+                }
+                Err(Unfit::Unbuilt(Unbuilt::Foreign(found))) => near.push((found, script, name.as_str())),
+                Err(Unfit::Misfit(misfit)) => near.push((misfit.found, script, name.as_str())),
+            }
+        }
+        if let Some(error) = failed.filter(|_| fits.is_empty()) {
+            return Err(error);
+        }
+        near.sort_by_key(|(found, ..)| Reverse(*found));
+        Ok(Survey { fits, near })
+    }
+
+    /// The numbers of differences, names and misfits of the architectures that are likely to be closest to a weight file, closest
+    /// first.
+    fn misfits(&self, near: &[(usize, &Script, &str)], file: &TensorFile) -> Vec<(usize, String, Misfit)> {
+        let whole = |(_, script, name): &(usize, &Script, &str)| match self.candidate(script, name, file, false) {
+            Err(Unfit::Misfit(misfit)) => Some((misfit.differences, name.to_string(), misfit)),
+            _ => None,
+        };
+        let mut misfits: Vec<_> = near.iter().take(NEAR).filter_map(whole).collect();
+        misfits.sort_by_key(|(differences, ..)| *differences);
+        misfits
+    }
+
     /// The error for weights that do not fit the architecture `name`; it says why, and which architecture is closest.
-    fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
+    fn misfit(&self, name: &str, file: &TensorFile, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
-        match self.nearest(archive) {
+        match self.nearest(file) {
             Some((0, nearest)) => text.push_str(&format!("; they fit {nearest} (-m {nearest})")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
             Some((n, nearest)) => {
@@ -124,19 +219,83 @@ impl Architectures {
 
     /// The number of tensors that differ between the file and the closest architecture, and the name of that architecture; `None`
     /// if no tensor fits any architecture.
-    fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
-        if most_tensors(archive) > MANY {
+    fn nearest(&self, file: &TensorFile) -> Option<(usize, String)> {
+        if most_tensors(file.archive) > MANY {
             return None;
         }
-        let distance = |name: String| {
-            let (_, graph) = self.build(&name).ok()?;
-            match fit(&graph, archive, None) {
-                Ok(_) => Some((0, name)),
-                Err(misfit) => (misfit.found > 0).then_some((misfit.differences, name)),
-            }
-        };
-        self.names().into_iter().filter_map(distance).min_by_key(|(differences, _)| *differences)
+        let scripts = self.scripts().0;
+        let any_key = TensorFile { key: None, sources: &[], ..file.clone() };
+        let Survey { fits, near } = self.survey(&scripts, &any_key).ok()?;
+        if let Some(candidate) = fits.into_iter().next() {
+            return Some((0, candidate.card.name));
+        }
+        let misfits = self.misfits(&near, &any_key).into_iter();
+        misfits.filter(|(.., misfit)| misfit.found > 0).map(|(differences, name, _)| (differences, name)).next()
     }
+}
+
+/// A weight file whose tensors are compared with architectures.
+#[derive(Clone)]
+struct TensorFile<'a> {
+    archive: &'a Archive,
+    /// Selects one of the state dicts in the file.
+    key: Option<&'a str>,
+    shapes: Arc<TensorShapes>,
+    /// What is known about the network besides its script, from the weakest source to the strongest.
+    sources: &'a [CardValues],
+}
+
+impl<'a> TensorFile<'a> {
+    fn of(archive: &'a Archive, key: Option<&'a str>) -> Self {
+        Self { archive, key, shapes: TensorShapes::of(archive).into(), sources: &[] }
+    }
+}
+
+/// An architecture that fits a weight file.
+struct Candidate<'a> {
+    card: Card,
+    graph: Graph,
+    found: Fit<'a>,
+    /// The sizes that were changed to those in the file.
+    sizes: FreeSizes,
+}
+
+/// Why an architecture does not fit a weight file.
+enum Unfit {
+    Unbuilt(Unbuilt),
+    Misfit(Misfit),
+}
+
+impl From<Unbuilt> for Unfit {
+    fn from(unbuilt: Unbuilt) -> Self {
+        Self::Unbuilt(unbuilt)
+    }
+}
+
+/// The architectures that fit a weight file, and the others with a lower bound of the number of parameters found there, closest
+/// first.
+struct Survey<'a, 's> {
+    fits: Vec<Candidate<'a>>,
+    near: Vec<(usize, &'s Script, &'s str)>,
+}
+
+/// A line about other networks with the same parameters, which may differ from `chosen` in padding or in an epsilon; empty if there
+/// are none.
+fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
+    let network = |c: &Candidate| c.graph.nodes.iter().map(|n| format!("{} {:?}", n.name, n.op)).collect::<Vec<_>>();
+    let rank = |c: &Candidate| (c.found.aside.len(), c.sizes.is_empty());
+    let equal = others.iter().filter(|other| rank(other) == rank(chosen) && network(other) != network(chosen));
+    let names: Vec<_> = equal.map(|other| other.card.name.as_str()).collect();
+    match names.len() {
+        0 => String::new(),
+        1 => format!("{} has the same parameters (choose it with -m and give the file with -w)", names[0]),
+        _ => format!("{} have the same parameters (choose one with -m and give the file with -w)", names.join(", ")),
+    }
+}
+
+/// The texts that are not empty, joined by semicolons.
+fn joined(texts: &[&str]) -> String {
+    texts.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("; ")
 }
 
 /// The number of tensors in the largest state dict of a weight file.

@@ -233,7 +233,7 @@ fn transposed(kernel: Two, stride: Two, padding: Two, output_padding: Two) -> &'
 fn alone() -> Vec<&'static str> {
     let values: Vec<_> = (0..6).map(f64::from).collect();
     vec![
-        check(Parameter { shape: vec![1, 2, 3] }, &[], &[1, 2, 3], |r, [_, i, j, _]| r.w(0, i * 3 + j)),
+        check(Parameter { shape: vec![1, 2, 3], batch: true }, &[], &[1, 2, 3], |r, [_, i, j, _]| r.w(0, i * 3 + j)),
         check(Constant { shape: vec![1, 2, 3], values }, &[], &[1, 2, 3], |_, [_, i, j, _]| (i * 3 + j) as f64),
     ]
 }
@@ -270,6 +270,15 @@ fn moves() -> Vec<&'static str> {
             let shape = [2, 6, h + 2 * rows, w + 2 * columns];
             check(ReflectPad { rows, columns }, &[&[2, 6, h, w]], &shape, |r, [n, c, y, x]| {
                 r.x(0, [n, c, mirror(y, rows, h), mirror(x, columns, w)])
+            })
+        })[0],
+        // TensorFlow: an odd number of zeros has one more after than before.
+        [(5, 5), (4, 5), (6, 7), (4, 4)].map(|(h, w)| {
+            let top = h % 2;
+            let (window, stride) = ((3, 2), (2, 2));
+            let shape = [2, 6, h + if h % 2 == 1 { 2 } else { 1 }, w + w % 2];
+            check(SamePad { window, stride }, &[&[2, 6, h, w]], &shape, move |r, [n, c, y, x]| {
+                if (top..top + h).contains(&y) && x < w { r.x(0, [n, c, y - top, x]) } else { 0.0 }
             })
         })[0],
         check(Crop { rows: 1, columns: 2 }, &[maps], &[2, 6, 2, 1], |r, [n, c, y, x]| r.x(0, [n, c, y + 1, x + 2])),

@@ -1,0 +1,73 @@
+//! Fits an architecture to weights that were trained on other pictures or for other classes: the number of input channels and of
+//! outputs follows from the shapes in the weight file.
+
+use super::tensor_shapes::TensorShapes;
+use crate::graph::{Graph, Node, NodeId};
+use std::collections::BTreeMap;
+
+/// The sizes of a network that a weight file decides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FreeSizes {
+    /// Number of channels of the input; `None` to keep the architecture's own.
+    pub channels: Option<usize>,
+    /// Number of outputs of last layers, by name, where it differs from the architecture's own.
+    pub outputs: BTreeMap<String, usize>,
+}
+
+impl FreeSizes {
+    /// The sizes by which the weights in a file differ from `graph`, in its first convolutions and its last layers.
+    pub fn of(graph: &Graph, shapes: &TensorShapes) -> Self {
+        let nodes = &graph.nodes;
+        let first = nodes.iter().filter(|node| node.inputs.first().is_some_and(|&id| is_picture(nodes, id)));
+        let channels = first.filter(|node| node.op.kind() == "conv").find_map(|node| other_size(node, 1, shapes));
+        let last = last_layers(graph).into_iter().map(|id| &nodes[id]);
+        let outputs = last.filter_map(|node| Some((node.name.clone(), other_size(node, 0, shapes)?))).collect();
+        Self { channels, outputs }
+    }
+
+    /// Whether the architecture's own sizes are kept.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_none() && self.outputs.is_empty()
+    }
+
+    /// A line for the user about the sizes that were changed; empty if none was.
+    pub fn told(&self) -> String {
+        let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let channels = self.channels.map(|n| many(n, "input channel"));
+        let outputs = self.outputs.iter().map(|(layer, &n)| format!("{layer} has {}", many(n, "output")));
+        channels.into_iter().chain(outputs).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Whether a node is the picture, as it is or normalized.
+pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
+    id == 0 || (nodes[id].op.kind() == "normalize" && nodes[id].inputs == [0])
+}
+
+/// The convolutions and linear layers from which the class scores follow without further parameters.
+fn last_layers(graph: &Graph) -> Vec<NodeId> {
+    let (mut open, mut found) = (vec![graph.logits], vec![]);
+    while let Some(id) = open.pop() {
+        let node = &graph.nodes[id];
+        match node.op.kind() {
+            "conv" | "linear" => found.push(id),
+            _ if node.op.params().is_empty() => open.extend(&node.inputs),
+            _ => {}
+        }
+        open.retain(|id| !found.contains(id));
+    }
+    found
+}
+
+/// The size of dimension `dim` of a layer's weight in the file, if it differs from the layer's own in this dimension alone.
+fn other_size(node: &Node, dim: usize, shapes: &TensorShapes) -> Option<usize> {
+    let weight = node.parameters().next()?;
+    if shapes.of_name(&weight.name).any(|shape| shape == weight.shape) {
+        return None;
+    }
+    let other = shapes.of_name(&weight.name).find(|shape| {
+        let sizes = || shape.iter().zip(&weight.shape).enumerate();
+        shape.len() == weight.shape.len() && sizes().all(|(at, (a, b))| at == dim || a == b)
+    });
+    other.and_then(|shape| shape.get(dim).copied()).filter(|&size| size > 0)
+}
