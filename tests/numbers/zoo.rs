@@ -1,7 +1,7 @@
 //! Every network of `models/` against PyTorch: parameters, logits and input gradients.
 //!
-//! The expected values are in `tests/fixtures/zoo.json`, written by `scripts/reference/zoo.py`; both sides compute weights and
-//! pictures by the same formula.
+//! The expected values are in `tests/fixtures/zoo.json` and `families.json`, written by the scripts of these names in
+//! `scripts/reference`; both sides compute weights and pictures by the same formula.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::Walk;
@@ -12,14 +12,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
-static FIXTURE: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../fixtures/zoo.json")).expect("the fixture is JSON"));
+static NETWORKS: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
+    let files = [include_str!("../fixtures/zoo.json"), include_str!("../fixtures/families.json")];
+    let read = |text| -> Value { serde_json::from_str(text).expect("the fixture is JSON") };
+    files.into_iter().flat_map(|text| read(text)["networks"].as_object().expect("networks by name").clone()).collect()
+});
 
 /// Relative to the norm of the compared values; both sides compute in f64.
 const TOLERANCE: f64 = 1e-9;
 
 fn networks() -> &'static serde_json::Map<String, Value> {
-    FIXTURE["networks"].as_object().expect("networks by name")
+    &NETWORKS
 }
 
 fn architectures() -> Architectures {
@@ -183,6 +186,14 @@ fn resnets_of_basic_blocks_compute_what_pytorch_computes() {
 #[test]
 fn resnets_of_bottlenecks_compute_what_pytorch_computes() {
     ["resnet50", "resnet101", "resnet152"].into_iter().for_each(check);
+}
+
+/// Of each family of `families.json` one network.
+#[test]
+fn families_of_convolutional_networks_compute_what_pytorch_computes() {
+    let families: Value = serde_json::from_str(include_str!("../fixtures/families.json")).expect("the fixture is JSON");
+    let networks = families["networks"].as_object().expect("networks by name");
+    networks.iter().filter(|(_, expected)| expected["output"].is_object()).for_each(|(name, _)| check(name));
 }
 
 /// A transformer and a gated residual network as scripts: architectures beyond plain convolutional networks.
