@@ -49,7 +49,6 @@ FAMILIES = {
     ("ResNet-26", "timm"): "resnet26",
     ("ResNet-D", "timm"): "resnet18d resnet26d resnet34d resnet50d resnet101d resnet152d",
     ("ResNet", "Hugging Face"): "hf_resnet18 hf_resnet34 hf_resnet50 hf_resnet101 hf_resnet152",
-    ("ResNetV2 (BiT)", "timm"): "resnetv2_50x1_bit resnetv2_101x1_bit resnetv2_50x3_bit",
     ("RegNet", "torchvision"): " ".join(
         [f"regnet_y_{s}" for s in "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf 128gf".split()]
         + [f"regnet_x_{s}" for s in "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf".split()]

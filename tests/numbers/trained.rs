@@ -21,7 +21,8 @@ fn per_channel(values: &Value) -> Tensor {
 }
 
 fn assert_near(what: &str, ours: &Tensor, theirs: &Tensor, tolerance: f64) {
-    let norm = |t: &Tensor| t.flatten_all().unwrap().sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap().sqrt();
+    let norm =
+        |t: &Tensor| t.flatten_all().unwrap().sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap().sqrt();
     let far = norm(&(ours.flatten_all().unwrap() - theirs.flatten_all().unwrap()).unwrap()) / norm(theirs);
     assert!(far < tolerance, "{what}: off by {far:e}");
 }

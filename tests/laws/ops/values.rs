@@ -230,7 +230,7 @@ fn transposed(kernel: Two, stride: Two, padding: Two, output_padding: Two) -> &'
 fn alone() -> Vec<&'static str> {
     let values: Vec<_> = (0..6).map(f64::from).collect();
     vec![
-        check(Parameter { shape: vec![1, 2, 3] }, &[], &[1, 2, 3], |r, [_, i, j, _]| r.w(0, i * 3 + j)),
+        check(Parameter { shape: vec![1, 2, 3], batch: true }, &[], &[1, 2, 3], |r, [_, i, j, _]| r.w(0, i * 3 + j)),
         check(Constant { shape: vec![1, 2, 3], values }, &[], &[1, 2, 3], |_, [_, i, j, _]| (i * 3 + j) as f64),
     ]
 }
