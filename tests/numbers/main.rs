@@ -15,6 +15,7 @@ mod onnx;
 mod reference;
 mod reference_attacks;
 mod reference_resnet;
+mod trained;
 mod training;
 mod vision_transformers;
 mod zoo;
