@@ -13,5 +13,6 @@ mod reference;
 mod reference_attacks;
 mod reference_resnet;
 mod training;
+mod vision_transformers;
 mod zoo;
 mod zoo_shared;

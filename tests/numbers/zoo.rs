@@ -1,7 +1,7 @@
 //! Every network of `models/` against PyTorch: parameters, logits and input gradients.
 //!
-//! The expected values are in `tests/fixtures/zoo.json`, written by `scripts/reference/zoo.py`; both sides compute weights and
-//! pictures by the same formula.
+//! The expected values are in `tests/fixtures/zoo.json` and `vision_transformers.json`, written by the scripts of these names in
+//! `scripts/reference`; both sides compute weights and pictures by the same formula.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::Walk;
@@ -12,14 +12,18 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
-static FIXTURE: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../fixtures/zoo.json")).expect("the fixture is JSON"));
+static NETWORKS: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
+    let files = [include_str!("../fixtures/zoo.json"), include_str!("../fixtures/vision_transformers.json")];
+    let read = |text| -> Value { serde_json::from_str(text).expect("the fixture is JSON") };
+    files.into_iter().flat_map(|text| read(text)["networks"].as_object().expect("networks by name").clone()).collect()
+});
 
-/// Relative to the norm of the compared values; both sides compute in f64.
+/// Relative to the norm of the compared values; both sides compute in f64. The fixture has another tolerance for networks that
+/// contain tables in f32.
 const TOLERANCE: f64 = 1e-9;
 
 fn networks() -> &'static serde_json::Map<String, Value> {
-    FIXTURE["networks"].as_object().expect("networks by name")
+    &NETWORKS
 }
 
 fn architectures() -> Architectures {
@@ -31,7 +35,7 @@ fn build(name: &str) -> Graph {
 }
 
 /// Numbers in [-1, 1) from a name: the upper 53 bits of SplitMix64, seeded with the FNV-1a hash of the name.
-fn uniform(name: &str, count: usize) -> Vec<f64> {
+pub(super) fn uniform(name: &str, count: usize) -> Vec<f64> {
     let fnv = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x100000001B3);
     let seed = name.bytes().fold(0xCBF29CE484222325, fnv);
     let number = |i: u64| {
@@ -44,7 +48,7 @@ fn uniform(name: &str, count: usize) -> Vec<f64> {
 }
 
 /// A parameter: weights with the scale of He et al. 2015, positive statistics for batch norms.
-fn value(p: &Parameter) -> Tensor {
+pub(super) fn value(p: &Parameter) -> Tensor {
     let fan_in: usize = p.shape[1..].iter().product();
     let (scale, shift) = match p.name.as_str() {
         _ if p.shape.len() > 1 => ((6.0 / fan_in as f64).sqrt(), 0.0),
@@ -64,20 +68,20 @@ fn up_to(mut graph: Graph, node: &str) -> Graph {
     graph
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub(super) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number")).collect()
 }
 
-fn assert_agrees(what: &str, tensor: &Tensor, expected: &Value) {
+fn assert_agrees(what: &str, tensor: &Tensor, expected: &Value, tolerance: f64) {
     let flat = tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     let norm = flat.iter().map(|v| v * v).sum::<f64>().sqrt();
     let scale = expected["norm"].as_f64().expect("a norm");
-    assert!((norm - scale).abs() < TOLERANCE * scale, "{what}: norm {norm}, PyTorch {scale}");
+    assert!((norm - scale).abs() < tolerance * scale, "{what}: norm {norm}, PyTorch {scale}");
     for (ours, theirs) in flat.iter().zip(numbers(&expected["first"])) {
-        assert!((ours - theirs).abs() < TOLERANCE * scale, "{what}: {ours}, PyTorch {theirs}");
+        assert!((ours - theirs).abs() < tolerance * scale, "{what}: {ours}, PyTorch {theirs}");
     }
     let (sum, theirs) = (flat.iter().sum::<f64>(), expected["sum"].as_f64().expect("a sum"));
-    let rounding = TOLERANCE * scale * (flat.len() as f64).sqrt();
+    let rounding = tolerance * scale * (flat.len() as f64).sqrt();
     assert!((sum - theirs).abs() < rounding, "{what}: sum {sum}, PyTorch {theirs}");
 }
 
@@ -96,10 +100,11 @@ fn check(name: &str) {
     assert_eq!(x.dtype(), DType::F64);
     let trace = graph.forward(&x).unwrap();
     let y = trace.value(graph.logits).unwrap();
-    assert_agrees(&format!("{name}, output"), y, &expected["output"]);
+    let tolerance = expected["tolerance"].as_f64().unwrap_or(TOLERANCE);
+    assert_agrees(&format!("{name}, output"), y, &expected["output"], tolerance);
     let seed = Tensor::from_vec(uniform("seed", y.elem_count()), y.shape(), &Device::Cpu).unwrap();
     let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) };
-    assert_agrees(&format!("{name}, gradient"), walk.run().unwrap().input().unwrap(), &expected["gradient"]);
+    assert_agrees(&format!("{name}, gradient"), walk.run().unwrap().input().unwrap(), &expected["gradient"], tolerance);
 }
 
 #[test]
@@ -124,8 +129,10 @@ fn every_network_has_the_parameters_that_pytorch_gives_it() {
         let count: usize = parameters.iter().map(|p| p.shape.iter().product::<usize>()).sum();
         assert_eq!(count as u64, expected["parameters"], "{name}: elements of its tensors");
         let hash: String = Sha256::digest(&lines).iter().map(|b| format!("{b:02x}")).collect();
-        let list = "python3 scripts/reference/zoo.py --list";
-        assert_eq!(hash, expected["parameters_sha256"], "`{list} {name}` prints other names or shapes than\n{lines}");
+        assert_eq!(
+            hash, expected["parameters_sha256"],
+            "the scripts with `--list {name}` print other names or shapes than\n{lines}"
+        );
     }
 }
 
@@ -183,6 +190,41 @@ fn resnets_of_basic_blocks_compute_what_pytorch_computes() {
 #[test]
 fn resnets_of_bottlenecks_compute_what_pytorch_computes() {
     ["resnet50", "resnet101", "resnet152"].into_iter().for_each(check);
+}
+
+#[test]
+fn vision_transformers_compute_what_torchvision_computes() {
+    ["vit_b_32", "swin_t", "swin_v2_t", "maxvit_t"].into_iter().for_each(check);
+}
+
+#[test]
+fn vision_transformers_compute_what_timm_computes() {
+    [
+        "vit_tiny_patch16_224",
+        "deit_tiny_distilled_patch16_224",
+        "deit3_small_patch16_224",
+        "vit_base_patch32_clip_quickgelu_224",
+        "vit_small_patch14_reg4_dinov2",
+        "eva02_tiny_patch14_224",
+        "beit_base_patch16_224",
+        "swin_tiny_patch4_window7_224",
+        "vit_mnist",
+        "cct_cifar10",
+    ]
+    .into_iter()
+    .for_each(check);
+}
+
+#[test]
+fn vision_transformers_compute_what_hugging_face_computes() {
+    [
+        "vit-tiny-patch16-224",
+        "deit-tiny-distilled-patch16-224",
+        "swin-tiny-patch4-window7-224",
+        "clip-vit-base-patch32",
+    ]
+    .into_iter()
+    .for_each(check);
 }
 
 /// A transformer and a gated residual network as scripts: architectures beyond plain convolutional networks.
