@@ -12,6 +12,7 @@ mod making;
 mod reference;
 mod reference_attacks;
 mod reference_resnet;
+mod trained;
 mod training;
 mod vision_transformers;
 mod zoo;

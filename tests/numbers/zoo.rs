@@ -1,7 +1,7 @@
 //! Every network of `models/` against PyTorch: parameters, logits and input gradients.
 //!
-//! The expected values are in `tests/fixtures/zoo.json` and `vision_transformers.json`, written by the scripts of these names in
-//! `scripts/reference`; both sides compute weights and pictures by the same formula.
+//! The expected values are in `zoo.json`, `families.json` and `vision_transformers.json` of `tests/fixtures`, written by the scripts
+//! of these names in `scripts/reference`; both sides compute weights and pictures by the same formula.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::Walk;
@@ -13,7 +13,11 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
 static NETWORKS: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
-    let files = [include_str!("../fixtures/zoo.json"), include_str!("../fixtures/vision_transformers.json")];
+    let files = [
+        include_str!("../fixtures/zoo.json"),
+        include_str!("../fixtures/families.json"),
+        include_str!("../fixtures/vision_transformers.json"),
+    ];
     let read = |text| -> Value { serde_json::from_str(text).expect("the fixture is JSON") };
     files.into_iter().flat_map(|text| read(text)["networks"].as_object().expect("networks by name").clone()).collect()
 });
@@ -225,6 +229,14 @@ fn vision_transformers_compute_what_hugging_face_computes() {
     ]
     .into_iter()
     .for_each(check);
+}
+
+/// Of each family of `families.json` one network.
+#[test]
+fn families_of_convolutional_networks_compute_what_pytorch_computes() {
+    let families: Value = serde_json::from_str(include_str!("../fixtures/families.json")).expect("the fixture is JSON");
+    let networks = families["networks"].as_object().expect("networks by name");
+    networks.iter().filter(|(_, expected)| expected["output"].is_object()).for_each(|(name, _)| check(name));
 }
 
 /// A transformer and a gated residual network as scripts: architectures beyond plain convolutional networks.

@@ -20,7 +20,7 @@ pub struct SamePad {
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "same_pad",
     family: Family::Shape,
-    torch: "pad",
+    torch: "pad_same",
     note: "zeros, as TensorFlow's `SAME` adds them before a convolution or a pool with `padding` 0",
     onnx: &[],
     aten: &[],
