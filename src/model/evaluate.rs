@@ -11,7 +11,7 @@ use candle_core::{DType, Tensor};
 /// Number of pictures classified correctly, and total number of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accuracy {
-    /// Number of pictures whose label is predicted: it has the largest logit or, for independent classes, `p > 0.5`.
+    /// Number of correctly classified pictures: the label has the largest logit or, for independent classes, `p > 0.5`.
     pub correct: usize,
     /// Number of pictures whose scores are not finite; they count as wrong.
     pub not_finite: usize,

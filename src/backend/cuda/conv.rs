@@ -28,7 +28,7 @@ use std::sync::Arc;
 /// Maximum number of cached setups, over all networks and batch sizes.
 const KEPT: usize = 1024;
 
-/// Which of a convolution's three products to compute.
+/// Which pass of a convolution to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
     /// The output, from input and weight.

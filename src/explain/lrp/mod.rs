@@ -172,7 +172,7 @@ fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) ->
 fn proportional(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let Some(mean) = node.op.mean() else {
-        anyhow::bail!("the rule proportional applies to pools, not to {}", node.op.kind());
+        anyhow::bail!("the rule \"proportional\" applies to pooling layers, not to {}", node.op.kind());
     };
     let y = mean.forward(&[site.x(0)?], &[])?;
     let s = divided(site, r, &y, Denominator { bias: None, epsilon })?;

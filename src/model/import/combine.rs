@@ -30,7 +30,7 @@ impl Importer {
         }
     }
 
-    /// A value combined with one number: `x * factor + shift`.
+    /// Adds the arithmetic operator `kind` with a scalar operand `n`, as `x * factor + shift`.
     fn scaled(&mut self, kind: &str, id: NodeId, view: View, n: f64, swapped: bool) -> Result<Value> {
         let (factor, shift) = match (kind, swapped) {
             ("add", _) => (1.0, n),

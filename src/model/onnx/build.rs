@@ -84,10 +84,10 @@ fn picture(shape: &[Option<usize>], size: Option<[usize; 2]>) -> Result<(Vec<usi
         }
         other => {
             let sizes = other.iter().copied().collect::<Option<Vec<_>>>();
-            sizes.context("the input is no picture, and its sizes are not given")?
+            sizes.context("the input is not a picture, and its shape is not given")?
         }
     };
-    ensure!(!picture.is_empty(), "the input is one number for each example, not a picture");
+    ensure!(!picture.is_empty(), "each example is a single number, not a picture");
     crate::tensor::elements(&picture)?;
     Ok((picture, *batch))
 }

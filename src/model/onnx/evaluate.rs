@@ -492,7 +492,7 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
     let size = |(d, &n): (usize, &i64)| match n {
         0 if !allow_zero => from.get(d).copied().map(Some).context("a size of 0 keeps a dimension that does not exist"),
         -1 => Ok(None),
-        n => usize::try_from(n).map(Some).with_context(|| format!("a size of {n}")),
+        n => usize::try_from(n).map(Some).with_context(|| format!("invalid size {n}")),
     };
     let sizes = shape.iter().enumerate().map(size).collect::<Result<Vec<_>>>()?;
     let known: usize =
@@ -522,7 +522,7 @@ pub fn integers(t: &Tensor) -> Result<Vec<i64>> {
 
 fn sizes(t: &Tensor) -> Result<Vec<usize>> {
     let sizes = integers(t)?;
-    let sizes = sizes.iter().map(|&n| usize::try_from(n).with_context(|| format!("a size of {n}")));
+    let sizes = sizes.iter().map(|&n| usize::try_from(n).with_context(|| format!("invalid size {n}")));
     let sizes = sizes.collect::<Result<Vec<_>>>()?;
     crate::tensor::elements(&sizes)?;
     Ok(sizes)

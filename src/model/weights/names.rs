@@ -1,4 +1,5 @@
-//! Naming conventions of training programs: under which names checkpoints store a network, and which other tensors they contain.
+//! Naming conventions of training frameworks: the prefixes under which checkpoints store parameters, and the other tensors that they
+//! contain.
 
 use std::collections::BTreeMap;
 

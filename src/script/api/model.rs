@@ -132,7 +132,11 @@ fn maps(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
     let (id, dims) = (graph.find(layer)?, run.trace.input().dims().to_vec());
     let picture = (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1));
     let shape = run.trace.dims(id)?;
-    ensure!(value.dims()[1..] == shape[1..], "a tensor of shape {:?} for a layer of shape {shape:?}", value.dims());
+    ensure!(
+        value.dims()[1..] == shape[1..],
+        "got a tensor of shape {:?} for a layer whose output has shape {shape:?}",
+        value.dims()
+    );
     graph.map_layout(id, &shape, picture)?.arrange(value)
 }
 

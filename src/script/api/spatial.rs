@@ -161,7 +161,7 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
 pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
-    ensure!(s.iter().all(|&n| n <= LARGEST), "a padding must be at most {LARGEST}, got {s:?}");
+    ensure!(s.iter().all(|&n| n <= LARGEST), "padding must be at most {LARGEST}, got {s:?}");
     let (h, w) = (x.rank() - 2, x.rank() - 1);
     let mut shape = x.dims().to_vec();
     (shape[w], shape[h]) = (shape[w] + s[0] + s[1], shape[h] + s[2] + s[3]);

@@ -6,7 +6,7 @@ use crate::model::card::{CardValues, Given, PerChannel, Source, beside, of_graph
 use crate::model::onnx::{self, Network, ReadOptions};
 use crate::model::{Card, Model, pt2};
 use crate::words;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -23,8 +23,8 @@ impl Architectures {
     ///
     /// Errors if the file is damaged, if it contains operators that are not supported, or if its input is not a picture.
     pub(super) fn open_graph(&self, path: &Path, flags: &CardValues) -> Result<Model> {
-        let what = || format!("opening \"{}\"", words::path(&path));
-        self.read_graph(path, flags).with_context(what)
+        ensure!(path.is_file(), "no file \"{}\"", words::path(&path));
+        self.read_graph(path, flags).with_context(|| format!("opening \"{}\"", words::path(&path)))
     }
 
     fn read_graph(&self, path: &Path, flags: &CardValues) -> Result<Model> {

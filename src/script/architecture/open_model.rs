@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// A weight file with more tensors than this is not compared with every architecture.
 const MANY: usize = 50_000;
 
-/// Number of architectures that are compared in full with a file that fits none.
+/// If a weight file fits no architecture, the number of closest ones that are compared in full.
 const NEAR: usize = 12;
 
 impl Architectures {

@@ -288,7 +288,9 @@ impl Params {
     fn length(&self, i: usize, share: f64) -> Result<f64> {
         let epsilon = match self.value("epsilon") {
             Some((_, ParamValue::Pixels(epsilon))) => *epsilon,
-            _ => bail!("there is no parameter \"epsilon\" for a relative length"),
+            _ => {
+                bail!("lengths in \"eps\" are fractions of the parameter \"epsilon\", which this method does not have")
+            }
         };
         self.params[i]
             .check(&ParamValue::Pixels(share * epsilon))

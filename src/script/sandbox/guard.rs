@@ -42,7 +42,7 @@ pub struct Guard {
     notes: Mutex<Vec<String>>,
     /// The reason passed to [`Guard::end`]; `None` if the current work was not ended that way.
     reason: Mutex<Option<String>>,
-    /// Whether the current work has noticed that it should end.
+    /// Whether the running computation has observed the request to stop.
     noticed: AtomicBool,
     /// Whether the current work saves its state when cancelled and must be waited for.
     held: AtomicBool,

@@ -125,7 +125,7 @@ fn conv(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     if line && weight.rank() == 3 {
         weight = weight.unsqueeze(2)?;
     }
-    let (out, _, h, w) = weight.dims4().context("the weight of a convolution of maps has four dimensions")?;
+    let (out, _, h, w) = weight.dims4().context("the weight of a 2-D convolution must have four dimensions")?;
     let window = Window::of(&o, [h, w], size_of(importer, id))?;
     let (id, padding) = match window.is_even() {
         true => (id, window.before),
@@ -152,7 +152,7 @@ fn conv_transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     if line && weight.rank() == 3 {
         weight = weight.unsqueeze(2)?;
     }
-    let (_, out, h, w) = weight.dims4().context("the weight of a convolution of maps has four dimensions")?;
+    let (_, out, h, w) = weight.dims4().context("the weight of a 2-D convolution must have four dimensions")?;
     let groups = usize::try_from(o.int("group", 1)).context("a negative number of groups")?;
     let window = Window::of(&o, [h, w], size_of(importer, id))?;
     let more = match o.sizes("output_padding")?.as_deref() {
