@@ -101,6 +101,8 @@ fn reach(input: usize, output: usize, out: usize, method: Interpolation) -> Rang
     let scale = input as f64 / output as f64;
     let (center, support) = ((out as f64 + 0.5) * scale, method.support() * scale.max(1.0));
     if support == 0.0 {
+        // Pillow adds up the scale, which decides ties between two pixels.
+        let center = (0..out).fold(0.5 * scale, |center, _| center + scale);
         let nearest = (center as usize).min(input - 1);
         return nearest..nearest + 1;
     }
