@@ -324,9 +324,10 @@ fn figures_are_saved_as_files() {
     desk.frame();
     let out = desk.folder.path().join("out");
     desk.ask(Command::Save(out.clone()));
-    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved 2 files")).then_some(()));
+    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved 3 files")).then_some(()));
     assert_eq!(fs::read_to_string(out.join("01-words.txt")).unwrap(), "hello\n");
     assert!(fs::read_to_string(out.join("result.json")).unwrap().contains("\"method\": \"words\""));
+    assert!(out.join("logits.npy").is_file());
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn records(kind: &Kind, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usi
     let record = kind.labels + PICTURE;
     ensure!(
         !bytes.is_empty() && bytes.len().is_multiple_of(record),
-        "its {} bytes are not records of {record} bytes, as in the binary version of CIFAR-{}, nor a pickle",
+        "its size of {} bytes is not a multiple of {record}, the record size of CIFAR-{}'s binary version, and it is not a pickle",
         bytes.len(),
         kind.classes
     );

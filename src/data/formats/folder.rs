@@ -130,7 +130,7 @@ fn read(folder: &Path, wanted: Option<Split>) -> Result<(Vec<PathBuf>, Labels)> 
         Some(listed) => Ok(listed),
         None if full > 0 => by_folder(folder, &classes),
         None if flat.is_empty() => {
-            bail!("no pictures in it or its subfolders; their names end in {}", ENDINGS.join(", "))
+            bail!("no pictures in it or its subfolders; supported extensions: {}", ENDINGS.join(", "))
         }
         None => Ok((flat, Labels::default())),
     }

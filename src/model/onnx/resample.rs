@@ -60,8 +60,9 @@ impl Resampling {
             (None, None) => bail!("Resize lacks sizes and scales"),
         }
         ensure!(to.iter().all(|&n| n > 0), "a Resize to no elements");
-        check_size(&to)?;
-        ensure!(shape.iter().chain(&to).all(|&n| n < 1 << 16), "a Resize of more than 65,535 positions");
+        let changed = shape.iter().zip(&to).filter(|(from, to)| from != to);
+        let most = changed.flat_map(|(&from, &to)| [from, to]).max().unwrap_or_default();
+        ensure!(most < 1 << 16, "a Resize of more than 65,535 positions");
         Ok(Self {
             from: shape.to_vec(),
             to,
@@ -117,6 +118,7 @@ impl Resampling {
 
     /// The resized value of a constant.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        check_size(&self.to)?;
         let mut y = x.to_dtype(DType::F32)?;
         for (d, matrix) in self.matrices()? {
             let last = y.rank() - 1;
