@@ -1,5 +1,6 @@
 //! Parses literals in JSON's or Python's syntax, as exporters write them into metadata.
 
+use crate::panics::decoding;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
@@ -8,7 +9,7 @@ const DEEPEST: usize = 16;
 
 /// Parses a list, tuple, dictionary, string, number or word in JSON's or Python's syntax. Keys of dictionaries become strings.
 pub(super) fn parse(text: &str) -> Result<Value> {
-    if let Ok(value) = serde_json::from_str(text) {
+    if let Ok(value) = decoding("JSON", || serde_json::from_str(text)) {
         return Ok(value);
     }
     let mut rest = text.trim();

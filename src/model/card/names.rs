@@ -2,6 +2,7 @@
 
 use super::literal;
 use crate::data::read_text;
+use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ const MAX_BYTES: u64 = 64 << 20;
 pub fn of_file(path: &Path) -> Result<Vec<String>> {
     let text = read_text(path, MAX_BYTES)?;
     let read = || match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        true => of_value(&serde_json::from_str(&text).context("it is not JSON")?),
+        true => of_value(&decoding("JSON", || serde_json::from_str(&text)).context("it is not JSON")?),
         false => of_lines(&text),
     };
     read().with_context(|| format!("reading the class names in \"{}\"", words::path(path)))

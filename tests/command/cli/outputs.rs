@@ -31,8 +31,7 @@ fn every_run_writes_the_logits_of_its_picture() {
 #[test]
 fn logits_are_those_before_the_last_sigmoid_or_the_whole_map() {
     let folder = TempDir::new().unwrap();
-    let see =
-        "//! Shows the first channel.\nconst PLUGIN = #{ };\nfn run(cx) { [image(cx.input.narrow(1, 0, 1), \"x\")] }";
+    let see = "//! Shows the first channel.\nconst PLUGIN = #{ params: [] };\nfn run(cx) { [image(cx.input.narrow(1, 0, 1), \"x\")] }";
     fs::write(folder.path().join("see.rhai"), see).unwrap();
     let values: Vec<u8> = [10f32, 0.0, 0.0, 10.0].iter().flat_map(|v| v.to_le_bytes()).collect();
     write_npy(&folder.path().join("x.npy"), &[1, 2, 2, 2], &[0.0, 0.5, 0.5, 1.0, 0.25, 0.25, 0.25, 0.25]).unwrap();
