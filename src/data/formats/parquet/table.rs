@@ -3,6 +3,7 @@
 use super::{pages, thrift};
 use crate::data::open as open_file;
 use crate::memory::reserve;
+use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, Bytes};
@@ -207,7 +208,7 @@ fn is_label(column: &ColumnDescriptor, name: &str) -> bool {
 fn names(metadata: &ParquetMetaData, column: &str) -> Vec<String> {
     let pairs = metadata.file_metadata().key_value_metadata();
     let json = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_deref());
-    let value: Value = json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let value: Value = json.and_then(|json| decoding("JSON", || serde_json::from_str(json)).ok()).unwrap_or_default();
     let names = value["info"]["features"][column]["names"].as_array();
     names.into_iter().flatten().filter_map(|name| name.as_str().map(String::from)).collect()
 }
