@@ -3,7 +3,7 @@
 pub mod npy;
 pub mod jpeg;
 pub mod mnist;
-mod pickle;
+pub(crate) mod pickle;
 pub mod cifar;
 pub mod list;
 pub mod folder;

@@ -2,11 +2,10 @@
 //!
 //! Nothing is imported or called: an object is a list of what it was created from.
 
-use anyhow::{Context, Result, bail, ensure};
-use std::collections::HashMap;
+pub mod machine;
 
-/// Maximum number of opcodes in a pickle.
-const MAX_STEPS: usize = 4_000_000;
+use anyhow::{Context, Result, bail, ensure};
+use machine::{MAX_STEPS, Machine, long};
 
 /// A pickled value; containers are indices into the lists of a [`Pickle`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,110 +81,93 @@ impl<'a> Pickle<'a> {
 ///
 /// Errors if it is damaged or truncated, uses an opcode that data sets do not need, or has more than four million opcodes.
 pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
-    let mut machine =
-        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), lists: Vec::new() };
+    let mut reader = Reader { machine: Machine::new(bytes), lists: Vec::new() };
     for _ in 0..MAX_STEPS {
-        match machine.byte()? {
-            b'.' => return Ok(Pickle { root: machine.pop()?, lists: machine.lists }),
-            op => machine.step(op)?,
+        match reader.machine.byte()? {
+            b'.' => return Ok(Pickle { root: reader.machine.pop()?, lists: reader.lists }),
+            op => reader.step(op)?,
         }
     }
     bail!("the pickle has more than {MAX_STEPS} opcodes")
 }
 
-struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    stack: Vec<Value<'a>>,
-    /// Height of the stack at each mark that is still open.
-    marks: Vec<usize>,
-    memo: HashMap<u64, Value<'a>>,
+struct Reader<'a> {
+    machine: Machine<'a, Value<'a>>,
     lists: Vec<Vec<Value<'a>>>,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> Reader<'a> {
     fn step(&mut self, op: u8) -> Result<()> {
+        if self.machine.common(op)? {
+            return Ok(());
+        }
         let value = match op {
             b'N' => Value::Other,
             0x88 | 0x89 => Value::Int((op == 0x88).into()),
-            b'K' => Value::Int(self.byte()?.into()),
-            b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
-            b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
-            b'I' | b'L' => number(self.line()?),
-            0x8a => long(self.sized::<1>()?),
-            b'G' => self.array::<8>().map(|_| Value::Other)?,
-            b'F' => self.line().map(|_| Value::Other)?,
-            b'U' | b'C' | 0x8c => Value::Bytes(self.sized::<1>()?),
-            b'T' | b'B' | b'X' => Value::Bytes(self.sized::<4>()?),
-            0x8d | 0x8e | 0x96 => Value::Bytes(self.sized::<8>()?),
-            b'S' | b'V' => Value::Bytes(unquoted(self.line()?)),
-            b'c' => self.line().and_then(|_| self.line()).map(|_| Value::Other)?,
+            b'K' => Value::Int(self.machine.byte()?.into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.machine.array()?).into()),
+            b'J' => Value::Int(i32::from_le_bytes(self.machine.array()?).into()),
+            b'I' | b'L' => number(self.machine.line()?),
+            0x8a => long(self.machine.sized::<1>()?).map_or(Value::Other, Value::Int),
+            b'G' => self.machine.array::<8>().map(|_| Value::Other)?,
+            b'F' => self.machine.line().map(|_| Value::Other)?,
+            b'U' | b'C' | 0x8c => Value::Bytes(self.machine.sized::<1>()?),
+            b'T' | b'B' | b'X' => Value::Bytes(self.machine.sized::<4>()?),
+            0x8d | 0x8e | 0x96 => Value::Bytes(self.machine.sized::<8>()?),
+            b'S' | b'V' => Value::Bytes(unquoted(self.machine.line()?)),
+            b'c' => self.machine.line().and_then(|_| self.machine.line()).map(|_| Value::Other)?,
             0x93 => {
-                self.pop()?;
-                self.pop()?;
+                self.machine.pop()?;
+                self.machine.pop()?;
                 Value::Other
             }
             b')' | b']' => self.list(Vec::new()),
             b'}' => self.dict(Vec::new()),
             b't' | b'l' => {
-                let items = self.since_mark()?;
+                let items = self.machine.since_mark()?;
                 self.list(items)
             }
             b'd' => {
-                let items = self.since_mark()?;
+                let items = self.machine.since_mark()?;
                 ensure!(items.len() % 2 == 0, "the pickle has a key without a value");
                 self.dict(items)
             }
             0x85..=0x87 => {
-                let mut items = (0x84..op).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
-                items.reverse();
+                let items = self.machine.pop_many(usize::from(op - 0x84))?;
                 self.list(items)
             }
             // A call of a function or class, with its arguments.
             b'R' | 0x81 => {
-                let (args, called) = (self.pop()?, self.pop()?);
+                let (args, called) = (self.machine.pop()?, self.machine.pop()?);
                 self.list(vec![called, args])
             }
-            b'2' => self.top()?,
-            b'h' => self.recall(|m| Ok(m.byte()?.into()))?,
-            b'j' => self.recall(|m| Ok(u32::from_le_bytes(m.array()?).into()))?,
-            b'g' => self.recall(|m| Ok(std::str::from_utf8(m.line()?)?.parse()?))?,
             _ => return self.change(op),
         };
-        self.stack.push(value);
+        self.machine.push(value);
         Ok(())
     }
 
     /// Executes an opcode that pushes nothing onto the stack.
     fn change(&mut self, op: u8) -> Result<()> {
         match op {
-            0x80 => ensure!(self.byte()? <= 5, "the pickle has an unsupported protocol"),
-            0x95 => drop(self.array::<8>()?),
-            b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
-            b'1' => drop(self.since_mark()?),
-            b'q' => self.memorize(|m| Ok(m.byte()?.into()))?,
-            b'r' => self.memorize(|m| Ok(u32::from_le_bytes(m.array()?).into()))?,
-            b'p' => self.memorize(|m| Ok(std::str::from_utf8(m.line()?)?.parse()?))?,
-            0x94 => self.memorize(|m| Ok(m.memo.len() as u64))?,
-            b'a' => self.pop().and_then(|item| self.extend(vec![item]))?,
-            b'e' => self.since_mark().and_then(|items| self.extend(items))?,
+            b'a' => self.machine.pop().and_then(|item| self.extend(vec![item]))?,
+            b'e' => self.machine.since_mark().and_then(|items| self.extend(items))?,
             b's' => {
-                let (value, key) = (self.pop()?, self.pop()?);
+                let (value, key) = (self.machine.pop()?, self.machine.pop()?);
                 self.extend(vec![key, value])?;
             }
             b'u' => {
-                let items = self.since_mark()?;
+                let items = self.machine.since_mark()?;
                 ensure!(items.len() % 2 == 0, "the pickle has a key without a value");
                 self.extend(items)?;
             }
             b'b' => {
-                let state = self.pop()?;
-                if matches!(self.top()?, Value::List(_)) {
+                let state = self.machine.pop()?;
+                if matches!(self.machine.top()?, Value::List(_)) {
                     self.extend(vec![state])?;
                 }
             }
-            _ => bail!("the pickle has an opcode 0x{op:02x} at byte {} that no data set needs", self.at - 1),
+            _ => bail!("the pickle has an opcode 0x{op:02x} at byte {} that no data set needs", self.machine.at - 1),
         }
         Ok(())
     }
@@ -202,86 +184,17 @@ impl<'a> Machine<'a> {
 
     /// Adds items to the container on top of the stack.
     fn extend(&mut self, items: Vec<Value<'a>>) -> Result<()> {
-        match self.top()? {
+        match self.machine.top()? {
             Value::List(list) | Value::Dict(list) => self.lists[list].extend(items),
             _ => bail!("the pickle adds items to something other than a container"),
         }
         Ok(())
-    }
-
-    fn memorize(&mut self, key: impl Fn(&mut Self) -> Result<u64>) -> Result<()> {
-        let (key, value) = (key(self)?, self.top()?);
-        self.memo.insert(key, value);
-        Ok(())
-    }
-
-    fn recall(&mut self, key: impl Fn(&mut Self) -> Result<u64>) -> Result<Value<'a>> {
-        let key = key(self)?;
-        let value = self.memo.get(&key).copied();
-        value.with_context(|| format!("the pickle refers to memo entry {key}, which it never stored"))
-    }
-
-    fn top(&self) -> Result<Value<'a>> {
-        let above = self.stack.len() > self.marks.last().copied().unwrap_or(0);
-        let top = self.stack.last().filter(|_| above);
-        top.copied().context("the pickle pops from an empty stack")
-    }
-
-    fn pop(&mut self) -> Result<Value<'a>> {
-        let top = self.top()?;
-        self.stack.pop();
-        Ok(top)
-    }
-
-    fn since_mark(&mut self) -> Result<Vec<Value<'a>>> {
-        let mark = self.marks.pop().context("the pickle pops a mark that was never set")?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
-        let end = end.context("the pickle ends too early; the file is damaged or truncated")?;
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        Ok(self.take(N)?.try_into()?)
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    /// Reads bytes that are preceded by their number, stored in `N` bytes.
-    fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
-        let mut size = [0; 8];
-        size[..N].copy_from_slice(self.take(N)?);
-        self.take(usize::try_from(u64::from_le_bytes(size))?)
-    }
-
-    fn line(&mut self) -> Result<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
-        let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
-        let line = self.take(end)?;
-        self.byte()?;
-        Ok(line)
     }
 }
 
 fn number<'a>(line: &[u8]) -> Value<'a> {
     let text = std::str::from_utf8(line).unwrap_or_default();
     text.trim_end_matches('L').parse().map_or(Value::Other, Value::Int)
-}
-
-/// Decodes an integer of at most eight bytes in little-endian two's complement.
-fn long<'a>(bytes: &[u8]) -> Value<'a> {
-    let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
-    let mut wide = [sign; 8];
-    let Some(low) = wide.get_mut(..bytes.len()) else { return Value::Other };
-    low.copy_from_slice(bytes);
-    Value::Int(i64::from_le_bytes(wide))
 }
 
 fn unquoted(line: &[u8]) -> &[u8] {
