@@ -101,12 +101,15 @@ fn reach(input: usize, output: usize, out: usize, method: Interpolation) -> Rang
     let scale = input as f64 / output as f64;
     let (center, support) = ((out as f64 + 0.5) * scale, method.support() * scale.max(1.0));
     if support == 0.0 {
-        // Pillow adds up the scale, which decides ties between two pixels.
-        let center = (0..out).fold(0.5 * scale, |center, _| center + scale);
-        let nearest = (center as usize).min(input - 1);
+        let nearest = (added_up(scale, out) as usize).min(input - 1);
         return nearest..nearest + 1;
     }
     (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
+}
+
+/// The center of output sample `out`, added up as Pillow does for the nearest pixel, which decides ties between two pixels.
+fn added_up(scale: f64, out: usize) -> f64 {
+    (0..out).fold(0.5 * scale, |center, _| center + scale)
 }
 
 /// The range of input samples that contribute to any of the output samples `wanted`.
@@ -129,6 +132,11 @@ fn windows<T: Sample>(
         return wanted.map(|start| Window { start, weights: vec![T::weight(1.0)] }).collect();
     }
     let scale = input as f64 / output as f64;
+    if method.support() == 0.0 {
+        let centers = std::iter::successors(Some(added_up(scale, wanted.start)), |center| Some(center + scale));
+        let window = |center: f64| Window { start: (center as usize).min(input - 1), weights: vec![T::weight(1.0)] };
+        return centers.take(wanted.len()).map(window).collect();
+    }
     let wider = scale.max(1.0);
     let window = |out: usize| {
         let center = (out as f64 + 0.5) * scale;

@@ -10,7 +10,7 @@ use gradscope::model::onnx::{Network, ReadOptions, read};
 use gradscope::model::pt2;
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -81,10 +81,7 @@ fn exported_networks_agree_with_pytorch() {
     let Some(folder) = shared() else { return };
     let folder = folder.join("onnx");
     let (mut wrong, mut seen) = (vec![], 0);
-    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
-    names.retain(|path| is_graph(path));
-    names.sort();
-    for file in names {
+    for file in files(&folder, is_graph) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let stem = name.split('.').next().unwrap();
         let read = |ending: &str| shared_file(Path::new("onnx").join(format!("{stem}.{ending}"))).unwrap();
@@ -100,6 +97,25 @@ fn exported_networks_agree_with_pytorch() {
     assert!(wrong.is_empty() && seen >= 50, "{} of {seen} files:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The files of a folder that `keep` accepts, ordered by name.
+fn files(folder: &Path, keep: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| keep(path));
+    files.sort();
+    files
+}
+
+/// Pixels from 0 to 255 with the `mean` and `std` of a description, which are for values from 0 to 1: one value, or one per channel.
+fn normalized(pixels: &Tensor, said: &serde_json::Value) -> Tensor {
+    let channels = pixels.dims()[1];
+    let list = |key: &str| {
+        let values: Vec<f32> = said[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+        let values = Tensor::new(values, &Device::Cpu).unwrap();
+        values.broadcast_as(channels).unwrap().reshape((1, channels, 1, 1)).unwrap()
+    };
+    (pixels / 255.0).unwrap().broadcast_sub(&list("mean")).unwrap().broadcast_div(&list("std")).unwrap()
+}
+
 /// The input of a trained network: the reference's pixels, prepared as its description says.
 fn prepared(reference: &HashMap<String, Tensor>, picture: &str, said: &serde_json::Value) -> Tensor {
     if let Some(features) = reference.get(&format!("{picture}.mfcc")) {
@@ -111,13 +127,7 @@ fn prepared(reference: &HashMap<String, Tensor>, picture: &str, said: &serde_jso
     if bgr.is_some() {
         return pixels;
     }
-    let channels = pixels.dims()[1];
-    let list = |key: &str| {
-        let values: Vec<f32> =
-            said["preprocessing"][key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
-        Tensor::new(values, &Device::Cpu).unwrap().reshape((1, channels, 1, 1)).unwrap()
-    };
-    (pixels / 255.0).unwrap().broadcast_sub(&list("mean")).unwrap().broadcast_div(&list("std")).unwrap()
+    normalized(&pixels, &said["preprocessing"])
 }
 
 #[test]
@@ -125,10 +135,7 @@ fn trained_networks_agree_with_pytorch() {
     let Some(folder) = shared() else { return };
     let folder = folder.join("trained");
     let (mut wrong, mut seen) = (vec![], 0);
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
-    files.sort();
-    for file in files {
+    for file in files(&folder, |path| path.extension().is_some_and(|e| e == "onnx")) {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let stem = name.rsplit_once('_').unwrap().0;
         let read_file = |ending: &str| folder.join(format!("{stem}{ending}"));
@@ -187,18 +194,7 @@ fn networks_of_other_exporters_agree_with_onnx_runtime() {
         let stem = name.trim_end_matches(".onnx");
         let reference =
             candle_core::safetensors::load(folder.join(format!("{stem}.safetensors")), &Device::Cpu).unwrap();
-        let pixels = (reference["pixels"].to_dtype(DType::F32).unwrap() / 255.0).unwrap();
-        let channels = pixels.dims()[1];
-        let list = |key: &str| {
-            let values: Vec<f32> = said[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
-            Tensor::new(values, &Device::Cpu)
-                .unwrap()
-                .broadcast_as(channels)
-                .unwrap()
-                .reshape((1, channels, 1, 1))
-                .unwrap()
-        };
-        let x = pixels.broadcast_sub(&list("mean")).unwrap().broadcast_div(&list("std")).unwrap();
+        let x = normalized(&reference["pixels"].to_dtype(DType::F32).unwrap(), said);
         let options = ReadOptions { size: Some([x.dims()[2], x.dims()[3]]), ..ReadOptions::default() };
         let found = read(fs::read(&file).unwrap(), file.parent(), &options).and_then(|network| {
             let graph = Arc::new(network.graph);
@@ -254,10 +250,7 @@ fn layers_are_called_as_in_pytorch_and_give_its_cams() {
     let Some(folder) = shared() else { return };
     let folder = folder.join("onnx");
     let mut wrong = vec![];
-    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
-    names.retain(|path| is_graph(path));
-    names.sort();
-    for file in names {
+    for file in files(&folder, is_graph) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let stem = name.split('.').next().unwrap();
         let said: serde_json::Value =
@@ -318,7 +311,7 @@ fn the_conformance_tests_of_supported_operators_pass() {
 }
 
 /// The network that `scripts/reference/exported_graphs.py` exports, and its answers.
-fn small(file: &str) -> (std::path::PathBuf, serde_json::Value, Tensor) {
+fn small(file: &str) -> (PathBuf, serde_json::Value, Tensor) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs");
     let answers = serde_json::from_str(&fs::read_to_string(folder.join("small.json")).unwrap()).unwrap();
     let pixels: Vec<_> = (0..2 * 3 * 16 * 16).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
