@@ -3,6 +3,10 @@
 use super::weights::{Archive, name_starts, unwrapped};
 use std::collections::HashMap;
 
+/// Maximum length in bytes of names that are found below a prefix. Longer ones are only found as a whole: all ends of a name from a
+/// damaged file would take its length squared.
+const LONGEST: usize = 256;
+
 /// The shapes of all tensors in a weight file.
 #[derive(Clone, Debug, Default)]
 pub struct TensorShapes {
@@ -26,7 +30,8 @@ impl TensorShapes {
     }
 
     fn add(&mut self, name: &str, shape: &[usize]) {
-        for at in name_starts(name, usize::MAX) {
+        let whole = (name.len() > LONGEST).then_some(0);
+        for at in whole.into_iter().chain(name_starts(name, LONGEST)) {
             let found = self.shapes.entry(name[at..].into()).or_default();
             if !found.iter().any(|(_, known)| known == shape) {
                 found.push((at, shape.to_vec()));
@@ -37,5 +42,32 @@ impl TensorShapes {
     /// The different shapes of tensors with this name, under any prefix, shortest prefix first.
     pub fn of_name(&self, name: &str) -> impl Iterator<Item = &[usize]> {
         self.shapes.get(name).into_iter().flatten().map(|(_, shape)| shape.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shapes(name: &str) -> TensorShapes {
+        let mut shapes = TensorShapes::default();
+        shapes.add(name, &[2, 3]);
+        shapes
+    }
+
+    #[test]
+    fn a_name_is_found_below_any_prefix() {
+        for end in ["model.fc.weight", "fc.weight", "weight"] {
+            assert_eq!(shapes("model.fc.weight").of_name(end).collect::<Vec<_>>(), [[2, 3]], "{end}");
+        }
+        assert_eq!(shapes("model.fc.weight").of_name("c.weight").count(), 0);
+    }
+
+    #[test]
+    fn of_a_long_name_the_whole_and_the_short_ends_are_found() {
+        let name = "a.".repeat(500_000) + "fc.weight";
+        let shapes = shapes(&name);
+        assert!(shapes.of_name(&name).count() == 1 && shapes.of_name("fc.weight").count() == 1);
+        assert!(shapes.shapes.keys().map(String::len).sum::<usize>() < name.len() + LONGEST * LONGEST);
     }
 }
