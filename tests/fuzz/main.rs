@@ -100,7 +100,9 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         }
         "config" => vec![br##"#{ colors: "viridis", graphics: "half", keys: #{ "x": "play", "ctrl-s": "save" }, theme: #{ title: "bold #ff8800" } }"##.to_vec()],
         "script" => folders(&root().join("plugins")).iter().flat_map(|folder| files(folder)).collect(),
-        "architecture" => files(&root().join("models")).into_iter().filter(|b| b.starts_with(b"//!")).collect(),
+        "architecture" => {
+            folders(&root().join("models")).iter().flat_map(|folder| files(folder)).filter(|bytes| bytes.starts_with(b"//!")).collect()
+        }
         "terminal" => vec![b"\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;4;22c".to_vec()],
         "input" => vec![(0..=255).collect()],
         other => panic!("no seeds for {other}"),
@@ -205,6 +207,7 @@ fn most_memory() -> usize {
 
 fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
     let seeds = seeds(target);
+    assert!(!seeds.is_empty(), "{} has no valid inputs to mutate", target.name);
     let corpus = files(&root().join("fuzz/corpus").join(target.name));
     for input in seeds.iter().filter(|_| target.name != "script").chain(&corpus) {
         if let Some(why) = failure(target, input) {
