@@ -8,14 +8,14 @@ use std::str::FromStr;
 /// scale factor, as in Pillow and in torchvision's `Resize(antialias=True)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
-    /// Weights neighbours by a triangle.
+    /// Triangle filter.
     #[default]
     Bilinear,
-    /// Weights neighbours by Keys' cubic with a = −1/2.
+    /// Keys' cubic filter with a = −1/2.
     Bicubic,
-    /// Weights neighbours by a sinc, windowed to three lobes.
+    /// Sinc filter, windowed to three lobes.
     Lanczos,
-    /// Takes the nearest pixel.
+    /// The nearest pixel.
     Nearest,
 }
 
@@ -33,7 +33,7 @@ impl Interpolation {
         }
     }
 
-    /// The method that Pillow numbers `code`; `None` for Pillow's other two filters, box and Hamming, and for unknown codes.
+    /// The method for Pillow's constant `code`; `None` for Pillow's other two filters, box and Hamming, and for unknown codes.
     pub fn of_pillow(code: u64) -> Option<Self> {
         match code {
             0 => Some(Self::Nearest),
@@ -49,7 +49,7 @@ impl Interpolation {
         matches!(self, Self::Bicubic | Self::Lanczos)
     }
 
-    /// Half the width of the filter, in pixels, for a picture that grows; 0 if only one pixel is taken.
+    /// Half the width of the filter when upscaling, in pixels; 0 if only one pixel is used.
     pub(super) fn support(self) -> f64 {
         match self {
             Self::Bilinear => 1.0,

@@ -1,4 +1,4 @@
-//! Splits of data sets: the suffixes `#train`, `#val` and `#test` of specifications, and splits told by file names.
+//! Splits of data sets: the suffixes `#train`, `#val` and `#test` of specifications, and splits inferred from file names.
 
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -14,7 +14,7 @@ pub enum Split {
     Test,
 }
 
-/// The splits that stand for a data set if its specification names none, in this order. The training split is the last resort.
+/// The splits to use if a specification names none, in order of preference. The training split is the last resort.
 const DEFAULT: [Option<Split>; 4] = [Some(Split::Test), Some(Split::Validation), None, Some(Split::Train)];
 
 impl Split {
@@ -27,7 +27,7 @@ impl Split {
         }
     }
 
-    /// The split told by a name: `train-00000-of-00001.parquet`, `imagenet1k-validation-00.tar`, `x_test`.
+    /// The split that a name indicates: `train-00000-of-00001.parquet`, `imagenet1k-validation-00.tar`, `x_test`.
     pub fn of_name(name: &str) -> Option<Self> {
         name.to_lowercase().split(|c: char| !c.is_alphabetic()).find_map(|word| match word {
             "train" | "training" => Some(Self::Train),
@@ -37,7 +37,7 @@ impl Split {
         })
     }
 
-    /// The split told by the name of a file or, if it tells none, by that of its folder.
+    /// The split that the name of a file indicates or, if it indicates none, that of its folder.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = |path: &Path| Self::of_name(&path.file_name()?.to_string_lossy());
         name(path).or_else(|| name(path.parent()?))
@@ -53,10 +53,10 @@ pub(super) fn split(text: &str) -> (&Path, Option<Split>) {
     named.map_or(whole, |split| (Path::new(path), Some(split)))
 }
 
-/// The `parts` of a split, which `of` tells; if `split` is `None`, those of the test split, the validation split or no split,
-/// whichever there is first.
+/// The `parts` of a split, as determined by `of`. If `split` is `None`, those of the test split, the validation split or no
+/// split, whichever exists first.
 ///
-/// Errors if there are none; the message lists the splits that there are.
+/// Errors if there are none; the message lists the existing splits.
 pub(super) fn choose<T>(parts: Vec<T>, split: Option<Split>, of: impl Fn(&T) -> Option<Split>) -> Result<Vec<T>> {
     let there = |split: &Option<Split>| parts.iter().any(|part| of(part) == *split);
     let chosen = match split {
@@ -75,7 +75,7 @@ pub(super) fn choose<T>(parts: Vec<T>, split: Option<Split>, of: impl Fn(&T) -> 
     Ok(parts.into_iter().filter(|part| of(part) == chosen).collect())
 }
 
-/// Whether there is a training split beside another one.
+/// Whether there is a training split and at least one other.
 pub(super) fn has_training<T>(parts: &[T], of: impl Fn(&T) -> Option<Split>) -> bool {
     let there = |wanted: &[Split]| parts.iter().any(|part| of(part).is_some_and(|split| wanted.contains(&split)));
     there(&[Split::Train]) && there(&[Split::Test, Split::Validation])

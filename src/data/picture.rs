@@ -117,7 +117,7 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
 
 /// Decodes a format other than JPEG: the pixels as stored, and the EXIF orientation.
 fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation)> {
-    let broken = || format!("the {} file is damaged or of an unsupported kind", format.extensions_str()[0]);
+    let broken = || format!("the {} file is damaged or its variant is not supported", format.extensions_str()[0]);
     whole::check(bytes, format).with_context(broken)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();

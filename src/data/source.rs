@@ -16,7 +16,7 @@ struct Scheme {
     open: fn(&str) -> Result<Dataset>,
     /// Whether a path looks like this kind, for specifications without a name.
     fits: fn(&Path) -> bool,
-    /// Whether a path of this kind has a training split beside another one.
+    /// Whether a path of this kind has a training split and at least one other.
     has_training: fn(&Path) -> bool,
 }
 
@@ -112,7 +112,7 @@ pub fn picture(text: &str) -> Result<(String, Picture)> {
     Ok((name, Picture::open(path)?))
 }
 
-/// The place of a picture given as `folder:DIR[7]` or `csv:FILE[7]`, relative to the folder; `None` for any other specification.
+/// The path of a picture given as `folder:DIR[7]` or `csv:FILE[7]`, relative to the folder; `None` for any other specification.
 pub fn file(text: &str) -> Option<String> {
     let (spec, number) = numbered(text)?;
     let (scheme, _) = scheme(spec)?;
@@ -134,12 +134,12 @@ fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
     named.or_else(|| Some((SCHEMES.iter().find(|scheme| (scheme.fits)(path))?, text)))
 }
 
-/// The end of an error message for a specification of no kind: what was found, and what is expected.
+/// The end of an error message for an unrecognized specification: what was found, and what is expected.
 fn unknown(spec: &str) -> String {
     let expected = format!("use one of {}, or a path alone", SCHEMES.map(|scheme| scheme.usage).join(", "));
     let path = split(spec).0;
     match path.is_file() {
-        true => format!("the file \"{}\" is of none of the known kinds; {expected}", words::path(path)),
+        true => format!("the file \"{}\" is not a known kind of data set; {expected}", words::path(path)),
         false => expected,
     }
 }
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(file(&format!("{path}[0]")).as_deref(), Some("a.png"));
         assert!(format!("{:#}", picture(path).unwrap_err()).contains(&format!("as in {path}[0]")));
         std::fs::write(folder.path().join("b.dat"), "x").unwrap();
-        assert!(error(&format!("{path}/b.dat")).contains("is of none of the known kinds; use one of mnist:DIR"));
+        assert!(error(&format!("{path}/b.dat")).contains("is not a known kind of data set; use one of mnist:DIR"));
     }
 
     #[test]

@@ -17,12 +17,12 @@ pub trait StoredPictures: Debug + Send + Sync {
     /// Errors if the file has changed or the picture is damaged.
     fn picture(&self, i: usize) -> Result<Picture>;
 
-    /// Where picture `i` lies, such as `shard-000.tar/dog.jpg`; `None` if the pictures have no names.
+    /// Location of picture `i`, such as `shard-000.tar/dog.jpg`; `None` if the pictures have no names.
     fn name(&self, _i: usize) -> Option<String> {
         None
     }
 
-    /// Adds to a hash what identifies the pictures.
+    /// Hashes whatever identifies the pictures.
     ///
     /// Errors if a file cannot be accessed.
     fn identify(&self, hash: &mut Sha256) -> Result<()>;

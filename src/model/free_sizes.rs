@@ -5,7 +5,7 @@ use super::tensor_shapes::TensorShapes;
 use crate::graph::{Graph, Node, NodeId};
 use std::collections::BTreeMap;
 
-/// The sizes of a network that a weight file decides.
+/// The sizes of a network that are taken from a weight file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FreeSizes {
     /// Number of channels of the input; `None` to keep the architecture's own.
@@ -39,12 +39,12 @@ impl FreeSizes {
     }
 }
 
-/// Whether a node is the picture, as it is or normalized.
+/// Whether a node is the input picture, possibly normalized.
 pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
     id == 0 || (nodes[id].op.kind() == "normalize" && nodes[id].inputs == [0])
 }
 
-/// The convolutions and linear layers from which the class scores follow without further parameters.
+/// The convolutions and linear layers with no other layer with parameters between them and the class scores.
 fn last_layers(graph: &Graph) -> Vec<NodeId> {
     let (mut open, mut found) = (vec![graph.logits], vec![]);
     while let Some(id) = open.pop() {

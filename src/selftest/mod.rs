@@ -88,7 +88,7 @@ impl Selftest {
         let text = |key: &str, none: &str| case[key].as_str().unwrap_or(none).to_string();
         let errors = |dtype| {
             let computed = caught(|| words::read(case).and_then(|case| self.errors(&case, dtype)));
-            computed.unwrap_or_else(|panic| bail!("gradscope itself failed: {panic}"))
+            computed.unwrap_or_else(|panic| bail!("internal error: {panic}"))
         };
         let [double, single] = [DType::F64, DType::F32].map(errors);
         let passed =

@@ -239,7 +239,7 @@ impl Worker {
     fn survive(&mut self, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = caught(|| work(self)) {
             self.playing = false;
-            let why = anyhow!("gradscope itself failed: {panic}");
+            let why = anyhow!("internal error: {panic}");
             self.tell(Update::Failed(Report::plain(&why)));
         }
     }

@@ -151,7 +151,7 @@ fn mnist_files_that_do_not_belong_together_are_errors() {
     let told = |images: &[u8], labels: &[u8]| error(&spec("mnist", &folder(&[(IMAGES, images), (LABELS, labels)])));
     assert!(told(&images, &idx(&[3], &[0, 1, 2])).contains("has 2 pictures, but"));
     assert!(told(&images, &idx(&[2], &[3, 10])).contains("label 1 in"));
-    assert!(told(&labels, &labels).contains("it begins with 00000801 instead of 00000803"));
+    assert!(told(&labels, &labels).contains("its first four bytes are 00000801 instead of 00000803"));
     assert!(told(&idx(&[3, 1, 3], &[0; 6]), &labels).contains("6 of 9 values"));
     assert!(told(&idx(&[2, 1, 2], &[0; 6]), &labels).contains("more values than its sizes"));
     assert!(told(&idx(&[u32::MAX; 3], &[0; 6]), &labels).contains("too large"));

@@ -24,7 +24,7 @@ struct Kind {
     scheme: &'static str,
     /// Number of classes.
     classes: usize,
-    /// Label bytes of a binary record; the last is that of the class, CIFAR-100's first that of the superclass.
+    /// Number of label bytes in a binary record. The last one is the class; in CIFAR-100 the first is the superclass.
     labels: usize,
     /// Key of the labels in a pickle.
     key: &'static str,
@@ -34,7 +34,7 @@ struct Kind {
 
 /// The files of one version.
 struct Layout {
-    /// The folder in the published archive.
+    /// The folder that the published archive creates.
     folder: &'static str,
     train: &'static [&'static str],
     test: &'static str,
@@ -79,7 +79,7 @@ const HUNDRED: Kind = Kind {
 /// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is a binary file of 3073-byte records or a pickle; `DIR`
 /// stands for its `test_batch.bin` or `test_batch`, `DIR#train` for its `data_batch_1` to `data_batch_5`.
 ///
-/// Errors if a file is missing, empty or of another format, or if a label is above 9.
+/// Errors if a file is missing, empty or in a different format, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     read(&TEN, text)
 }
@@ -135,7 +135,8 @@ fn read(kind: &Kind, text: &str) -> Result<Dataset> {
     Dataset::of_bytes(&format!("{}:{text}", kind.scheme), classes, [3, 32, 32], pixels, labels)
 }
 
-/// The files of a split: those of the first version that lies completely in the folder or in its folder of the published archive.
+/// The files of a split: those of the first version that is complete in the folder, or in the subfolder that the published
+/// archive creates.
 fn files(kind: &Kind, path: &Path, train: bool) -> Result<Vec<PathBuf>> {
     ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", words::path(&path));
     let names = |layout: &Layout| if train { layout.train.to_vec() } else { vec![layout.test] };

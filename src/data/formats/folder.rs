@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// File name extensions of pictures, in lower case.
 pub const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 
-/// How deep folders may be nested within a class.
+/// Maximum nesting depth of folders within a class.
 const DEPTH: usize = 6;
 
 /// Names of a folder between a class or split and its pictures, as in Tiny ImageNet's `val/images/`.
@@ -21,13 +21,13 @@ const HOLDERS: [&str; 3] = ["images", "imgs", "pictures"];
 /// If the subfolders are splits (`train`, `val`, `test`), the suffix selects one; without it, the test split, or the validation
 /// split if the test split is missing or has no labels.
 ///
-/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order, and pictures in folders
-/// within it belong to it, unless a folder on the way is named by a WordNet id. If all subfolder names are numbers, they are the
-/// class indices: `243/` is class 243. Without class folders, a list in the folder gives the class of each picture (see
-/// [`list::find`]). Without a list, the pictures have no labels.
+/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order, and pictures in
+/// folders within it belong to it, unless a folder on the way is named after a WordNet id. If all subfolder names are numbers,
+/// they are the class indices: `243/` is class 243. Without class folders, a list in the folder gives the class of each picture
+/// (see [`list::find`]). Without a list, the pictures have no labels.
 ///
 /// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
-/// pictures, if only some of the subfolders contain pictures, or if the list names a picture that is not there.
+/// pictures, if only some of the subfolders contain pictures, or if the list names a missing picture.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, wanted) = split(text);
     let (files, labels) = match (splits(folder)?, wanted) {
@@ -46,7 +46,7 @@ pub fn fits(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// Whether a folder has a training split beside another one.
+/// Whether a folder has a training split and at least one other.
 pub fn has_training(folder: &Path) -> bool {
     splits(folder).is_ok_and(|parts| part::has_training(&parts, |part| part.1)) || list::has_split(folder, Split::Train)
 }
@@ -94,7 +94,7 @@ fn splits(folder: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
     Ok(if are_splits { named.into_iter().map(|(split, path)| (path, split)).collect() } else { Vec::new() })
 }
 
-/// The split of an evaluation: the test split if it has labels, otherwise the validation split if that has.
+/// The split to evaluate on: the test split if it has labels, otherwise the validation split if that has labels.
 fn by_default(parts: Vec<(PathBuf, Option<Split>)>) -> Result<(Vec<PathBuf>, Labels)> {
     let first = &choose(parts.clone(), None, |part| part.1)?[0].0;
     let first_read = read(first, None);
@@ -153,7 +153,8 @@ fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<P
     Ok((files, Labels::of_words(&names)?))
 }
 
-/// The class of a picture below a folder named by a WordNet id, as in `mammals/n02111889/a.png`; the innermost such folder counts.
+/// The class of a picture below a folder named after a WordNet id, as in `mammals/n02111889/a.png`; the innermost such folder
+/// counts.
 fn class(root: &Path, file: &Path) -> Option<String> {
     let folders = file.parent()?.strip_prefix(root).ok()?;
     let mut ids = folders.iter().rev().map(|part| part.to_string_lossy());

@@ -19,7 +19,7 @@ const KAGGLE: [(&str, Split); 2] =
     [("LOC_val_solution.csv", Split::Validation), ("LOC_train_solution.csv", Split::Train)];
 const TINY: &str = "val_annotations.txt";
 
-/// Where Kaggle's pictures of ImageNet lie beside their list.
+/// The folder of Kaggle's ImageNet pictures, relative to their list.
 const KAGGLE_PICTURES: &str = "ILSVRC/Data/CLS-LOC";
 
 /// WordNet ids in the order of the ids in [`GROUND_TRUTH`], from 1: `map_clsloc.txt` of the development kit.
@@ -32,21 +32,21 @@ const CLASSES: [&str; 6] = ["label", "class", "target", "category", "class_name"
 /// Maximum size of a list in bytes.
 const LIMIT: u64 = 1 << 28;
 
-/// How deep pictures are looked for below a list.
+/// Maximum depth of the search for pictures below a list.
 const DEPTH: usize = 6;
 
 /// Maximum number of columns of a table.
 const COLUMNS: usize = 1024;
 
-/// What a list looks like, for error messages.
+/// A description of the format, for error messages.
 const EXAMPLE: &str = "name its columns in the first line, as in \"file,label\", and give a picture and its class in each further line, as in \"cat.png,tabby\"";
 
 /// Opens the pictures in a list. Their paths are relative to the folder of the list; a name without a path, with or without its
-/// extension, may lie in any folder below.
+/// extension, may be in any subfolder.
 ///
-/// A list is a CSV or TSV file whose first line names a column of pictures (`file`, `filename`, `image`, `path`) and one of classes
-/// (`label`, `class`, `target`), or a file without such a line whose first two columns are these. Classes are indices if all are
-/// numbers, otherwise names. Errors if a column is missing or a picture is not there.
+/// A list is a CSV or TSV file whose first line names a column of pictures (`file`, `filename`, `image`, `path`) and one of
+/// classes (`label`, `class`, `target`), or a file without such a line whose first two columns are these. Classes are indices if
+/// all are numbers, otherwise names. Errors if a column or a picture is missing.
 pub fn open(text: &str) -> Result<Dataset> {
     let path = Path::new(text);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -59,8 +59,8 @@ pub fn fits(path: &Path) -> bool {
     path.is_file() && (is_table(path) || [GROUND_TRUTH, TINY, LABELS].contains(&&word(path)[..]))
 }
 
-/// The list of ImageNet for the pictures of a folder: Kaggle's or Tiny ImageNet's in the folder, or the ground truth in it, beside
-/// it or in the development kit beside it.
+/// The list of ImageNet for the pictures of a folder: Kaggle's or Tiny ImageNet's in the folder, or the ground truth in the
+/// folder, next to it, or in the development kit next to it.
 pub(super) fn known(folder: &Path, flat: &[PathBuf], wanted: Option<Split>) -> Option<PathBuf> {
     let wanted = wanted.filter(|split| *split == Split::Train).unwrap_or(Split::Validation);
     let kaggle = KAGGLE.iter().filter(|(_, split)| *split == wanted).map(|(name, _)| folder.join(name));
@@ -71,7 +71,7 @@ pub(super) fn known(folder: &Path, flat: &[PathBuf], wanted: Option<Split>) -> O
     own.chain(beside.into_iter().flatten()).find(|path| path.is_file())
 }
 
-/// Whether the lists of a folder tell this split.
+/// Whether a folder has a list for this split.
 pub(super) fn has_split(folder: &Path, split: Split) -> bool {
     let tables = entries(folder).unwrap_or_default().into_iter().filter(|path| is_table(path) && path.is_file());
     let splits: Vec<_> = tables.map(|path| Split::of_name(&word(&path))).collect();
@@ -79,7 +79,7 @@ pub(super) fn has_split(folder: &Path, split: Split) -> bool {
     kaggle || splits.len() > 1 && splits.iter().all(Option::is_some) && splits.contains(&Some(split))
 }
 
-/// The list of a folder: `labels.txt`, `labels.csv`, the CSV or TSV file named after the split, or the only one there is.
+/// The list of a folder: `labels.txt`, `labels.csv`, the CSV or TSV file named after the split, or the only list in the folder.
 ///
 /// Errors if there are several.
 pub(super) fn find(folder: &Path, wanted: Option<Split>) -> Result<Option<PathBuf>> {
@@ -109,7 +109,7 @@ pub(super) fn find(folder: &Path, wanted: Option<Split>) -> Result<Option<PathBu
     }
 }
 
-/// The pictures in a list, and their labels. The pictures lie in or below `folder`.
+/// The pictures in a list, and their labels. The pictures are in or below `folder`.
 pub(super) fn read(list: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     let text = read_text(list, LIMIT)?;
     let read = match &word(list)[..] {
@@ -156,7 +156,7 @@ fn ground_truth(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     Ok((files, Labels::of_words(&classes)?))
 }
 
-/// The number of a picture of ImageNet's validation set, from 0: 41 for `ILSVRC2012_val_00000042.JPEG`.
+/// The index of a picture in ImageNet's validation set, from 0: 41 for `ILSVRC2012_val_00000042.JPEG`.
 fn serial(file: &Path) -> Option<usize> {
     let name = file.file_stem()?.to_str()?;
     name.strip_prefix("ILSVRC2012_val_")?.parse::<usize>().ok()?.checked_sub(1)
@@ -255,7 +255,8 @@ fn columns<'a>(rows: &'a [Row], finder: &Finder) -> Result<(&'a [Row], [usize; 2
     Err(Unclear(format!("its first line is {}; {EXAMPLE}", cells.join(", "))).into())
 }
 
-/// The error for tables that may lie in a folder of pictures for other reasons: without columns of pictures and classes, or several.
+/// The error for tables that may have nothing to do with the pictures in their folder: tables without columns of pictures and
+/// classes, or several tables.
 #[derive(Debug)]
 pub(super) struct Unclear(String);
 

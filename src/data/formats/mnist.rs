@@ -79,7 +79,7 @@ fn parse<const N: usize>(mut file: impl Read) -> Result<([usize; N], Vec<u8>)> {
         anyhow::Ok(u32::from_be_bytes(bytes))
     };
     let (magic, wanted) = (number()?, 0x0800 + N as u32);
-    ensure!(magic == wanted, "it begins with {magic:08x} instead of {wanted:08x}");
+    ensure!(magic == wanted, "its first four bytes are {magic:08x} instead of {wanted:08x}");
     let mut sizes = [0; N];
     for size in &mut sizes {
         *size = number()? as usize;

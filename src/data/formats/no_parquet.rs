@@ -1,4 +1,4 @@
-//! Stands for Parquet files in builds without the feature `parquet`.
+//! Stand-in for the Parquet reader in builds without the feature `parquet`.
 
 use crate::data::Dataset;
 use anyhow::{Result, bail};

@@ -81,7 +81,7 @@ pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
 /// Errors if the header is damaged or its format version is not supported.
 pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
     let Some(rest) = bytes.strip_prefix(b"\x93NUMPY") else {
-        bail!("it does not begin like a .npy file; create one with numpy.save");
+        bail!("it has no .npy header; create the file with numpy.save");
     };
     let short = "the file ends within its header";
     let (version, rest) = rest.split_at_checked(2).context(short)?;

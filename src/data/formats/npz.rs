@@ -24,7 +24,7 @@ const LIMIT: u64 = 16 << 30;
 const PICTURES: [&str; 8] = ["x", "images", "image", "data", "pixels", "imgs", "inputs", "arr_0"];
 const CLASSES: [&str; 7] = ["y", "labels", "label", "targets", "target", "classes", "arr_1"];
 
-/// What an archive looks like, for error messages.
+/// A description of the format, for error messages.
 const EXAMPLE: &str = "expected pictures \"x\", \"images\", \"x_test\", \"test_images\" or \"arr_0\" and labels \"y\", \"labels\", \"y_test\", \
     \"test_labels\" or \"arr_1\", as in numpy.savez(\"set.npz\", x=images, y=labels)";
 
@@ -33,8 +33,9 @@ type Archive = ZipArchive<BufReader<File>>;
 /// Opens the pictures and labels of an archive.
 ///
 /// Pictures are `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, integers from 0 to 255 or floats from 0 to 1; labels are `(N)`,
-/// `(N, 1)` or one-hot `(N, classes)`. The names of arrays may tell a split, as in `x_train` or MedMNIST's `test_images`, which
-/// the suffix selects; without it, the test split is opened. Errors if an array is missing, damaged or of another shape.
+/// `(N, 1)` or one-hot `(N, classes)`. The names of arrays may indicate a split, as in `x_train` or MedMNIST's `test_images`,
+/// which the suffix selects; without it, the test split is opened. Errors if an array is missing or damaged, or has a different
+/// shape.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let name = format!("npz:{text}");
@@ -66,12 +67,12 @@ pub fn fits(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) && path.is_file()
 }
 
-/// Whether an archive has a training split beside another one.
+/// Whether an archive has a training split and at least one other.
 pub fn has_training(path: &Path) -> bool {
     archive(path).is_ok_and(|archive| part::has_training(&of_kind(&arrays(&archive), &PICTURES), |array| array.split))
 }
 
-/// An array of an archive, by the meaning of its name.
+/// An array in an archive, and what its name indicates.
 #[derive(Clone, Debug)]
 struct Named {
     name: String,
@@ -153,7 +154,7 @@ fn of_kind(names: &[String], known: &[&str]) -> Vec<Named> {
     names.iter().filter_map(named).collect()
 }
 
-/// The bytes of an array, which are not larger than the archive says.
+/// The bytes of an array, at most as many as the archive states.
 fn member(archive: &mut Archive, name: &str) -> Result<Vec<u8>> {
     let what = || format!("reading the array \"{}\"", words::name(name));
     let read = || {
@@ -179,7 +180,7 @@ fn labels(archive: &mut Archive, name: &str) -> Result<Vec<i64>> {
     let shown = words::name(name);
     let whole = |v: &f32| v.fract() == 0.0 && v.abs() < 1e9;
     if let Some(i) = values.iter().position(|v| !whole(v)) {
-        bail!("value {i} of \"{shown}\" is {}; labels are whole numbers", values[i]);
+        bail!("value {i} of \"{shown}\" is {}; labels must be integers", values[i]);
     }
     match shape[..] {
         [_] | [_, 1] => Ok(values.iter().map(|v| *v as i64).collect()),
@@ -230,8 +231,8 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
     Ok(Array { count, shape, values })
 }
 
-/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. Where both sizes may be
-/// those of channels, one of 1 or 3 is, and the last if both or neither are.
+/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. If both candidate
+/// dimensions could be the channels, the one of size 1 or 3 is; if that does not decide, the last one.
 fn layout(shape: &[usize]) -> Option<(usize, [usize; 3], bool)> {
     let usual = |channels: usize| channels == 1 || channels == 3;
     match *shape {

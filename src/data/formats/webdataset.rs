@@ -1,4 +1,4 @@
-//! WebDataset: tar archives in which files that share a name are a picture and its label.
+//! WebDataset: tar archives in which files with the same base name are a picture and its label.
 
 use super::folder::{ENDINGS, entries, is_picture, word};
 use crate::data::part::{self, choose, split};
@@ -25,15 +25,15 @@ const LABEL_BYTES: u64 = 1 << 20;
 /// Keys of the class in a `.json` file.
 const KEYS: [&str; 6] = ["label", "class", "cls", "class_id", "target", "class_name"];
 
-/// What a shard looks like, for error messages.
+/// A description of the format, for error messages.
 const EXAMPLE: &str = "expected pairs such as 000.jpg and 000.cls";
 
-/// Opens the pictures of a tar file, of all tar files in a folder, or of those that a pattern such as
-/// `train-{000000..000146}.tar` stands for. Pictures are read on demand by their place in the archive.
+/// Opens the pictures of a tar file, of all tar files in a folder, or of those that match a pattern such as
+/// `train-{000000..000146}.tar`. Pictures are read on demand from their position in the archive.
 ///
-/// The files of a sample share their path up to the first dot of the name: a picture, and its label as `.cls` (an index or a name),
-/// as `.json` (`{"label": 3}`) or as `.txt`. Names of shards may tell a split. Errors if an archive is damaged or compressed, has no
-/// pictures, or if only some pictures have labels.
+/// The files of a sample share their path up to the first dot of the name: a picture, and its label as `.cls` (an index or a
+/// name), as `.json` (`{"label": 3}`) or as `.txt`. The names of shards may indicate a split. Errors if an archive is damaged or
+/// compressed, has no pictures, or if only some pictures have labels.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let shards = match shards(path)? {
@@ -62,12 +62,12 @@ pub fn fits(path: &Path) -> bool {
     }
 }
 
-/// Whether a folder has shards to train on beside others.
+/// Whether a folder has a training split and at least one other.
 pub fn has_training(path: &Path) -> bool {
     path.is_dir() && shards(path).is_ok_and(|shards| part::has_training(&shards, |shard| Split::of_path(shard)))
 }
 
-/// The tar files that a path stands for.
+/// The tar files that a path or pattern matches.
 fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_dir() {
         let tar = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tar") && path.is_file();
@@ -86,10 +86,10 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The names that a pattern such as `a-{00..11}.tar` stands for; numbers have as many digits as the first one.
+/// The names that a pattern such as `a-{00..11}.tar` matches; numbers have as many digits as the first one.
 fn expanded(pattern: &str) -> Result<Vec<String>> {
     let Some((before, rest)) = pattern.split_once('{') else { return Ok(vec![pattern.into()]) };
-    let (range, after) = rest.split_once('}').context("a brace is not closed; write {000..009}")?;
+    let (range, after) = rest.split_once('}').context("a closing brace is missing; write {000..009}")?;
     let ends = range.split_once("..").and_then(|(from, to)| Some((from, from.parse().ok()?, to.parse().ok()?)));
     let parts: Vec<String> = match ends {
         Some((text, from, to)) => {
@@ -107,7 +107,7 @@ fn expanded(pattern: &str) -> Result<Vec<String>> {
     Ok(parts.into_iter().map(|part| format!("{before}{part}{after}")).collect())
 }
 
-/// Where a picture lies, and its label.
+/// The location of a picture, and its label.
 #[derive(Debug, Default)]
 struct Sample {
     shard: usize,
@@ -115,7 +115,7 @@ struct Sample {
     key: String,
     /// The rest of the picture's name, offset and size.
     picture: Option<(String, u64, u64)>,
-    /// The class, and its rank among the kinds of labels that a sample may have several of.
+    /// The class, and the rank of its file among the kinds of label files, since a sample may have several.
     label: Option<(String, usize)>,
 }
 
@@ -125,10 +125,7 @@ fn samples(path: &Path, shard: usize, all: &mut Vec<Sample>) -> Result<()> {
     let length = file.metadata()?.len();
     let mut magic = [0; 2];
     let packed = file.read_exact(&mut magic).is_ok() && [[0x1f, 0x8b], [0x28, 0xb5], [b'B', b'Z']].contains(&magic);
-    ensure!(
-        !packed,
-        "it is compressed; unpack it first, for example by gunzip, so that its pictures can be read one by one"
-    );
+    ensure!(!packed, "it is compressed; decompress it first, for example with gunzip");
     file.seek(SeekFrom::Start(0))?;
     let mut archive = Archive::new(file);
     let mut sample = Sample::default();

@@ -78,7 +78,7 @@ impl ConvTranspose {
             ensure!(n > 0 && kernel > 0 && stride > 0, "sizes, kernel and stride must be positive");
             ensure!(more < stride, "output padding must be less than the stride, got {more} for stride {stride}");
             let all = (n - 1) * stride + (kernel - 1) * dilation + 1 + more;
-            ensure!(all > 2 * padding, "a padding of {padding} leaves nothing of an output of size {all}");
+            ensure!(all > 2 * padding, "padding {padding} removes the whole output of size {all}");
             Ok(all - 2 * padding)
         };
         let (s, more) = (&self.slide, self.output_padding);

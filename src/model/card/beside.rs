@@ -1,4 +1,4 @@
-//! Finds the card files that lie beside a network's file.
+//! Finds the card files next to a network's file.
 
 use super::values::CardValues;
 use super::{hugging_face, own, timm};
@@ -15,15 +15,15 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Reads one kind of card file; the first argument is the file's name.
 type Reader = fn(&str, &Value) -> Result<CardValues>;
 
-/// Card files that have the same name beside every network, from the weakest to the strongest.
+/// Card files with a fixed name, from the weakest to the strongest.
 const FILES: [(&str, Reader); 3] = [
     ("config.json", hugging_face::config),
     ("preprocessor_config.json", hugging_face::preprocessor),
     ("config.json", timm::read),
 ];
 
-/// What the card files beside the network's file `path` say, from the weakest to the strongest; `path` may also be a folder of
-/// shards. Errors if a card is damaged, naming the file, the key and what would be right.
+/// The values in the card files next to the network's file `path`, from the weakest to the strongest; `path` may also be a folder
+/// of shards. Errors if a card is damaged, naming the file, the key and the expected value.
 pub fn beside(path: &Path) -> Result<Vec<CardValues>> {
     let own = path_beside(path);
     let folder = own.parent().unwrap_or(Path::new(""));

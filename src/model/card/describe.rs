@@ -1,4 +1,4 @@
-//! Describes a card with the source of each value: as rows, as JSON, and in a line for the user.
+//! Describes a card with the source of each value: as rows, as JSON, and as one-line notes.
 
 use super::source::Source;
 use crate::model::Card;
@@ -56,7 +56,7 @@ pub fn document(card: &Card, brief: bool) -> Value {
 }
 
 impl Card {
-    /// A line for the user about values that neither the architecture nor a flag gave; `None` if there are none.
+    /// A note for the user about values that neither the architecture nor a flag gave; `None` if there are none.
     pub fn note(&self) -> Option<String> {
         let notes = [self.note_of_default(), self.note_of_cards()];
         let notes: Vec<_> = notes.into_iter().flatten().collect();
@@ -72,12 +72,12 @@ impl Card {
                 listed(&self.std)
             ),
             _ => format!(
-                "no mean and std given for {name}: using pixels from 0 to 1 as they are; --mean and --std set others"
+                "no mean and std given for {name}: using pixels from 0 to 1 without normalization; --mean and --std set others"
             ),
         })
     }
 
-    /// The values that card files gave, file by file.
+    /// A note for the user about the values that come from card files, file by file.
     fn note_of_cards(&self) -> Option<String> {
         let mut files: Vec<(&str, Vec<&str>)> = vec![];
         for (name, source) in self.sources.each() {

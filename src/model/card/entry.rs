@@ -1,4 +1,4 @@
-//! Reads the entries of a JSON card; errors name the key and what would be right.
+//! Reads the entries of a JSON card; errors name the key and the expected value.
 
 use super::source::Source;
 use super::values::{Crop, Given, InputSize, PerChannel};
@@ -15,7 +15,7 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The object that `value` is. Errors if it is no object.
+    /// Wraps `value`. Errors if it is not an object.
     pub fn new(file: &'a str, path: &'a str, value: &'a Value) -> Result<Self> {
         let fields = value.as_object().with_context(|| match path {
             "" => format!("it must be a JSON object, got {}", brief(value)),
@@ -37,7 +37,7 @@ impl<'a> Object<'a> {
         Ok(Some(Given { value, source: self.source(key) }))
     }
 
-    /// The error for a value of `key` that is not what it should be.
+    /// The error for an invalid value of `key`.
     pub fn wrong(&self, key: &str, value: &Value, why: &anyhow::Error) -> anyhow::Error {
         anyhow!("\"{}{key}\" is {}: {why:#}", self.path, brief(value))
     }
@@ -53,7 +53,7 @@ impl<'a> Object<'a> {
         Ok(self.given(key, read)?.map_or(default, |given| given.value))
     }
 
-    /// The number that is the value of `key`; `default` if it is absent or null.
+    /// The number at `key`; `default` if it is absent or null.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
         Ok(self.given(key, number)?.map_or(default, |given| given.value))
     }

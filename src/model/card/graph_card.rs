@@ -11,15 +11,14 @@ use anyhow::{Context, Result};
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// ImageNet's crop, as a fraction of the shorter side.
 const CROP: f64 = 0.875;
-/// Inputs of fewer pixels per side are scaled as a whole.
+/// For inputs with fewer pixels per side, the whole picture is scaled, without a crop.
 const SMALL: usize = 128;
 
-/// Makes the card of an imported graph, and sets the graph's normalization by it: the graph that is returned takes pixels in
-/// `[0, 1]`. `sources` are ordered from the weakest to the strongest; whatever none of them gives is ImageNet's, except that
-/// inputs without three channels are not normalized.
+/// Makes the card of an imported graph, and adds its normalization to the graph: the returned graph takes pixels in `[0, 1]`.
+/// `sources` are ordered from the weakest to the strongest; values that none of them gives are ImageNet's, but inputs without
+/// three channels are not normalized.
 ///
-/// A normalization that the file computes itself belongs into the graph as a node `normalize`, and its values into the weakest of
-/// the `sources`.
+/// A normalization that is part of the file's graph must be a node `normalize`, with its values in the weakest of the `sources`.
 ///
 /// Errors if the values do not fit the graph.
 pub fn of_graph(name: &str, graph: &Graph, sources: &[CardValues]) -> Result<(Card, Graph)> {

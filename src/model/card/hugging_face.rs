@@ -7,7 +7,7 @@ use crate::data::Interpolation;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Below this size, ConvNeXt's processor crops; from it on, it scales the whole picture.
+/// Input size from which ConvNeXt's processor scales the whole picture instead of cropping it.
 const CONVNEXT_WHOLE: usize = 384;
 
 /// Reads the class names of `config.json`, unless they are the placeholders `LABEL_0`, `LABEL_1`, …
@@ -27,12 +27,12 @@ pub(super) fn preprocessor(file: &str, value: &Value) -> Result<CardValues> {
     let (mean, std) = normalization(&own)?;
     let resample = |code: &Value| {
         let code = code.as_u64().and_then(Interpolation::of_pillow);
-        code.context("expected Pillow's number of a filter: 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)")
+        code.context("expected a Pillow filter: 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)")
     };
     Ok(CardValues { size, crop, interpolation: own.given("resample", resample)?, mean, std, labels: None })
 }
 
-/// How `size` is written.
+/// The forms of `size`.
 enum Size {
     /// A number, whose meaning depends on the other keys.
     Number(usize),

@@ -1,8 +1,8 @@
 //! Values of a network's card from outside its architecture: from flags, from card files beside the weights, and from the model
 //! file itself.
 //!
-//! A [`CardValues`] holds what one source says. [`Card::with_values`](crate::model::Card::with_values) applies sources from the
-//! weakest to the strongest: the file itself, Hugging Face's files, timm's, `NAME.card.json`, flags.
+//! A [`CardValues`] holds the values of one source. [`Card::with_values`](crate::model::Card::with_values) applies sources from
+//! the weakest to the strongest: the file itself, Hugging Face's files, timm's, `NAME.card.json`, flags.
 
 mod source;
 mod values;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// The keys of a card, in the order in which they are written.
 const KEYS: [&str; 6] = ["size", "crop", "interpolation", "mean", "std", "labels"];
 
-/// Reads a card; `file` names it in sources. Errors if a key is unknown or a value is not what it should be.
+/// Reads a card; `file` names it in sources. Errors if a key is unknown or a value is invalid.
 pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
     let card = Object::new(file, "", value)?;
     if let Some(unknown) = card.fields.keys().find(|key| !KEYS.contains(&key.as_str())) {

@@ -6,8 +6,8 @@ use super::values::{CardValues, Crop, Given};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-/// Reads what timm's `config.json` says about preprocessing and classes; nothing if `config` is not timm's. `file` names the file
-/// in sources.
+/// Reads the preprocessing and class names in timm's `config.json`; returns no values if `config` is not timm's. `file` names the
+/// file in sources.
 pub(super) fn read(file: &str, config: &Value) -> Result<CardValues> {
     let top = Object::new(file, "", config)?;
     let own = match top.get("pretrained_cfg") {

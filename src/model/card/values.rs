@@ -35,7 +35,7 @@ pub struct Given<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputSize(pub [usize; 2]);
 
-/// How a picture becomes as large as the input.
+/// How a picture is brought to the input size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Crop {
     /// The whole picture is scaled to the input size, without keeping its aspect ratio.
@@ -51,7 +51,7 @@ pub enum Crop {
 pub struct PerChannel(pub Vec<f64>);
 
 impl CardValues {
-    /// The same values as if flags gave them.
+    /// The same values with flags as their source.
     pub fn as_flags(self) -> Self {
         fn flag<T>(given: Option<Given<T>>) -> Option<Given<T>> {
             given.map(|given| Given { source: Source::Flag, ..given })
@@ -73,7 +73,7 @@ impl CardValues {
 }
 
 impl InputSize {
-    /// The largest side that a card may ask for.
+    /// Maximum side of the input, in pixels.
     const LARGEST: usize = 16_384;
 
     /// Checks that both sides are usable.
@@ -88,7 +88,7 @@ impl InputSize {
 }
 
 impl Crop {
-    /// A crop by its number: a fraction up to 1, else the shorter side in pixels.
+    /// A crop from a number: a fraction if at most 1, otherwise the shorter side in pixels.
     pub(super) fn of(number: f64) -> Result<Self> {
         match number {
             n if n > 0.0 && n <= 1.0 => Ok(Self::Fraction(n)),
@@ -132,7 +132,8 @@ impl FromStr for InputSize {
 
     fn from_str(text: &str) -> Result<Self> {
         let (height, width) = text.split_once('x').unwrap_or((text, text));
-        let side = |text: &str| text.trim().parse().context("expected a side or HxW in pixels, such as 224 or 224x320");
+        let side =
+            |text: &str| text.trim().parse().context("expected one size or HxW in pixels, such as 224 or 224x320");
         Self::checked([side(height)?, side(width)?])
     }
 }

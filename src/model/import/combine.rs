@@ -26,7 +26,7 @@ impl Importer {
                 let ((a, x), (b, _)) = if same { ((a, x.clone()), (b, x)) } else { self.aligned((a, x), (b, y))? };
                 Ok(Value::Node(self.add(kind, &[], &[a, b])?, x))
             }
-            (Value::Constant(_), Value::Constant(_)) => bail!("combining two constants is not supported here"),
+            (Value::Constant(_), Value::Constant(_)) => bail!("an operation on two constants is not supported here"),
         }
     }
 
@@ -38,7 +38,7 @@ impl Importer {
             ("sub", true) => (-1.0, n),
             ("mul", _) => (n, 0.0),
             ("div", false) => (1.0 / n, 0.0),
-            _ => bail!("{kind} of a number"),
+            _ => bail!("{kind} with a number as the second operand is not supported"),
         };
         if (factor, shift) == (1.0, 0.0) {
             return Ok(Value::Node(id, view));
@@ -97,7 +97,7 @@ impl Importer {
         let rank = a.1.0.len().max(b.1.0.len());
         let (a, x) = self.arranged(Value::Node(a.0, padded(a.1, rank)), true)?;
         let (b, y) = self.arranged(Value::Node(b.0, padded(b.1, rank)), true)?;
-        ensure!(self.same(&x, &y), "the batch is another dimension of one value than of the other");
+        ensure!(self.same(&x, &y), "the two values have the batch in different dimensions");
         Ok(((a, x), (b, y)))
     }
 
@@ -142,11 +142,11 @@ impl Importer {
         let has_batch = |view: &View| view.0.iter().any(|axes| axes.contains(&0));
         ensure!(
             self.same(&x, &y) || !has_batch(&x) || !has_batch(&y),
-            "the batch is another dimension of one matrix than of the other"
+            "the two matrices have the batch in different dimensions"
         );
         let view = if has_batch(&x) { x } else { y };
         let over = view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0));
-        ensure!(!over || self.batch() == 1, "a product over the batch");
+        ensure!(!over || self.batch() == 1, "a product over the batch dimension is not supported");
         Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
     }
 
@@ -176,12 +176,15 @@ impl Importer {
 
     /// A linear layer over the last dimension, with a weight `(out, in)`.
     pub fn linear(&mut self, x: Value, weight: Tensor, bias: Option<Tensor>) -> Result<Value> {
-        let Value::Node(mut id, mut view) = x else { bail!("a linear layer of a constant") };
+        let Value::Node(mut id, mut view) = x else { bail!("a linear layer applied to a constant is not supported") };
         let last = self.sizes(id).len() - 1;
         if view.0.last().is_none_or(|axes| axes[..] != [last] || last == 0) {
             (id, view) = self.arranged(Value::Node(id, view), false)?;
             let last = self.sizes(id).len() - 1;
-            ensure!(view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0), "a product over the batch");
+            ensure!(
+                view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0),
+                "a product over the batch dimension is not supported"
+            );
         }
         let (out, input) = weight.dims2()?;
         let arguments =
@@ -194,7 +197,10 @@ impl Importer {
     pub fn along_last(&mut self, x: Value, matrix: Tensor) -> Result<Value> {
         let (id, view) = self.arranged(x, true)?;
         let last = self.sizes(id).len() - 1;
-        ensure!(view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0), "a product over the batch");
+        ensure!(
+            view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0),
+            "a product over the batch dimension is not supported"
+        );
         let rank = last + 1;
         let (input, out) = matrix.dims2()?;
         let leading = [&[1], &self.builder.shape(id)[1..rank - 2]].concat();
@@ -212,7 +218,7 @@ impl Importer {
 
     /// A reduction over `dimensions`, which stay with size 1 if `keep`.
     pub fn reduced(&mut self, kind: &str, x: Value, dimensions: &[usize], keep: bool) -> Result<Value> {
-        let Value::Node(id, view) = x else { bail!("{kind} of a constant") };
+        let Value::Node(id, view) = x else { bail!("{kind} of a constant is not supported here") };
         if kind == "mean" && dimensions == [2, 3] && view.is_natural(4) && self.sizes(id).len() == 4 {
             let id = self.add("global_avg_pool", &[], &[id])?;
             let rest = if keep { vec![vec![], vec![]] } else { vec![] };
@@ -220,7 +226,7 @@ impl Importer {
         }
         let mut axes: Vec<_> = dimensions.iter().flat_map(|&d| view.0[d].clone()).collect();
         axes.sort_unstable();
-        ensure!(!axes.contains(&0) || self.batch() == 1, "{kind} over the batch");
+        ensure!(!axes.contains(&0) || self.batch() == 1, "{kind} over the batch dimension is not supported");
         axes.retain(|&axis| axis != 0);
         let kept = |d: &usize| keep || !dimensions.contains(d);
         let view = View((0..view.0.len()).filter(kept).map(|d| view.0[d].clone()).collect());
@@ -243,7 +249,7 @@ impl Importer {
         if range == (0..size) && step == 1 {
             return Ok(x);
         }
-        ensure!(!range.is_empty(), "a slice selects nothing of a dimension of {size}");
+        ensure!(!range.is_empty(), "the slice of a dimension of size {size} is empty");
         let (id, view, axis) = self.axis_of(x, dimension)?;
         let mut arguments = vec![("dim", int(axis)), ("start", int(range.start)), ("step", int(step))];
         if range.end != size {
@@ -266,7 +272,7 @@ impl Importer {
         Ok(Value::Node(self.add("gather", &[("dim", int(axis)), ("index", list(indices))], &[id])?, view))
     }
 
-    /// The values one after another in a dimension.
+    /// The values concatenated along a dimension.
     pub fn concatenated(&mut self, values: Vec<Value>, dimension: usize) -> Result<Value> {
         let (mut ids, mut view) = (vec![], None);
         for value in values {
@@ -276,14 +282,14 @@ impl Importer {
             if !constant {
                 ensure!(
                     view.as_ref().is_none_or(|view| self.same(view, &own)),
-                    "the batch is another dimension of one value"
+                    "the values have the batch in different dimensions"
                 );
                 view = Some(own);
             }
         }
         let Some(view) = view else { bail!("nothing to concatenate") };
         let [axis] = view.0[dimension][..] else { bail!("dimension {dimension} contains the batch") };
-        ensure!(axis != 0, "values are concatenated along the batch");
+        ensure!(axis != 0, "concatenating along the batch dimension is not supported");
         if ids.len() == 1 {
             return Ok(Value::Node(ids[0], view));
         }
@@ -305,7 +311,7 @@ impl Importer {
             let size: usize = axes.iter().map(|&axis| self.sizes(id)[axis]).product();
             axes.contains(&0) && wanted != size && wanted != 1
         });
-        ensure!(!repeats_batch, "the batch is repeated");
+        ensure!(!repeats_batch, "repeating the batch is not supported");
         let mut sizes = self.sizes(id);
         for (axes, &wanted) in view.0.iter().zip(&target) {
             if let [axis] = axes[..]
@@ -319,13 +325,17 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// The value with dimensions of size 1 inserted at these places of the result.
+    /// The value with dimensions of size 1 inserted at these dimensions of the result.
     pub fn unsqueezed(&mut self, x: Value, places: &[usize]) -> Result<Value> {
         let Value::Node(id, mut view) = x else { bail!("reshaping a constant is not supported here") };
         let mut places = places.to_vec();
         places.sort_unstable();
         for place in places {
-            ensure!(place <= view.0.len(), "no place {place} in a value of {} dimensions", view.0.len());
+            ensure!(
+                place <= view.0.len(),
+                "dimension {place} is out of range for a value with {} dimensions",
+                view.0.len()
+            );
             view.0.insert(place, vec![]);
         }
         Ok(Value::Node(id, view))
@@ -336,13 +346,13 @@ impl Importer {
         let shape = self.shape(&x);
         let Value::Node(id, view) = x else { bail!("reshaping a constant is not supported here") };
         let one = dimensions.iter().all(|&d| shape.get(d) == Some(&1));
-        ensure!(one, "squeeze removes dimensions of size 1, not {dimensions:?} of {}", self.shape_text(&shape));
+        ensure!(one, "cannot squeeze dimensions {dimensions:?} of {}: not all have size 1", self.shape_text(&shape));
         let rest = (0..shape.len()).filter(|d| !dimensions.contains(d)).map(|d| view.0[d].clone());
         Ok(Value::Node(id, View(rest.collect())))
     }
 }
 
-/// The number of a constant with one element that does not add dimensions to a value of rank `rank`.
+/// The number in a one-element constant of rank at most `rank`.
 fn single(c: &Constant, rank: usize) -> Result<Option<f64>> {
     let one = c.tensor.elem_count() == 1 && c.tensor.rank() <= rank && !c.per_batch && c.name.is_none();
     Ok(if one { numbers(&c.tensor)?.first().copied() } else { None })

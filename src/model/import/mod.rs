@@ -1,6 +1,6 @@
 //! Converts exported programs to graphs: the values of a program, the nodes that compute them, and the weights.
 //!
-//! Formats read their own operators; what they have in common lies here.
+//! Each format reads its own operators; this module holds what they share.
 
 mod combine;
 mod names;
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use view::{Arranged, is_reshape};
 
-/// The batch size with which shapes of a program with a free batch are computed. It is a prime that no other size is a multiple
-/// of, so a size that depends on the batch shows.
+/// Stand-in for the batch size in the shapes of a program with a dynamic batch. It is a prime of which no other size is a
+/// multiple, so that sizes that depend on the batch can be recognized.
 pub const FREE_BATCH: usize = 1_000_003;
 
 /// A value of an exported program.
@@ -43,7 +43,7 @@ pub struct Constant {
 }
 
 impl Constant {
-    /// A constant that is no parameter.
+    /// A constant that is not a parameter.
     pub fn of(tensor: Tensor) -> Self {
         Self { tensor, name: None, per_batch: false }
     }
@@ -57,7 +57,7 @@ pub struct Importer {
     batch: usize,
     /// The name of the node being built.
     label: String,
-    /// How often each name was asked for.
+    /// Number of times each name was requested.
     taken: HashMap<String, usize>,
 }
 
@@ -78,12 +78,12 @@ impl Importer {
         self.batch
     }
 
-    /// Names the nodes that are added from now on: the first one `label`, others after it.
+    /// Sets the name of the nodes added next: `label` for the first, names derived from it for the others.
     pub fn label(&mut self, label: impl Into<String>) {
         self.label = label.into();
     }
 
-    /// The name that nodes are added under.
+    /// The current label.
     pub fn current_label(&self) -> &str {
         &self.label
     }
@@ -121,14 +121,14 @@ impl Importer {
 
     /// Adds a node of kind `kind`, named by the label.
     pub fn add(&mut self, kind: &str, arguments: &[(&str, Attribute)], inputs: &[NodeId]) -> Result<NodeId> {
-        let kind = spec(kind).with_context(|| format!("there is no operation \"{kind}\""))?;
+        let kind = spec(kind).with_context(|| format!("unknown operation \"{kind}\""))?;
         let name = self.label.clone();
         self.add_named(&name, kind, arguments, inputs)
     }
 
     /// Adds a node that only prepares a value for the node named by the label, such as a reshape.
     pub fn add_beside(&mut self, kind: &str, arguments: &[(&str, Attribute)], inputs: &[NodeId]) -> Result<NodeId> {
-        let spec = spec(kind).with_context(|| format!("there is no operation \"{kind}\""))?;
+        let spec = spec(kind).with_context(|| format!("unknown operation \"{kind}\""))?;
         // An operator that is nothing but a reshape needs no name beside its own.
         let own = self.label.rsplit('.').next() == Some(kind);
         let name = if own { self.label.clone() } else { format!("{}.{kind}", self.label) };
@@ -172,7 +172,7 @@ impl Importer {
         Ok(())
     }
 
-    /// A name that no node has yet: `name`, or with `_1`, `_2`, … appended.
+    /// A name that is not taken: `name`, or `name` with `_1`, `_2`, … appended.
     fn unique(&mut self, name: &str) -> String {
         let name = if name.is_empty() { "layer" } else { name };
         loop {
@@ -185,7 +185,7 @@ impl Importer {
         }
     }
 
-    /// The node of a value whose axes are its exported dimensions, except that the batch stays apart; with `units`, dimensions of
+    /// A node whose axes are the exported dimensions of a value, with the batch as a separate axis; with `units`, dimensions of
     /// size 1 are axes too. Adds a permutation and a reshape where necessary.
     pub fn arranged(&mut self, value: Value, units: bool) -> Result<(NodeId, View)> {
         let (id, view) = match value {
@@ -207,8 +207,7 @@ impl Importer {
         Ok((at, view))
     }
 
-    /// The same value with one axis for each exported dimension, if the batch is the first one, so that it looks as in the
-    /// exported program.
+    /// The same value with one axis for each exported dimension, if the batch is the first one, as in the exported program.
     pub fn settled(&mut self, value: Value) -> Result<Value> {
         let Value::Node(id, view) = &value else { return Ok(value) };
         let arranged = view.arranged(&self.sizes(*id), true);
@@ -219,7 +218,7 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// The same value as the value of another layer, whose work was done by the one before.
+    /// The same value through an `identity` node, for a layer that was merged into the one before it.
     pub fn identity(&mut self, value: Value, name: &str) -> Result<Value> {
         let Value::Node(id, view) = value else { return Ok(value) };
         self.label(name);
@@ -283,10 +282,10 @@ impl Importer {
         }
         let (at, view) = self.arranged(Value::Node(id, view), false)?;
         let leads = view.0.iter().find(|axes| !axes.is_empty()).is_some_and(|axes| axes[0] == 0);
-        let first = *target.first().context("a shape without dimensions")?;
+        let first = *target.first().context("the shape has no dimensions")?;
         ensure!(
             leads && (self.batch == 1 || first.is_multiple_of(self.batch)),
-            "a reshape to {} does not keep the batch together",
+            "reshaping to {} splits the batch",
             self.shape_text(target)
         );
         let merged = first / self.batch;
@@ -300,7 +299,7 @@ impl Importer {
 
     /// The axis of one exported dimension; arranges the value first if the dimension is not one axis of the node.
     pub fn axis_of(&mut self, value: Value, dimension: usize) -> Result<(NodeId, View, usize)> {
-        let Value::Node(id, view) = value else { bail!("a constant has no axes") };
+        let Value::Node(id, view) = value else { bail!("it is not supported for constants") };
         if let [axis] = view.0[dimension][..]
             && axis != 0
         {
@@ -313,7 +312,7 @@ impl Importer {
         }
     }
 
-    /// Formats a shape of the program, with `N` for a free batch.
+    /// Formats a shape of the program, with `N` for a dynamic batch.
     pub fn shape_text(&self, shape: &[usize]) -> String {
         let text = |&n: &usize| match n {
             n if self.batch == FREE_BATCH && n == FREE_BATCH => "N".into(),

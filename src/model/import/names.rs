@@ -1,6 +1,6 @@
 //! Names of layers, as PyTorch calls the modules they come from.
 
-/// Whether a name could be that of a parameter in a `state_dict`, rather than one that an exporter made up.
+/// Whether a name could be that of a parameter in a `state_dict`, rather than a name that an exporter generated.
 pub fn is_parameter_name(name: &str) -> bool {
     let invented = name.contains(['/', ':', ' ']) || name.starts_with("val_") || name.starts_with("_to_copy");
     let segments =
@@ -8,7 +8,8 @@ pub fn is_parameter_name(name: &str) -> bool {
     !invented && !name.is_empty() && !name.bytes().all(|b| b.is_ascii_digit()) && segments(name)
 }
 
-/// The module that has the parameter `name`: `layer1.0.conv1` for `layer1.0.conv1.weight`; `None` if an exporter made the name up.
+/// The module that has the parameter `name`: `layer1.0.conv1` for `layer1.0.conv1.weight`; `None` if an exporter generated the
+/// name.
 pub fn module_of(name: &str) -> Option<&str> {
     let (module, parameter) = name.rsplit_once('.')?;
     (is_parameter_name(name) && ["weight", "bias"].contains(&parameter)).then_some(module)

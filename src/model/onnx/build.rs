@@ -12,27 +12,27 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-/// A network read from a file with its graph.
+/// A network read from an exported file.
 pub struct Network {
     /// The network, with its weights.
     pub graph: Graph,
-    /// The batch size that the file was exported for; `None` if it is free.
+    /// The batch size that the file was exported for; `None` if it is dynamic.
     pub batch: Option<usize>,
     /// Names of the outputs.
     pub outputs: Vec<String>,
-    /// If the network normalizes pictures itself, the standard deviation by which pictures in `[0, 1]` are divided before: 1, or
-    /// 1/255 if it takes values from 0 to 255.
+    /// If the network normalizes pictures itself, the standard deviation by which pictures in `[0, 1]` are divided beforehand: 1,
+    /// or 1/255 if it takes values from 0 to 255.
     pub scale: Option<f64>,
     /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What to read of a file.
+/// Options for reading a file.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
     /// The name of the output; the first one if not given.
     pub output: Option<String>,
-    /// Height and width of pictures where the file leaves them open.
+    /// Height and width of the input, if the file leaves them open.
     pub size: Option<[usize; 2]>,
 }
 
@@ -57,7 +57,7 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     program.prune();
     let [input] = &program.inputs[..] else {
         let names: Vec<_> = program.inputs.iter().map(|i| words::name(&i.name)).collect();
-        bail!("a network has one input, this one has {}: {}", names.len(), names.join(", "));
+        bail!("only networks with one input are supported; this one has {}: {}", names.len(), names.join(", "));
     };
     let (picture, batch) = picture(&input.shape, options.size)?;
     let mut importer = Importer::new(&picture, batch.unwrap_or(FREE_BATCH));
@@ -69,7 +69,7 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     check_supported(&program)?;
     add_nodes(&mut program, &mut importer, &mut values)?;
     let end =
-        values.remove(&output).with_context(|| format!("the output \"{}\" is not computed", words::name(&output)))?;
+        values.remove(&output).with_context(|| format!("nothing computes the output \"{}\"", words::name(&output)))?;
     let (graph, weights) = importer.finish(end)?;
     Ok(Network { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, scale })
 }
@@ -80,14 +80,18 @@ fn picture(shape: &[Option<usize>], size: Option<[usize; 2]>) -> Result<(Vec<usi
     let default = size.unwrap_or([224, 224]);
     let picture = match rest {
         [c, h, w] => {
-            vec![c.context("the number of channels is not given")?, h.unwrap_or(default[0]), w.unwrap_or(default[1])]
+            vec![
+                c.context("the number of channels of the input is unknown")?,
+                h.unwrap_or(default[0]),
+                w.unwrap_or(default[1]),
+            ]
         }
         other => {
             let sizes = other.iter().copied().collect::<Option<Vec<_>>>();
-            sizes.context("the input is not a picture, and its shape is not given")?
+            sizes.context("the input is not a picture, and its shape is unknown")?
         }
     };
-    ensure!(!picture.is_empty(), "each example is a single number, not a picture");
+    ensure!(!picture.is_empty(), "the input has no dimensions besides the batch");
     crate::tensor::elements(&picture)?;
     Ok((picture, *batch))
 }
@@ -118,7 +122,7 @@ fn check_supported(program: &Program) -> Result<()> {
     };
     let list: Vec<_> = unknown.iter().map(named).collect();
     bail!(
-        "{} of {all} operators are not supported: {}; the other {} % of the network are understood; for a PyTorch model, export \
+        "{} of {all} operators are not supported: {}; the other {} % of the network is supported; for a PyTorch model, export \
          with torch.onnx.export(model.eval(), …) without custom operators",
         missing,
         list.join(", "),

@@ -1,4 +1,4 @@
-//! Runs ONNX's conformance tests: folders with a network, its inputs and the outputs that they must give.
+//! Runs ONNX's conformance tests: folders with a network, its inputs and the expected outputs.
 
 use super::convert::add_nodes;
 use super::evaluate::evaluate;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Maximum size of a file of a test in bytes.
 const MAX_BYTES: u64 = 1 << 30;
-/// Errors allowed, relative and absolute; ONNX's own.
+/// Relative and absolute tolerance, as in ONNX's own test runner.
 const TOLERANCE: (f64, f64) = (1e-3, 1e-7);
 
 /// The outcome of a test.
@@ -26,7 +26,7 @@ const TOLERANCE: (f64, f64) = (1e-3, 1e-7);
 pub enum Verdict {
     /// All outputs agree.
     Passed,
-    /// What is wrong.
+    /// The first mismatch or error.
     Failed(String),
     /// Operators that are not supported.
     NotClaimed(BTreeSet<String>),
@@ -54,8 +54,8 @@ pub fn tests(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Runs the test in a folder: the network is computed with all inputs known and, if it has a float input, as a network of it.
-/// Both must agree if both are supported.
+/// Runs the test in a folder: the operators are evaluated with all inputs as constants and, if there is a float input, run as a
+/// network of that input. Whatever is supported must agree with the expected outputs.
 pub fn run(folder: &Path) -> Verdict {
     match checked(folder) {
         Ok(verdict) => verdict,
@@ -134,11 +134,11 @@ fn checked(folder: &Path) -> Result<Verdict> {
             }
         }
     }
-    ensure!(ran, "the test has no data that can be used");
+    ensure!(ran, "the test has no usable data");
     Ok(Verdict::Passed)
 }
 
-/// Whether an operator is computed when its inputs are known.
+/// Whether an operator can be evaluated when its inputs are constants.
 fn is_evaluated(op: &str, opset: i64) -> bool {
     // An operator that is known says what it lacks; one that is not says nothing.
     !matches!(evaluate(op, &super::program::Attributes::default(), &[], (opset, 1)), Ok(None))
@@ -164,7 +164,7 @@ fn evaluated(program: &Program) -> Result<HashMap<String, Tensor>> {
     for node in &program.nodes {
         let inputs: Vec<_> = node.inputs.iter().map(|name| values.get(name).cloned()).collect();
         let found = evaluate(&node.op, &node.attributes, &inputs, (program.opset, node.outputs.len()))?;
-        let found = found.with_context(|| format!("{} is not computed", node.op))?;
+        let found = found.with_context(|| format!("{} has no result", node.op))?;
         values.extend(node.outputs.iter().cloned().zip(found));
     }
     Ok(values)
@@ -194,7 +194,7 @@ fn as_network(
     patterns::put_together(&mut program)?;
     let (mut importer, value, x) = match batched {
         true => {
-            ensure!(x.rank() > 1, "one number for each example");
+            ensure!(x.rank() > 1, "the input has no dimensions besides the batch");
             let importer = Importer::new(&x.dims()[1..], x.dims()[0]);
             let value = importer.input();
             (importer, value, x)
@@ -207,7 +207,7 @@ fn as_network(
     };
     let mut values = HashMap::from([(input.to_string(), value)]);
     add_nodes(&mut program, &mut importer, &mut values)?;
-    let end = values.remove(output).context("the output is not computed")?;
+    let end = values.remove(output).context("nothing computes the output")?;
     if matches!(end, Value::Constant(_)) {
         return Ok(None);
     }
@@ -219,7 +219,7 @@ fn as_network(
 }
 
 fn tensor_in(file: &Path) -> Result<Tensor> {
-    let proto = TensorProto::decode(read_whole(file, MAX_BYTES)?.as_slice()).context("this is no tensor")?;
+    let proto = TensorProto::decode(read_whole(file, MAX_BYTES)?.as_slice()).context("it is not a tensor")?;
     tensor::read(&proto, None)
 }
 
@@ -228,11 +228,11 @@ fn compare(names: &[String], wanted: &[Option<Tensor>], found: impl Fn(&str) -> 
     for (name, wanted) in names.iter().zip(wanted) {
         let Some(wanted) = wanted.as_ref().filter(|_| !name.is_empty()) else { continue };
         let Some(found) = found(name)? else { bail!("the output \"{name}\" is missing") };
-        ensure!(found.dims() == wanted.dims(), "the shape is {:?} instead of {:?}", found.dims(), wanted.dims());
+        ensure!(found.dims() == wanted.dims(), "got shape {:?}, expected {:?}", found.dims(), wanted.dims());
         let (relative, absolute) = TOLERANCE;
         for (a, b) in numbers(&found)?.into_iter().zip(numbers(wanted)?) {
             let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= absolute.max(1e-6) + relative * b.abs();
-            ensure!(same, "a value is {a} instead of {b}");
+            ensure!(same, "got {a}, expected {b}");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Converts the operators of a program one by one: to constants if their inputs are known, else to nodes.
+//! Converts the operators of a program one by one: to constants if their inputs are constants, otherwise to nodes.
 
 use super::labels::Names;
 use super::lower::{Operator, lower};
@@ -34,13 +34,13 @@ pub fn add_nodes(program: &mut Program, importer: &mut Importer, values: &mut Ha
     Ok(())
 }
 
-/// Converts one operator: computes it if all its inputs are known, else adds its nodes.
+/// Converts one operator: evaluates it if all its inputs are constants, otherwise adds its nodes.
 fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>, opset: i64) -> Result<Vec<Value>> {
     let value = |name: &String| match name.is_empty() {
         true => Ok(None),
         false => match values.get(name) {
             Some(value) => Ok(Some(value.clone())),
-            None => bail!("it reads \"{}\", which is not computed before", words::name(name)),
+            None => bail!("its input \"{}\" has not been computed", words::name(name)),
         },
     };
     let inputs = node.inputs.iter().map(value).collect::<Result<Vec<_>>>()?;
@@ -60,8 +60,8 @@ fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>
     lower(importer, Operator { node, inputs, opset })
 }
 
-/// The outputs of an operator whose inputs are all known. A size that depends on the batch counts as 1, and the value is then the
-/// same for each picture of the batch.
+/// The outputs of an operator whose inputs are all constants. A size that depends on the batch counts as 1, and the value is then
+/// the same for each picture of the batch.
 fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Result<Option<Vec<Value>>> {
     let mut per_batch = false;
     let mut name = None;
@@ -91,7 +91,7 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
         let first = sizes.first().is_some_and(|&n| batch == FREE_BATCH && n == FREE_BATCH as i64);
         ensure!(
             batch != FREE_BATCH || sizes.iter().skip(usize::from(first)).all(|&n| n < FREE_BATCH as i64),
-            "a constant of a shape that contains the batch"
+            "a constant whose shape contains the batch is not supported"
         );
         if first {
             sizes[0] = 1;

@@ -1,4 +1,4 @@
-//! Computes operators whose inputs are all known: shape arithmetic, and what exporters do to weights.
+//! Evaluates operators whose inputs are all constants: shape arithmetic, and operators that exporters apply to weights.
 //!
 //! Integers are i64, booleans u8 with 0 and 1.
 
@@ -11,14 +11,14 @@ use candle_core::{DType, Device, Tensor};
 /// Maximum number of elements of a constant that is computed while reading.
 const MOST_ELEMENTS: usize = 1 << 28;
 
-/// The values of an operator's outputs, given the version of the operators and the number of outputs; `None` if the operator is not among those that are computed while reading.
+/// The outputs of an operator, given the opset version and the number of outputs; `None` if the operator cannot be evaluated.
 pub fn evaluate(
     op: &str,
     a: &Attributes,
     x: &[Option<Tensor>],
     (opset, outputs): (i64, usize),
 ) -> Result<Option<Vec<Tensor>>> {
-    let input = |i: usize| x.get(i).and_then(Option::as_ref).with_context(|| format!("{op} lacks input {i}"));
+    let input = |i: usize| x.get(i).and_then(Option::as_ref).with_context(|| format!("{op} has no input {i}"));
     let given = |i: usize| x.get(i).and_then(Option::as_ref);
     let two = || -> Result<(Tensor, Tensor)> { Ok((input(0)?.clone(), input(1)?.clone())) };
     let one = |t: Tensor| Ok(Some(vec![t]));
@@ -48,7 +48,7 @@ pub fn evaluate(
             let [start, limit, delta] = [0, 1, 2].map(|i| input(i).and_then(number));
             let (start, limit, delta) = (start?, limit?, delta?);
             let count = ((limit - start) / delta).ceil().clamp(0.0, (1u64 << 32) as f64) as usize;
-            ensure!(count < 1 << 24, "a range of {count} numbers");
+            ensure!(count < 1 << 24, "a range of {count} numbers is too long");
             let all: Vec<f64> = (0..count).map(|i| start + i as f64 * delta).collect();
             one(Tensor::new(all, &Device::Cpu)?.to_dtype(input(0)?.dtype())?)
         }
@@ -61,7 +61,7 @@ pub fn evaluate(
                 "Mul" => a.broadcast_mul(&b)?,
                 _ => {
                     let zero = a.dtype() == DType::I64 && numbers(&b)?.contains(&0.0);
-                    ensure!(!zero, "an integer is divided by 0");
+                    ensure!(!zero, "integer division by 0");
                     a.broadcast_div(&b)?
                 }
             })
@@ -119,7 +119,7 @@ pub fn evaluate(
         "Reshape" => {
             let shape = match given(1) {
                 Some(shape) => integers(shape)?,
-                None => a.ints("shape").context("Reshape lacks a shape")?,
+                None => a.ints("shape").context("Reshape has no shape")?,
             };
             let x = input(0)?;
             one(x.reshape(resolved(&shape, x.dims(), a.int("allowzero", 0) == 1)?)?)
@@ -148,7 +148,7 @@ pub fn evaluate(
                 };
                 (0..x.rank()).filter(|d| !axes.contains(d)).map(|d| x.dims()[d]).collect::<Vec<_>>()
             } else {
-                let axes = axes.context("Unsqueeze lacks axes")?;
+                let axes = axes.context("Unsqueeze has no axes")?;
                 inserted(x.dims(), &axes)?
             };
             one(x.reshape(shape)?)
@@ -236,7 +236,7 @@ pub fn evaluate(
                     _ => {
                         let parts = (0..y.dims()[axis]).map(|i| y.narrow(axis, i, 1)).collect::<Result<Vec<_>, _>>()?;
                         let mut all = parts.into_iter();
-                        let first = all.next().context("a product of nothing")?;
+                        let first = all.next().context("nothing to multiply")?;
                         all.try_fold(first, |p, t| &p * &t)?
                     }
                 };
@@ -364,7 +364,7 @@ impl Padding {
     pub fn of(a: &Attributes, [pads, value, axes]: [Option<&Tensor>; 3], rank: usize) -> Result<Self> {
         let pads = match pads {
             Some(pads) => integers(pads)?,
-            None => a.ints("pads").or_else(|| a.ints("paddings")).context("Pad lacks pads")?,
+            None => a.ints("pads").or_else(|| a.ints("paddings")).context("Pad has no pads")?,
         };
         let value = match value {
             Some(value) if value.elem_count() > 0 => number(value)?,
@@ -375,7 +375,7 @@ impl Padding {
             None => (0..rank).collect(),
         };
         ensure!(pads.len() == 2 * axes.len(), "Pad has {} sizes for {} dimensions", pads.len(), axes.len());
-        ensure!(pads.iter().all(|n| n.abs() <= 1 << 20), "a padding of more than 2^20");
+        ensure!(pads.iter().all(|n| n.abs() <= 1 << 20), "padding is limited to 2^20");
         let mode = match a.text("mode", "constant").as_str() {
             "constant" => PadMode::Constant,
             "reflect" => PadMode::Reflect,
@@ -420,8 +420,8 @@ pub fn slices(a: &Attributes, given: [Option<&Tensor>; 4], shape: &[usize]) -> R
         Some(t) => integers(t).map(Some),
         None => Ok(a.ints(name)),
     };
-    let starts = list(starts, "starts")?.context("Slice lacks starts")?;
-    let ends = list(ends, "ends")?.context("Slice lacks ends")?;
+    let starts = list(starts, "starts")?.context("Slice has no starts")?;
+    let ends = list(ends, "ends")?.context("Slice has no ends")?;
     let axes = list(axes, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = list(steps, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
     ensure!(
@@ -435,7 +435,7 @@ pub fn slices(a: &Attributes, given: [Option<&Tensor>; 4], shape: &[usize]) -> R
     let slice = |i: usize| {
         let axis = place(axes[i], shape.len())?;
         let (size, step) = (shape[axis] as i64, steps[i]);
-        ensure!(step != 0, "a slice has step 0");
+        ensure!(step != 0, "the step of a slice is 0");
         let from_end = |n: i64| if n < 0 { n.saturating_add(size) } else { n };
         let (start, end) = match step > 0 {
             true => (from_end(starts[i]).clamp(0, size), from_end(ends[i]).clamp(0, size)),
@@ -449,12 +449,18 @@ pub fn slices(a: &Attributes, given: [Option<&Tensor>; 4], shape: &[usize]) -> R
 /// The sizes of the parts of a `Split` operator for a dimension of `size`.
 pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize) -> Result<Vec<usize>> {
     if let Some(parts) = given.map(integers).transpose()?.or_else(|| a.ints("split")) {
-        let parts =
-            parts.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>().context("a negative part")?;
-        ensure!(parts.iter().sum::<usize>() == size, "parts of {parts:?} do not add up to {size}");
+        let parts = parts
+            .iter()
+            .map(|&n| usize::try_from(n))
+            .collect::<Result<Vec<_>, _>>()
+            .context("the size of a part is negative")?;
+        ensure!(parts.iter().sum::<usize>() == size, "parts of size {parts:?} do not add up to {size}");
         return Ok(parts);
     }
-    let count = usize::try_from(a.int("num_outputs", outputs as i64)).ok().filter(|&n| n > 0).context("no parts")?;
+    let count = usize::try_from(a.int("num_outputs", outputs as i64))
+        .ok()
+        .filter(|&n| n > 0)
+        .context("the number of outputs must be at least 1")?;
     let part = size.div_ceil(count);
     Ok((0..count).map(|i| part.min(size.saturating_sub(i * part))).collect())
 }
@@ -482,7 +488,7 @@ pub fn inserted(shape: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
     let axes = axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?;
     let mut rest = shape.iter();
     (0..rank)
-        .map(|d| if axes.contains(&d) { Ok(1) } else { rest.next().copied().context("Unsqueeze names an axis twice") })
+        .map(|d| if axes.contains(&d) { Ok(1) } else { rest.next().copied().context("Unsqueeze lists an axis twice") })
         .collect()
 }
 
@@ -490,7 +496,9 @@ pub fn inserted(shape: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
 pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<usize>> {
     let total: usize = from.iter().product();
     let size = |(d, &n): (usize, &i64)| match n {
-        0 if !allow_zero => from.get(d).copied().map(Some).context("a size of 0 keeps a dimension that does not exist"),
+        0 if !allow_zero => {
+            from.get(d).copied().map(Some).context("a size of 0 refers to a dimension that does not exist")
+        }
         -1 => Ok(None),
         n => usize::try_from(n).map(Some).with_context(|| format!("invalid size {n}")),
     };
@@ -498,7 +506,7 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
     let known: usize =
         sizes.iter().flatten().try_fold(1usize, |p, &n| p.checked_mul(n)).context("a shape is too large")?;
     let open = sizes.iter().filter(|n| n.is_none()).count();
-    ensure!(open <= 1, "a reshape infers more than one size");
+    ensure!(open <= 1, "only one size of a reshape can be inferred");
     ensure!(open == 0 || known > 0 && total.is_multiple_of(known), "{total} values do not fit {shape:?}");
     ensure!(open == 1 || known == total, "{total} values do not fit {shape:?}");
     Ok(sizes.into_iter().map(|n| n.unwrap_or(total / known.max(1))).collect())
@@ -507,7 +515,10 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
 /// An axis counted from the start; a negative one counts from the end.
 pub fn place(axis: i64, rank: usize) -> Result<usize> {
     let place = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
-    usize::try_from(place).ok().filter(|&d| d < rank).with_context(|| format!("no index {axis} among {rank}"))
+    usize::try_from(place)
+        .ok()
+        .filter(|&d| d < rank)
+        .with_context(|| format!("index {axis} is out of range for {rank} elements"))
 }
 
 /// The axis of `Flatten`, which may be the end.
@@ -615,6 +626,6 @@ fn function(op: &str) -> Result<fn(f64) -> f64> {
         "Reciprocal" => f64::recip,
         "Relu" => |v| v.max(0.0),
         "Softplus" => |v| if v > 30.0 { v } else { v.exp().ln_1p() },
-        _ => bail!("{op} is no function of one number"),
+        _ => bail!("{op} is not an elementwise function"),
     })
 }

@@ -1,4 +1,4 @@
-//! Names nodes by the modules that their operators come from.
+//! Names nodes after the modules that their operators come from.
 
 use super::program::{Node, Program};
 use crate::model::import::module_of;
@@ -32,7 +32,7 @@ impl Names {
         Self { parents, modules, readers }
     }
 
-    /// Whether a value is what the module of its operator returns: operators outside the module read it.
+    /// Whether a value is an output of its operator's module, that is, read by operators outside the module.
     pub fn leaves_module(&self, node: &Node, value: &str) -> bool {
         let inside = |reader: &String| {
             reader.strip_prefix(&node.module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -48,7 +48,7 @@ impl Names {
         norm.then_some(node.module.as_str())
     }
 
-    /// The name of a node: its module if that has no modules inside, else the module and the operator.
+    /// The name of a node: its module if that has no submodules, otherwise the module and the operator.
     pub fn label(&self, program: &Program, node: &Node) -> String {
         let module = program.label(node);
         let op = node.op.trim_start_matches("activation.").to_lowercase();

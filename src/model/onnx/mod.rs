@@ -1,7 +1,8 @@
 //! ONNX files as graphs.
 //!
-//! A file is decoded ([`program`]), what does not depend on the picture is computed ([`evaluate`]), layers that exporters take apart
-//! are put together again ([`patterns`]), and each operator left becomes nodes ([`lower`]) named by its PyTorch module.
+//! A file is decoded ([`program`]), operators that do not depend on the picture are evaluated ([`evaluate`]), layers that
+//! exporters decompose are recomposed ([`patterns`]), and each remaining operator becomes nodes ([`lower`]) named by its PyTorch
+//! module.
 
 #[allow(missing_docs)]
 mod proto;

@@ -1,4 +1,4 @@
-//! Puts layers together again that exporters take apart, so that each is one node.
+//! Recomposes layers that exporters decompose, so that each is one node.
 
 use super::evaluate::evaluate;
 use super::program::{Attributes, Node, Program};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use std::collections::{HashMap, HashSet};
 
-/// Computes the operators that depend on constants alone.
+/// Evaluates the operators that depend only on constants.
 pub fn fold(program: &mut Program) -> Result<()> {
     let mut rest = vec![];
     for node in std::mem::take(&mut program.nodes) {
@@ -38,7 +38,7 @@ pub fn put_together(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-/// A split into a sequence whose items are taken one by one is a split.
+/// Rewrites a split into a sequence whose items are read one by one as a plain split.
 fn sequences(program: &mut Program) {
     let items = |program: &Program, sequence: &str| -> Option<Vec<(usize, usize)>> {
         let readers =
@@ -111,7 +111,7 @@ impl Index {
         Self { producer, uses, moving }
     }
 
-    /// The operator that computes a value which only one other reads.
+    /// The operator that computes a value, if only one other operator reads it.
     fn inner<'a>(&self, program: &'a Program, name: &str) -> Option<(usize, &'a Node)> {
         let at = *self.producer.get(name)?;
         (self.uses.get(name) == Some(&1)).then(|| (at, &program.nodes[at]))
@@ -216,7 +216,7 @@ fn activations(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-/// The operators that compute the value of `root` from a single other value that is no constant, and that value.
+/// The operators that compute the value of `root` from a single other value that is not a constant, and that value.
 fn group(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, String)> {
     const MOST: usize = 12;
     let mut group = vec![root];
@@ -287,7 +287,7 @@ fn computed(program: &Program, group: &[usize], input: &str) -> Result<Option<Ve
     last.map(|t| numbers(&t)).transpose()
 }
 
-/// LayerNorm as mean, difference, variance and quotient.
+/// Recomposes LayerNorm from mean, difference, variance and quotient.
 fn layer_norms(program: &mut Program) {
     let index = Index::of(program);
     for root in 0..program.nodes.len() {
@@ -368,7 +368,7 @@ fn constant_and<'a>(program: &Program, node: &'a Node) -> Option<(&'a str, &'a s
     }
 }
 
-/// GroupNorm as an InstanceNormalization of reshaped maps.
+/// Recomposes GroupNorm from an InstanceNormalization of reshaped maps.
 fn group_norms(program: &mut Program) {
     let index = Index::of(program);
     for root in 0..program.nodes.len() {
@@ -421,7 +421,7 @@ fn group_norm(program: &Program, index: &Index, root: usize) -> Option<GroupNorm
     Some((vec![root, mul_at, back_at, norm_at, split_at], new, constants))
 }
 
-/// A product with weights and the addition of a bias, which are one linear layer.
+/// Merges a product with weights and the addition of a bias into one linear layer.
 fn biases(program: &mut Program) {
     let index = Index::of(program);
     for root in 0..program.nodes.len() {

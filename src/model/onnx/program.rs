@@ -16,13 +16,13 @@ use std::path::Path;
 
 /// The program in an ONNX file.
 pub struct Program {
-    /// The version of the operators.
+    /// The opset version.
     pub opset: i64,
     /// The operators that the outputs depend on, each after those it reads.
     pub nodes: Vec<Node>,
     /// Constants by name.
     pub constants: HashMap<String, Tensor>,
-    /// The inputs that are no constants.
+    /// The inputs that are not constants.
     pub inputs: Vec<Input>,
     /// Names of the outputs.
     pub outputs: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Program {
 /// An input of a program.
 pub struct Input {
     pub name: String,
-    /// The sizes of its dimensions; `None` if they are free.
+    /// The sizes of its dimensions; `None` if they are dynamic.
     pub shape: Vec<Option<usize>>,
 }
 
@@ -59,10 +59,10 @@ pub struct Attributes(Vec<AttributeProto>);
 impl Program {
     /// Decodes a file. `folder` holds files with external data.
     ///
-    /// Errors if the file is damaged, or if it needs what is not supported, such as control flow.
+    /// Errors if the file is damaged, or uses unsupported features, such as control flow.
     pub fn decode(bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
-        let model = ModelProto::decode(Bytes::from(bytes)).context("this is no ONNX file, or it is damaged")?;
-        let graph = model.graph.context("the file holds no graph")?;
+        let model = ModelProto::decode(Bytes::from(bytes)).context("it is not an ONNX file, or it is damaged")?;
+        let graph = model.graph.context("it has no graph")?;
         let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         let opset = model.opset_import.iter().find(|set| own(set.domain())).map_or(1, |set| set.version());
         let mut constants = HashMap::new();
@@ -124,7 +124,7 @@ fn needed(nodes: Vec<Node>, outputs: &[String]) -> Result<Vec<Node>> {
 fn input(info: &ValueInfoProto) -> Result<Input> {
     let kind = info.r#type.as_ref().and_then(|t| t.value.as_ref());
     let Some(type_proto::Value::TensorType(tensor)) = kind else {
-        bail!("the input \"{}\" is no tensor", words::name(info.name()));
+        bail!("the input \"{}\" is not a tensor", words::name(info.name()));
     };
     let dims = tensor.shape.as_ref().map(|shape| shape.dim.as_slice()).unwrap_or_default();
     let size = |value: &Option<Size>| match value {
@@ -151,7 +151,7 @@ impl Node {
         Ok(Self { op, attributes, inputs: node.input, outputs: node.output, module, name })
     }
 
-    /// The variant of the operator that is not supported, if this is one.
+    /// The unsupported variant of the operator that this node uses, if any.
     pub fn unsupported(&self) -> Option<&'static str> {
         let several = self.outputs.iter().skip(1).any(|name| !name.is_empty());
         let dilated = self.attributes.ints("dilations").is_some_and(|all| all.iter().any(|&d| d != 1));
@@ -282,7 +282,7 @@ impl Attributes {
         let cpu = &candle_core::Device::Cpu;
         for a in &self.0 {
             return Ok(match a.name() {
-                "value" => tensor::read(a.t.as_ref().context("a constant without a value")?, None)?,
+                "value" => tensor::read(a.t.as_ref().context("a constant has no value")?, None)?,
                 "value_int" => Tensor::new(a.i(), cpu)?,
                 "value_float" => Tensor::new(a.f(), cpu)?,
                 "value_ints" => Tensor::new(a.ints.as_slice(), cpu)?,
@@ -290,7 +290,7 @@ impl Attributes {
                 _ => continue,
             });
         }
-        bail!("a constant without a value that is a tensor or numbers")
+        bail!("the value of a constant must be a tensor or numbers")
     }
 
     /// A tensor; `None` if it is not given.
@@ -305,7 +305,7 @@ fn decimal(x: f32) -> f64 {
 }
 
 impl Program {
-    /// What the node is called: its module, or the module whose weight it reads.
+    /// The name of the node: its module, or the module whose weight it reads.
     pub fn label(&self, node: &Node) -> String {
         let weight = node.inputs.iter().skip(1).find_map(|name| module_of(name));
         weight.map_or_else(|| node.module.clone(), String::from)

@@ -12,7 +12,7 @@ pub struct Resampling {
     from: Vec<usize>,
     /// The shape of the output.
     pub to: Vec<usize>,
-    /// Output size per input size of each axis, as the file says.
+    /// Output size per input size of each axis, as given in the file.
     scale: Vec<f64>,
     mode: String,
     coordinates: String,
@@ -57,12 +57,12 @@ impl Resampling {
                     (to[d], scale[d]) = ((shape[d] as f64 * s + 1e-9).floor() as usize, s);
                 }
             }
-            (None, None) => bail!("Resize lacks sizes and scales"),
+            (None, None) => bail!("Resize has neither sizes nor scales"),
         }
-        ensure!(to.iter().all(|&n| n > 0), "a Resize to no elements");
+        ensure!(to.iter().all(|&n| n > 0), "Resize to an empty tensor");
         let changed = shape.iter().zip(&to).filter(|(from, to)| from != to);
         let most = changed.flat_map(|(&from, &to)| [from, to]).max().unwrap_or_default();
-        ensure!(most < 1 << 16, "a Resize of more than 65,535 positions");
+        ensure!(most < 1 << 16, "Resize is limited to 65,535 positions per axis");
         Ok(Self {
             from: shape.to_vec(),
             to,
@@ -76,7 +76,7 @@ impl Resampling {
         })
     }
 
-    /// The mode of the operation that resizes maps, if the operator is one of PyTorch's own.
+    /// The mode of `interpolate` that computes the operator; `None` if there is none.
     pub fn of_maps(&self) -> Option<&'static str> {
         let far = |d: usize| (self.scale[d] * self.from[d] as f64 - self.to[d] as f64).abs();
         if self.antialias || (2..self.from.len()).any(|d| far(d) > 1e-3) {
@@ -137,7 +137,7 @@ struct Axis<'a> {
     from: usize,
     /// The size of the output.
     to: usize,
-    /// Output size per input size, as the file says.
+    /// Output size per input size, as given in the file.
     scale: f64,
     /// `nearest`, `linear` or `cubic`.
     mode: &'a str,
@@ -149,7 +149,7 @@ struct Axis<'a> {
     cubic: f64,
     /// Whether positions outside the input get no weight, instead of the value at the edge.
     exclude_outside: bool,
-    /// Whether kernels are wider for smaller outputs.
+    /// Whether the kernel is widened when downscaling.
     antialias: bool,
 }
 
@@ -204,7 +204,7 @@ impl Axis<'_> {
                 if self.to > 1 { i * (from - 1.0) / (to - 1.0) } else { 0.0 }
             }
             "asymmetric" => i / scale,
-            other => bail!("a Resize with the coordinates \"{other}\" is not supported"),
+            other => bail!("the coordinate transformation \"{other}\" of Resize is not supported"),
         })
     }
 
@@ -214,7 +214,7 @@ impl Axis<'_> {
             "round_prefer_ceil" => (x + 0.5).floor(),
             "floor" => x.floor(),
             "ceil" => x.ceil(),
-            other => bail!("a Resize that rounds by \"{other}\" is not supported"),
+            other => bail!("the rounding mode \"{other}\" of Resize is not supported"),
         } as i64)
     }
 
@@ -224,7 +224,7 @@ impl Axis<'_> {
         let (kernel, reach): (&dyn Fn(f64) -> f64, f64) = match self.mode {
             "linear" => (&|d: f64| (1.0 - d.abs()).max(0.0), 1.0),
             "cubic" => (&|d: f64| cubic(d.abs(), self.cubic), 2.0),
-            other => bail!("a Resize with the mode \"{other}\" is not supported"),
+            other => bail!("the mode \"{other}\" of Resize is not supported"),
         };
         let (base, reach) = (x.floor() as i64, (reach / narrow).ceil() as i64);
         let tap = |at: i64| (at, kernel((at as f64 - x) * narrow));

@@ -17,7 +17,7 @@ pub fn read(t: &TensorProto, folder: Option<&Path>) -> Result<Tensor> {
 }
 
 fn values(t: &TensorProto, folder: Option<&Path>) -> Result<Tensor> {
-    let size = |&n: &i64| usize::try_from(n).with_context(|| format!("a size is {n}"));
+    let size = |&n: &i64| usize::try_from(n).with_context(|| format!("invalid size {n}"));
     let shape = t.dims.iter().map(size).collect::<Result<Vec<_>>>()?;
     let total = count(&shape)?;
     let number = number(t.data_type())?;
@@ -60,7 +60,7 @@ fn values(t: &TensorProto, folder: Option<&Path>) -> Result<Tensor> {
 }
 
 fn ensure_count(found: usize, wanted: usize) -> Result<()> {
-    ensure!(found == wanted, "it holds {found} values instead of {wanted}");
+    ensure!(found == wanted, "it has {found} values instead of {wanted}");
     Ok(())
 }
 
@@ -88,17 +88,18 @@ fn number(data_type: i32) -> Result<Number> {
 fn external(t: &TensorProto, number: Number, shape: &[usize], folder: Option<&Path>) -> Result<Tensor> {
     let entry = |key: &str| t.external_data.iter().find(|e| e.key() == key).map(|e| e.value());
     let location = entry("location").context("its external data has no location")?;
-    let folder = folder.context("its values lie in another file, but the network was not read from a file")?;
+    let folder = folder.context("its values are in another file, but the network was not read from a file")?;
     let file = Path::new(location);
     let inside = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    ensure!(inside, "its values lie in \"{}\", outside the folder of the file", words::name(location));
+    ensure!(inside, "its values are in \"{}\", which is outside the folder of the .onnx file", words::name(location));
     let path = folder.join(file);
-    let offset: u64 = entry("offset").unwrap_or("0").parse().context("the offset of its external data is no number")?;
+    let offset: u64 =
+        entry("offset").unwrap_or("0").parse().context("the offset of its external data is not a number")?;
     let length = count(shape)?.checked_mul(number.size()).context("it is too large")?;
     if let Some(said) = entry("length") {
         ensure!(said.parse().ok() == Some(length), "its external data has {said} bytes instead of {length}");
     }
-    let opening = || format!("its values lie in \"{}\", which must be beside the .onnx file", words::path(&path));
+    let opening = || format!("its values are in \"{}\", which must be next to the .onnx file", words::path(&path));
     let stored = StoredFile::open(&path, u64::MAX).with_context(opening)?;
     number.read(&stored, offset, length, shape).with_context(opening)
 }

@@ -15,7 +15,7 @@ use zip::ZipArchive;
 /// Maximum size of the program in bytes.
 const MAX_PROGRAM: u64 = 512 << 20;
 
-/// What a `.pt2` file holds.
+/// The contents of a `.pt2` file.
 pub struct Archive {
     /// The exported program, `models/model.json`.
     pub program: Value,
@@ -40,7 +40,7 @@ impl Archive {
         let major = program["schema_version"]["major"].as_u64();
         ensure!(
             major == Some(8),
-            "its schema has version {}; version 8 is supported, which PyTorch 2.5 and later write",
+            "its schema is version {}; only version 8 is supported, written by PyTorch 2.5 and later",
             major.map_or_else(|| "unknown".into(), |v| v.to_string())
         );
         let mut tensors = HashMap::new();
@@ -80,7 +80,7 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     let meta = &entry["tensor_meta"];
     let list = |key: &str| -> Result<Vec<usize>> {
         let all = meta[key].as_array().with_context(|| format!("it has no {key}"))?;
-        all.iter().map(|v| size(v).with_context(|| format!("{key} are {v}"))).collect()
+        all.iter().map(|v| size(v).with_context(|| format!("invalid {key}: {v}"))).collect()
     };
     let (sizes, strides) = (list("sizes")?, list("strides")?);
     let offset = size(&meta["storage_offset"]).unwrap_or(0);
@@ -128,7 +128,7 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     let mut index = vec![0usize; sizes.len()];
     for _ in 0..total {
         let place = offset + index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>();
-        ensure!(place < values.elem_count(), "its strides lead out of its storage");
+        ensure!(place < values.elem_count(), "its strides reach beyond its storage");
         places.push(u32::try_from(place).context("its storage is too large")?);
         for d in (0..sizes.len()).rev() {
             index[d] += 1;

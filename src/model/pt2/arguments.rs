@@ -20,7 +20,7 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// Reads an operator of the program.
     pub fn of(node: &'a Value, symbols: &'a HashMap<String, i64>) -> Result<Self> {
-        let target = node["target"].as_str().context("an operator without a name")?;
+        let target = node["target"].as_str().context("an operator has no name")?;
         let inputs = node["inputs"].as_array().into_iter().flatten();
         let arguments = inputs.filter_map(|i| Some((i["name"].as_str()?, &i["arg"]))).collect();
         let outputs = node["outputs"].as_array().into_iter().flatten().flat_map(names).collect();

@@ -23,7 +23,7 @@ pub fn program(archive: &Archive) -> Result<Program> {
     for spec in signature["input_specs"].as_array().into_iter().flatten() {
         for (kind, spec) in spec.as_object().into_iter().flatten() {
             let arg = spec["arg"]["name"].as_str().or_else(|| spec["arg"]["as_tensor"]["name"].as_str());
-            let name = arg.context("an input without a name")?.to_string();
+            let name = arg.context("an input has no name")?.to_string();
             let full = match kind.as_str() {
                 "parameter" => spec["parameter_name"].as_str(),
                 "buffer" => spec["buffer_name"].as_str(),
@@ -34,14 +34,16 @@ pub fn program(archive: &Archive) -> Result<Program> {
                 }
                 other => bail!("an input of kind \"{}\" is not supported", words::name(other)),
             };
-            let full = full.context("a parameter without a name")?;
+            let full = full.context("a parameter has no name")?;
             let tensor = archive.tensors.get(full);
             let tensor = tensor.with_context(|| format!("the file has no tensor \"{}\"", words::name(full)))?;
             translator.called.insert(name, full.to_string());
             translator.constants.insert(full.to_string(), tensor.clone());
         }
     }
-    let [input] = &inputs[..] else { bail!("a network has one input, this one has {}", inputs.len()) };
+    let [input] = &inputs[..] else {
+        bail!("only networks with one input are supported; this one has {}", inputs.len())
+    };
     translator.batch(input);
     for node in graph["nodes"].as_array().into_iter().flatten() {
         let symbols = translator.symbols.clone();
@@ -75,14 +77,14 @@ struct Translator<'a> {
     nodes: Vec<Node>,
     /// Sizes that are known only by name.
     symbols: HashMap<String, i64>,
-    /// The expression that stands for a free batch.
+    /// The expression that stands for a dynamic batch.
     free: Option<String>,
 }
 
 impl<'a> Translator<'a> {
     fn of(graph: &'a Value) -> Result<Self> {
         let shapes = &graph["tensor_values"];
-        ensure!(shapes.is_object(), "the program has no shapes");
+        ensure!(shapes.is_object(), "the program records no shapes");
         Ok(Self {
             shapes,
             called: HashMap::new(),
@@ -93,7 +95,7 @@ impl<'a> Translator<'a> {
         })
     }
 
-    /// Notes the expression of the batch of the input, if it is free.
+    /// Records the expression for the batch of the input, if it is dynamic.
     fn batch(&mut self, input: &str) {
         let first = &self.shapes[input]["sizes"][0];
         self.free = first["as_expr"]["expr_str"].as_str().map(String::from);
@@ -104,7 +106,7 @@ impl<'a> Translator<'a> {
         self.called.get(name).cloned().unwrap_or_else(|| name.into())
     }
 
-    /// The shape of a value. A free batch counts as [`FREE_BATCH`].
+    /// The shape of a value. A dynamic batch counts as [`FREE_BATCH`].
     fn shape(&self, name: &str) -> Result<Vec<i64>> {
         let sizes = self.shapes[name]["sizes"].as_array();
         let sizes = sizes.with_context(|| format!("the shape of \"{}\" is missing", words::name(name)))?;
@@ -115,13 +117,15 @@ impl<'a> Translator<'a> {
         if let Some(n) = size["as_int"].as_i64() {
             return Ok(n);
         }
-        let text = size["as_expr"]["expr_str"].as_str().with_context(|| format!("a size is {size}"))?;
+        let text = size["as_expr"]["expr_str"].as_str().with_context(|| format!("invalid size {size}"))?;
         let found = expression(text, self.free.as_deref().unwrap_or_default());
-        found.with_context(|| format!("the size {} is not supported; only the batch may be free", words::name(text)))
+        found.with_context(|| {
+            format!("the symbolic size {} is not supported; only the batch may be dynamic", words::name(text))
+        })
     }
 
     fn rank(&self, name: &str) -> Result<i64> {
-        Ok(self.shapes[name]["sizes"].as_array().context("a value without a shape")?.len() as i64)
+        Ok(self.shapes[name]["sizes"].as_array().context("a value has no shape")?.len() as i64)
     }
 
     /// Adds a constant of integers and returns its name.
@@ -313,7 +317,7 @@ impl<'a> Translator<'a> {
                     self.node(call, op, none(), vec![x], call.outputs[..1].to_vec());
                     return Ok(());
                 }
-                ensure!(base.contains("avg"), "adaptive max pooling to other sizes than 1");
+                ensure!(base.contains("avg"), "adaptive max pooling is supported only for output size 1");
                 let size = self.integers(&size)?;
                 self.last(call, "AdaptiveAveragePool", none(), vec![x, size]);
                 Ok(())
@@ -437,7 +441,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// Adds an activation, whose arguments are those of the operation; returns false if the operator is none.
+    /// Adds an activation, whose arguments are those of the operation; returns false if the operator is not an activation.
     fn activation(&mut self, call: &Call) -> Result<bool> {
         let fits = |spec: &&&crate::graph::op::OpSpec| {
             spec.family == Family::Activation && spec.inputs == Inputs::One && spec.aten.contains(&call.target)
@@ -472,7 +476,7 @@ impl<'a> Translator<'a> {
     }
 
     fn conv(&mut self, call: &Call) -> Result<()> {
-        ensure!(!call.bool("transposed", false), "a transposed convolution");
+        ensure!(!call.bool("transposed", false), "a transposed convolution is not supported here");
         let mut inputs = vec![self.input(call, "input")?, self.input(call, "weight")?];
         if call.tensor("bias").is_some() {
             inputs.push(self.input(call, "bias")?);
@@ -539,11 +543,11 @@ impl<'a> Translator<'a> {
 
     /// `softmax(q · kᵀ · scale + mask) · v`.
     fn attention(&mut self, call: &Call) -> Result<()> {
-        ensure!(!call.bool("is_causal", false), "causal attention");
+        ensure!(!call.bool("is_causal", false), "causal attention is not supported");
         let query = call.needed("query")?;
         let (shape, none) = (self.shape(&query)?, Attributes::default);
         let rank = shape.len();
-        ensure!(rank >= 2, "attention of a vector");
+        ensure!(rank >= 2, "attention needs inputs of rank 2 or more");
         let scale = call.number("scale").unwrap_or_else(|| 1.0 / (shape[rank - 1] as f64).sqrt());
         let mut order: Vec<i64> = (0..rank as i64).collect();
         order.swap(rank - 2, rank - 1);
@@ -588,7 +592,7 @@ impl<'a> Translator<'a> {
             let dilations = pair("dilation")?.unwrap_or_else(|| vec![1, 1]);
             attributes = attributes.and(lists(&[("dilations", &dilations)]));
         } else {
-            ensure!(call.number("divisor_override").is_none(), "a divisor_override");
+            ensure!(call.number("divisor_override").is_none(), "divisor_override is not supported");
             attributes = attributes.with_int("count_include_pad", i64::from(call.bool("count_include_pad", true)));
         }
         let x = self.input(call, "self")?;
@@ -636,7 +640,11 @@ impl<'a> Translator<'a> {
             Some(pads) => pads,
             None => call.ints("padding")?.context("no padding")?,
         };
-        ensure!(pads.len().is_multiple_of(2) && pads.len() / 2 <= rank, "a padding of {} sizes", pads.len());
+        ensure!(
+            pads.len().is_multiple_of(2) && pads.len() / 2 <= rank,
+            "invalid number of padding sizes: {}",
+            pads.len()
+        );
         // PyTorch starts with the last dimension.
         let mut both = vec![0; 2 * rank];
         for (i, pair) in pads.chunks_exact(2).enumerate() {
@@ -675,8 +683,8 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// The value of a size in SymPy's notation, such as `Mul(Integer(4), Symbol('s77', integer=True))`, where the expression `free` stands
-/// for the batch; `None` if it contains anything but products.
+/// The value of a size in SymPy's notation, such as `Mul(Integer(4), Symbol('s77', integer=True))`, where the expression `free`
+/// stands for the batch; `None` if it contains anything other than products.
 fn expression(text: &str, free: &str) -> Option<i64> {
     let text = text.trim();
     if !free.is_empty() && text == free {

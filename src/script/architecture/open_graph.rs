@@ -10,15 +10,15 @@ use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Endings of files that hold a graph.
+/// File name extensions of files that hold a graph.
 pub(super) const GRAPHS: [&str; 2] = [".onnx", ".pt2"];
 /// Maximum size of an ONNX file in bytes, the limit of the format; larger weights are stored in separate files.
 const MAX_BYTES: u64 = 2 << 30;
-/// Number of classes of ImageNet. A network with as many and no class names is assumed to have these.
+/// Number of classes of ImageNet. A network with this many classes and no class names is assumed to have ImageNet's.
 const IMAGENET_CLASSES: usize = 1000;
 
 impl Architectures {
-    /// Opens the network in an ONNX or `.pt2` file. Values of its card come from the file, from card files beside it and from
+    /// Opens the network in an ONNX or `.pt2` file. Values of its card come from the file, from card files next to it and from
     /// `flags`, the strongest.
     ///
     /// Errors if the file is damaged, if it contains operators that are not supported, or if its input is not a picture.

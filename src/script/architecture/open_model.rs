@@ -17,7 +17,7 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A weight file with more tensors than this is not compared with every architecture.
+/// Maximum number of tensors in a weight file that is compared with every architecture.
 const MANY: usize = 50_000;
 
 /// If a weight file fits no architecture, the number of closest ones that are compared in full.
@@ -329,8 +329,8 @@ pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
     Ok([vec![own], beside(file)?, vec![flags.clone()]].concat())
 }
 
-/// What is known about a network without a weight file besides its script `name`, from the weakest source to the strongest: card files
-/// beside the script, if it is a file, and flags.
+/// What is known about a network without a weight file besides its script `name`, from the weakest source to the strongest: card
+/// files next to the script, if it is a file, and flags.
 pub fn sources_without_weights(name: &str, flags: &CardValues) -> Result<Vec<CardValues>> {
     let beside = if name.ends_with(".rhai") { beside(Path::new(name))? } else { vec![] };
     Ok([beside, vec![flags.clone()]].concat())

@@ -106,7 +106,7 @@ pub(in crate::script) fn protected<T: Send>(
         let answer = match (caught(run), guard.cancelled()) {
             // Native code was cancelled by a panic that unwinds to this point.
             (Err(_), Some(why)) => Err(raise(interrupt::Stopped(why))),
-            (Err(text), None) => Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))),
+            (Err(text), None) => Err(raise(anyhow!("internal error inside this script: {text}"))),
             (Ok(answer), _) => answer,
         };
         answer.map_err(|mut error| {
@@ -139,6 +139,6 @@ mod tests {
     #[test]
     fn a_panic_in_native_code_is_an_error_of_the_script_that_called_it() {
         let error = protected::<()>(&Arc::default(), || panic!("index 3 of 2")).unwrap_err();
-        assert!(error.to_string().contains("gradscope itself failed inside this script: index 3 of 2"), "{error}");
+        assert!(error.to_string().contains("internal error inside this script: index 3 of 2"), "{error}");
     }
 }

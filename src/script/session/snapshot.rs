@@ -149,7 +149,7 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
         Value::Number(n) => Dynamic::from(n.as_i64().context("expected an integer")? as INT),
         Value::String(s) => s.clone().into(),
         Value::Array(a) => a.iter().map(|v| decode(v, tensors)).collect::<Result<Array>>()?.into(),
-        Value::Object(_) => bail!("a value is of an unknown kind"),
+        Value::Object(_) => bail!("a value has an unknown type"),
     })
 }
 

@@ -9,7 +9,7 @@ const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const DQT: u8 = 0xdb;
 
-/// Where the entropy-coded data of a JPEG file lies.
+/// The position of the entropy-coded data in a JPEG file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Layout {
     /// Byte range of each scan's data, including restart markers.
@@ -24,7 +24,7 @@ impl Layout {
     /// Errors if the file ends before the end-of-image marker, if it has no scan, or if quantization tables change between scans.
     pub fn of(bytes: &[u8]) -> Result<Self> {
         const CUT: &str = "the file is truncated: it has no end-of-image marker";
-        ensure!(bytes.starts_with(&[0xff, SOI]), "it does not begin like a JPEG file");
+        ensure!(bytes.starts_with(&[0xff, SOI]), "it has no JPEG header");
         let mut layout = Self::default();
         let mut at = 2;
         loop {

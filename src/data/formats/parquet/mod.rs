@@ -18,21 +18,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use table::{Classes, Table};
 
-/// How deep files are looked for in a folder, as in `default/train/0000.parquet`.
+/// Maximum depth of the search for files in a folder, as in `default/train/0000.parquet`.
 const DEPTH: usize = 3;
 
 /// Maximum number of entries of a folder whose subfolders are searched to detect a data set.
 const FEW: usize = 16;
 
-/// Number of row groups whose pictures are kept, so that pictures next to one another are decoded once.
+/// Number of row groups to keep in memory, so that reading neighboring pictures decodes their group only once.
 const KEPT: usize = 2;
 
-/// Opens the pictures and labels of a Parquet file, or of all Parquet files in a folder whose names tell the split.
+/// Opens the pictures and labels of a Parquet file, or of all Parquet files in a folder whose names indicate the split.
 ///
-/// Pictures are in a column `image` or `img`: encoded files, or structs with such a field `bytes`, as the `datasets` library writes
-/// them. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read from the metadata, or names.
-/// Pictures are read on demand, a row group at a time. Errors if a file is damaged or lacks a column of pictures, or if its pages are
-/// compressed by another method than Snappy.
+/// Pictures are in a column `image` or `img`: encoded files, or structs with such a field `bytes`, as the `datasets` library
+/// writes them. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read from the metadata,
+/// or names. Pictures are read on demand, a row group at a time. Errors if a file is damaged, has no column of pictures, or is
+/// compressed with a method other than Snappy.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let files = match path.is_dir() {
@@ -63,7 +63,7 @@ pub fn fits(path: &Path) -> bool {
     }
 }
 
-/// Whether a folder has files to train on beside others.
+/// Whether a folder has a training split and at least one other.
 pub fn has_training(path: &Path) -> bool {
     path.is_dir() && files(path, DEPTH).is_ok_and(|files| part::has_training(&files, |file| Split::of_path(file)))
 }
@@ -95,7 +95,7 @@ fn labels(tables: &[Table]) -> Result<Labels> {
     let names = tables[0].names.clone();
     let different = tables.iter().find(|table| table.names != names);
     if let Some(table) = different {
-        bail!("\"{}\" has other class names than \"{}\"", words::path(&table.path), words::path(&tables[0].path));
+        bail!("\"{}\" and \"{}\" have different class names", words::path(&table.path), words::path(&tables[0].path));
     }
     let (mut numbers, mut words, mut none) = (Vec::new(), Vec::new(), 0);
     for table in tables {
@@ -109,11 +109,11 @@ fn labels(tables: &[Table]) -> Result<Labels> {
         (false, true, 0) => Labels::of_signed(numbers, names),
         (true, false, 0) => Labels::of_words(&words),
         (true, true, _) => Ok(Labels::default()),
-        _ => bail!("the files have labels of different kinds; name one of them"),
+        _ => bail!("the files have different kinds of labels; open one of them by name"),
     }
 }
 
-/// The pictures of a row group; `None` where there is none.
+/// The pictures of a row group; `None` for rows without one.
 type Rows = Arc<Vec<Option<ByteArray>>>;
 
 /// The pictures of several tables.

@@ -1,4 +1,4 @@
-//! Checks the pages of a column before the library reads them, which trusts the sizes in their headers.
+//! Checks the pages of a column before the library reads them, because it trusts the sizes in their headers.
 
 use super::thrift;
 use anyhow::{Context, Result, ensure};
@@ -9,7 +9,7 @@ const RATIO: usize = 22;
 /// Encodings of values by number: plain, by dictionary (two numbers), run lengths.
 const ENCODINGS: [i64; 4] = [0, 2, 8, 3];
 
-/// The total size of the pages of a column once they are uncompressed.
+/// The total uncompressed size of the pages of a column.
 ///
 /// Errors if a header is damaged, or if a page claims to be larger or to hold more values than it can.
 pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize> {
@@ -19,9 +19,13 @@ pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize
         let (size, stored) = (header.size.unwrap_or(0), header.stored.unwrap_or(0));
         bytes = bytes.get(length..).and_then(|rest| rest.get(stored..)).context("a page is truncated")?;
         let most = if packed { stored.saturating_mul(RATIO).saturating_add(64) } else { stored };
-        ensure!(size <= most, "a page of {stored} bytes claims to be one of {size}; it is damaged");
-        ensure!(header.values <= rows, "a page claims to have {} values of {rows}; it is damaged", header.values);
-        ensure!(header.entries <= size, "a dictionary of {size} bytes claims to have {} values", header.entries);
+        ensure!(size <= most, "a page of {stored} bytes claims {size} uncompressed bytes; the file is damaged");
+        ensure!(header.values <= rows, "a page claims {} values for {rows} rows; the file is damaged", header.values);
+        ensure!(
+            header.entries <= size,
+            "a dictionary of {size} bytes claims {} values; the file is damaged",
+            header.entries
+        );
         if let Some(encoding) = header.encoding {
             ensure!(
                 ENCODINGS.contains(&encoding),
@@ -33,10 +37,10 @@ pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize
     Ok(total)
 }
 
-/// What the header of a page says.
+/// The fields of a page header that are checked.
 #[derive(Default)]
 struct Header {
-    /// Size in bytes once it is uncompressed, and as stored.
+    /// Size in bytes, uncompressed and as stored.
     size: Option<usize>,
     stored: Option<usize>,
     /// Number of values of a data page.

@@ -71,7 +71,7 @@ impl Table {
         let names = label.map_or_else(Vec::new, |label| names(&metadata, columns[label].name()));
         let mut rows = Vec::new();
         for group in metadata.row_groups() {
-            rows.push(usize::try_from(group.num_rows()).context("a row group has less than no rows")?);
+            rows.push(usize::try_from(group.num_rows()).context("a row group has a negative number of rows")?);
         }
         let all = rows.iter().try_fold(0usize, |all, rows| all.checked_add(*rows)).filter(|all| *all as u64 <= length);
         ensure!(all.is_some(), "it has more rows than bytes; it is damaged");
@@ -82,7 +82,7 @@ impl Table {
         Ok(table)
     }
 
-    /// The pictures of a row group, as encoded files; `None` where there is none.
+    /// The pictures of a row group, as encoded files; `None` for rows without one.
     pub(super) fn pictures(&self, group: usize) -> Result<Vec<Option<ByteArray>>> {
         let mut file = open_file(&self.path, u64::MAX)?;
         match self.reader(&mut file, group, self.column)? {
@@ -144,7 +144,7 @@ impl Table {
         Ok(get_column_reader(self.metadata.file_metadata().schema_descr().column(column), Box::new(pages)))
     }
 
-    /// All values of a column of a row group; `None` where there is none.
+    /// All values of a column of a row group; `None` for null.
     fn values<T: DataType>(
         &self,
         mut reader: ColumnReaderImpl<T>,
@@ -187,7 +187,7 @@ fn check_footer(file: &mut File, length: u64) -> Result<()> {
     let mut groups = 0;
     // Field 5 of an element of the schema, field 2, is its number of children.
     let read = thrift::integers(&footer, &mut |path, value| groups += usize::from(*path == [2, 5] && value > 0));
-    read.context("its metadata are damaged")?;
+    read.context("its metadata is damaged")?;
     ensure!(groups <= MAX_GROUPS, "its schema has {groups} groups, more than the limit of {MAX_GROUPS}");
     Ok(())
 }

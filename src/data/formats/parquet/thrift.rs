@@ -1,6 +1,6 @@
 //! Walks over structs in Thrift's compact protocol, in which Parquet stores its metadata.
 
-/// How deep structs and lists may be nested.
+/// Maximum nesting depth of structs and lists.
 const DEPTH: usize = 24;
 
 /// Calls `on` with every integer of the struct at the beginning of `bytes` and the ids of the fields that lead to it; elements of a

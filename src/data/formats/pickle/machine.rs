@@ -1,4 +1,4 @@
-//! What the readers of pickles have in common: the bytes, the stack with its marks, and the memo.
+//! The stack machine that all pickle readers share: the bytes, the stack with its marks, and the memo.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ impl<'a, V: Copy> Machine<'a, V> {
         Self { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
 
-    /// Executes an opcode that changes nothing but the stack, the marks and the memo, or has no effect. Returns whether it is one.
+    /// Executes an opcode that affects only the stack, the marks and the memo, or nothing; returns false for any other opcode.
     ///
     /// Errors if the pickle is damaged or truncated.
     pub fn common(&mut self, op: u8) -> Result<bool> {

@@ -1,6 +1,6 @@
 //! Reads Python pickles of dictionaries of byte strings, numbers and NumPy arrays, such as CIFAR's.
 //!
-//! Nothing is imported or called: an object is a list of what it was created from.
+//! Nothing is imported or called: an object becomes the list of its constructor's arguments.
 
 pub mod machine;
 
@@ -14,9 +14,9 @@ pub enum Value<'a> {
     Int(i64),
     /// A byte string, or the bytes of a text.
     Bytes(&'a [u8]),
-    /// A list or a tuple, or what an object was created from.
+    /// A list or a tuple, or the constructor's arguments of an object.
     List(usize),
-    /// A dictionary: a list of keys and values in turn.
+    /// A dictionary: a list of alternating keys and values.
     Dict(usize),
     /// Any other value.
     Other,
@@ -51,7 +51,8 @@ impl<'a> Pickle<'a> {
         if let Value::List(list) = value { &self.lists[list] } else { &[] }
     }
 
-    /// The values of a byte string or a NumPy array in row-major order: the longest byte string that it was created from.
+    /// The values of a byte string or a NumPy array in row-major order: the longest byte string among its constructor's
+    /// arguments.
     ///
     /// Errors if there is none, or if an array is column-major.
     pub fn array(&self, value: Value<'a>) -> Result<&'a [u8]> {

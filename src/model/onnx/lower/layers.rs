@@ -44,16 +44,16 @@ impl Window {
                 None => [1, 1],
                 Some([n]) => [1, *n],
                 Some([h, w]) => [*h, *w],
-                Some(other) => bail!("\"{name}\" has {} values; maps have two dimensions", other.len()),
+                Some(other) => bail!("\"{name}\" has {} values; only 2-D layers are supported", other.len()),
             })
         };
         let (stride, dilation) = (two("strides")?, two("dilations")?);
-        ensure!(!stride.contains(&0), "a stride of 0");
+        ensure!(!stride.contains(&0), "the stride is 0");
         let (mut before, mut after) = match o.sizes("pads")?.as_deref() {
             None => ([0, 0], [0, 0]),
             Some([b, a]) => ([0, *b], [0, *a]),
             Some([t, l, b, r]) => ([*t, *l], [*b, *r]),
-            Some(other) => bail!("\"pads\" has {} values; maps have two dimensions", other.len()),
+            Some(other) => bail!("\"pads\" has {} values; only 2-D layers are supported", other.len()),
         };
         let auto = o.node.attributes.text("auto_pad", "NOTSET");
         if auto.starts_with("SAME") {
@@ -74,7 +74,7 @@ impl Window {
         self.before == self.after
     }
 
-    /// Whether the padding is one that pools take: the same on both sides, and at most half the kernel.
+    /// Whether pooling nodes support the padding: the same on both sides, and at most half the kernel.
     fn is_pooling(&self) -> bool {
         self.is_even() && (0..2).all(|d| 2 * self.before[d] <= self.kernel[d])
     }
@@ -86,7 +86,7 @@ fn maps(importer: &mut Importer, x: Value) -> Result<(NodeId, bool)> {
     let line = shape.len() == 3;
     ensure!(
         line || shape.len() == 4,
-        "a value of {} is not a map; three-dimensional data is not supported",
+        "expected (N, C, H, W), got {}; 3-D layers are not supported",
         importer.shape_text(&shape)
     );
     let x = if line { importer.unsqueezed(x, &[2])? } else { x };
@@ -104,7 +104,7 @@ fn size_of(importer: &Importer, id: NodeId) -> [usize; 2] {
     [sizes[2], sizes[3]]
 }
 
-/// Adds `value` around a map.
+/// Pads a map with `value`.
 fn padded(importer: &mut Importer, mut id: NodeId, window: &Window, value: f64) -> Result<NodeId> {
     for d in 0..2 {
         let (before, after) = (window.before[d], window.after[d]);
@@ -153,7 +153,7 @@ fn conv_transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         weight = weight.unsqueeze(2)?;
     }
     let (_, out, h, w) = weight.dims4().context("the weight of a 2-D convolution must have four dimensions")?;
-    let groups = usize::try_from(o.int("group", 1)).context("a negative number of groups")?;
+    let groups = usize::try_from(o.int("group", 1)).context("the number of groups is negative")?;
     let window = Window::of(&o, [h, w], size_of(importer, id))?;
     let more = match o.sizes("output_padding")?.as_deref() {
         None => [0, 0],
@@ -165,7 +165,7 @@ fn conv_transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let (input, auto) = (size_of(importer, id), o.node.attributes.text("auto_pad", "NOTSET"));
     let wanted = match o.sizes("output_shape")? {
         Some(sizes) if sizes.len() >= 2 => Some([sizes[sizes.len() - 2], sizes[sizes.len() - 1]]),
-        Some(sizes) => Some([1, *sizes.first().context("an empty output_shape")?]),
+        Some(sizes) => Some([1, *sizes.first().context("output_shape is empty")?]),
         None if auto.starts_with("SAME") => Some([input[0] * window.stride[0], input[1] * window.stride[1]]),
         None => None,
     };
@@ -228,7 +228,7 @@ fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     if max {
         arguments.push(("dilation", pair(&window.dilation)));
     } else {
-        ensure!(window.dilation == [1, 1], "a dilated AveragePool");
+        ensure!(window.dilation == [1, 1], "dilation is not supported for AveragePool");
         arguments.push(("count_include_pad", Attribute::Bool(counted)));
     }
     let id = importer.add(if max { "max_pool" } else { "avg_pool" }, &arguments, &[id])?;
@@ -244,7 +244,7 @@ fn adaptive(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     unmapped(importer, id, line)
 }
 
-/// A pool whose padding differs between sides or is larger than half the kernel: the padding is added before.
+/// A pool whose padding differs between sides or is larger than half the kernel: the padding becomes a node of its own.
 fn padded_pool(
     importer: &mut Importer,
     (id, line): (NodeId, bool),
@@ -257,7 +257,7 @@ fn padded_pool(
     for d in 0..2 {
         let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
         let whole = size[d] + window.before[d] + window.after[d];
-        ensure!(whole >= span, "a window of {span} positions does not fit on {whole}");
+        ensure!(whole >= span, "a window of {span} positions does not fit an axis of {whole}, padding included");
         let over = (whole - span) % window.stride[d];
         let counts_over = window.ceil && over > 0;
         let count = (whole - span) / window.stride[d] + 1 + usize::from(counts_over);
@@ -296,10 +296,12 @@ fn padded_pool(
 
 /// The Euclidean norm over dimensions.
 fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
     let square = importer.add_beside("pow", &[("exponent", Attribute::Float(2.0))], &[id])?;
     let o = Operator { inputs: [&[Some(Value::Node(square, view))], &o.inputs[1..]].concat(), ..o };
-    let Value::Node(id, view) = reduce(importer, &o, "sum")?.remove(0) else { bail!("a constant") };
+    let Value::Node(id, view) = reduce(importer, &o, "sum")?.remove(0) else {
+        bail!("it is not supported for constants")
+    };
     Ok(vec![Value::Node(importer.add_beside("pow", &[("exponent", Attribute::Float(0.5))], &[id])?, view)])
 }
 
@@ -378,10 +380,13 @@ fn layer_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let axis = place(o.int("axis", -1), shape.len())?;
     let (id, view) = importer.arranged(x, true)?;
     let normalized = &shape[axis..];
-    ensure!(view.0[axis..].iter().all(|axes| axes.len() == 1 && axes[0] != 0), "a LayerNormalization over the batch");
+    ensure!(
+        view.0[axis..].iter().all(|axes| axes.len() == 1 && axes[0] != 0),
+        "normalizing over the batch dimension is not supported"
+    );
     let mut parameters = vec![("weight", o.constant(1)?.tensor.reshape(normalized)?)];
     if o.node.op == "RMSNormalization" {
-        ensure!(axis + 1 == shape.len(), "an RMSNormalization over several dimensions");
+        ensure!(axis + 1 == shape.len(), "normalizing over several dimensions is not supported");
         let id = importer.add_with("rms_norm", &[epsilon(&o)], &[id], parameters)?;
         return Ok(vec![Value::Node(id, view)]);
     }
@@ -401,11 +406,13 @@ fn layer_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 fn statistics(importer: &mut Importer, o: &Operator, x: Value, axis: usize) -> Result<[Value; 2]> {
     let dimensions: Vec<_> = (axis..importer.shape(&x).len()).collect();
     let mean = importer.reduced("mean", x.clone(), &dimensions, true)?;
-    let Value::Node(centered, view) = importer.binary("sub", x, mean.clone())? else { bail!("a constant") };
+    let Value::Node(centered, view) = importer.binary("sub", x, mean.clone())? else {
+        bail!("it is not supported for constants")
+    };
     let power = |p: f64| [("exponent", Attribute::Float(p))];
     let square = importer.add_beside("pow", &power(2.0), &[centered])?;
     let variance = importer.reduced("mean", Value::Node(square, view), &dimensions, true)?;
-    let Value::Node(id, view) = variance else { bail!("a constant") };
+    let Value::Node(id, view) = variance else { bail!("it is not supported for constants") };
     let shift = [("factor", Attribute::Float(1.0)), ("shift", epsilon(o).1)];
     let shifted = importer.add_beside("scale", &shift, &[id])?;
     Ok([mean, Value::Node(importer.add_beside("pow", &power(-0.5), &[shifted])?, view)])

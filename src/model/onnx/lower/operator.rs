@@ -6,7 +6,7 @@ use crate::graph::op::{Attribute, Family, Inputs, OpSpec, SPECS};
 use crate::model::import::{Constant, Importer, Value};
 use anyhow::{Context, Result, bail};
 
-/// An operator to convert: the node, its inputs, and the version of the operators.
+/// An operator to convert: the node, its inputs, and the opset version.
 #[derive(Clone)]
 pub struct Operator<'a> {
     pub node: &'a Node,
@@ -23,7 +23,7 @@ impl Operator<'_> {
         self.inputs.get(i).cloned().flatten().with_context(|| format!("input {i} is missing"))
     }
 
-    /// The constant that input `i` is; `None` if the input is omitted.
+    /// Input `i`, which must be a constant; `None` if it is omitted.
     pub fn given(&self, i: usize) -> Result<Option<&Constant>> {
         match self.inputs.get(i).and_then(Option::as_ref) {
             None => Ok(None),
@@ -34,7 +34,7 @@ impl Operator<'_> {
         }
     }
 
-    /// The constant that input `i` is.
+    /// Input `i`, which must be a constant and present.
     pub fn constant(&self, i: usize) -> Result<&Constant> {
         self.given(i)?.with_context(|| format!("input {i} is missing"))
     }

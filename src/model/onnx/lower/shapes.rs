@@ -28,7 +28,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
 fn reshape(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let shape = match list_of(&o, 1)? {
         Some(shape) => shape,
-        None => o.node.attributes.ints("shape").context("Reshape lacks a shape")?,
+        None => o.node.attributes.ints("shape").context("Reshape has no shape")?,
     };
     let x = o.value(0)?;
     let from = importer.shape(&x);
@@ -53,13 +53,13 @@ fn flatten(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("a constant") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
     let rank = view.0.len();
     let order = match o.node.attributes.ints("perm") {
         Some(perm) => perm.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?,
         None => (0..rank).rev().collect(),
     };
-    ensure!(order.len() == rank, "a permutation of {} dimensions for {rank}", order.len());
+    ensure!(order.len() == rank, "got a permutation of {} dimensions for a value with {rank}", order.len());
     let _ = importer;
     Ok(vec![Value::Node(id, view.permuted(&order))])
 }
@@ -78,7 +78,7 @@ fn squeeze(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 fn unsqueeze(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let given = o.given(1)?.map(|c| c.tensor.clone());
-    let axes = axes(&o.node.attributes, given.as_ref())?.context("Unsqueeze lacks axes")?;
+    let axes = axes(&o.node.attributes, given.as_ref())?.context("Unsqueeze has no axes")?;
     let rank = importer.shape(&x).len() + axes.len();
     inserted(&importer.shape(&x), &axes)?;
     let places = axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?;
@@ -149,7 +149,7 @@ fn expand(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let target = integers(&o.constant(1)?.tensor)?;
     let target =
-        target.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>().context("a negative size")?;
+        target.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>().context("a size is negative")?;
     let target = broadcast(&importer.shape(&x), &target)?;
     Ok(vec![importer.expanded(x, &target)?])
 }
@@ -203,15 +203,18 @@ fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let block =
         usize::try_from(o.int("blocksize", 1)).ok().filter(|&b| b > 0).context("\"blocksize\" must be positive")?;
-    let [n, c, h, w] = importer.shape(&x)[..] else { bail!("expected a map") };
+    let [n, c, h, w] = importer.shape(&x)[..] else { bail!("expected (N, C, H, W)") };
     let (split, order, target) = if o.node.op == "SpaceToDepth" {
-        ensure!(h.is_multiple_of(block) && w.is_multiple_of(block), "blocks of {block} do not divide {h}x{w}");
+        ensure!(
+            h.is_multiple_of(block) && w.is_multiple_of(block),
+            "{h}x{w} is not divisible by the block size {block}"
+        );
         let (oh, ow) = (h / block, w / block);
         let crd = o.node.attributes.text("mode", "DCR") == "CRD";
         let order = if crd { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
         ([n, c, oh, block, ow, block], order, [n, c * block * block, oh, ow])
     } else {
-        ensure!(c.is_multiple_of(block * block), "{c} channels are no blocks of {block}x{block}");
+        ensure!(c.is_multiple_of(block * block), "{c} channels are not divisible by {block}x{block}");
         let out = c / (block * block);
         let target = [n, out, h * block, w * block];
         match o.node.attributes.text("mode", "DCR").as_str() {
@@ -219,7 +222,7 @@ fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
             _ => ([n, out, block, block, h, w], [0, 1, 4, 2, 5, 3], target),
         }
     };
-    let Value::Node(id, view) = importer.reshaped(x, &split)? else { bail!("a constant") };
+    let Value::Node(id, view) = importer.reshaped(x, &split)? else { bail!("it is not supported for constants") };
     let moved = Value::Node(id, view.permuted(&order));
     let y = importer.reshaped(moved, &target)?;
     Ok(vec![importer.settled(y)?])
@@ -243,9 +246,11 @@ fn resize(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let mut x = x;
     for (d, matrix) in plan.matrices()? {
         let order: Vec<_> = (0..rank).filter(|&other| other != d).chain([d]).collect();
-        let Value::Node(id, view) = x else { bail!("a constant") };
+        let Value::Node(id, view) = x else { bail!("it is not supported for constants") };
         let last = Value::Node(id, view.permuted(&order));
-        let Value::Node(id, view) = importer.along_last(last, matrix)? else { bail!("a constant") };
+        let Value::Node(id, view) = importer.along_last(last, matrix)? else {
+            bail!("it is not supported for constants")
+        };
         let back: Vec<_> = (0..rank).map(|at| order.iter().position(|&d| d == at).unwrap_or(at)).collect();
         x = Value::Node(id, view.permuted(&back));
     }
