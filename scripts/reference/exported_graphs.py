@@ -56,6 +56,18 @@ class Small(nn.Module):
         return self.head(x[:, 0])
 
 
+class TwoOutputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, 2)
+        self.classes = nn.Linear(6, 4)
+        self.attributes = nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.conv(x).relu().mean((2, 3))
+        return self.classes(x), self.attributes(x)
+
+
 def strip(folder):
     """Removes stack traces, which name files of the machine, and the example input."""
     model = onnx.load(folder / "small.dynamo.onnx")
@@ -66,7 +78,11 @@ def strip(folder):
     for part in (model, model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]
     onnx.save(model, folder / "small.dynamo.onnx")
-    path = folder / "small.pt2"
+    for path in sorted(folder.glob("*.pt2")):
+        strip_program(path)
+
+
+def strip_program(path):
     with zipfile.ZipFile(path) as old:
         files = {i.filename: old.read(i) for i in old.infolist() if "sample_inputs" not in i.filename}
     for name in files:
@@ -101,7 +117,15 @@ def main(folder):
                       output_names=["logits"], dynamic_axes={"x": {0: "N"}})
     torch.onnx.export(model, (x,), folder / "small.dynamo.onnx", dynamo=True, external_data=False,
                       dynamic_shapes=({0: batch},))
+    two = TwoOutputs().eval()
+    torch.export.save(torch.export.export(two, (x,), dynamic_shapes=({0: batch},)), folder / "two_outputs.pt2")
+    torch.onnx.export(two, (x,), folder / "two_outputs.onnx", dynamo=False, opset_version=17, input_names=["x"],
+                      output_names=["classes", "attributes"], dynamic_axes={"x": {0: "N"}})
+    classes, attributes = two.double()(x.double())
     strip(folder)
+    answers = {"classes": classes.flatten().tolist(), "attributes": attributes.flatten().tolist()}
+    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
+    (folder / "two_outputs.json").write_text(json.dumps(answers) + "\n")
     answers = {"logits": logits.flatten().tolist(), "gradient": gradient[1].flatten().tolist()}
     answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
     (folder / "small.json").write_text(json.dumps(answers) + "\n")

@@ -57,13 +57,14 @@ impl CardFlags {
             mean: flag(self.mean.as_ref()),
             std: flag(self.std.as_ref()),
             labels: flag(labels.as_ref()),
+            output: flag(self.output.as_ref()),
         })
     }
 
     /// Whether no flag is given.
     pub fn is_empty(&self) -> bool {
         let preparation = self.size.is_none() && self.crop.is_none() && self.interpolation.is_none();
-        preparation && self.mean.is_none() && self.std.is_none() && self.labels.is_none()
+        preparation && self.mean.is_none() && self.std.is_none() && self.labels.is_none() && self.output.is_none()
     }
 }
 
@@ -109,7 +110,7 @@ pub enum CliCommand {
     /// config.json; Hugging Face's preprocessor_config.json and config.json; the file itself (metadata of ONNX files, class names
     /// of trained weights); the architecture. A network in a graph file that has none of them gets ImageNet's values, which is said.
     ///
-    /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std and labels.
+    /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std, labels and output.
     Card(CardArgs),
     /// Measure the accuracy of a network on a data set
     Eval(EvalArgs),
@@ -196,6 +197,9 @@ pub struct CardFlags {
     /// Class names: a text file with one per line, or a JSON list or object
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub labels: Option<PathBuf>,
+    /// Output of an .onnx or .pt2 file with several [default: the first one]
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
 }
 
 /// The network, the pictures, the target class and the parameters of a run.

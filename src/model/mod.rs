@@ -47,6 +47,8 @@ pub struct Card {
     pub synonyms: Arc<[Vec<String>]>,
     /// The default picture, such as `made:digits[0]`.
     pub picture: String,
+    /// Name of the output, for a network in an exported file.
+    pub output: Option<String>,
     /// Where the values come from.
     pub sources: Sources,
 }

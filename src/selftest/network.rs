@@ -225,6 +225,7 @@ impl Plan {
             labels: [].into(),
             synonyms: [].into(),
             picture: String::new(),
+            output: None,
             interpolation: Default::default(),
             sources: Default::default(),
         };

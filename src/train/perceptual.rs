@@ -177,6 +177,7 @@ mod tests {
             labels: [].into(),
             synonyms: [].into(),
             picture: String::new(),
+            output: None,
             interpolation: Default::default(),
             sources: Default::default(),
         };

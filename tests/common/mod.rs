@@ -76,6 +76,7 @@ pub fn tiny() -> Model {
         labels: LABELS.map(String::from).to_vec().into(),
         synonyms: [].into(),
         picture: String::new(),
+        output: None,
         interpolation: Default::default(),
         sources: Default::default(),
     };

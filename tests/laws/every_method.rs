@@ -200,6 +200,7 @@ fn wide() -> Model {
         labels: vec![].into(),
         synonyms: [].into(),
         picture: String::new(),
+        output: None,
         interpolation: Default::default(),
         sources: Default::default(),
     };

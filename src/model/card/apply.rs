@@ -66,6 +66,9 @@ impl Card {
             }
             self.sources.labels = source.clone();
         }
+        if let (Some(_), Some(Given { value, source })) = (&self.output, &values.output) {
+            (self.output, self.sources.output) = (Some(value.clone()), source.clone());
+        }
         self
     }
 
@@ -82,6 +85,7 @@ impl Card {
             mean: given(PerChannel(self.mean.clone()), &from.mean, &wanted),
             std: given(PerChannel(self.std.clone()), &from.std, &wanted),
             labels: given(self.labels.to_vec(), &from.labels, &wanted).filter(|given| !given.value.is_empty()),
+            output: self.output.clone().and_then(|output| given(output, &from.output, &wanted)),
         }
     }
 
@@ -115,6 +119,7 @@ mod tests {
             labels: ["a".into()].into(),
             synonyms: [vec!["n1".into()]].into(),
             picture: String::new(),
+            output: None,
             sources: super::super::Sources::default(),
         }
     }

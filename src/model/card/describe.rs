@@ -35,16 +35,19 @@ pub fn rows(card: &Card) -> Vec<CardRow> {
         listed(&card.mean),
         listed(&card.std),
         labels,
+        card.output.clone().unwrap_or_default(),
     ];
     let row =
         |((name, source), value): ((&'static str, &Source), String)| CardRow { name, value, source: source.text(name) };
-    card.sources.each().into_iter().zip(values).map(row).collect()
+    let present = |row: &CardRow| row.name != "output" || card.output.is_some();
+    card.sources.each().into_iter().zip(values).map(row).filter(present).collect()
 }
 
 /// The values of a card and their sources as JSON. `labels` is the list of all class names or, if `brief`, their number.
 pub fn document(card: &Card, brief: bool) -> Value {
-    let sources = card.sources.each().map(|(name, source)| (name.to_string(), source.text(name).into()));
-    json!({
+    let given = card.sources.each().into_iter().filter(|(name, _)| *name != "output" || card.output.is_some());
+    let sources = given.map(|(name, source)| (name.to_string(), source.text(name).into()));
+    let mut document = json!({
         "input": card.input,
         "resize": card.resize,
         "interpolation": card.interpolation.name(),
@@ -52,7 +55,11 @@ pub fn document(card: &Card, brief: bool) -> Value {
         "std": card.std,
         "labels": if brief { json!(card.labels.len()) } else { json!(&card.labels[..]) },
         "sources": Map::from_iter(sources),
-    })
+    });
+    if let Some(output) = &card.output {
+        document["output"] = output.as_str().into();
+    }
+    document
 }
 
 impl Card {

@@ -117,6 +117,11 @@ pub(super) fn crop(value: &Value) -> Result<Crop> {
     Crop::of(value.as_f64().unwrap_or(f64::NAN))
 }
 
+/// A string.
+pub(super) fn text(value: &Value) -> Result<String> {
+    Ok(value.as_str().context("expected a string")?.to_string())
+}
+
 /// The name of an interpolation method.
 pub(super) fn interpolation(value: &Value) -> Result<Interpolation> {
     value.as_str().unwrap_or_default().parse()

@@ -14,14 +14,14 @@ const CROP: f64 = 0.875;
 /// For inputs with fewer pixels per side, the whole picture is scaled, without a crop.
 const SMALL: usize = 128;
 
-/// Makes the card of an imported graph, and adds its normalization to the graph: the returned graph takes pixels in `[0, 1]`.
+/// Makes the card of an imported graph with the output `output`, and adds its normalization to the graph: the returned graph takes pixels in `[0, 1]`.
 /// `sources` are ordered from the weakest to the strongest; values that none of them gives are ImageNet's, but inputs without
 /// three channels are not normalized.
 ///
 /// A normalization that is part of the file's graph must be a node `normalize`, with its values in the weakest of the `sources`.
 ///
 /// Errors if the values do not fit the graph.
-pub fn of_graph(name: &str, graph: &Graph, sources: &[CardValues]) -> Result<(Card, Graph)> {
+pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
     let what = || format!("describing the input of \"{name}\"");
     let shape = graph.nodes[0].shape.get(1..).unwrap_or_default();
     let input: [usize; 3] = shape.try_into().context("pictures must have the shape (N, C, H, W)").with_context(what)?;
@@ -43,6 +43,7 @@ pub fn of_graph(name: &str, graph: &Graph, sources: &[CardValues]) -> Result<(Ca
         labels: [].into(),
         synonyms: [].into(),
         picture: source::own(channels).into(),
+        output: Some(output.into()),
         sources: Sources {
             size: Source::File { file: name.into() },
             crop: none(),
@@ -50,6 +51,7 @@ pub fn of_graph(name: &str, graph: &Graph, sources: &[CardValues]) -> Result<(Ca
             mean: none(),
             std: none(),
             labels: Source::File { file: name.into() },
+            output: Source::File { file: name.into() },
         },
     };
     let card = card.with_values(sources).and_then(|card| card.fitted_to(graph)).with_context(what)?;
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_graph_without_a_card_gets_imagenets_values_and_says_so() {
-        let (card, graph) = of_graph("net.onnx", &graph([3, 1, 1]), &[]).unwrap();
+        let (card, graph) = of_graph("net.onnx", &graph([3, 1, 1]), "y", &[]).unwrap();
         assert_eq!((graph.nodes[1].op.kind(), card.resize), ("normalize", None));
         let note = card.note().unwrap();
         assert!(note.contains("no mean and std given for net.onnx: using ImageNet's 0.485, 0.456, 0.406"), "{note}");
@@ -83,13 +85,13 @@ mod tests {
     fn values_of_a_source_replace_imagenets() {
         let one = |value| Some(Given { value: PerChannel(vec![value]), source: Source::Flag });
         let flags = CardValues { mean: one(0.5), std: one(0.25), ..CardValues::default() };
-        let (card, graph) = of_graph("net.onnx", &graph([3, 1, 1]), &[flags]).unwrap();
+        let (card, graph) = of_graph("net.onnx", &graph([3, 1, 1]), "y", &[flags]).unwrap();
         assert_eq!((card.mean, graph.nodes.len()), (vec![0.5; 3], 3));
     }
 
     #[test]
     fn an_input_with_another_number_of_channels_is_not_normalized() {
-        let (card, graph) = of_graph("net.onnx", &graph([1, 2, 2]), &[]).unwrap();
+        let (card, graph) = of_graph("net.onnx", &graph([1, 2, 2]), "y", &[]).unwrap();
         assert_eq!((card.mean.len(), graph.nodes.len()), (1, 2));
         assert!(card.note().unwrap().contains("pixels from 0 to 1 as they are"));
     }
@@ -98,7 +100,7 @@ mod tests {
     fn class_names_must_match_the_number_of_scores() {
         let labels = Given { value: vec!["a".into(), "b".into()], source: Source::Flag };
         let flags = CardValues { labels: Some(labels), ..CardValues::default() };
-        let error = format!("{:#}", of_graph("net.onnx", &graph([3, 1, 1]), &[flags]).unwrap_err());
+        let error = format!("{:#}", of_graph("net.onnx", &graph([3, 1, 1]), "y", &[flags]).unwrap_err());
         assert!(error.contains("has 3 scores but 2 class names (from --labels)"), "{error}");
     }
 }

@@ -29,7 +29,15 @@ pub(super) fn preprocessor(file: &str, value: &Value) -> Result<CardValues> {
         let code = code.as_u64().and_then(Interpolation::of_pillow);
         code.context("expected a Pillow filter: 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)")
     };
-    Ok(CardValues { size, crop, interpolation: own.given("resample", resample)?, mean, std, labels: None })
+    Ok(CardValues {
+        size,
+        crop,
+        interpolation: own.given("resample", resample)?,
+        mean,
+        std,
+        labels: None,
+        output: None,
+    })
 }
 
 /// The forms of `size`.

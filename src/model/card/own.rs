@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 /// The keys of a card, in the order in which they are written.
-const KEYS: [&str; 6] = ["size", "crop", "interpolation", "mean", "std", "labels"];
+const KEYS: [&str; 7] = ["size", "crop", "interpolation", "mean", "std", "labels", "output"];
 
 /// Reads a card; `file` names it in sources. Errors if a key is unknown or a value is invalid.
 pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
@@ -26,6 +26,7 @@ pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
         mean: card.given("mean", entry::mean)?,
         std: card.given("std", entry::std)?,
         labels: card.given("labels", names::of_value)?,
+        output: card.given("output", entry::text)?,
     })
 }
 
@@ -43,6 +44,7 @@ pub fn json(values: &CardValues) -> Value {
         values.mean.as_ref().map(|given| json!(given.value.0)),
         values.std.as_ref().map(|given| json!(given.value.0)),
         values.labels.as_ref().map(|given| json!(given.value)),
+        values.output.as_ref().map(|given| json!(given.value)),
     ];
     let pairs = KEYS.iter().zip(all).filter_map(|(key, value)| Some((key.to_string(), value?)));
     Value::Object(pairs.collect::<Map<_, _>>())
@@ -55,7 +57,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for text in [
-            r#"{"size": [48, 64], "crop": 0.875, "interpolation": "bicubic", "mean": [0.5], "std": [0.25], "labels": ["a", "b"]}"#,
+            r#"{"size": [48, 64], "crop": 0.875, "interpolation": "bicubic", "mean": [0.5], "std": [0.25], "labels": ["a", "b"], "output": "logits"}"#,
             r#"{"crop": 256}"#,
             r#"{"crop": null}"#,
             "{}",
@@ -69,7 +71,10 @@ mod tests {
     fn errors_name_the_key_and_what_would_be_right() {
         for (text, parts) in [
             ("[]", "must be a JSON object, got []"),
-            (r#"{"means": 1}"#, "unknown key \"means\"; a card has size, crop, interpolation, mean, std, labels"),
+            (
+                r#"{"means": 1}"#,
+                "unknown key \"means\"; a card has size, crop, interpolation, mean, std, labels, output",
+            ),
             (r#"{"mean": "a"}"#, "\"mean\" is \"a\": expected a list of numbers, one per channel"),
             (
                 r#"{"mean": [123, 116, 103]}"#,
@@ -80,6 +85,7 @@ mod tests {
             (r#"{"size": 0.5}"#, "expected a side in pixels"),
             (r#"{"crop": "none"}"#, "\"crop\" is \"none\": expected a fraction such as 0.875"),
             (r#"{"interpolation": "cubic"}"#, "expected bilinear, bicubic, lanczos, nearest"),
+            (r#"{"output": 1}"#, "\"output\" is 1: expected a string"),
             (r#"{"labels": 10}"#, "\"labels\" is 10: expected a list of class names"),
         ] {
             let error = of_json("x", &serde_json::from_str(text).unwrap()).unwrap_err().to_string();

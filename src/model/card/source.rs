@@ -41,6 +41,8 @@ pub struct Sources {
     pub std: Source,
     /// Source of the class names.
     pub labels: Source,
+    /// Source of the output's name.
+    pub output: Source,
 }
 
 impl Source {
@@ -58,7 +60,7 @@ impl Source {
 
 impl Sources {
     /// The names of all values, as in flags, and their sources.
-    pub fn each(&self) -> [(&'static str, &Source); 6] {
+    pub fn each(&self) -> [(&'static str, &Source); 7] {
         [
             ("size", &self.size),
             ("crop", &self.crop),
@@ -66,6 +68,7 @@ impl Sources {
             ("mean", &self.mean),
             ("std", &self.std),
             ("labels", &self.labels),
+            ("output", &self.output),
         ]
     }
 }

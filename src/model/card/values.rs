@@ -20,6 +20,8 @@ pub struct CardValues {
     pub std: Option<Given<PerChannel>>,
     /// Names of the classes by index.
     pub labels: Option<Given<Vec<String>>>,
+    /// Name of the output to read, for a network in an exported file.
+    pub output: Option<Given<String>>,
 }
 
 /// A value and its source.
@@ -63,6 +65,7 @@ impl CardValues {
             mean: flag(self.mean),
             std: flag(self.std),
             labels: flag(self.labels),
+            output: flag(self.output),
         }
     }
 

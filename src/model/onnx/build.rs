@@ -18,7 +18,9 @@ pub struct Network {
     pub graph: Graph,
     /// The batch size that the file was exported for; `None` if it is dynamic.
     pub batch: Option<usize>,
-    /// Names of the outputs.
+    /// Name of the output that was read.
+    pub output: String,
+    /// Names of all outputs.
     pub outputs: Vec<String>,
     /// If the network normalizes pictures itself, the standard deviation by which pictures in `[0, 1]` are divided beforehand: 1,
     /// or 1/255 if it takes values from 0 to 255.
@@ -71,7 +73,7 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     let end =
         values.remove(&output).with_context(|| format!("nothing computes the output \"{}\"", words::name(&output)))?;
     let (graph, weights) = importer.finish(end)?;
-    Ok(Network { graph: graph.with_weights(weights)?, batch, outputs, metadata: program.metadata, scale })
+    Ok(Network { graph: graph.with_weights(weights)?, batch, output, outputs, metadata: program.metadata, scale })
 }
 
 /// The shape `[C, H, W]` of pictures and the batch size, if it is fixed.

@@ -254,7 +254,20 @@ impl Architectures {
             interpolation.map(|name| name.parse::<Interpolation>().context("interpolation")).transpose()?;
         let (interpolation, sources) = (interpolation.unwrap_or_default(), Sources::default());
         let input = [channels, height, width];
-        Ok(Card { name, summary, input, resize, interpolation, mean, std, labels, synonyms, picture, sources })
+        Ok(Card {
+            name,
+            summary,
+            input,
+            resize,
+            interpolation,
+            mean,
+            std,
+            labels,
+            synonyms,
+            picture,
+            output: None,
+            sources,
+        })
     }
 
     /// Reads class names, which are given as a list or as the name of a file in `models/labels`. Synonyms of each class

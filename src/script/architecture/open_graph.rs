@@ -30,8 +30,10 @@ impl Architectures {
     fn read_graph(&self, path: &Path, flags: &CardValues) -> Result<Model> {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let cards = beside(path)?;
-        let size = cards.iter().chain([flags]).filter_map(|values| values.size.as_ref()).next_back();
-        let options = ReadOptions { size: size.map(|given| given.value.0), ..ReadOptions::default() };
+        let given = || cards.iter().chain([flags]).rev();
+        let size = given().find_map(|values| values.size.as_ref()).map(|given| given.value.0);
+        let output = given().find_map(|values| values.output.as_ref()).map(|given| given.value.clone());
+        let options = ReadOptions { size, output };
         let network = match path.extension().is_some_and(|end| end == "pt2") {
             true => pt2::read(path, &options)?,
             false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &options)?,
@@ -40,12 +42,12 @@ impl Architectures {
         sources.extend(cards);
         sources.extend(built_in(&network, &file));
         sources.push(flags.clone());
-        let (card, graph) = of_graph(&file, &network.graph, &sources)?;
+        let (card, graph) = of_graph(&file, &network.graph, &network.output, &sources)?;
         let card = self
             .with_class_names(Card { summary: "A network from an exported graph".into(), ..card }, graph.classes())?;
         let graph = graph.placed(self.guard.options())?;
-        let hash = hash(&network)?;
-        Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: "".into() })
+        let (hash, taken) = (hash(&network)?, note_of_output(&card, &network));
+        Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: taken.into() })
     }
 
     /// Returns the card with ImageNet's class names if the network has as many classes and no names.
@@ -65,6 +67,17 @@ impl Architectures {
 fn built_in(network: &Network, file: &str) -> Option<CardValues> {
     let given = |value: f64| Some(Given { value: PerChannel(vec![value]), source: Source::File { file: file.into() } });
     network.scale.map(|scale| CardValues { mean: given(0.0), std: given(scale), ..CardValues::default() })
+}
+
+/// A note for the user that a file has several outputs, unless one was chosen.
+fn note_of_output(card: &Card, network: &Network) -> String {
+    let chosen = !matches!(card.sources.output, Source::File { .. });
+    let others: Vec<_> =
+        network.outputs.iter().filter(|&name| *name != network.output).map(|name| words::name(name)).collect();
+    match chosen || others.is_empty() {
+        true => String::new(),
+        false => format!("output {}; --output selects another: {}", words::name(&network.output), others.join(", ")),
+    }
 }
 
 /// SHA-256 of the layers and weights, in hexadecimal.

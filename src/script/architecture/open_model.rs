@@ -38,12 +38,14 @@ impl Architectures {
     pub fn open_with(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
         if is_weight_file(name) {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
+            ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
             return self.tell_with(Path::new(name), flags);
         }
         if GRAPHS.iter().any(|end| name.ends_with(end)) {
             ensure!(weights.is_none(), "\"{name}\" already contains its weights; omit -w");
             return self.open_graph(Path::new(name), flags);
         }
+        ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
         let (script, own) = self.find(name)?;
         let Some(path) = weights else {
             let (sources, name) = (sources_without_weights(name, flags)?, own);

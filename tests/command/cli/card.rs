@@ -172,3 +172,48 @@ fn the_embedded_networks_have_cards_of_their_architecture() {
     assert_eq!(json(&["card", "resnet18", "--size", "288", "--json"])["resize"], 329);
     assert_eq!(json(&["layers", "-m", "resnet18", "--size", "448", "--json"])[2]["shape"][1], 224);
 }
+
+#[test]
+fn a_graph_with_several_outputs_uses_the_first_or_the_one_that_a_flag_or_card_names() {
+    let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs");
+    let answers: Value = serde_json::from_str(&fs::read_to_string(graphs.join("two_outputs.json")).unwrap()).unwrap();
+    let pixels: Vec<_> = (0..3 * 16 * 16).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+    for (file, names) in [("two_outputs.onnx", ["classes", "attributes"]), ("two_outputs.pt2", ["linear", "linear_1"])]
+    {
+        let folder = TempDir::new().unwrap();
+        let f = folder.path();
+        fs::copy(graphs.join(file), f.join(file)).unwrap();
+        write_npy(&f.join("x.npy"), &[1, 3, 16, 16], &pixels).unwrap();
+        let run = |flags: &[&str]| {
+            let arguments = ["run", "saliency", "-m", file, "-i", "x.npy", "--mean", "0", "--std", "1", "--out", "out"];
+            let out = gradscope(f, &[&arguments[..], flags].concat());
+            assert!(out.status.success(), "{file} {flags:?}: {}", text(&out.stderr));
+            let result: Value = serde_json::from_str(&fs::read_to_string(f.join("out/result.json")).unwrap()).unwrap();
+            let logits = read_npy(&f.join("out/logits.npy")).unwrap();
+            ((logits.shape, logits.values), text(&out.stderr), result["card"].clone())
+        };
+        let agrees = |(shape, values): (Vec<usize>, Vec<f32>), key: &str| {
+            let wanted: Vec<_> = answers[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+            let half = &wanted[..wanted.len() / 2];
+            assert_eq!(shape, [1, half.len()], "{file} {key}");
+            assert!(values.iter().zip(half).all(|(a, b)| (a - b).abs() < 1e-5), "{file} {key}: {values:?}");
+        };
+        let (logits, said, used) = run(&[]);
+        agrees(logits, "classes");
+        assert_says(&said, &[&format!("output {}; --output selects another: {}", names[0], names[1])]);
+        assert_eq!((used["output"].as_str(), used["sources"]["output"].as_str()), (Some(names[0]), Some(file)));
+        let (logits, said, used) = run(&["--output", names[1]]);
+        agrees(logits, "attributes");
+        assert!(!said.contains("--output"), "{said}");
+        assert_eq!((used["output"].as_str(), used["sources"]["output"].as_str()), (Some(names[1]), Some("--output")));
+        fs::write(f.join("two_outputs.card.json"), format!(r#"{{ "output": "{}" }}"#, names[1])).unwrap();
+        let (logits, said, _) = run(&[]);
+        agrees(logits, "attributes");
+        assert_says(&said, &["output from two_outputs.card.json"]);
+        agrees(run(&["--output", names[0]]).0, "classes");
+        let error = wrong(f, &["run", "saliency", "-m", file, "--output", "boxes"], 1);
+        assert_says(&error, &[&format!("no output \"boxes\"; expected one of {}, {}", names[0], names[1])]);
+    }
+    let error = wrong(folder().path(), &["run", "saliency", "-m", "net.pth", "--output", "x"], 1);
+    assert_says(&error, &["--output", "only .onnx and .pt2 files have named outputs"]);
+}
