@@ -81,10 +81,11 @@ impl Model {
         Self { graph: self.graph.exact(), ..self.clone() }
     }
 
-    /// A line for the user about how the weights were found in their file, if not simply by name, and about values of the card that
-    /// come from card files or are defaults; `None` if there is nothing to say.
+    /// A note for the user about how the weights were found in their file, if not simply by name, about the output that was used if
+    /// the file has several, and about values of the card that come from card files or are defaults; `None` if there is nothing to say.
     pub fn note(&self) -> Option<String> {
-        let weights = (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken));
+        let of = if self.card.output.is_some() { "" } else { "weights of " };
+        let weights = (!self.taken.is_empty()).then(|| format!("{of}{}: {}", self.card.name, self.taken));
         let notes: Vec<_> = weights.into_iter().chain(self.card.note()).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }

@@ -81,3 +81,139 @@ fn cifar_networks_open_by_their_weights_and_agree_with_pytorch() {
     check("resnet8_cifar10", "", "resnet8_cifar10");
     check("tiniest_cifar10", "", "tiniest_cifar10");
 }
+
+/// A network that outputs maps, sounds or cells instead of the classes of a picture.
+struct Other {
+    /// The network's files, and the ending of its weights.
+    files: (&'static str, &'static str),
+    /// The reference's picture or recording.
+    example: &'static str,
+    /// The input and its normalization by the card: pixels in `[0, 1]`, or values as they are.
+    input: fn(&dyn Fn(&str) -> Tensor) -> Tensor,
+    /// The output as stored in the reference, by name.
+    outputs: fn(&Tensor) -> Vec<(&'static str, Tensor)>,
+    /// The gradient of the reference's target with respect to the output.
+    seed: fn(&Tensor) -> Tensor,
+    /// The reference's gradient in the layout of ours, given the largest magnitude where it is stored as a fraction of that.
+    gradient: fn(&Tensor, &dyn Fn(&str) -> Tensor, &Value) -> (Tensor, Tensor),
+}
+
+fn check_other(network: &Other) {
+    let ((file, ending), example) = (network.files, network.example);
+    let Some(weights) = shared_file(format!("trained/{file}{ending}.safetensors")) else { return };
+    let about: Value =
+        serde_json::from_slice(&std::fs::read(weights.with_file_name(format!("{file}.json"))).unwrap()).unwrap();
+    let reference = weights.with_file_name(format!("{file}_reference.safetensors"));
+    let reference = candle_core::safetensors::load(reference, &Device::Cpu).unwrap();
+    let stored = |what: &str| reference[&format!("{example}.{what}")].to_dtype(DType::F64).unwrap();
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let model = architectures.open(weights.to_str().unwrap(), None).unwrap_or_else(|e| panic!("{file}: {e:#}"));
+    assert_eq!(model.card.name, file);
+    let graph = Arc::new(model.graph.to(DType::F64, &Device::Cpu).unwrap());
+    let trace = graph.forward(&(network.input)(&stored)).unwrap();
+    let y = trace.value(graph.output).unwrap();
+    for (name, ours) in (network.outputs)(y) {
+        assert_near(&format!("{file}, {name}"), &ours, &stored(name), LOGITS);
+    }
+    let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(graph.output, (network.seed)(y))]) };
+    let about = &about["reference"]["pictures"][example];
+    let (ours, theirs) = (network.gradient)(walk.run().unwrap().input().unwrap(), &stored, about);
+    assert_near(&format!("{file}, gradient"), &ours, &theirs, GRADIENT);
+}
+
+/// Every `step`-th row and column of a map.
+fn every(x: &Tensor, step: usize) -> Tensor {
+    let places = |d: usize| {
+        let all: Vec<u32> = (0..x.dims()[d] as u32).step_by(step).collect();
+        Tensor::new(all, &Device::Cpu).unwrap()
+    };
+    x.index_select(&places(2), 2).unwrap().index_select(&places(3), 3).unwrap()
+}
+
+/// The mean over the elements where `mask`, of 0 and 1, is 1; as a gradient with respect to them.
+fn mean_over(mask: &Tensor) -> Tensor {
+    let count = mask.sum_all().unwrap().to_scalar::<f64>().unwrap();
+    (mask / count).unwrap()
+}
+
+fn pixels(stored: &dyn Fn(&str) -> Tensor) -> Tensor {
+    (stored("pixels").unsqueeze(0).unwrap() / 255.0).unwrap()
+}
+
+#[test]
+fn networks_for_speech_segmentation_and_faces_open_by_their_weights_and_agree_with_pytorch() {
+    check_other(&Other {
+        files: ("dscnn_speech_commands", ""),
+        example: "spoken_go",
+        input: |stored| stored("mfcc").unsqueeze(0).unwrap(),
+        outputs: |y| vec![("logits", y.clone())],
+        seed: |y| {
+            Tensor::new(vec![0., 1., 0., 0., 0., 0., 0., 0., 0., 0., 0., 0.], &Device::Cpu)
+                .unwrap()
+                .reshape(y.dims())
+                .unwrap()
+        },
+        gradient: |ours, stored, _| (ours.clone(), stored("gradient_top")),
+    });
+    check_other(&Other {
+        files: ("deeplabv3_mnv2_voc", "_f16"),
+        example: "samoyed",
+        input: pixels,
+        outputs: |y| vec![("scores", every(y, 8))],
+        seed: |y| {
+            let dog = y.argmax_keepdim(1).unwrap().eq(12u32).unwrap().to_dtype(DType::F64).unwrap();
+            let dog = mean_over(&dog);
+            let zeros = |channels: usize| dog.zeros_like().unwrap().repeat((1, channels, 1, 1)).unwrap();
+            Tensor::cat(&[&zeros(12), &dog, &zeros(8)], 1).unwrap()
+        },
+        gradient: |ours, stored, about| {
+            // The reference's is with respect to the normalized picture.
+            let largest = about["target_12"]["gradient_max_abs"].as_f64().unwrap();
+            ((ours * 0.5).unwrap(), (stored("gradient_12_f16_over_max") * largest).unwrap())
+        },
+    });
+    check_other(&Other {
+        files: ("selfie_segmentation", "_f16"),
+        example: "soldiers",
+        input: pixels,
+        outputs: |y| vec![("scores", every(y, 2))],
+        seed: |y| mean_over(&y.gt(0.0).unwrap().to_dtype(DType::F64).unwrap()),
+        gradient: |ours, stored, about| {
+            let largest = about["target_0"]["gradient_max_abs"].as_f64().unwrap();
+            (ours.clone(), (stored("gradient_0_f16_over_max") * largest).unwrap())
+        },
+    });
+    check_other(&Other {
+        files: ("yunet_n_face", ""),
+        example: "soldiers",
+        input: |stored| {
+            let rgb = Tensor::new(vec![2u32, 1, 0], &Device::Cpu).unwrap();
+            (stored("pixels_bgr").index_select(&rgb, 0).unwrap().unsqueeze(0).unwrap() / 255.0).unwrap()
+        },
+        outputs: |y| {
+            let grids = [("8", 0, 1600), ("16", 1600, 400), ("32", 2000, 100)];
+            let rows = [("cls", 0, 1), ("obj", 1, 1), ("bbox", 2, 4), ("kps", 6, 10)];
+            let name = |row: &str, grid: &str| -> &'static str { format!("{row}_{grid}").leak() };
+            let part = |row: (&str, usize, usize), grid: (&str, usize, usize)| {
+                let columns = y.narrow(2, grid.1, grid.2).unwrap();
+                (name(row.0, grid.0), columns.narrow(1, row.1, row.2).unwrap().transpose(1, 2).unwrap())
+            };
+            grids.iter().flat_map(|&grid| rows.map(|row| part(row, grid))).collect()
+        },
+        seed: |y| {
+            // The target is sqrt(cls · obj) of cell 90 of the grid with stride 16.
+            let (cell, cells) = (1600 + 90, y.dims()[2]);
+            let value = |row: usize| y.get(0).unwrap().get(row).unwrap().get(cell).unwrap().to_scalar::<f64>().unwrap();
+            let (cls, obj) = (value(0), value(1));
+            let mut seed = vec![0.0; y.elem_count()];
+            (seed[cell], seed[cells + cell]) = (0.5 * (obj / cls).sqrt(), 0.5 * (cls / obj).sqrt());
+            Tensor::from_vec(seed, y.dims(), &Device::Cpu).unwrap()
+        },
+        gradient: |ours, stored, about| {
+            let bgr = Tensor::new(vec![2u32, 1, 0], &Device::Cpu).unwrap();
+            let ours = every(&(ours.index_select(&bgr, 1).unwrap() / 255.0).unwrap(), 2);
+            let largest = about["gradient_max_abs"].as_f64().unwrap();
+            (ours, (stored("gradient_f16_over_max_every2") * largest).unwrap())
+        },
+    });
+}

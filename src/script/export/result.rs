@@ -43,7 +43,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
         "method": method.map(|m| m.name.clone()),
         "model": model.card.name,
         "weights": &*model.hash,
-        "weights_taken": (!model.taken.is_empty()).then_some(&*model.taken),
+        "weights_taken": (!model.taken.is_empty() && model.card.output.is_none()).then_some(&*model.taken),
         "card": card::document(&model.card, true),
         "device": device_text(&graph.device()),
         "precision": graph.precision().to_string(),
