@@ -29,6 +29,7 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
+import other_tasks
 import zoo
 
 ROOT = Path(__file__).parents[2]
@@ -100,11 +101,22 @@ mobilenet_v2 mobilenetv2_050 mobilenet_v3_small mobilenetv3_small_050 tf_mobilen
 timm_efficientnet_b0 tf_efficientnet_b0 tf_efficientnet_lite0 efficientnet_v2_s tf_efficientnetv2_b0""".split()
 
 
+# Networks for other tasks than the classes of a picture: their twins, inputs and numbers of outputs.
+OTHER_TASKS = {
+    "dscnn_speech_commands": (other_tasks.DsCnn, [1, 49, 10], 12),
+    "deeplabv3_mnv2_voc": (other_tasks.DeepLab, [3, 257, 257], 21),
+    "selfie_segmentation": (other_tasks.Selfie, [3, 256, 256], 1),
+    "yunet_n_face": (other_tasks.YuNet, [3, 320, 320], 16),
+}
+
+
 def names():
     return [name for line in FAMILIES.values() for name in line.split()]
 
 
 def make(name, classes):
+    if name in OTHER_TASKS:
+        return OTHER_TASKS[name][0](OTHER_TASKS[name][2])
     if name in OWN:
         return OWN[name](classes)
     if name == "mobilenetv1_025":
@@ -198,6 +210,10 @@ OWN_NORMS = {
     "densenet_bc_40_12": ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
     "resnet8_cifar10": ((0, 0, 0), (1 / 255, 1 / 255, 1 / 255)),
     "tiniest_cifar10": ((0.5, 0.5, 0.5), (1, 1, 1)),
+    "dscnn_speech_commands": ((0,), (1,)),
+    "deeplabv3_mnv2_voc": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "selfie_segmentation": ((0, 0, 0), (1, 1, 1)),
+    "yunet_n_face": ((0, 0, 0), (1 / 255, 1 / 255, 1 / 255)),
 }
 OWN = {"densenet_bc_40_12": DenseNetBc, "resnet8_cifar10": ResNet8, "tiniest_cifar10": Tiniest}
 
@@ -239,7 +255,7 @@ def numbers(name):
     net = make(name, 1000 if name not in OWN else 10).double().eval()
     for k, v in parameters(net).items():
         v.copy_(zoo.value(k, list(v.shape)))
-    size = [3, *[SIZES.get(name, 32 if name in OWN else 64)] * 2]
+    size = OTHER_TASKS[name][1] if name in OTHER_TASKS else [3, *[SIZES.get(name, 32 if name in OWN else 64)] * 2]
     x = torch.from_numpy(zoo.uniform("picture", math.prod(size)) * 0.5 + 0.5).reshape(1, *size).requires_grad_()
     y = net(normalized(x, name))
     y = y if torch.is_tensor(y) else y.logits
@@ -249,14 +265,14 @@ def numbers(name):
 
 def write_fixture():
     rows = []
-    for name in names():
+    for name in [*names(), *OTHER_TASKS]:
         if name in zoo.torchvisions():
             continue
         shapes = sorted(shapes_of(name, 10 if name in OWN else 1000).items())
         lines = "".join(f"{k} {'x'.join(map(str, shape))}\n" for k, shape in shapes)
         row = {"tensors": len(shapes), "parameters": sum(math.prod(shape) for _, shape in shapes)}
         row["parameters_sha256"] = hashlib.sha256(lines.encode()).hexdigest()
-        row |= numbers(name) if name in NUMBERS else {}
+        row |= numbers(name) if name in NUMBERS or name in OTHER_TASKS else {}
         rows.append(f"{json.dumps(name)}: {json.dumps(row)}")
         print(name, row.get("output", {}).get("norm", ""), flush=True)
     versions = {m.__name__: m.__version__ for m in (torch, torchvision, timm, transformers)}
@@ -315,7 +331,7 @@ def normalized(x, name):
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     if name in ("efficientnet_v2_l", "googlenet", "inception_v3", "mobilenetv1_025"):
         mean = std = (0.5, 0.5, 0.5)
-    elif name in OWN:
+    elif name in OWN_NORMS:
         mean, std = OWN_NORMS[name]
     elif name not in torchvision.models.list_models() and not name.startswith("hf_"):
         config = timm.get_pretrained_cfg(name.removeprefix("timm_"))

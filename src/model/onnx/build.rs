@@ -3,7 +3,7 @@
 use super::convert::add_nodes;
 use super::lower::lower;
 use super::program::Program;
-use super::{patterns, preprocessing};
+use super::{patterns, preprocessing, strided};
 use crate::graph::Graph;
 use crate::model::import::{FREE_BATCH, Importer, Value};
 use crate::panics::decoding;
@@ -67,6 +67,7 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     patterns::fold(&mut program)?;
     let scale = preprocessing::built_in(&program, &name);
     let mut values: HashMap<String, Value> = HashMap::from([(name, importer.input())]);
+    strided::rewrite(&mut program);
     patterns::put_together(&mut program)?;
     check_supported(&program)?;
     add_nodes(&mut program, &mut importer, &mut values)?;

@@ -11,6 +11,7 @@ pub(in crate::model) mod program;
 mod evaluate;
 mod resample;
 mod patterns;
+mod strided;
 mod preprocessing;
 mod lower;
 mod labels;

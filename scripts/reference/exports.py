@@ -1,0 +1,201 @@
+"""Networks of torchvision and timm, opened from each kind of file that PyTorch writes.
+
+    exports.py check PROGRAM [NAME...]    draws weights, writes a state dict, ONNX files of both exporters and a .pt2, and compares
+                                          gradscope's logits and input gradients with PyTorch's; adds the results to docs/exports.md
+    exports.py table                      writes docs/exports.md anew from these results
+
+Without names, all networks with at most 100 million parameters are checked that have no result yet. Weights are drawn as in families.py,
+with the statistics of batch norms. PyTorch computes the reference in float64. Written for torch 2.15, torchvision 0.29, timm 1.0.31,
+onnx 1.23, onnxscript 0.7.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+import torchvision
+
+import families
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs/exports.md"
+CLASSES = 5
+MOST = 100e6
+KINDS = {"weights": "state dict", "ts": "ONNX (TorchScript)", "dynamo": "ONNX (dynamo)", "pt2": "`.pt2`"}
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# Input sizes of networks that do not take 64 x 64 pictures, or whose adaptive pooling the TorchScript exporter takes at this size only.
+SIZES = {"inception_v3": 96, "maxvit_t": 224, "maxvit_tiny_tf_224": 224, "alexnet": 224} | {f"vgg{n}{norm}": 224 for n in (11, 13, 16, 19) for norm in ("", "_bn")}
+TIMM = """resnet50 resnet18d resnet50d resnetv2_50 convnext_atto convnext_tiny convnextv2_atto efficientnet_b0 tf_efficientnetv2_b0
+    tf_efficientnet_lite0 mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv2_100 mobilenetv1_100 regnety_004 regnetx_004 densenet121
+    vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch32_clip_224 deit_tiny_patch16_224 deit_tiny_distilled_patch16_224
+    vit_small_patch14_dinov2 vit_small_patch14_reg4_dinov2 eva02_tiny_patch14_224 beit_base_patch16_224 swin_tiny_patch4_window7_224
+    maxvit_tiny_tf_224 seresnet50 resnext50_32x4d resnetv2_50x1_bit""".split()
+
+
+def names():
+    found = [name for name in torchvision.models.list_models(torchvision.models)]
+    return found + ["timm/" + name for name in TIMM]
+
+
+def make(name):
+    size = SIZES.get(name.removeprefix("timm/"), 64)
+    if name.startswith("timm/"):
+        options = {"num_classes": CLASSES}
+        if re.search("vit_|deit|eva|beit|swin|maxvit", name):
+            patch = re.search(r"patch(\d+)", name)
+            size = SIZES.get(name.removeprefix("timm/"), 56 if "window7" in name else 4 * int(patch[1]) if patch else size)
+            options["img_size"] = size
+        return timm.create_model(name.removeprefix("timm/"), **options), size
+    options = {"num_classes": CLASSES}
+    if name.startswith("vit_"):
+        size = 56 if name.endswith("_14") else 64
+        options["image_size"] = size
+    if name in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": False}
+    return torchvision.models.get_model(name, weights=None, **options), size
+
+
+def normalized(x):
+    mean, std = (torch.tensor(v, dtype=x.dtype).view(1, -1, 1, 1) for v in (MEAN, STD))
+    return (x - mean) / std
+
+
+def reference(name):
+    """The network in float64, its picture, the logits and the gradient of the largest with respect to the pixels."""
+    torch.manual_seed(7)
+    net, size = make(name)
+    net = net.double().eval()
+    x = families.pictures(1, size, torch.Generator().manual_seed(8))
+    families.normalized, before = (lambda x, _: normalized(x)), families.normalized
+    families.draw(net, x, name, 7)
+    families.normalized = before
+    x = x.float().double().requires_grad_()
+    logits = net(normalized(x))[0]
+    (gradient,) = torch.autograd.grad(logits.max(), x)
+    return net, x.detach(), logits.detach().numpy(), gradient.numpy()
+
+
+def write(kind, name, net, size, folder):
+    """Writes the network in float32 and returns the file's path. Networks that differ in padding alone are told apart by the file's name."""
+    endings = {"weights": ".pth", "ts": ".ts.onnx", "dynamo": ".dynamo.onnx", "pt2": ".pt2"}
+    path = folder / (name.removeprefix("timm/") + endings[kind])
+    net, x = net.float(), torch.rand(2, 3, size, size)
+    batch = {0: torch.export.Dim("batch", min=1, max=1024)}
+    if kind == "weights":
+        torch.save(net.state_dict(), path)
+    elif kind == "ts":
+        axes = {"x": {0: "N"}}
+        torch.onnx.export(net, (x,), path, dynamo=False, opset_version=17, input_names=["x"], output_names=["y"], dynamic_axes=axes)
+    elif kind == "dynamo":
+        torch.onnx.export(net, (x,), path, dynamo=True, external_data=False, dynamic_shapes=(batch,), verbose=False)
+    else:
+        try:
+            program = torch.export.export(net, (x,), dynamic_shapes=(batch,))
+        except Exception:  # some networks fix the batch
+            program = torch.export.export(net, (x[:1],))
+        torch.export.save(program, path)
+    return path
+
+
+def opened(program, path, folder, shape, precision):
+    """The logits and the gradient of gradscope, or its error."""
+    out = folder / f"{path.name}.{precision}"
+    card = ["--mean", ",".join(map(str, MEAN)), "--std", ",".join(map(str, STD)), "--precision", precision]
+    run = [program, "run", "saliency", "-m", path, "-i", folder / "pixels.npy", "--out", out, *card]
+    ran = subprocess.run([str(part) for part in run], capture_output=True, text=True, cwd=ROOT)
+    if ran.returncode:
+        return ran.stderr.strip()
+    return np.load(out / "logits.npy")[0].astype(float), np.load(out / "gradient.npy").reshape(shape)
+
+
+def check(program, chosen):
+    known, bad = results(), 0
+    for name in chosen or [n for n in names() if n not in known]:
+        begun = time.time()
+        net, x, logits, gradient = reference(name)
+        count = sum(p.numel() for p in net.parameters())
+        if count > MOST and not chosen:
+            continue
+        row = {}
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            np.save(folder / "pixels.npy", x.float().numpy())
+            for kind in KINDS:
+                try:
+                    path = write(kind, name, net, x.shape[-1], folder)
+                except Exception as error:
+                    row[kind] = "not exported"
+                    print(f"{name} {kind}: PyTorch: {str(error)[:200]}", flush=True)
+                    continue
+                for precision in ("f32", "f64"):
+                    found = opened(program, path, folder, gradient.shape, precision)
+                    if isinstance(found, str):
+                        row[kind] = "error"
+                        print(f"{name} {kind}: {found[:400]}", flush=True)
+                        break
+                    far = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, (logits, gradient))]
+                    # In f32, rounding may flip a ReLU close to its kink, so f64 decides.
+                    row[kind] = f"{far[0]:.0e} {far[1]:.0e} {precision}"
+                    if far[0] < 1e-4 and far[1] < 1e-3:
+                        break
+                else:
+                    row[kind] = "wrong " + row[kind]
+                path.unlink()
+        bad += any(not value[0].isdigit() for value in row.values())
+        known[name] = {"parameters": count, **row}
+        write_table(known)
+        print(f"{name:36} {count:>11} {row} {time.time() - begun:.0f} s", flush=True)
+    print(f"{bad} bad")
+    sys.exit(bool(bad))
+
+
+def results():
+    text = TABLE.read_text() if TABLE.exists() else ""
+    return {name: json.loads(row) for name, row in re.findall(r"^<!-- (\S+): (\{.+\}) -->$", text, re.M)}
+
+
+def cell(value):
+    """`1e-06 / 2e-06`, or what went wrong."""
+    part = value.split()
+    return f"{part[0]} / {part[1]}" + (" (f64)" if part[2] == "f64" else "") if part[0][0].isdigit() else value
+
+
+def write_table(known):
+    rows = [
+        f"| `{name}` | {known[name]['parameters'] / 1e6:.1f} M | " + " | ".join(cell(known[name][kind]) for kind in KINDS) + " |"
+        for name in names() if name in known
+    ]
+    text = f"""# Networks opened from PyTorch's files
+
+Each network got drawn weights and batch norm statistics, was written by PyTorch in four ways, and was opened from the file alone. The numbers
+are the errors of the logits and of the gradient of the largest logit with respect to the pixels, relative to the norm, against PyTorch
+in float64. They are those in f32, or in f64 where rounding in f32 flips a ReLU close to its kink.
+
+Written by `scripts/reference/exports.py check`, with torch {torch.__version__}, torchvision {torchvision.__version__} and timm {timm.__version__}. Names with `timm/` are
+timm's, the others torchvision's.
+
+| network | parameters | {' | '.join(KINDS.values())} |
+|---|---|---|---|---|---|
+""" + "\n".join(rows) + "\n\n" + "\n".join(f"<!-- {name}: {json.dumps(known[name])} -->" for name in names() if name in known) + "\n"
+    TABLE.write_text(text)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    match sys.argv[1:]:
+        case ["table"]:
+            write_table(results())
+        case ["check", program, *chosen]:
+            check(program, chosen)
+        case _:
+            sys.exit(__doc__)
