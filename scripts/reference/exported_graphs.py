@@ -68,16 +68,34 @@ class TwoOutputs(nn.Module):
         return self.classes(x), self.attributes(x)
 
 
+class ChannelsLast(nn.Module):
+    """As in ConvNeXt: pooling of a value whose channels are innermost in memory is exported as an index of every element."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, 2)
+        self.mix = nn.Linear(6, 8)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.norm = nn.LayerNorm(8)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.mix(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.fc(self.norm(self.avgpool(x).permute(0, 2, 3, 1)).flatten(1))
+
+
 def strip(folder):
     """Removes stack traces, which name files of the machine, and the example input."""
-    model = onnx.load(folder / "small.dynamo.onnx")
-    for node in model.graph.node:
-        kept = [p for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"]
-        del node.metadata_props[:]
-        node.metadata_props.extend(kept)
-    for part in (model, model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
-        del part.metadata_props[:]
-    onnx.save(model, folder / "small.dynamo.onnx")
+    for path in sorted(folder.glob("*.dynamo.onnx")):
+        model = onnx.load(path)
+        for node in model.graph.node:
+            kept = [p for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"]
+            del node.metadata_props[:]
+            node.metadata_props.extend(kept)
+        graph = model.graph
+        for part in (model, graph, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            del part.metadata_props[:]
+        onnx.save(model, path)
     for path in sorted(folder.glob("*.pt2")):
         strip_program(path)
 
@@ -121,6 +139,14 @@ def main(folder):
     torch.export.save(torch.export.export(two, (x,), dynamic_shapes=({0: batch},)), folder / "two_outputs.pt2")
     torch.onnx.export(two, (x,), folder / "two_outputs.onnx", dynamo=False, opset_version=17, input_names=["x"],
                       output_names=["classes", "attributes"], dynamic_axes={"x": {0: "N"}})
+    last = ChannelsLast().eval()
+    torch.onnx.export(last, (x,), folder / "channels_last.dynamo.onnx", dynamo=True, external_data=False, dynamic_shapes=({0: batch},))
+    y = x.double().requires_grad_()
+    logits_last = last.double()(y)
+    (gradient_last,) = torch.autograd.grad(logits_last[:, 1].sum(), y)
+    answers = {"logits": logits_last.flatten().tolist(), "gradient": gradient_last[1].flatten().tolist()}
+    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
+    (folder / "channels_last.json").write_text(json.dumps(answers) + "\n")
     classes, attributes = two.double()(x.double())
     strip(folder)
     answers = {"classes": classes.flatten().tolist(), "attributes": attributes.flatten().tolist()}

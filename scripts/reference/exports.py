@@ -180,7 +180,7 @@ Each network got drawn weights and batch norm statistics, was written by PyTorch
 are the errors of the logits and of the gradient of the largest logit with respect to the pixels, relative to the norm, against PyTorch
 in float64. They are those in f32, or in f64 where rounding in f32 flips a ReLU close to its kink.
 
-Written by `scripts/reference/exports.py check`, with torch {torch.__version__}, torchvision {torchvision.__version__} and timm {timm.__version__}. Names with `timm/` are
+Written by `scripts/reference/exports.py check`, with torch {torch.__version__.split("+")[0]}, torchvision {torchvision.__version__.split("+")[0]} and timm {timm.__version__}. Names with `timm/` are
 timm's, the others torchvision's.
 
 | network | parameters | {' | '.join(KINDS.values())} |

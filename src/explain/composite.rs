@@ -41,11 +41,12 @@ struct Choice<'a> {
 impl Selector {
     /// Parses a selector: kinds such as `"conv|linear"`, names such as `"features.*"`, several of these separated by `|`, or
     /// kinds and names such as `"conv: features.*"`. A word that names a kind or a [`Family`](crate::graph::op::Family) is read
-    /// as such, except after the colon, where every word is a name.
+    /// as such, except after the colon, where every word is a name: `":pool"` is the layer `pool`, not the family.
     ///
     /// Errors if the string is empty.
     pub fn parse(text: &str) -> Result<Self> {
         match text.split_once(':') {
+            Some(("", name)) => Self::read(name, false),
             Some((kind, name)) => Ok(Self::Both(Self::read(kind, true)?.into(), Self::read(name, false)?.into())),
             None => Self::read(text, true),
         }

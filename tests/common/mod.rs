@@ -138,8 +138,14 @@ pub fn failure(body: &str) -> Report {
 
 /// The text of the only figure, `text(…, "answer")`, of a one-shot script that evaluates this body.
 pub fn answer(body: &str) -> String {
+    answer_of(tiny(), body)
+}
+
+/// Like [`answer`], for a network that takes pictures of the tiny network's size.
+pub fn answer_of(model: Model, body: &str) -> String {
     let host = host();
-    let mut session = session(&host);
+    let mut session = Session::new(&host, model, "picture", picture()).unwrap();
+    session.set_data(Data::of(pictures()));
     session.open(method(&host, &one_shot(&format!("let answer = {{ {body} }};\ntext(`${{answer}}`, \"answer\")"))));
     let frame = session.run(&host).unwrap_or_else(|e| panic!("{e}"));
     match &frame.figures[0].body {

@@ -1,6 +1,7 @@
 //! Methods that remove parts of the picture, or of a layer.
 
-use crate::common::answer as said;
+use crate::common::{answer as said, answer_of, tiny};
+use std::sync::Arc;
 
 /// A game with five players: the value of each one, and the interaction of the first two.
 const GAME: &str = "let own = tensor([0.5, -1.0, 2.0, 0.0, 0.25]);
@@ -50,6 +51,32 @@ fn ablation_cam_weights_a_channel_by_the_score_drop_without_it() {
         }
         (map - sum).abs().max() < 1e-4 * sum.abs().max()";
     assert_eq!(said(body), "true");
+}
+
+#[test]
+fn a_layer_named_like_a_kind_or_with_any_characters_is_edited_alone() {
+    // As in exported networks: the names of kinds and families, and characters that selectors give a meaning.
+    let renamed = || {
+        let mut model = tiny();
+        let mut graph = (*model.graph).clone();
+        let names = ["input", "normalize", "conv", "relu", "pool", "conv:0|b*", "second", "flatten", "linear"];
+        graph.nodes.iter_mut().zip(names).for_each(|(node, name)| node.name = name.into());
+        model.graph = Arc::new(graph);
+        model
+    };
+    for layer in ["relu", "conv", "pool", "conv:0|b*", ":pool", ":conv:0|b*"] {
+        let name = layer.strip_prefix(':').unwrap_or(layer);
+        // The closure is called for this layer alone.
+        let body = format!(
+            "let count = [0];
+             let edited = cx.model.forward(cx.input, #{{ edits: [[\"{layer}\", |a| {{ count[0] += 1; a * 2.0 }}]] }});
+             let trace = cx.model.forward(cx.input);
+             `${{count[0]}} ${{(edited[\"{name}\"] - 2.0 * trace[\"{name}\"]).abs().max() == 0.0}}`"
+        );
+        assert_eq!(answer_of(renamed(), &body), "1 true", "{layer}");
+    }
+    let map = "answer(cx, \"ablationcam\", #{ params: \"layer=pool\" }).cam_raw.shape.to_string()";
+    assert_eq!(answer_of(renamed(), map), "[1, 1, 4, 4]");
 }
 
 #[test]

@@ -101,13 +101,7 @@ fn replacement(program: &mut Program, at: usize, from: &str, picked: PerPicture)
 }
 
 /// The value that is computed from constants and the batch size alone, for `batch` pictures; `None` if it depends on anything else.
-fn value(
-    program: &Program,
-    producer: &HashMap<String, usize>,
-    name: &str,
-    batch: i64,
-    depth: usize,
-) -> Option<Tensor> {
+fn value(program: &Program, producer: &HashMap<String, usize>, name: &str, batch: i64, depth: usize) -> Option<Tensor> {
     if let Some(constant) = program.constants.get(name) {
         return Some(constant.clone());
     }

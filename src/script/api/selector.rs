@@ -3,14 +3,31 @@
 use super::Guard;
 use crate::explain::Selector;
 use crate::graph::Graph;
-use crate::graph::op::{Family, KINDS};
+use crate::graph::op::{self, Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
 /// Parses a selector of layers of the network `graph`; `what` (`rule` or `edit`) says in notes what the selector is for.
 ///
-/// A part that matches no layer and is not a kind has no effect; a note for the user reports it and suggests a similar name.
+/// A name of a layer selects this layer, whatever characters it contains. If it is also the name of a kind or a family, an edit
+/// applies to the layer and a rule to the kind, because composites are written for many networks; `":name"` is always the layer. A part that matches no layer and
+/// is not a kind has no effect; a note for the user reports it and suggests a similar name.
 pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> Result<Selector> {
+    let named = |name: &str| graph.nodes.iter().any(|node| node.name == name);
+    if let Some(name) = text.strip_prefix(':').map(str::trim).filter(|name| named(name)) {
+        return Ok(Selector::Among(vec![name.into()]));
+    }
+    let is_kind = op::spec(text).is_some() || op::family(text).is_some();
+    if named(text) && (!is_kind || what == "edit") {
+        let others = |kind: Selector| graph.nodes.iter().any(|node| node.name != text && kind.fits(node));
+        if is_kind && others(Selector::parse(text)?) {
+            guard.note(format!(
+                "the edit for \"{text}\" changes only the layer of this name; \"{text}: *\" selects all layers of the kind, and \":{text}\" \
+                 this layer without a note"
+            ));
+        }
+        return Ok(Selector::Among(vec![text.into()]));
+    }
     let selector = Selector::parse(text)?;
     for part in selector.idle(&graph.nodes) {
         guard.note(format!("the {what} for \"{text}\": {}", missing(graph, &part)));
