@@ -354,6 +354,20 @@ def results():
     return dict(re.findall(r"^<!-- (\S+): (.+) -->$", text, re.M))
 
 
+def transformers_table():
+    """A row for each script of models/transformer: its networks, and which of them the fixture has numbers of."""
+    numbers = json.loads((FIXTURE.parent / "vision_transformers.json").read_text())["networks"]
+    rows = []
+    for script in sorted((ROOT / "models/transformer").glob("*.rhai")):
+        text = script.read_text()
+        listed = re.findall(r'"([^"]+)"', re.search(r"names:\s*\[(.*?)\]", text, re.S)[1])
+        library = re.search(r"as in (torchvision|timm|transformers)", text)
+        compared = [name for name in listed if "output" in numbers.get(name, {})]
+        cells = [", ".join(f"`{n}`" for n in listed), library[1] if library else "PyTorch", ", ".join(f"`{n}`" for n in compared)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def write_table(known):
     rows = []
     for (family, library), listed in FAMILIES.items():
@@ -373,12 +387,34 @@ alone: the class scores and the gradient of the largest with respect to the pixe
 Both are those in f32, or in f64 where rounding flips a ReLU close to its kink ("f64" counts these networks). Of every network, the names and shapes of
 all parameters are tested.
 
-This table is written by `scripts/reference/families.py check`, with torch {torch.__version__}, torchvision {torchvision.__version__}, timm {timm.__version__} and transformers
+This table is written by `scripts/reference/families.py check`, with torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}, timm {timm.__version__} and transformers
 {transformers.__version__}.
 
 | family | names of | networks | compared | logits | gradient | f64 |
 |---|---|---|---|---|---|---|
-""" + "\n".join(rows) + "\n\n" + "\n".join(f"<!-- {name}: {known[name]} -->" for name in names() if name in known) + "\n"
+""" + "\n".join(rows) + f"""
+
+## Vision transformers
+
+Of every network, the names and shapes of all parameters are tested; of those in the column "compared" also the output and the input gradient, against
+the library in float64. The last name of a family, such as `timm_vit`, opens networks of any size, which it reads from the weights.
+
+| networks | names of | compared |
+|---|---|---|
+{transformers_table()}
+
+## Other tasks
+
+Trained networks with weights under open licences, compared with PyTorch's output and gradient for a picture or a recording:
+
+| network | task |
+|---|---|
+| `dscnn_speech_commands` | spoken words, from 49 frames of 10 MFCC coefficients (MLPerf Tiny) |
+| `deeplabv3_mnv2_voc` | segmentation: 21 classes of Pascal VOC |
+| `selfie_segmentation` | segmentation: persons (MediaPipe) |
+| `yunet_n_face` | face detection (libfacedetection) |
+
+""" + "\n".join(f"<!-- {name}: {known[name]} -->" for name in names() if name in known) + "\n"
     TABLE.write_text(text)
 
 
