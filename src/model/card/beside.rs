@@ -36,6 +36,14 @@ pub fn beside(path: &Path) -> Result<Vec<CardValues>> {
     Ok(found)
 }
 
+/// The architecture that timm's `config.json` beside the file `path` names; `None` if there is no such file, or it does not say.
+pub fn timm_architecture(path: &Path) -> Option<String> {
+    let text = read_text(&path.parent()?.join("config.json"), MAX_BYTES).ok()?;
+    let config = decoding("JSON", || serde_json::from_str::<Value>(&text)).ok()?;
+    config.get("pretrained_cfg").or(config.get("input_size"))?;
+    Some(config.get("architecture")?.as_str()?.to_string())
+}
+
 /// The path of the card `NAME.card.json` of the network's file `path`.
 pub fn path_beside(path: &Path) -> PathBuf {
     if path.is_dir() {

@@ -91,9 +91,13 @@ impl Card {
         (!files.is_empty()).then(|| format!("card: {}", texts.collect::<Vec<_>>().join("; ")))
     }
 
-    /// The sources of the values that do not come from the architecture, each once: file names, flags. For the app's header.
+    /// The hub name of the network, if it has one, and the sources of the values that do not come from the architecture, each once:
+    /// file names, flags. For the app's header.
     pub fn origins(&self) -> Vec<String> {
         let mut all: Vec<String> = vec![];
+        if !self.sources.hub.is_empty() {
+            all.push(shortened(&self.sources.hub));
+        }
         for (name, source) in self.sources.each() {
             let text = match source {
                 Source::Script | Source::File { .. } => continue,
@@ -106,6 +110,14 @@ impl Card {
             }
         }
         all
+    }
+}
+
+/// A hub name with only the first digits of a commit.
+fn shortened(hub: &str) -> String {
+    match hub.split_once('@') {
+        Some((name, commit)) if commit.len() == 40 => format!("{name}@{}", &commit[..7]),
+        _ => hub.into(),
     }
 }
 

@@ -51,6 +51,7 @@ pub fn of_graph(name: &str, graph: &Graph, sources: &[CardValues]) -> Result<(Ca
             mean: none(),
             std: none(),
             labels: Source::File { file: name.into() },
+            hub: "".into(),
         },
     };
     let card = card.with_values(sources).and_then(|card| card.fitted_to(graph)).with_context(what)?;

@@ -41,6 +41,8 @@ pub struct Sources {
     pub std: Source,
     /// Source of the class names.
     pub labels: Source,
+    /// The hub name and revision of the network's files, such as `torchvision:resnet50@IMAGENET1K_V2`; empty for other files.
+    pub hub: Arc<str>,
 }
 
 impl Source {

@@ -1,0 +1,124 @@
+//! The HTTP client.
+
+use super::reply::{Body, Head, Refusal};
+use crate::words;
+use std::time::Duration;
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::{Response, StatusCode, header};
+use ureq::Agent;
+
+/// Maximum number of redirects followed.
+const REDIRECTS: u32 = 5;
+
+/// An HTTP client, which uses the proxy that the environment names.
+pub struct Client(Agent);
+
+impl Client {
+    /// Creates a client that waits this long for a connection and for each part of an answer.
+    pub fn new(timeout: Duration) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .user_agent(concat!("gradscope/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .timeout_resolve(Some(timeout))
+            .timeout_connect(Some(timeout))
+            .timeout_recv_response(Some(timeout * 3))
+            .timeout_per_read(Some(timeout))
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .max_redirects(REDIRECTS);
+        Self(config.build().new_agent())
+    }
+
+    /// The headers of a file on the Hugging Face hub. Redirects within the hub, as for renamed repositories, are followed; one to
+    /// another host is not, since the hub's own answer has the headers.
+    pub fn head(&self, url: &str, token: Option<&str>) -> Result<Head, Refusal> {
+        let mut url = url.to_string();
+        for _ in 0..REDIRECTS {
+            let request = self.0.head(&url).config().max_redirects(0).max_redirects_will_error(false).build();
+            let request = match token {
+                Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+                None => request,
+            };
+            let reply = request.call().map_err(unreachable)?;
+            let location = text(&reply, "location").filter(|_| reply.status().is_redirection());
+            match location.filter(|to| to.starts_with('/') && !to.starts_with("//")) {
+                Some(to) => url = format!("{}{to}", origin(&url)),
+                None if reply.status().is_success() || reply.status().is_redirection() => return Ok(head(&reply)),
+                None => return Err(refusal(&reply)),
+            }
+        }
+        Err(Refusal::Unreachable("too many redirects".into()))
+    }
+
+    /// The contents of a file from position `from` on.
+    pub fn get(&self, url: &str, token: Option<&str>, from: u64) -> Result<Body, Refusal> {
+        let mut request = self.0.get(url);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        let reply = request.call().map_err(unreachable)?;
+        let length = number(&reply, "content-length");
+        let (start, total) = match reply.status() {
+            StatusCode::OK => (0, length),
+            StatusCode::PARTIAL_CONTENT => {
+                let range = text(&reply, "content-range");
+                let range = range.as_deref().and_then(range_of).filter(|(start, _)| *start == from);
+                range.ok_or_else(|| Refusal::Unreachable("the server sent another part of the file".into()))?
+            }
+            _ => return Err(refusal(&reply)),
+        };
+        Ok(Body { start, total, reader: Box::new(reply.into_body().into_reader()) })
+    }
+}
+
+/// The start and the size of the whole in a header such as `bytes 100-199/200`.
+fn range_of(header: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}
+
+fn head<T>(reply: &Response<T>) -> Head {
+    let etag = text(reply, "x-linked-etag").or_else(|| text(reply, "etag"));
+    let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_string());
+    let length = || number(reply, "content-length").filter(|_| reply.status().is_success());
+    Head { commit: text(reply, "x-repo-commit"), etag, size: number(reply, "x-linked-size").or_else(length) }
+}
+
+fn refusal<T>(reply: &Response<T>) -> Refusal {
+    Refusal::Status { status: reply.status().as_u16(), code: text(reply, "x-error-code").unwrap_or_default() }
+}
+
+fn unreachable(error: ureq::Error) -> Refusal {
+    Refusal::Unreachable(words::name(&error.to_string()).into_owned())
+}
+
+fn text<T>(reply: &Response<T>, header: &str) -> Option<String> {
+    Some(reply.headers().get(header)?.to_str().ok()?.trim().to_string())
+}
+
+fn number<T>(reply: &Response<T>, header: &str) -> Option<u64> {
+    text(reply, header)?.parse().ok()
+}
+
+/// The scheme and host of an address: `https://huggingface.co`.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    &url[..url[host..].find('/').map_or(url.len(), |at| host + at)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_origins_are_parsed() {
+        assert_eq!(range_of("bytes 100-199/200"), Some((100, Some(200))));
+        assert_eq!(range_of("bytes 0-1/*"), Some((0, None)));
+        assert_eq!(range_of("bytes */200"), None);
+        assert_eq!(origin("http://127.0.0.1:80/a/b"), "http://127.0.0.1:80");
+        assert_eq!(origin("https://huggingface.co"), "https://huggingface.co");
+    }
+}
