@@ -57,7 +57,10 @@ fn network(host: &Host, args: &CardArgs) -> Result<Card> {
 fn write(card: &Card, args: &CardArgs) -> Result<PathBuf> {
     let given = args.weights.as_deref().or(args.model.as_deref().map(Path::new));
     let of_hub = given.and_then(Path::to_str).is_some_and(is_hub_name);
-    ensure!(!of_hub, "--write puts the card beside the network's file, but not into a hub's cache; give its values as flags instead");
+    ensure!(
+        !of_hub,
+        "--write puts the card beside the network's file, but not into a hub's cache; give its values as flags instead"
+    );
     let network = given.map(|path| split(path).0).filter(|path| path.exists());
     let network =
         network.context("--write puts the card beside the network's file, but this network has none; give one with -w");

@@ -38,7 +38,11 @@ impl ProgressLine {
 
     /// Updates the number of received bytes of a download.
     pub fn received(&self, file: &str, bytes: u64) {
-        still::progress(&format!("MiB of {file}"), (bytes >> 20) as usize, (self.0.length().unwrap_or(0) >> 20) as usize);
+        still::progress(
+            &format!("MiB of {file}"),
+            (bytes >> 20) as usize,
+            (self.0.length().unwrap_or(0) >> 20) as usize,
+        );
         self.0.set_position(bytes);
         self.0.set_message(words::name(file).into_owned());
     }

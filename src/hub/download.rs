@@ -95,7 +95,9 @@ fn receive(client: &Client, remote: &Remote, file: &mut File, progress: &mut Pro
                 "the file has changed".into()
             }
             Err(refusal @ (Refusal::Status { .. } | Refusal::Unreachable(_))) if here == begun => bail!(refusal),
-            Err(Refusal::Status { status, .. }) if status < 500 => bail!(Refusal::Status { status, code: String::new() }),
+            Err(Refusal::Status { status, .. }) if status < 500 => {
+                bail!(Refusal::Status { status, code: String::new() })
+            }
             Err(refusal) => refusal.to_string(),
         };
         let now = file.metadata()?.len();
@@ -109,7 +111,13 @@ fn receive(client: &Client, remote: &Remote, file: &mut File, progress: &mut Pro
 }
 
 /// Appends a body to `file`, of which the first `here` bytes are present. Returns why it ended early; `None` if it is whole.
-fn append(file: &mut File, mut body: Body, here: u64, remote: &Remote, progress: &mut Progress) -> Result<Option<String>> {
+fn append(
+    file: &mut File,
+    mut body: Body,
+    here: u64,
+    remote: &Remote,
+    progress: &mut Progress,
+) -> Result<Option<String>> {
     progress.transfer.total = remote.size.or(body.total);
     if body.start != here {
         file.set_len(0)?;
@@ -200,5 +208,132 @@ pub fn failed(error: &anyhow::Error, server: &str, instead: &str) -> Option<anyh
             Some(anyhow!("{server} fails with status {status}; try again later, or {instead}"))
         }
         Refusal::Status { .. } => None,
+    }
+}
+
+#[cfg(all(test, feature = "hub"))]
+mod tests {
+    use super::super::file_server::{FileServer, Reply};
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn contents() -> Vec<u8> {
+        (0..300_000u32).flat_map(|i| i.to_le_bytes()).collect()
+    }
+
+    fn sha256(bytes: &[u8]) -> String {
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Downloads the server's file into a folder as `net.bin`.
+    fn fetched(server: &FileServer, folder: &Path, sha256: &str, watch: &Watcher) -> Result<Vec<u8>> {
+        let url = format!("{}/net.bin", server.address());
+        let remote = Remote { url: &url, token: None, name: "net.bin", size: None, sha256 };
+        let to = folder.join("net.bin");
+        download(&Client::new(Duration::from_secs(2)), &remote, &to, watch)?;
+        Ok(std::fs::read(to)?)
+    }
+
+    fn unwatched() -> Watcher {
+        Arc::new(|_| Ok(()))
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_broken_download_is_resumed_where_it_broke_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let server =
+            FileServer::new(|_, _| Reply { status: 200, body: contents(), broken_after: 500_000, ..Reply::default() });
+        let found = fetched(&server, folder.path(), &sha256(&contents()), &unwatched()).unwrap();
+        assert!(found == contents());
+        let from: Vec<_> = server.requests().into_iter().map(|request| request.from).collect();
+        assert_eq!(from, [None, Some(500_000), Some(1_000_000)]);
+        assert_eq!(names(folder.path()), ["net.bin"]);
+    }
+
+    #[test]
+    fn a_server_that_ignores_ranges_is_read_from_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(format!("net.bin{UNFINISHED}")), "an older version").unwrap();
+        let server = FileServer::new(|_, _| Reply { status: 200, body: contents(), whole: true, ..Reply::default() });
+        assert!(fetched(&server, folder.path(), "", &unwatched()).unwrap() == contents());
+    }
+
+    #[test]
+    fn a_beginning_that_is_longer_than_the_file_is_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = vec![1; contents().len() + 1];
+        std::fs::write(folder.path().join(format!("net.bin{UNFINISHED}")), old).unwrap();
+        let server = FileServer::new(|_, _| Reply { status: 200, body: contents(), ..Reply::default() });
+        assert!(fetched(&server, folder.path(), "", &unwatched()).unwrap() == contents());
+    }
+
+    #[test]
+    fn contents_with_another_hash_are_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = FileServer::new(|_, _| Reply { status: 200, body: contents(), ..Reply::default() });
+        let error = fetched(&server, folder.path(), "11ad3fa6", &unwatched()).unwrap_err();
+        assert!(format!("{error:#}").contains("expected 11ad3fa6"), "{error:#}");
+        assert!(names(folder.path()).is_empty());
+        fetched(&server, folder.path(), &sha256(&contents())[..8], &unwatched()).unwrap();
+    }
+
+    #[test]
+    fn a_cancelled_download_leaves_only_its_beginning_and_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = FileServer::new(|_, _| Reply { status: 200, body: contents(), ..Reply::default() });
+        let cancelling: Watcher = Arc::new(|transfer| match transfer.done {
+            0 => Ok(()),
+            _ => bail!("cancelled"),
+        });
+        let slow: Watcher = Arc::new(move |transfer| {
+            std::thread::sleep(WATCHED);
+            cancelling(transfer)
+        });
+        let error = fetched(&server, folder.path(), "", &slow).unwrap_err();
+        assert_eq!(error.root_cause().to_string(), "cancelled");
+        assert_eq!(names(folder.path()), [format!("net.bin{UNFINISHED}")]);
+        server.requests();
+        assert!(fetched(&server, folder.path(), &sha256(&contents()), &unwatched()).unwrap() == contents());
+        assert!(server.requests()[0].from.is_some());
+    }
+
+    #[test]
+    fn a_connection_that_always_breaks_off_is_an_error_that_says_how_far_it_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = AtomicUsize::new(0);
+        let server = FileServer::new(move |_, _| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply { status: 200, body: contents(), broken_after: 500_000, ..Reply::default() },
+            _ => Reply { status: 503, ..Reply::default() },
+        });
+        let error = format!("{:#}", fetched(&server, folder.path(), "", &unwatched()).unwrap_err());
+        assert!(error.contains("broke off at 488 KiB of 1 MiB"), "{error}");
+        assert!(error.contains("503") && error.contains("resume"), "{error}");
+    }
+
+    #[test]
+    fn of_two_downloads_at_once_the_second_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = FileServer::new(|_, _| {
+            std::thread::sleep(Duration::from_millis(300));
+            Reply { status: 200, body: contents(), ..Reply::default() }
+        });
+        std::thread::scope(|scope| {
+            let both = [0, 1].map(|_| {
+                scope.spawn(|| {
+                    let to = folder.path().join("net.bin");
+                    let url = format!("{}/net.bin", server.address());
+                    let remote = Remote { url: &url, token: None, name: "net.bin", size: None, sha256: "" };
+                    download(&Client::new(Duration::from_secs(2)), &remote, &to, &unwatched())
+                })
+            });
+            both.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        assert_eq!(server.requests().len(), 1);
+        assert_eq!(names(folder.path()), ["net.bin"]);
     }
 }

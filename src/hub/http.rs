@@ -3,9 +3,9 @@
 use super::reply::{Body, Head, Refusal};
 use crate::words;
 use std::time::Duration;
+use ureq::Agent;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, header};
-use ureq::Agent;
 
 /// Maximum number of redirects followed.
 const REDIRECTS: u32 = 5;

@@ -34,7 +34,9 @@ pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Res
             {
                 // Cancelling is not a problem of the network.
                 ensure!(why.is::<Unavailable>(), why);
-                notes::add(format!("{name}: cannot look for card files on the hub; HF_HUB_OFFLINE=1 skips this ({why})"));
+                notes::add(format!(
+                    "{name}: cannot look for card files on the hub; HF_HUB_OFFLINE=1 skips this ({why})"
+                ));
             }
             (file, commit)
         }
@@ -121,7 +123,8 @@ impl Online<'_> {
             for shard in shards {
                 let shard = Path::new(name).with_file_name(&shard).to_string_lossy().replace('\\', "/");
                 let head = self.head(&commit, &shard)?;
-                let head = head.with_context(|| format!("{} lists {shard}, which the repository lacks", words::path(&file)))?;
+                let head =
+                    head.with_context(|| format!("{} lists {shard}, which the repository lacks", words::path(&file)))?;
                 self.get(&commit, &shard, head)?;
             }
             self.repository.remember(&self.name.revision, &commit)?;
@@ -192,7 +195,10 @@ impl Online<'_> {
 
     /// The error for a server that does not answer as the hub does.
     fn foreign(&self, header: &str) -> String {
-        format!("{} does not answer like the Hugging Face hub (no {header}); is HF_ENDPOINT right?", self.settings.endpoint)
+        format!(
+            "{} does not answer like the Hugging Face hub (no {header}); is HF_ENDPOINT right?",
+            self.settings.endpoint
+        )
     }
 
     /// Says what a refusal means and what to check; other errors stay as they are.

@@ -15,6 +15,9 @@ mod repository;
 mod hugging_face;
 mod torchvision;
 mod timm;
+#[cfg(all(test, feature = "hub"))]
+#[path = "../../tests/common/file_server.rs"]
+mod file_server;
 
 pub use access::{Access, Found, Transfer};
 pub use name::{HubName, is_hub_name};

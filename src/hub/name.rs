@@ -75,19 +75,14 @@ impl FromStr for HubName {
             ("timm", [name]) if is_id(name) => {
                 let revision = revision(at)?;
                 return Ok(match name.contains('.') {
-                    true => Self::HuggingFace(HuggingFaceName {
-                        repository: format!("timm/{name}"),
-                        file: None,
-                        revision,
-                    }),
+                    true => {
+                        Self::HuggingFace(HuggingFaceName { repository: format!("timm/{name}"), file: None, revision })
+                    }
                     false => Self::Timm(TimmName { name: (*name).into(), revision }),
                 });
             }
             ("torchvision", [name]) if is_part(name) && at.is_none_or(|at| is_part(&at)) => {
-                return Ok(Self::Torchvision(TorchvisionName {
-                    name: (*name).into(),
-                    weights: at.map(String::from),
-                }));
+                return Ok(Self::Torchvision(TorchvisionName { name: (*name).into(), weights: at.map(String::from) }));
             }
             ("timm", _) => "timm:NAME.TAG, such as timm:resnet50.a1_in1k",
             ("torchvision", _) => "torchvision:NAME or torchvision:NAME@WEIGHTS, such as torchvision:resnet50",
@@ -162,7 +157,10 @@ mod tests {
             ("hf:a/b/onnx/model.onnx@refs/pr/1", hf("a/b", Some("onnx/model.onnx"), "refs/pr/1")),
             ("timm:resnet50", HubName::Timm(TimmName { name: "resnet50".into(), revision: "main".into() })),
             ("torchvision:resnet50", HubName::Torchvision(torchvision("resnet50", None))),
-            ("torchvision:vit_b_16@IMAGENET1K_V1", HubName::Torchvision(torchvision("vit_b_16", Some("IMAGENET1K_V1")))),
+            (
+                "torchvision:vit_b_16@IMAGENET1K_V1",
+                HubName::Torchvision(torchvision("vit_b_16", Some("IMAGENET1K_V1"))),
+            ),
         ] {
             assert_eq!(text.parse::<HubName>().unwrap(), name);
             assert!(is_hub_name(text));
@@ -174,9 +172,31 @@ mod tests {
     #[test]
     fn names_that_would_leave_their_folder_are_refused() {
         for text in [
-            "hf:", "hf:a", "hf:/a", "hf:a/", "hf:../../x", "hf:a/..", "hf:a/b/../c", "hf:a/.git", "hf:a/b\\c", "hf:a//b", "hf:a/b c",
-            "hf:a--b/c", "hf:a/b?x", "hf:a/b%2e", "hf:a/\u{202e}b", "hf:a/b/\x1b[31m", "timm:a/b", "timm:", "timm:..", "torchvision:a/b",
-            "torchvision:../a", "torchvision:a@../b", "torchvision:a@", "hf:a/b/..", "hf:a/b/./c",
+            "hf:",
+            "hf:a",
+            "hf:/a",
+            "hf:a/",
+            "hf:../../x",
+            "hf:a/..",
+            "hf:a/b/../c",
+            "hf:a/.git",
+            "hf:a/b\\c",
+            "hf:a//b",
+            "hf:a/b c",
+            "hf:a--b/c",
+            "hf:a/b?x",
+            "hf:a/b%2e",
+            "hf:a/\u{202e}b",
+            "hf:a/b/\x1b[31m",
+            "timm:a/b",
+            "timm:",
+            "timm:..",
+            "torchvision:a/b",
+            "torchvision:../a",
+            "torchvision:a@../b",
+            "torchvision:a@",
+            "hf:a/b/..",
+            "hf:a/b/./c",
         ] {
             let said = text.parse::<HubName>().unwrap_err().to_string();
             assert!(said.contains("is not a name on a hub; expected"), "{text}: {said}");

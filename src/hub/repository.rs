@@ -93,7 +93,9 @@ impl Repository {
             std::fs::remove_file(&file).with_context(|| format!("replacing \"{}\"", words::path(&file)))?;
         }
         let linked = symlink(&blob, &file, name);
-        linked.or_else(|_| std::fs::rename(&blob, &file)).with_context(|| format!("writing \"{}\"", words::path(&file)))?;
+        linked
+            .or_else(|_| std::fs::rename(&blob, &file))
+            .with_context(|| format!("writing \"{}\"", words::path(&file)))?;
         Ok(file)
     }
 }
@@ -155,7 +157,8 @@ mod tests {
         let name = |found: Option<PathBuf>| found.map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
         write(&format!("{snapshot}/pytorch_model.bin"), "");
         assert_eq!(name(repository.weights(COMMIT, None)).as_deref(), Some("pytorch_model.bin"));
-        let index = r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
+        let index =
+            r#"{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}"#;
         write(&format!("{snapshot}/model.safetensors.index.json"), index);
         write(&format!("{snapshot}/model-00001-of-00002.safetensors"), "");
         assert_eq!(name(repository.weights(COMMIT, None)).as_deref(), Some("pytorch_model.bin"), "a shard is missing");

@@ -51,7 +51,8 @@ impl Settings {
         let hugging_face = place("HF_HOME").unwrap_or_else(|| caches.join("huggingface"));
         let cache = place("HF_HUB_CACHE").or_else(|| place("HUGGINGFACE_HUB_CACHE"));
         let torch = place("TORCH_HOME").unwrap_or_else(|| caches.join("torch"));
-        let on = |name: &&str| set(name).is_some_and(|text| ["1", "ON", "YES", "TRUE"].contains(&&*text.to_uppercase()));
+        let on =
+            |name: &&str| set(name).is_some_and(|text| ["1", "ON", "YES", "TRUE"].contains(&&*text.to_uppercase()));
         let token = set("HF_TOKEN").or_else(|| set("HUGGING_FACE_HUB_TOKEN")).or_else(|| {
             let file = place("HF_TOKEN_PATH").unwrap_or_else(|| hugging_face.join("token"));
             let text = read_text(&file, TOKEN_BYTES).ok()?;
@@ -61,7 +62,8 @@ impl Settings {
             token.iter().flat_map(|token| token.bytes()).all(|byte| byte.is_ascii_graphic()),
             "the token for the Hugging Face hub, in HF_TOKEN or the file \"token\", has characters that no token has"
         );
-        let seconds = set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|s| (1..=3600).contains(s));
+        let seconds =
+            set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|s| (1..=3600).contains(s));
         Ok(Self {
             endpoint: address("HF_ENDPOINT", set("HF_ENDPOINT"), HUGGING_FACE)?,
             cache: cache.unwrap_or_else(|| hugging_face.join("hub")),
@@ -106,13 +108,15 @@ mod tests {
         assert_eq!(places(&[("XDG_CACHE_HOME", "/c")]), xdg);
         let homes = [("XDG_CACHE_HOME", "/c"), ("HF_HOME", "~/hf"), ("TORCH_HOME", "/t")];
         assert_eq!(places(&homes), expected("/nowhere/hf/hub", "/t/hub/checkpoints"));
-        let direct = [("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/x"), ("HUGGINGFACE_HUB_CACHE", "/y"), ("TORCH_HOME", "/t")];
+        let direct =
+            [("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/x"), ("HUGGINGFACE_HUB_CACHE", "/y"), ("TORCH_HOME", "/t")];
         assert_eq!(places(&direct), expected("/x", "/t/hub/checkpoints"));
     }
 
     #[test]
     fn addresses_tokens_and_offline_modes_are_read() {
-        let found = settings(&[("HF_ENDPOINT", "http://127.0.0.1:9/"), ("HF_TOKEN", " hf_x\n"), ("HF_HUB_OFFLINE", "yes")]);
+        let found =
+            settings(&[("HF_ENDPOINT", "http://127.0.0.1:9/"), ("HF_TOKEN", " hf_x\n"), ("HF_HUB_OFFLINE", "yes")]);
         let found = found.unwrap();
         assert_eq!((&*found.endpoint, found.token.as_deref()), ("http://127.0.0.1:9", Some("hf_x")));
         assert_eq!((found.offline, &*found.torchvision), (Some("HF_HUB_OFFLINE"), TORCHVISION));
@@ -120,7 +124,10 @@ mod tests {
         let hidden = settings(&[("HF_TOKEN", "hf_x"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]).unwrap();
         assert_eq!(hidden.token, None);
         let said = |pairs| settings(pairs).err().unwrap().to_string();
-        assert!(said(&[("HF_ENDPOINT", "huggingface.co")]).contains("HF_ENDPOINT is not an address; expected one such as https://"));
+        assert!(
+            said(&[("HF_ENDPOINT", "huggingface.co")])
+                .contains("HF_ENDPOINT is not an address; expected one such as https://")
+        );
         assert!(said(&[("GRADSCOPE_TORCHVISION_URL", "file:///x")]).contains("GRADSCOPE_TORCHVISION_URL"));
         let secret = said(&[("HF_TOKEN", "hf_secret\u{1b}")]);
         assert!(secret.contains("HF_TOKEN") && !secret.contains("secret"), "{secret}");

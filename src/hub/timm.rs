@@ -19,11 +19,9 @@ pub fn cached(name: &TimmName, settings: &Settings) -> Result<HuggingFaceName> {
     tags.sort();
     let listed = || tags.iter().map(|tag| format!("timm:{name}.{tag}")).collect::<Vec<_>>().join(", ");
     match &tags[..] {
-        [tag] => Ok(HuggingFaceName {
-            repository: format!("timm/{name}.{tag}"),
-            file: None,
-            revision: revision.clone(),
-        }),
+        [tag] => {
+            Ok(HuggingFaceName { repository: format!("timm/{name}.{tag}"), file: None, revision: revision.clone() })
+        }
         [] => bail!(
             "timm:{name} does not say which weights, and none of timm/{name}.* are in the cache; add the tag, as in timm:{name}.a1_in1k; \
              {}/timm lists them, as does timm.list_pretrained(\"{name}.*\")",

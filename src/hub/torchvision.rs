@@ -120,17 +120,20 @@ fn fetch(name: &TorchvisionName, weights: &TorchvisionWeights, settings: &Settin
             let once = format!("run \"gradscope card torchvision:{}\" once, which does", name.name);
             return Err(missing(format!("scripts download nothing; {once}; or {by_hand}")));
         }
-        (Access::Download(_), Some(variable)) => return Err(missing(format!("{variable} forbids downloads; {by_hand}"))),
+        (Access::Download(_), Some(variable)) => {
+            return Err(missing(format!("{variable} forbids downloads; {by_hand}")));
+        }
         (Access::Download(watch), None) => watch,
     };
     let remote = Remote { url: &url, token: None, name: weights.file, size: None, sha256: hash(weights.file) };
-    let refused = |error: Error| match (failed(&error, &settings.torchvision, &by_hand), error.downcast_ref::<Refusal>()) {
-        (Some(error), _) => error,
-        (None, Some(Refusal::Status { status, .. })) => anyhow!(
-            "{url} is refused with status {status}; is GRADSCOPE_TORCHVISION_URL right? Otherwise, {by_hand}"
-        ),
-        (None, _) => error,
-    };
+    let refused =
+        |error: Error| match (failed(&error, &settings.torchvision, &by_hand), error.downcast_ref::<Refusal>()) {
+            (Some(error), _) => error,
+            (None, Some(Refusal::Status { status, .. })) => anyhow!(
+                "{url} is refused with status {status}; is GRADSCOPE_TORCHVISION_URL right? Otherwise, {by_hand}"
+            ),
+            (None, _) => error,
+        };
     download(&Client::new(settings.timeout), &remote, &file, watch).map_err(refused)
 }
 
@@ -170,5 +173,68 @@ mod tests {
         }
         let default = all.iter().find(|weights| weights.network == "resnet50").unwrap();
         assert_eq!((default.name, default.file, default.resize), ("IMAGENET1K_V2", "resnet50-11ad3fa6.pth", 232));
+    }
+    fn settings(folder: &std::path::Path, server: &str) -> Settings {
+        Settings {
+            endpoint: String::new(),
+            cache: folder.join("hub"),
+            token: Some("secret".into()),
+            offline: None,
+            checkpoints: folder.join("checkpoints"),
+            torchvision: server.into(),
+            timeout: std::time::Duration::from_secs(2),
+        }
+    }
+
+    fn name(weights: Option<&str>) -> TorchvisionName {
+        TorchvisionName { name: "resnet50".into(), weights: weights.map(Into::into) }
+    }
+
+    #[test]
+    fn weights_in_the_cache_are_used_and_the_default_ones_are_preferred() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path(), "http://127.0.0.1:9");
+        let find = |weights| find(&name(weights), &settings, &Access::CacheOnly).map(|found| found.name);
+        std::fs::create_dir_all(&settings.checkpoints).unwrap();
+        let add = |file: &str| std::fs::write(settings.checkpoints.join(file), "").unwrap();
+        let error = find(None).unwrap_err().to_string();
+        assert!(error.contains("resnet50-11ad3fa6.pth") && error.contains("gradscope card"), "{error}");
+        for other in
+            ["resnet50-11ad3fa6.pth.partial", "resnet50-12.pth", "resnet50.pth", "wide_resnet50_2-95faca4d.pth"]
+        {
+            add(other);
+        }
+        assert!(find(None).is_err());
+        add("resnet50-0badcafe.pth");
+        assert_eq!(find(None).unwrap(), "torchvision:resnet50@0badcafe");
+        add("resnet50-0676ba61.pth");
+        assert_eq!(find(Some("0676ba61")).unwrap(), "torchvision:resnet50@IMAGENET1K_V1");
+        assert_eq!(find(Some("0badcafe")).unwrap(), "torchvision:resnet50@0badcafe");
+        assert!(find(Some("IMAGENET1K_V2")).is_err());
+        add("resnet50-11ad3fa6.pth");
+        assert_eq!(find(None).unwrap(), "torchvision:resnet50@IMAGENET1K_V2");
+        assert_eq!(find(Some("IMAGENET1K_V1")).unwrap(), "torchvision:resnet50@IMAGENET1K_V1");
+        let error = find(Some("V3")).unwrap_err().to_string();
+        assert_eq!(error, "torchvision's resnet50 has no weights \"V3\"; expected IMAGENET1K_V2 or IMAGENET1K_V1");
+    }
+
+    #[test]
+    #[cfg(feature = "hub")]
+    fn a_download_is_checked_against_the_hash_in_the_file_name() {
+        use super::super::file_server::{FileServer, Reply};
+        let folder = tempfile::tempdir().unwrap();
+        let server = FileServer::new(|_, _| Reply { status: 200, body: b"weights".to_vec(), ..Reply::default() });
+        let settings = settings(folder.path(), &server.address());
+        let of = |file: &'static str| TorchvisionWeights { file, ..torchvision_weights().next().unwrap() };
+        let access = Access::Download(std::sync::Arc::new(|_| Ok(())));
+        // SHA-256 of "weights".
+        let right = of("net-9a129038.pth");
+        fetch(&name(None), &right, &settings, &access).unwrap();
+        assert_eq!(std::fs::read(settings.checkpoints.join(right.file)).unwrap(), b"weights");
+        let request = server.requests().remove(0);
+        assert_eq!((&*request.path, request.authorization), ("/net-9a129038.pth", None));
+        let error = fetch(&name(None), &of("net-00000000.pth"), &settings, &access).unwrap_err();
+        assert!(format!("{error:#}").contains("expected 00000000"), "{error:#}");
+        assert_eq!(std::fs::read_dir(&settings.checkpoints).unwrap().count(), 1);
     }
 }

@@ -6,7 +6,9 @@ use crate::hub::torchvision_weights;
 
 /// How pictures are prepared for the weights in torchvision's file `file`; nothing if it is not one of torchvision's.
 pub fn of_torchvision(file: &str) -> CardValues {
-    let Some(weights) = torchvision_weights().find(|weights| weights.file == file) else { return CardValues::default() };
+    let Some(weights) = torchvision_weights().find(|weights| weights.file == file) else {
+        return CardValues::default();
+    };
     let source = Source::Card { file: "torchvision".into(), key: weights.name.into() };
     fn given<T>(value: T, source: &Source) -> Option<Given<T>> {
         Some(Given { value, source: source.clone() })
