@@ -211,7 +211,8 @@ pub fn failed(error: &anyhow::Error, server: &str, instead: &str) -> Option<anyh
     }
 }
 
-#[cfg(all(test, feature = "hub"))]
+#[cfg(test)]
+#[cfg(feature = "hub")]
 mod tests {
     use super::super::file_server::{FileServer, Reply};
     use super::*;
@@ -231,7 +232,7 @@ mod tests {
         let url = format!("{}/net.bin", server.address());
         let remote = Remote { url: &url, token: None, name: "net.bin", size: None, sha256 };
         let to = folder.join("net.bin");
-        download(&Client::new(Duration::from_secs(2)), &remote, &to, watch)?;
+        download(&Client::new(Duration::from_secs(2), None)?, &remote, &to, watch)?;
         Ok(std::fs::read(to)?)
     }
 
@@ -328,7 +329,7 @@ mod tests {
                     let to = folder.path().join("net.bin");
                     let url = format!("{}/net.bin", server.address());
                     let remote = Remote { url: &url, token: None, name: "net.bin", size: None, sha256: "" };
-                    download(&Client::new(Duration::from_secs(2)), &remote, &to, &unwatched())
+                    download(&Client::new(Duration::from_secs(2), None)?, &remote, &to, &unwatched())
                 })
             });
             both.into_iter().for_each(|one| one.join().unwrap().unwrap());

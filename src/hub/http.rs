@@ -1,21 +1,29 @@
 //! The HTTP client.
 
 use super::reply::{Body, Head, Refusal};
+use crate::data::read_whole;
 use crate::words;
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
 use std::time::Duration;
 use ureq::Agent;
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, header};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Maximum number of redirects followed.
 const REDIRECTS: u32 = 5;
+/// Maximum size of a file of certificate authorities, in bytes.
+const CERTIFICATES: u64 = 16 << 20;
 
 /// An HTTP client, which uses the proxy that the environment names.
 pub struct Client(Agent);
 
 impl Client {
-    /// Creates a client that waits this long for a connection and for each part of an answer.
-    pub fn new(timeout: Duration) -> Self {
+    /// Creates a client that waits this long for a connection and for each part of an answer. It trusts the certificate authorities
+    /// in the PEM file `certificates` if one is given, else Mozilla's.
+    pub fn new(timeout: Duration, certificates: Option<&Path>) -> Result<Self> {
+        let roots = certificates.map_or(Ok(RootCerts::WebPki), authorities)?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("gradscope/", env!("CARGO_PKG_VERSION")))
@@ -25,8 +33,9 @@ impl Client {
             .timeout_recv_response(Some(timeout * 3))
             .timeout_per_read(Some(timeout))
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .max_redirects(REDIRECTS);
-        Self(config.build().new_agent())
+        Ok(Self(config.build().new_agent()))
     }
 
     /// The headers of a file on the Hugging Face hub. Redirects within the hub, as for renamed repositories, are followed; one to
@@ -72,6 +81,21 @@ impl Client {
         };
         Ok(Body { start, total, reader: Box::new(reply.into_body().into_reader()) })
     }
+}
+
+/// The certificate authorities in a PEM file.
+fn authorities(file: &Path) -> Result<RootCerts> {
+    let reading = || {
+        format!("reading the certificates \"{}\", which SSL_CERT_FILE or REQUESTS_CA_BUNDLE names", words::path(file))
+    };
+    let pem = read_whole(file, CERTIFICATES).with_context(reading)?;
+    let found = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let found: Vec<_> = found.collect();
+    ensure!(!found.is_empty(), "{}: it has no certificate", reading());
+    Ok(RootCerts::new_with_certs(&found))
 }
 
 /// The start and the size of the whole in a header such as `bytes 100-199/200`.

@@ -60,8 +60,9 @@ fn online<'a>(name: &'a HuggingFaceName, settings: &'a Settings, access: &'a Acc
         }
         (Access::Download(_), Some(variable)) => Err(format!("{variable} forbids downloads; {by_hand}")),
         (Access::Download(watch), None) => {
-            let repository = Repository::new(&settings.cache, &name.repository);
-            Ok(Online { name, settings, repository, client: Client::new(settings.timeout), watch })
+            let client = Client::new(settings.timeout, settings.certificates.as_deref());
+            let client = client.map_err(|why| format!("{why:#}"))?;
+            Ok(Online { name, settings, repository: Repository::new(&settings.cache, &name.repository), client, watch })
         }
     }
 }

@@ -15,7 +15,8 @@ mod repository;
 mod hugging_face;
 mod torchvision;
 mod timm;
-#[cfg(all(test, feature = "hub"))]
+#[cfg(test)]
+#[cfg(feature = "hub")]
 #[path = "../../tests/common/file_server.rs"]
 mod file_server;
 

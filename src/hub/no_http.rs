@@ -1,6 +1,8 @@
 //! Stands for the HTTP client in builds without the feature `hub`.
 
 use super::reply::{Body, Head, Refusal};
+use anyhow::Result;
+use std::path::Path;
 use std::time::Duration;
 
 const WHY: &str = "this build downloads nothing; build it with --features hub";
@@ -10,8 +12,8 @@ pub struct Client;
 
 impl Client {
     /// Creates a client.
-    pub fn new(_: Duration) -> Self {
-        Self
+    pub fn new(_: Duration, _: Option<&Path>) -> Result<Self> {
+        Ok(Self)
     }
 
     /// Errors: this build downloads nothing.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub torchvision: String,
     /// How long to wait for an answer.
     pub timeout: Duration,
+    /// File of the certificate authorities to trust instead of the built-in ones.
+    pub certificates: Option<PathBuf>,
 }
 
 impl Settings {
@@ -72,6 +74,7 @@ impl Settings {
             checkpoints: torch.join("hub").join("checkpoints"),
             torchvision: address("GRADSCOPE_TORCHVISION_URL", set("GRADSCOPE_TORCHVISION_URL"), TORCHVISION)?,
             timeout: Duration::from_secs(seconds.unwrap_or(10)),
+            certificates: place("SSL_CERT_FILE").or_else(|| place("REQUESTS_CA_BUNDLE")),
         })
     }
 }

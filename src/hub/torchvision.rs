@@ -134,7 +134,8 @@ fn fetch(name: &TorchvisionName, weights: &TorchvisionWeights, settings: &Settin
             ),
             (None, _) => error,
         };
-    download(&Client::new(settings.timeout), &remote, &file, watch).map_err(refused)
+    let client = Client::new(settings.timeout, settings.certificates.as_deref())?;
+    download(&client, &remote, &file, watch).map_err(refused)
 }
 
 /// The first digits of the SHA-256 of a file, from its name: `11ad3fa6` of `resnet50-11ad3fa6.pth`.
@@ -183,6 +184,7 @@ mod tests {
             checkpoints: folder.join("checkpoints"),
             torchvision: server.into(),
             timeout: std::time::Duration::from_secs(2),
+            certificates: None,
         }
     }
 

@@ -89,6 +89,7 @@ impl Home {
             command.env_remove(name);
         }
         command.env("HF_ENDPOINT", endpoint).env("GRADSCOPE_TORCHVISION_URL", endpoint).env("NO_PROXY", "*");
+        command.env_remove("SSL_CERT_FILE").env_remove("REQUESTS_CA_BUNDLE");
         command.env("HF_HUB_DOWNLOAD_TIMEOUT", "2").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -231,7 +232,7 @@ fn refusals_say_what_to_check() {
     let refusing = |status: u16, code: &'static str| {
         hub_with(files(&[]), move |_, _| Reply {
             status,
-            headers: vec![("X-Error-Code".into(), code.into()), ("X-Error-Message".into(), "\x1b[31m".into())],
+            headers: vec![("X-Error-Code".into(), code.into())],
             ..Reply::default()
         })
     };
@@ -258,6 +259,15 @@ fn refusals_say_what_to_check() {
     );
     assert_says(&said(&refusing(429, ""), "hf:a/b", ""), &["429", "wait"]);
     assert_says(&said(&refusing(200, ""), "hf:a/b", ""), &["no X-Repo-Commit", "HF_ENDPOINT"]);
+    for headers in [[("X-Repo-Commit", "../../x"), ("ETag", "x")], [("X-Repo-Commit", COMMIT), ("ETag", "\"../../x\"")]]
+    {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let odd = hub_with(files(&[]), move |_, _| Reply { status: 200, headers: headers.clone(), ..Reply::default() });
+        assert_says(&said(&odd, "hf:a/b", ""), &["does not answer like the Hugging Face hub"]);
+    }
+    let mut command = Home::new().command(NOBODY, &["card", "hf:a/b"]);
+    let out = command.env("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).output().unwrap();
+    assert_says(&failed(&out, 1), &["README.md", "SSL_CERT_FILE", "no certificate"]);
     let wrong = Home::new().wrong("huggingface.co", &["card", "hf:a/b"], 1);
     assert_says(&wrong, &["HF_ENDPOINT is not an address; expected one such as https://huggingface.co"]);
 }
@@ -374,6 +384,36 @@ fn an_interrupted_download_is_never_opened_and_is_resumed() {
         assert_eq!(resumed.from, Some(20_000));
         assert_eq!(fs::read_dir(&blobs).unwrap().count(), 1);
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_large_download_shows_its_progress_and_the_time_left_on_stderr() {
+    use crate::common::pty::terminal;
+    use std::io::Read;
+    let noise: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let server = hub_with(files(&[("model.safetensors", &noise)]), |request, reply| {
+        let broken_after = if request.path.starts_with("/cdn/") { 1_000_000 } else { 0 };
+        Reply { broken_after, ..reply }
+    });
+    let (mut master, slave) = terminal(160, 24);
+    let home = Home::new();
+    let mut child = home.command(&server.address(), &["card", "timm:shapes.a1"]);
+    let status = child.stderr(slave.try_clone().unwrap()).status().unwrap();
+    drop((child, slave));
+    assert_eq!(status.code(), Some(1));
+    let (mut said, mut chunk) = (vec![], [0; 4096]);
+    // Reading from a terminal whose other end is closed fails.
+    while let Ok(count @ 1..) = master.read(&mut chunk) {
+        said.extend(&chunk[..count]);
+    }
+    let said = text(&said);
+    let line = format!("downloading {}/timm/shapes.a1/resolve/{COMMIT}/model.safetensors (2 MiB)", server.address());
+    assert_says(&said, &[&line, "model.safetensors", "MiB/2.86 MiB", "left"]);
+
+    let out = Home::new().run(&server.address(), &["card", "timm:shapes.a1"]);
+    let said = text(&out.stderr);
+    assert!(said.starts_with(&line) && !said.contains('\x1b') && said.lines().count() == 2, "{said}");
 }
 
 #[test]

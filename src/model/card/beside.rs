@@ -111,6 +111,21 @@ mod tests {
     }
 
     #[test]
+    fn timm_names_its_architecture_in_both_forms_of_its_card() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            std::fs::write(folder.path().join("config.json"), text).unwrap();
+            timm_architecture(&folder.path().join("model.safetensors"))
+        };
+        assert_eq!(timm_architecture(&folder.path().join("model.safetensors")), None);
+        assert_eq!(said(r#"{"architecture": "a", "pretrained_cfg": {}}"#).as_deref(), Some("a"));
+        assert_eq!(said(r#"{"architecture": "a", "input_size": [3, 1, 1]}"#).as_deref(), Some("a"));
+        for other in [r#"{"architecture": "a"}"#, r#"{"architecture": 1, "pretrained_cfg": {}}"#, "[]", "{"] {
+            assert_eq!(said(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_damaged_card_is_an_error_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in

@@ -124,3 +124,15 @@ fn shortened(hub: &str) -> String {
 fn listed(values: &[f64]) -> String {
     values.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commits_are_shortened() {
+        let commit = "0123456789012345678901234567890123456789";
+        assert_eq!(shortened(&format!("hf:timm/a.b@{commit}")), "hf:timm/a.b@0123456");
+        assert_eq!(shortened("torchvision:resnet50@IMAGENET1K_V2"), "torchvision:resnet50@IMAGENET1K_V2");
+    }
+}

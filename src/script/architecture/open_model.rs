@@ -392,3 +392,22 @@ pub fn sources_without_weights(name: &str, flags: &CardValues) -> Result<Vec<Car
     let beside = if name.ends_with(".rhai") { beside(Path::new(name))? } else { vec![] };
     Ok([beside, vec![flags.clone()]].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn among_equal_architectures_the_one_that_timm_names_is_chosen_and_else_the_one_in_the_title() {
+        let chosen = |name, timm: Option<&str>, among: &[&'static str]| {
+            let title = Title { name, timm: timm.map(String::from) };
+            among.iter().copied().max_by_key(|name| title.likeness(name)).unwrap()
+        };
+        let tf = ["tf_efficientnet_b0", "timm_efficientnet_b0"];
+        assert_eq!(chosen("efficientnet_b0.ra_in1k", Some("efficientnet_b0"), &tf), "timm_efficientnet_b0");
+        assert_eq!(chosen("my_flowers", Some("tf_efficientnet_b0"), &tf), "tf_efficientnet_b0");
+        let all = ["resnet18", "resnet50", "resnext50_32x4d"];
+        assert_eq!(chosen("resnet50-11ad3fa6", None, &all), "resnet50");
+        assert_eq!(chosen("model", Some("resnet18"), &all), "resnet18");
+    }
+}
