@@ -116,7 +116,13 @@ fn refusal<T>(reply: &Response<T>) -> Refusal {
 }
 
 fn unreachable(error: ureq::Error) -> Refusal {
-    Refusal::Unreachable(words::name(&error.to_string()).into_owned())
+    let why = error.to_string();
+    let hint = if why.contains("certificate") {
+        "; SSL_CERT_FILE names the certificate authorities of your network"
+    } else {
+        ""
+    };
+    Refusal::Unreachable(format!("{}{hint}", words::name(&why)))
 }
 
 fn text<T>(reply: &Response<T>, header: &str) -> Option<String> {

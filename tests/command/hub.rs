@@ -265,7 +265,8 @@ fn refusals_say_what_to_check() {
         let odd = hub_with(files(&[]), move |_, _| Reply { status: 200, headers: headers.clone(), ..Reply::default() });
         assert_says(&said(&odd, "hf:a/b", ""), &["does not answer like the Hugging Face hub"]);
     }
-    let mut command = Home::new().command(NOBODY, &["card", "hf:a/b"]);
+    let home = Home::new();
+    let mut command = home.command(NOBODY, &["card", "hf:a/b"]);
     let out = command.env("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).output().unwrap();
     assert_says(&failed(&out, 1), &["README.md", "SSL_CERT_FILE", "no certificate"]);
     let wrong = Home::new().wrong("huggingface.co", &["card", "hf:a/b"], 1);
