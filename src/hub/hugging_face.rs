@@ -8,6 +8,8 @@ use super::reply::{Head, Refusal};
 use super::repository::{Repository, WEIGHTS, is_commit, shards};
 use super::settings::Settings;
 use crate::data::{notes, read_text};
+use crate::interrupt::Stopped;
+use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
@@ -32,10 +34,9 @@ pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Res
             if let Ok(hub) = &online
                 && let Err(why) = hub.cards(&commit)
             {
-                // Cancelling is not a problem of the network.
-                ensure!(why.is::<Unavailable>(), why);
+                ensure!(!why.is::<Stopped>(), why);
                 notes::add(format!(
-                    "{name}: cannot look for card files on the hub; HF_HUB_OFFLINE=1 skips this ({why})"
+                    "{name}: cannot look for card files on the hub; HF_HUB_OFFLINE=1 skips this ({why:#})"
                 ));
             }
             (file, commit)
@@ -89,18 +90,6 @@ struct Online<'a> {
     client: Client,
     watch: &'a Watcher,
 }
-
-/// The error if the hub is unreachable or failing.
-#[derive(Debug)]
-struct Unavailable(Error);
-
-impl std::fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#}", self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}
 
 impl Online<'_> {
     /// Downloads the weights; returns their path and commit.
@@ -163,7 +152,8 @@ impl Online<'_> {
     /// Whether a commit has timm's `config.json`, which no other card file accompanies.
     fn is_of_timm(&self, commit: &str) -> bool {
         let text = read_text(&self.repository.file(commit, CARDS[0]), CONFIG_BYTES).unwrap_or_default();
-        serde_json::from_str::<Value>(&text).is_ok_and(|config| config.get("pretrained_cfg").is_some())
+        decoding("JSON", || serde_json::from_str::<Value>(&text))
+            .is_ok_and(|config| config.get("pretrained_cfg").is_some())
     }
 
     /// The headers of a file; `None` if the repository does not have it.
@@ -206,7 +196,7 @@ impl Online<'_> {
     fn refused(&self, error: Error) -> Error {
         let (endpoint, name) = (&self.settings.endpoint, self.name);
         if let Some(error) = failed(&error, endpoint, &by_hand(name, self.settings)) {
-            return Unavailable(error).into();
+            return error;
         }
         let Some(Refusal::Status { status, code }) = error.downcast_ref::<Refusal>() else { return error };
         let repository = &name.repository;

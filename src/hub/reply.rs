@@ -26,6 +26,7 @@ pub struct Body {
 
 /// Why there is no answer, or none with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
 pub enum Refusal {
     /// The server answered with an error.
     Status {

@@ -3,6 +3,7 @@
 
 use super::name::is_part;
 use crate::data::{create_folder, read_text, write_whole};
+use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -89,6 +90,10 @@ impl Repository {
     pub fn link(&self, etag: &str, commit: &str, name: &str) -> Result<PathBuf> {
         let (blob, file) = (self.blob(etag), self.file(commit, name));
         create_folder(file.parent().unwrap_or(&self.0))?;
+        // Another process may have done this in the meantime.
+        if file.canonicalize().ok().is_some_and(|linked| blob.canonicalize().is_ok_and(|blob| blob == linked)) {
+            return Ok(file);
+        }
         if file.symlink_metadata().is_ok() {
             std::fs::remove_file(&file).with_context(|| format!("replacing \"{}\"", words::path(&file)))?;
         }
@@ -106,7 +111,8 @@ pub fn shards(path: &Path) -> Result<BTreeSet<String>> {
         return Ok(BTreeSet::new());
     }
     let reading = || format!("reading the index \"{}\"", words::path(path));
-    let index: Value = serde_json::from_str(&read_text(path, TEXT_BYTES)?).with_context(reading)?;
+    let text = read_text(path, TEXT_BYTES)?;
+    let index: Value = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
     let map = index["weight_map"].as_object().context("it has no \"weight_map\"").with_context(reading)?;
     let name = |value: &Value| value.as_str().filter(is_part).map(String::from);
     map.values().map(name).collect::<Option<_>>().context("it lists files outside its folder").with_context(reading)

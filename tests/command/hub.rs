@@ -312,6 +312,10 @@ fn weights_in_the_cache_open_if_the_hub_cannot_be_asked_for_card_files() {
     assert_says(&text(&out.stderr), &["cannot look for card files", "HF_HUB_OFFLINE=1"]);
     let out = home.command(NOBODY, &["layers", "-m", "hf:timm/shapes.a1"]).env("HF_HUB_OFFLINE", "1").output().unwrap();
     assert_eq!((out.status.code(), text(&out.stderr).as_str()), (Some(0), ""));
+    let private = hub_with(files(&[]), |_, _| Reply { status: 401, ..Reply::default() });
+    let out = home.run(&private.address(), &["layers", "-m", "hf:timm/shapes.a1"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_says(&text(&out.stderr), &["cannot look for card files", "401"]);
 }
 
 #[test]
