@@ -326,7 +326,8 @@ fn names_that_are_not_on_a_hub_are_usage_errors() {
         assert!(said.contains("is not a ") && !said.contains('\x1b'), "{said}");
     }
     assert_says(&home.wrong(NOBODY, &["card", "torchvision:resnet5O"], 1), &["did you mean torchvision:resnet50?"]);
-    assert_says(&home.wrong(NOBODY, &["card", "timm:resnet50"], 1), &["add the tag, as in timm:resnet50.a1_in1k"]);
+    assert_says(&home.wrong(NOBODY, &["card", "timm:resnet50"], 1), &["timm's default is timm:resnet50.a1_in1k;"]);
+    assert_says(&home.wrong(NOBODY, &["card", "timm:resnet5O"], 1), &["add the tag", "did you mean timm:resnet50"]);
     assert_says(&home.wrong(NOBODY, &["card", "hf:a/b", "-w", "x.pth"], 1), &["omit -w"]);
 }
 
