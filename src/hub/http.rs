@@ -6,10 +6,10 @@ use crate::words;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::time::Duration;
-use ureq::Agent;
-use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, RequestBuilder};
 
 /// Maximum number of redirects followed.
 const REDIRECTS: u32 = 5;
@@ -32,43 +32,43 @@ impl Client {
             .timeout_connect(Some(timeout))
             .timeout_recv_response(Some(timeout * 3))
             .timeout_per_read(Some(timeout))
-            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .max_redirects(REDIRECTS);
+            .max_redirects(0)
+            .max_redirects_will_error(false);
         Ok(Self(config.build().new_agent()))
     }
 
     /// The headers of a file on the Hugging Face hub. Redirects within the hub, as for renamed repositories, are followed; one to
-    /// another host is not, since the hub's own answer has the headers.
+    /// another host is not, since the hub's own answers have the headers.
     pub fn head(&self, url: &str, token: Option<&str>) -> Result<Head, Refusal> {
-        let mut url = url.to_string();
-        for _ in 0..REDIRECTS {
-            let request = self.0.head(&url).config().max_redirects(0).max_redirects_will_error(false).build();
-            let request = match token {
-                Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
-                None => request,
-            };
-            let reply = request.call().map_err(unreachable)?;
-            let location = text(&reply, "location").filter(|_| reply.status().is_redirection());
-            match location.filter(|to| to.starts_with('/') && !to.starts_with("//")) {
-                Some(to) => url = format!("{}{to}", origin(&url)),
-                None if reply.status().is_success() || reply.status().is_redirection() => return Ok(head(&reply)),
-                None => return Err(refusal(&reply)),
-            }
+        let (mut linked, mut commit) = (None, None);
+        let reply = self.follow(
+            url,
+            token,
+            |url| self.0.head(url),
+            |reply, to| {
+                linked = linked.take().or_else(|| text(reply, "x-linked-etag"));
+                commit = commit.take().or_else(|| text(reply, "x-repo-commit"));
+                origin(to) == origin(url)
+            },
+        )?;
+        if reply.status().is_client_error() || reply.status().is_server_error() {
+            return Err(refusal(&reply));
         }
-        Err(Refusal::Unreachable("too many redirects".into()))
+        let etag = linked.or_else(|| text(&reply, "x-linked-etag")).or_else(|| text(&reply, "etag"));
+        let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_string());
+        let length = || number(&reply, "content-length").filter(|_| reply.status().is_success());
+        let size = number(&reply, "x-linked-size").or_else(length);
+        Ok(Head { commit: text(&reply, "x-repo-commit").or(commit), etag, size })
     }
 
     /// The contents of a file from position `from` on.
     pub fn get(&self, url: &str, token: Option<&str>, from: u64) -> Result<Body, Refusal> {
-        let mut request = self.0.get(url);
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        if from > 0 {
-            request = request.header(header::RANGE, format!("bytes={from}-"));
-        }
-        let reply = request.call().map_err(unreachable)?;
+        let request = |url: &str| match from {
+            0 => self.0.get(url),
+            _ => self.0.get(url).header(header::RANGE, format!("bytes={from}-")),
+        };
+        let reply = self.follow(url, token, request, |_, _| true)?;
         let length = number(&reply, "content-length");
         let (start, total) = match reply.status() {
             StatusCode::OK => (0, length),
@@ -80,6 +80,34 @@ impl Client {
             _ => return Err(refusal(&reply)),
         };
         Ok(Body { start, total, reader: Box::new(reply.into_body().into_reader()) })
+    }
+
+    /// Sends a request, and sends it again to where the answers redirect it, if `follows` accepts the answer and its target. The token is
+    /// only sent to the first host.
+    fn follow(
+        &self,
+        url: &str,
+        token: Option<&str>,
+        request: impl Fn(&str) -> RequestBuilder<WithoutBody>,
+        mut follows: impl FnMut(&Response<ureq::Body>, &str) -> bool,
+    ) -> Result<Response<ureq::Body>, Refusal> {
+        let mut at = url.to_string();
+        for _ in 0..=REDIRECTS {
+            let mut request = request(&at);
+            if let Some(token) = token.filter(|_| origin(&at) == origin(url)) {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let reply = request.call().map_err(unreachable)?;
+            let to = text(&reply, "location").filter(|_| reply.status().is_redirection()).map(|to| joined(&at, &to));
+            match to.filter(|to| follows(&reply, to)) {
+                None => return Ok(reply),
+                Some(to) if at.starts_with("https:") && !to.starts_with("https:") => {
+                    return Err(Refusal::Unreachable("it redirects to a connection that is not encrypted".into()));
+                }
+                Some(to) => at = to,
+            }
+        }
+        Err(Refusal::Unreachable("too many redirects".into()))
     }
 }
 
@@ -102,13 +130,6 @@ fn authorities(file: &Path) -> Result<RootCerts> {
 fn range_of(header: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
-}
-
-fn head<T>(reply: &Response<T>) -> Head {
-    let etag = text(reply, "x-linked-etag").or_else(|| text(reply, "etag"));
-    let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_string());
-    let length = || number(reply, "content-length").filter(|_| reply.status().is_success());
-    Head { commit: text(reply, "x-repo-commit"), etag, size: number(reply, "x-linked-size").or_else(length) }
 }
 
 fn refusal<T>(reply: &Response<T>) -> Refusal {
@@ -139,6 +160,15 @@ fn origin(url: &str) -> &str {
     &url[..url[host..].find('/').map_or(url.len(), |at| host + at)]
 }
 
+/// The address that a redirect from `url` to `to` leads to.
+fn joined(url: &str, to: &str) -> String {
+    match to {
+        _ if to.starts_with("//") => format!("{}:{to}", url.split(':').next().unwrap_or("https")),
+        _ if to.starts_with('/') => format!("{}{to}", origin(url)),
+        _ => to.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +180,9 @@ mod tests {
         assert_eq!(range_of("bytes */200"), None);
         assert_eq!(origin("http://127.0.0.1:80/a/b"), "http://127.0.0.1:80");
         assert_eq!(origin("https://huggingface.co"), "https://huggingface.co");
+        let joined = |to| joined("https://a.b/c/d", to);
+        assert_eq!(joined("/e"), "https://a.b/e");
+        assert_eq!(joined("//f/e"), "https://f/e");
+        assert_eq!(joined("http://f/e"), "http://f/e");
     }
 }
