@@ -27,6 +27,7 @@ pub mod graph;
 pub mod exec;
 pub mod explain;
 pub mod data;
+pub mod hub;
 pub mod render;
 pub mod model;
 pub mod train;

@@ -382,6 +382,8 @@ def write_table(known):
 of classes, a first convolution of any number of channels, any prefix (`model.`, `module.`), inside a checkpoint or sharded. Where
 torchvision and another library give different networks the same name, the other library's has a prefix here: `timm_`, `hf_`.
 
+The same holds for networks that a hub names, as in `-m hf:timm/resnet50.a1_in1k` or `-m torchvision:resnet50`: see [hubs.md](hubs.md).
+
 For the networks in the column "compared", weights were drawn, also the statistics of batch norms, and the network opened from the file
 alone: the class scores and the gradient of the largest with respect to the pixels, both against PyTorch in float64, relative to the norm.
 Both are those in f32, or in f64 where rounding flips a ReLU close to its kink ("f64" counts these networks). Of every network, the names and shapes of

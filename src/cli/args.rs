@@ -18,6 +18,7 @@ Examples:
   gradscope                                            open the app with the built-in network and picture
   gradscope -m squeezenet1_0 -w squeezenet.pth -i dog.jpg
   gradscope run gradcam -t star                        draw a heatmap for the class \"star\" in the terminal
+  gradscope -m hf:timm/resnet50.a1_in1k -i dog.jpg     download a network, or take it from the cache
   gradscope run fgsm -i dog.png -m resnet18 -w resnet18.pth --set epsilon=8 --out result
   gradscope run my_rule.rhai                           run your own method; `gradscope methods` lists all of them
   gradscope eval -m resnet20 -w resnet20.th --data cifar10:test_batch.bin";
@@ -159,10 +160,15 @@ pub struct HostArgs {
 /// The network to open.
 #[derive(Group, Debug, Default)]
 pub struct NetworkArgs {
-    /// Architecture (see `gradscope models`), a .rhai file that defines one, or a weight file to detect it from
+    /// Architecture (see `gradscope models`), a .rhai file that defines one, a weight file to detect it from, an exported graph
+    /// (.onnx, .pt2), or a network on a hub: hf:OWNER/NAME, timm:NAME.TAG or torchvision:NAME
+    ///
+    /// Networks on hubs, such as hf:timm/resnet50.a1_in1k or torchvision:resnet50, are looked for in the caches of Python's libraries
+    /// and downloaded if they are missing. @REVISION after the name chooses a branch, tag or commit; of torchvision, the weights, as in
+    /// torchvision:resnet50@IMAGENET1K_V1. HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_ENDPOINT, HF_TOKEN and TORCH_HOME are respected.
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Weights: a .safetensors or PyTorch file; FILE:KEY selects one of several state dicts
+    /// Weights: a .safetensors or PyTorch file, or a name on a hub as for -m; FILE:KEY selects one of several state dicts
     ///
     /// For sharded weights, give the index (*.index.json), its folder, or any shard. Prefixes shared by all names, and
     /// `module.` or `_orig_mod.` within names, are removed. If several state dicts fit, the network itself is preferred to
@@ -311,7 +317,7 @@ pub struct LayersArgs {
 
 #[derive(Group, Debug)]
 pub struct CardArgs {
-    /// Architecture, a .rhai file that defines one, or a model or weight file [default: detected from -w]
+    /// Architecture, a .rhai file that defines one, a model or weight file, or a network on a hub [default: detected from -w]
     #[arg(value_name = "MODEL")]
     pub model: Option<String>,
     /// Weights: a .safetensors or PyTorch file

@@ -3,6 +3,7 @@
 use super::args::{CardArgs, HostArgs};
 use super::{open, out, tables, usage};
 use crate::data::write_whole;
+use crate::hub::is_hub_name;
 use crate::model::Card;
 use crate::model::card::{CardRow, document, own_json, path_beside, rows};
 use crate::script::architecture::open_model::{sources_without_weights, split};
@@ -23,12 +24,20 @@ pub fn card(host_args: &HostArgs, args: &CardArgs) -> Result<ExitCode> {
     if args.json {
         let mut all = document(&card, false);
         all["model"] = card.name.as_str().into();
+        if !card.sources.hub.is_empty() {
+            all["hub"] = (*card.sources.hub).into();
+        }
         out::json(&all)?;
         return Ok(ExitCode::SUCCESS);
     }
     let cells =
         |row: CardRow| [row.name.into(), row.value, row.source].map(|text| words::name(&text).into_owned()).to_vec();
-    tables::as_table(&["value", &words::name(&card.name), "from"], rows(&card).into_iter().map(cells).collect())
+    let hub = (!card.sources.hub.is_empty()).then(|| {
+        let row = CardRow { name: "weights", value: card.sources.hub.to_string(), source: "hub".into() };
+        cells(row)
+    });
+    let rows = hub.into_iter().chain(rows(&card).into_iter().map(cells)).collect();
+    tables::as_table(&["value", &words::name(&card.name), "from"], rows)
 }
 
 /// The card of the network that the arguments name. An architecture without weights is described without opening any weight file.
@@ -47,6 +56,11 @@ fn network(host: &Host, args: &CardArgs) -> Result<Card> {
 /// Writes all values beside the network's file. Errors if there is no such file, or the card exists and may not be replaced.
 fn write(card: &Card, args: &CardArgs) -> Result<PathBuf> {
     let given = args.weights.as_deref().or(args.model.as_deref().map(Path::new));
+    let of_hub = given.and_then(Path::to_str).is_some_and(is_hub_name);
+    ensure!(
+        !of_hub,
+        "--write puts the card beside the network's file, but not into a hub's cache; give its values as flags instead"
+    );
     let network = given.map(|path| split(path).0).filter(|path| path.exists());
     let network =
         network.context("--write puts the card beside the network's file, but this network has none; give one with -w");

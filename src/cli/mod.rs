@@ -9,6 +9,7 @@ mod check;
 mod completions;
 pub mod config;
 mod deadline;
+mod download;
 mod draw;
 mod eval;
 mod exec;

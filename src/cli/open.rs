@@ -1,10 +1,12 @@
 //! Opens what the arguments name: script folders, model, picture, session.
 
 use super::args::{HostArgs, NetworkArgs, QuestionArgs};
+use super::download::DownloadProgress;
 use super::out;
 use super::run_options::run_options;
 use super::usage::usage;
 use crate::data::{Picture, source};
+use crate::hub::{HubName, is_hub_name};
 use crate::model::Model;
 use crate::model::card::CardValues;
 use crate::script::architecture::Architectures;
@@ -47,7 +49,8 @@ pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<Pa
 
 /// The architectures that a host knows.
 pub fn architectures(host: &Host) -> Architectures {
-    Architectures::new(host.models().clone(), host.guard())
+    let downloads = DownloadProgress::default();
+    Architectures::new(host.models().clone(), host.guard()).with_downloads(move |transfer| downloads.show(transfer))
 }
 
 /// Opens the network that the arguments name. Without a name, the weight file determines the architecture; without either, the
@@ -68,7 +71,10 @@ pub fn quietly(host: &Host, network: (Option<&str>, Option<&Path>), flags: &Card
     let architectures = architectures(host);
     match network {
         (Some(name), weights) => {
-            let known = || name.contains(['/', '.']) || architectures.build(name).is_ok();
+            if is_hub_name(name) {
+                name.parse::<HubName>().map_err(usage)?;
+            }
+            let known = || is_hub_name(name) || name.contains(['/', '.']) || architectures.build(name).is_ok();
             architectures.open_with(name, weights, flags).map_err(|e| if known() { e } else { of_name(e) })
         }
         (None, Some(file)) => architectures.tell_with(file, flags),

@@ -36,6 +36,17 @@ impl ProgressLine {
         self.0.set_message(words::name(message).into_owned());
     }
 
+    /// Updates the number of received bytes of a download.
+    pub fn received(&self, file: &str, bytes: u64) {
+        still::progress(
+            &format!("MiB of {file}"),
+            (bytes >> 20) as usize,
+            (self.0.length().unwrap_or(0) >> 20) as usize,
+        );
+        self.0.set_position(bytes);
+        self.0.set_message(words::name(file).into_owned());
+    }
+
     /// Prints messages above the progress bar.
     pub fn tell(&self, messages: &[String]) {
         messages.iter().for_each(|message| self.0.suspend(|| out::tell(message)));

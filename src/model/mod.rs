@@ -22,6 +22,7 @@ use crate::graph::{Graph, Scores};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use card::Sources;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Metadata of a network: provided by its architecture script, unless flags, card files or the model file give other values.
@@ -100,6 +101,12 @@ impl Card {
     /// The preprocessing of the network's input pictures.
     pub fn preprocess(&self) -> Preprocess {
         Preprocess { input: self.input, resize: self.resize, interpolation: self.interpolation }
+    }
+
+    /// The name with which the network is opened again: that on its hub, or that of its architecture if it is not from a hub or its
+    /// weights are named separately.
+    pub fn opened_by(&self, weights: Option<&Path>) -> &str {
+        if self.sources.hub.is_empty() || weights.is_some() { &self.name } else { &self.sources.hub }
     }
 
     /// The card with a name for each class of `graph`; a network with a single logit may name only its positive class.

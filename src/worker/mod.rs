@@ -181,7 +181,12 @@ impl Worker {
         }
         notes.into_iter().for_each(|note| drop(updates.send(Update::Said(note))));
         session.watched_by(Arc::new(ThrottledObserver::new(updates.clone(), generation.clone())));
-        let architectures = Architectures::new(host.models().clone(), host.guard());
+        let told = updates.clone();
+        let architectures = Architectures::new(host.models().clone(), host.guard()).with_downloads(move |transfer| {
+            let (what, done) = (format!("MiB of {}", transfer.file), (transfer.done >> 20) as usize);
+            // The receiver is dropped only when the program ends.
+            let _ = told.send(Update::Progress { what, done, total: (transfer.total.unwrap_or(0) >> 20) as usize });
+        });
         let (known, playing, busy, shown) = (host.guard().cancel_requests(), false, false, None);
         let opened = Workspace::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
         let keeping = session_file.map(|place| Autosave::new(place, opened, updates.clone()));
@@ -421,8 +426,9 @@ impl Worker {
     }
 
     fn reopen(&mut self) {
-        let card = self.session.model().card.clone();
-        if let Err(error) = self.open_model(&card.name, self.origin.weights.clone(), &card.flags()) {
+        let (card, weights) = (self.session.model().card.clone(), self.origin.weights.clone());
+        let name = card.opened_by(weights.as_deref());
+        if let Err(error) = self.open_model(name, weights.clone(), &card.flags()) {
             self.tell(Update::Failed(Report::of(error)));
         }
     }

@@ -13,6 +13,8 @@ mod exec;
 #[cfg(unix)]
 mod faults;
 mod hostile_files;
+#[cfg(feature = "hub")]
+mod hub;
 mod names;
 #[cfg(unix)]
 mod signals;

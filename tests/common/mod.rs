@@ -1,6 +1,7 @@
 //! A tiny network with random weights, and helpers to run scripts on it.
 #![allow(dead_code)]
 
+pub mod file_server;
 pub mod imports;
 pub mod png;
 #[cfg(unix)]

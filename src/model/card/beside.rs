@@ -36,6 +36,14 @@ pub fn beside(path: &Path) -> Result<Vec<CardValues>> {
     Ok(found)
 }
 
+/// The architecture that timm's `config.json` beside the file `path` names; `None` if there is no such file, or it does not say.
+pub fn timm_architecture(path: &Path) -> Option<String> {
+    let text = read_text(&path.parent()?.join("config.json"), MAX_BYTES).ok()?;
+    let config = decoding("JSON", || serde_json::from_str::<Value>(&text)).ok()?;
+    config.get("pretrained_cfg").or(config.get("input_size"))?;
+    Some(config.get("architecture")?.as_str()?.to_string())
+}
+
 /// The path of the card `NAME.card.json` of the network's file `path`.
 pub fn path_beside(path: &Path) -> PathBuf {
     if path.is_dir() {
@@ -100,6 +108,21 @@ mod tests {
                 text("net.card.json: crop")
             ]
         );
+    }
+
+    #[test]
+    fn timm_names_its_architecture_in_both_forms_of_its_card() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            std::fs::write(folder.path().join("config.json"), text).unwrap();
+            timm_architecture(&folder.path().join("model.safetensors"))
+        };
+        assert_eq!(timm_architecture(&folder.path().join("model.safetensors")), None);
+        assert_eq!(said(r#"{"architecture": "a", "pretrained_cfg": {}}"#).as_deref(), Some("a"));
+        assert_eq!(said(r#"{"architecture": "a", "input_size": [3, 1, 1]}"#).as_deref(), Some("a"));
+        for other in [r#"{"architecture": "a"}"#, r#"{"architecture": 1, "pretrained_cfg": {}}"#, "[]", "{"] {
+            assert_eq!(said(other), None, "{other}");
+        }
     }
 
     #[test]

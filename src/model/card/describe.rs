@@ -98,9 +98,13 @@ impl Card {
         (!files.is_empty()).then(|| format!("card: {}", texts.collect::<Vec<_>>().join("; ")))
     }
 
-    /// The sources of the values that do not come from the architecture, each once: file names, flags. For the app's header.
+    /// The hub name of the network, if it has one, and the sources of the values that do not come from the architecture, each once:
+    /// file names, flags. For the app's header.
     pub fn origins(&self) -> Vec<String> {
         let mut all: Vec<String> = vec![];
+        if !self.sources.hub.is_empty() {
+            all.push(shortened(&self.sources.hub));
+        }
         for (name, source) in self.sources.each() {
             let text = match source {
                 Source::Script | Source::File { .. } => continue,
@@ -116,6 +120,26 @@ impl Card {
     }
 }
 
+/// A hub name with only the first digits of a commit.
+fn shortened(hub: &str) -> String {
+    match hub.split_once('@') {
+        Some((name, commit)) if commit.len() == 40 => format!("{name}@{}", &commit[..7]),
+        _ => hub.into(),
+    }
+}
+
 fn listed(values: &[f64]) -> String {
     values.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commits_are_shortened() {
+        let commit = "0123456789012345678901234567890123456789";
+        assert_eq!(shortened(&format!("hf:timm/a.b@{commit}")), "hf:timm/a.b@0123456");
+        assert_eq!(shortened("torchvision:resnet50@IMAGENET1K_V2"), "torchvision:resnet50@IMAGENET1K_V2");
+    }
 }

@@ -52,6 +52,7 @@ pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues])
             std: none(),
             labels: Source::File { file: name.into() },
             output: Source::File { file: name.into() },
+            hub: "".into(),
         },
     };
     let card = card.with_values(sources).and_then(|card| card.fitted_to(graph)).with_context(what)?;

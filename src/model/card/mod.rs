@@ -2,7 +2,7 @@
 //! file itself.
 //!
 //! A [`CardValues`] holds the values of one source. [`Card::with_values`](crate::model::Card::with_values) applies sources from
-//! the weakest to the strongest: the file itself, Hugging Face's files, timm's, `NAME.card.json`, flags.
+//! the weakest to the strongest: the file itself, torchvision's table, Hugging Face's files, timm's, `NAME.card.json`, flags.
 
 mod source;
 mod values;
@@ -11,6 +11,7 @@ mod names;
 mod literal;
 mod own;
 mod timm;
+mod torchvision;
 mod hugging_face;
 mod metadata;
 mod beside;
@@ -18,11 +19,12 @@ mod apply;
 mod graph_card;
 mod describe;
 
-pub use beside::{beside, path_beside};
+pub use beside::{beside, path_beside, timm_architecture};
 pub use describe::{CardRow, document, rows};
 pub use graph_card::of_graph;
 pub use metadata::of_metadata;
 pub use names::of_file as names_of_file;
 pub use own::{json as own_json, of_json as of_own_json};
 pub use source::{Source, Sources};
+pub use torchvision::of_torchvision;
 pub use values::{CardValues, Crop, Given, InputSize, PerChannel};

@@ -43,6 +43,8 @@ pub struct Sources {
     pub labels: Source,
     /// Source of the output's name.
     pub output: Source,
+    /// The hub name and revision of the network's files, such as `torchvision:resnet50@IMAGENET1K_V2`; empty for other files.
+    pub hub: Arc<str>,
 }
 
 impl Source {

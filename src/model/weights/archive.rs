@@ -57,6 +57,17 @@ impl Archive {
         Self { files: vec![File { source, records }], dicts }
     }
 
+    /// The same archive with the names that torchvision uses today, where it changed them.
+    pub(super) fn with_current_names(mut self) -> Self {
+        for dict in &mut self.dicts {
+            let renamed = dict.tensors.keys().filter_map(|old| Some((old.clone(), names::current(old)?)));
+            for (old, new) in renamed.filter(|(_, new)| !dict.tensors.contains_key(new)).collect::<Vec<_>>() {
+                dict.tensors.remove(&old).into_iter().for_each(|entry| drop(dict.tensors.insert(new.clone(), entry)));
+            }
+        }
+        self
+    }
+
     /// Reads all tensors of the main state dict, under their names without wrapper segments.
     ///
     /// Errors as for [`read`](Self::read).

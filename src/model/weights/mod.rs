@@ -42,13 +42,11 @@ const LIMIT: u64 = 16 << 30;
 pub fn open(path: &Path) -> Result<Archive> {
     let reading = || format!("reading the weights \"{}\"", words::path(&path));
     let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
-    match shards::shards(path)? {
-        Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))).with_context(reading),
-        None => {
-            let source = ByteSource::File(StoredFile::open(path, LIMIT)?);
-            opened(source).with_context(reading)
-        }
-    }
+    let archive = match shards::shards(path)? {
+        Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))),
+        None => opened(ByteSource::File(StoredFile::open(path, LIMIT)?)),
+    };
+    Ok(archive.with_context(reading)?.with_current_names())
 }
 
 /// Reads the tensors of a weight file. Of a checkpoint, reads those of its `state_dict`, `model_state_dict`, `model` or `net`.
@@ -66,7 +64,7 @@ pub fn parse(bytes: &[u8]) -> Result<Weights> {
 
 /// Like [`open`](open()), for a weight file given as bytes.
 pub fn archive(bytes: Vec<u8>) -> Result<Archive> {
-    opened(ByteSource::Memory(bytes))
+    Ok(opened(ByteSource::Memory(bytes))?.with_current_names())
 }
 
 fn opened(source: ByteSource) -> Result<Archive> {

@@ -100,6 +100,18 @@ pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|segment| !WRAPPERS.contains(segment)).collect::<Vec<_>>().join(".")
 }
 
+/// The present name of a tensor of torchvision's DenseNet whose name has the dot that it had until 2018, and still has in the
+/// pretrained weights: `denselayer1.norm.2.weight` is `denselayer1.norm2.weight`.
+pub fn current(name: &str) -> Option<String> {
+    let segments: Vec<_> = name.split('.').collect();
+    let is_old = |four: &[&str]| {
+        four[0].starts_with("denselayer") && ["norm", "conv"].contains(&four[1]) && ["1", "2"].contains(&four[2])
+    };
+    let at = segments.windows(4).position(is_old)? + 1;
+    let joined = [segments[at], segments[at + 1]].concat();
+    Some([&segments[..at], &[joined.as_str()], &segments[at + 2..]].concat().join("."))
+}
+
 /// The wrapper segments that occur in `names`, without duplicates.
 pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     let mut found = [false; WRAPPERS.len()];
@@ -118,6 +130,25 @@ pub fn all_unwrapped<'a>(names: impl Iterator<Item = &'a str>) -> Option<BTreeMa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_names_of_densenet_become_todays() {
+        for (old, new) in [
+            (
+                "features.denseblock1.denselayer16.norm.1.running_mean",
+                "features.denseblock1.denselayer16.norm1.running_mean",
+            ),
+            ("module.denselayer1.conv.2.weight", "module.denselayer1.conv2.weight"),
+        ] {
+            assert_eq!(current(old).as_deref(), Some(new));
+            assert_eq!(current(new), None);
+        }
+        assert!(
+            ["features.norm.1.weight", "denselayer1.norm.3.weight", "denselayer1.norm.1"]
+                .iter()
+                .all(|n| current(n).is_none())
+        );
+    }
 
     #[test]
     fn wrapper_segments_are_removed_anywhere_in_a_name() {

@@ -15,6 +15,7 @@ use super::sandbox::guard::Guard;
 use super::summary::{LayerRow, ModelCard, ModelRow, Report};
 use crate::data::{Interpolation, source};
 use crate::graph::Graph;
+use crate::hub::{Access, Transfer};
 use crate::model::card::{CardValues, Source, Sources, rows};
 use crate::model::{Card, Model};
 use crate::tensor::device_text;
@@ -32,6 +33,8 @@ pub struct Architectures {
     folders: Folders,
     engine: Engine,
     guard: Arc<Guard>,
+    /// How files of networks on hubs may be obtained.
+    hub: Access,
 }
 
 /// A compiled script from `models/`, which defines one or more architectures.
@@ -54,7 +57,18 @@ enum Unbuilt {
 impl Architectures {
     /// Finds architectures in `folders`; `guard` limits their scripts.
     pub fn new(folders: Folders, guard: &Arc<Guard>) -> Self {
-        Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone() }
+        Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone(), hub: Access::CacheOnly }
+    }
+
+    /// Allows downloads of networks that are named by a hub; `watch` is told about their progress. Without this, such networks are
+    /// only opened if they are in the hub's cache.
+    pub fn with_downloads(self, watch: impl Fn(&Transfer) + Send + Sync + 'static) -> Self {
+        let guard = self.guard.clone();
+        let watch = move |transfer: &Transfer| {
+            watch(transfer);
+            guard.tick()
+        };
+        Self { hub: Access::Download(Arc::new(watch)), ..self }
     }
 
     /// Lists all architectures, and the errors of the files that cannot be read.

@@ -3,7 +3,8 @@
 use super::open_graph::GRAPHS;
 use super::{Architectures, Script, Unbuilt};
 use crate::graph::Graph;
-use crate::model::card::{CardValues, Given, Source, beside};
+use crate::hub::{self, HubName, is_hub_name};
+use crate::model::card::{CardValues, Given, Source, Sources, beside, of_torchvision, timm_architecture};
 use crate::model::fit::{Fit, Misfit, fit};
 use crate::model::free_sizes::FreeSizes;
 use crate::model::tensor_shapes::TensorShapes;
@@ -25,7 +26,7 @@ const NEAR: usize = 12;
 
 impl Architectures {
     /// Opens a network on the device and in the precision of the host's options. `name` is an architecture, a `.rhai` file
-    /// that defines an architecture, or a weight file, whose tensors determine the architecture.
+    /// that defines an architecture, a weight file, whose tensors determine the architecture, or the name of a network on a hub.
     ///
     /// `weights` defaults to the architecture's own file, `models/<name>.safetensors`; `FILE:KEY` selects one of several state
     /// dicts in a file. Errors if the weights do not fit; the message lists tensors that are missing, unexpected or of the wrong shape and names
@@ -36,6 +37,13 @@ impl Architectures {
 
     /// Like [`open`](Self::open), with the card's values in `flags`; those in card files beside the weights come next.
     pub fn open_with(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
+        if is_hub_name(name) {
+            ensure!(weights.is_none(), "\"{}\" already names weights; omit -w", words::name(name));
+            return self.open_hub(name, flags);
+        }
+        if let Some(hub) = weights.and_then(Path::to_str).filter(|weights| is_hub_name(weights)) {
+            return self.with_hub(hub, |found| self.open_with(name, Some(&found.file), flags));
+        }
         if is_weight_file(name) {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
             ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
@@ -68,6 +76,26 @@ impl Architectures {
         self.loaded(candidate, &archive, "").with_context(loading)
     }
 
+    /// Opens a network on a hub: its graph, or the architecture that has its weights.
+    fn open_hub(&self, name: &str, flags: &CardValues) -> Result<Model> {
+        self.with_hub(name, |found| {
+            let file = found.file.to_string_lossy();
+            match GRAPHS.iter().any(|end| file.ends_with(end)) {
+                true => self.open_graph(&found.file, flags),
+                false => self.tell_titled(&found.file, Some(&found.title), flags),
+            }
+        })
+    }
+
+    /// Finds the files of a network on a hub, opens them, and stores the hub's name in the card.
+    fn with_hub(&self, name: &str, open: impl FnOnce(&hub::Found) -> Result<Model>) -> Result<Model> {
+        let found = hub::find(&name.parse::<HubName>()?, &self.hub)?;
+        let model = open(&found).with_context(|| format!("opening {}", found.name))?;
+        let mut card = (*model.card).clone();
+        card.sources = Sources { hub: found.name.into(), ..card.sources };
+        Ok(Model { card: card.into(), ..model })
+    }
+
     /// Creates a model from an architecture and the weights that were found to fit it. `note` is added to what the user is told.
     fn loaded(&self, candidate: Candidate, archive: &Archive, note: &str) -> Result<Model> {
         let Candidate { card, graph, found, sizes } = candidate;
@@ -98,9 +126,18 @@ impl Architectures {
 
     /// Like [`tell`](Self::tell), with the card's values in `flags`; those in card files beside the weights come next.
     pub fn tell_with(&self, path: &Path, flags: &CardValues) -> Result<Model> {
+        match path.to_str().filter(|path| is_hub_name(path)) {
+            Some(hub) => self.open_hub(hub, flags),
+            None => self.tell_titled(path, None, flags),
+        }
+    }
+
+    /// Like [`tell_with`](Self::tell_with), for a file of a network that has another name than its file.
+    fn tell_titled(&self, path: &Path, title: Option<&str>, flags: &CardValues) -> Result<Model> {
         let (path, key) = split(path);
         let archive = weights::open(&path)?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let title = Title { name: title.unwrap_or(&stem), timm: timm_architecture(&path) };
         let count = most_tensors(&archive);
         ensure!(
             count <= MANY,
@@ -110,8 +147,7 @@ impl Architectures {
         let file = TensorFile::of(&archive, key.as_deref());
         let scripts = self.scripts().0;
         let Survey { mut fits, near } = self.survey(&scripts, &file)?;
-        let named = |name: &str| if stem.contains(name) { name.len() } else { 0 };
-        fits.sort_by_key(|c| (c.found.aside.len(), !c.sizes.is_empty(), Reverse(named(&c.card.name))));
+        fits.sort_by_key(|c| (c.found.aside.len(), !c.sizes.is_empty(), Reverse(title.likeness(&c.card.name))));
         if !fits.is_empty() {
             let chosen = fits.remove(0);
             let loading = || format!("loading \"{}\"", words::path(&path));
@@ -253,6 +289,27 @@ impl<'a> TensorFile<'a> {
     }
 }
 
+/// What a network is called, to choose among architectures with the same parameters.
+struct Title<'a> {
+    /// Name of the file without its extension, or of the network on its hub.
+    name: &'a str,
+    /// The architecture that timm's `config.json` names.
+    timm: Option<String>,
+}
+
+impl Title<'_> {
+    /// How much the name of an architecture resembles the title; larger is closer.
+    fn likeness(&self, name: &str) -> usize {
+        let own = name.strip_prefix("timm_");
+        match &self.timm {
+            Some(timm) if own == Some(timm) => usize::MAX,
+            Some(timm) if name == timm => usize::MAX - 1,
+            _ if self.name.contains(name) => name.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// An architecture that fits a weight file.
 struct Candidate<'a> {
     card: Card,
@@ -321,14 +378,14 @@ fn is_weight_file(name: &str) -> bool {
 }
 
 /// What is known about a network besides its script, from the weakest source to the strongest: the class names that the weights in
-/// `file` were trained with, card files beside it, and flags.
+/// `file` were trained with, torchvision's table, card files beside it, and flags.
 pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let reading = || format!("reading \"{}\"", words::path(file));
     let labels = labels(file).with_context(reading)?;
-    let labels = labels.map(|value| Given { value, source: Source::File { file: name.into() } });
+    let labels = labels.map(|value| Given { value, source: Source::File { file: (*name).into() } });
     let own = CardValues { labels, ..CardValues::default() };
-    Ok([vec![own], beside(file)?, vec![flags.clone()]].concat())
+    Ok([vec![own, of_torchvision(&name)], beside(file)?, vec![flags.clone()]].concat())
 }
 
 /// What is known about a network without a weight file besides its script `name`, from the weakest source to the strongest: card
@@ -336,4 +393,23 @@ pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
 pub fn sources_without_weights(name: &str, flags: &CardValues) -> Result<Vec<CardValues>> {
     let beside = if name.ends_with(".rhai") { beside(Path::new(name))? } else { vec![] };
     Ok([beside, vec![flags.clone()]].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn among_equal_architectures_the_one_that_timm_names_is_chosen_and_else_the_one_in_the_title() {
+        let chosen = |name, timm: Option<&str>, among: &[&'static str]| {
+            let title = Title { name, timm: timm.map(String::from) };
+            among.iter().copied().max_by_key(|name| title.likeness(name)).unwrap()
+        };
+        let tf = ["tf_efficientnet_b0", "timm_efficientnet_b0"];
+        assert_eq!(chosen("efficientnet_b0.ra_in1k", Some("efficientnet_b0"), &tf), "timm_efficientnet_b0");
+        assert_eq!(chosen("my_flowers", Some("tf_efficientnet_b0"), &tf), "tf_efficientnet_b0");
+        let all = ["resnet18", "resnet50", "resnext50_32x4d"];
+        assert_eq!(chosen("resnet50-11ad3fa6", None, &all), "resnet50");
+        assert_eq!(chosen("model", Some("resnet18"), &all), "resnet18");
+    }
 }

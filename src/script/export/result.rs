@@ -42,6 +42,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
         "version": env!("CARGO_PKG_VERSION"),
         "method": method.map(|m| m.name.clone()),
         "model": model.card.name,
+        "hub": (!model.card.sources.hub.is_empty()).then_some(&*model.card.sources.hub),
         "weights": &*model.hash,
         "weights_taken": (!model.taken.is_empty() && model.card.output.is_none()).then_some(&*model.taken),
         "card": card::document(&model.card, true),

@@ -3,6 +3,7 @@
 
 use super::Session;
 use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
+use crate::hub::is_hub_name;
 use crate::model::card::own_json;
 use crate::panics::decoding;
 use crate::words;
@@ -25,7 +26,7 @@ const LONGEST: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workspace {
     form: u32,
-    /// Name of the architecture.
+    /// Name of the architecture, or of the network on a hub.
     pub model: String,
     /// File that the weights were read from; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
@@ -63,7 +64,7 @@ impl Workspace {
         let flags = session.model().card.flags();
         Some(Self {
             form: FORM,
-            model: session.model().card.name.clone(),
+            model: session.model().card.opened_by(weights).into(),
             weights: weights.map(absolute),
             card: (!flags.is_empty()).then(|| Box::new(own_json(&flags))),
             picture: if Path::new(picture).exists() {
@@ -149,5 +150,8 @@ fn step_file(file: &Path) -> PathBuf {
 }
 
 fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.into())
+    match path.to_str().is_some_and(is_hub_name) {
+        true => path.into(),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.into()),
+    }
 }

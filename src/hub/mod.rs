@@ -1,0 +1,40 @@
+//! Networks named by a hub, such as `hf:timm/resnet50.a1_in1k` or `torchvision:resnet50`: their files come from the caches that
+//! Python's libraries share, or are downloaded into them.
+
+mod name;
+mod settings;
+mod access;
+mod reply;
+#[cfg(feature = "hub")]
+mod http;
+#[cfg(not(feature = "hub"))]
+#[path = "no_http.rs"]
+mod http;
+mod download;
+mod repository;
+mod hugging_face;
+mod torchvision;
+mod timm;
+#[cfg(test)]
+#[cfg(feature = "hub")]
+#[path = "../../tests/common/file_server.rs"]
+mod file_server;
+
+pub use access::{Access, Found, Transfer};
+pub use name::{HubName, is_hub_name};
+pub use torchvision::{TorchvisionWeights, torchvision_weights};
+
+use anyhow::Result;
+use settings::Settings;
+
+/// Finds the files of a network in the caches and downloads those that are missing.
+///
+/// Errors if a file is missing and may not or cannot be downloaded; the message says which file to copy where.
+pub fn find(name: &HubName, access: &Access) -> Result<Found> {
+    let settings = Settings::of_process()?;
+    match name {
+        HubName::HuggingFace(name) => hugging_face::find(name, &settings, access),
+        HubName::Timm(name) => hugging_face::find(&timm::cached(name, &settings)?, &settings, access),
+        HubName::Torchvision(name) => torchvision::find(name, &settings, access),
+    }
+}
