@@ -125,9 +125,8 @@ impl Worker {
         let (guard, stops, updates) = (self.host.guard().clone(), self.stops, self.updates.clone());
         let probe = Arc::new(move || (guard.stops() > stops).then(|| "cancelled".to_owned()));
         let report = Arc::new(move |done: u64, total: u64| {
-            let what = format!("MB of {file}");
             let (done, total) = ((done / MEGABYTE) as usize, (total / MEGABYTE) as usize);
-            drop(updates.send(Update::Progress { what, done, total }));
+            drop(updates.send(Update::Progress { what: "MB read".into(), done, total }));
         });
         let open = || reporting(report, || self.architectures.open_with(name, weights, flags));
         caught(|| interrupt::within(probe, open)).unwrap_or_else(|panic| bail!("gradscope itself failed: {panic}"))

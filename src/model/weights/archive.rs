@@ -6,7 +6,7 @@ use super::record::{ByteRange, Record};
 use super::tensors::{CUT, Tensors, Weights};
 use super::{names, pickle};
 use crate::data::loading::Loading;
-use crate::interrupt::InterruptProbe;
+use crate::interrupt::{self, InterruptProbe};
 use crate::memory::reserve;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -80,18 +80,13 @@ impl Archive {
         let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
         let check = || records().try_for_each(|(file, record)| record.check(&file.source));
         let (hash, (whole, tensors)) =
-            rayon::join(|| self.hash(probe), || rayon::join(check, || self.tensors(entries, probe, loading)));
+            rayon::join(|| self.hash(probe), || rayon::join(check, || probe.within(|| self.tensors(entries, loading))));
         whole?;
         Ok(Weights { tensors: tensors?, hash: hash? })
     }
 
     /// Reads tensors. Tensors shared by several names are read once, so that memory is bounded by the size of the files.
-    fn tensors(
-        &self,
-        entries: Vec<(String, &TensorEntry)>,
-        probe: &InterruptProbe,
-        loading: &Loading,
-    ) -> Result<Tensors> {
+    fn tensors(&self, entries: Vec<(String, &TensorEntry)>, loading: &Loading) -> Result<Tensors> {
         let mut made: HashMap<&TensorEntry, Tensor> = HashMap::new();
         let bytes = |(_, entry): &(String, &TensorEntry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
         let all = entries
@@ -105,7 +100,7 @@ impl Archive {
         let mut whole = HashMap::new();
         let (mut tensors, mut done) = (Tensors::new(), 0);
         for (name, entry) in entries {
-            probe.check()?;
+            interrupt::check()?;
             let tensor = match made.entry(entry) {
                 Slot::Occupied(tensor) => tensor.get().clone(),
                 Slot::Vacant(place) => {
