@@ -82,6 +82,14 @@ impl InterruptProbe {
         Self(PROBE.with_borrow(Clone::clone))
     }
 
+    /// Calls `f` with the probe installed on this thread, like [`within`](within()).
+    pub fn within<T>(&self, f: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(probe) => within(probe.clone(), f),
+            None => f(),
+        }
+    }
+
     /// Whether the probe says that the work should stop.
     pub fn ends(&self) -> bool {
         self.0.as_ref().is_some_and(|probe| probe().is_some())

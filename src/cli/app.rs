@@ -4,8 +4,10 @@ use super::args::{AppArgs, HostArgs, QuestionArgs};
 use super::config::{self, Config};
 use super::{draw, open, usage};
 use crate::data::lock::Lock;
+use crate::data::recent_folders::RecentFolders;
 use crate::data::{Picture, create_folder};
 use crate::model::card::of_own_json;
+use crate::script::architecture::open_model::{again, file_of};
 use crate::script::host::Host;
 use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
@@ -67,6 +69,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
                 restored: true,
                 waits,
                 notes,
+                recent: recent(),
             }
         }
         Some(Err(error)) => {
@@ -93,9 +96,27 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     let method = app.method.as_deref().unwrap_or(FIRST);
     let mut session = open::session(&host, model, (&name, &picture), method, question)?;
     session.opened_as(&asked);
-    let weights = question.network.weights.clone();
+    let weights = file_of(question.network.model.as_deref().unwrap_or_default(), question.network.weights.as_deref());
+    let recent = recent();
     let (no_resize, restored, waits) = (question.no_resize, false, false);
-    Ok(WorkerInit { host, session, picture, asked, weights, no_resize, session_file: None, restored, waits, notes })
+    Ok(WorkerInit {
+        host,
+        session,
+        picture,
+        asked,
+        weights,
+        no_resize,
+        session_file: None,
+        restored,
+        waits,
+        notes,
+        recent,
+    })
+}
+
+/// The folders whose model files were opened recently.
+fn recent() -> RecentFolders {
+    RecentFolders::read(state_folder().map(|folder| folder.join("recent_folders.txt")))
 }
 
 /// Locks a session file. If another instance has it open or its folder is not writable, returns only a note with the
@@ -138,7 +159,8 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     };
     let flags = opened.card.as_ref().map(|card| of_own_json("session", card)).transpose()?;
     let flags = flags.unwrap_or_default().as_flags();
-    let model = open::model_with(host, (Some(&opened.model), opened.weights.as_deref()), &flags)?;
+    let (name, weights) = again(&opened.model, opened.weights.as_deref());
+    let model = open::model_with(host, (Some(name), weights), &flags)?;
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();
@@ -159,7 +181,10 @@ fn file(name: &str) -> Result<Option<PathBuf>> {
     if !usage::is_plain(name) {
         return Err(usage::usage(anyhow!("--session {name}: use only letters, digits, - and _")));
     }
-    let folder =
-        open::place("GRADSCOPE_STATE", |d| d.state_dir().unwrap_or_else(|| d.data_local_dir()).join("sessions"));
-    Ok(folder.map(|folder| folder.join(format!("{name}.json"))))
+    Ok(state_folder().map(|folder| folder.join(format!("{name}.json"))))
+}
+
+/// The folder of session files; `None` if `GRADSCOPE_STATE` is empty.
+fn state_folder() -> Option<PathBuf> {
+    open::place("GRADSCOPE_STATE", |d| d.state_dir().unwrap_or_else(|| d.data_local_dir()).join("sessions"))
 }

@@ -101,8 +101,11 @@ pub enum CliCommand {
     Methods(TableArgs),
     /// List the network architectures
     Models(TableArgs),
-    /// List the layers of a network
-    Layers(LayersArgs),
+    /// List the layers of a network, or its modules
+    ///
+    /// One line a layer: name, kind, output shape and number of parameters. --set layer= takes any of these names, and those of
+    /// modules, which stand for their output.
+    Layers(LayerListArgs),
     /// List the classes of a network
     Classes(LayersArgs),
     /// Show how a network's pictures are prepared, its class names, and where each value comes from
@@ -304,6 +307,15 @@ pub struct TableArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct LayerListArgs {
+    #[command(flatten)]
+    pub table: LayersArgs,
+    /// List the modules instead, each with the layer that is its output
+    #[arg(long)]
+    pub modules: bool,
 }
 
 #[derive(Group, Debug)]

@@ -1,6 +1,6 @@
 //! `gradscope methods`, `models`, `layers` and `classes`: tables, or JSON.
 
-use super::args::{HostArgs, LayersArgs, TableArgs};
+use super::args::{HostArgs, LayerListArgs, LayersArgs, TableArgs};
 use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::open_model::sources_without_weights;
@@ -8,7 +8,8 @@ use crate::script::architecture::{card, describe};
 use crate::script::host::Host;
 use crate::script::method::Method;
 use crate::script::method::params::Param;
-use crate::script::summary::{LayerRow, MethodRow, ModelCard};
+use crate::script::summary::{LayerRow, MethodRow, ModelCard, ModuleRow, modules};
+use crate::tensor::shape_text;
 use crate::words;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -64,17 +65,30 @@ pub fn models(host_args: &HostArgs, args: &TableArgs) -> Result<ExitCode> {
     as_table(&["model", "weights", "summary"], cells.collect())
 }
 
-/// Lists the layers of a network.
-pub fn layers(host_args: &HostArgs, args: &LayersArgs) -> Result<ExitCode> {
-    let card = network(host_args, args)?;
-    if args.json {
+/// Lists the layers of a network, or its modules.
+pub fn layers(host_args: &HostArgs, args: &LayerListArgs) -> Result<ExitCode> {
+    let card = network(host_args, &args.table)?;
+    if args.modules {
+        return list_modules(&modules(&card.layers), args.table.json);
+    }
+    if args.table.json {
         let row =
             |l: &LayerRow| json!({ "name": l.name, "kind": l.kind, "shape": l.shape, "parameters": l.parameters });
         return as_json(card.layers.iter().map(row).collect());
     }
-    let shape = |l: &LayerRow| l.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
-    let cells = card.layers.iter().map(|l| vec![named(&l.name), l.kind.clone(), shape(l), l.parameters.to_string()]);
-    as_table(&["layer", "kind", "shape", "parameters"], cells.collect())
+    let cells = |l: &LayerRow| vec![named(&l.name), l.kind.clone(), shape_text(&l.shape), l.parameters.to_string()];
+    as_table(&["layer", "kind", "shape", "parameters"], card.layers.iter().map(cells).collect())
+}
+
+fn list_modules(modules: &[ModuleRow], json: bool) -> Result<ExitCode> {
+    if json {
+        let row = |m: &ModuleRow| json!({ "name": m.name, "output": m.output, "kind": m.kind, "shape": m.shape, "parameters": m.parameters });
+        return as_json(modules.iter().map(row).collect());
+    }
+    let cells = |m: &ModuleRow| {
+        vec![named(&m.name), named(&m.output), m.kind.clone(), shape_text(&m.shape), m.parameters.to_string()]
+    };
+    as_table(&["module", "output", "kind", "shape", "parameters"], modules.iter().map(cells).collect())
 }
 
 /// Lists the classes of a network.

@@ -4,6 +4,8 @@ pub mod notes;
 pub mod file;
 pub mod disk;
 pub mod lock;
+pub mod loading;
+pub mod recent_folders;
 mod interpolation;
 pub mod resample;
 mod part;

@@ -1,10 +1,11 @@
 //! Where the channels and positions of a layer's value are.
 
 use super::network::Graph;
-use super::node::NodeId;
+use super::node::{Node, NodeId};
 use super::op::Family;
 use anyhow::{Result, bail};
 use candle_core::Tensor;
+use std::collections::BTreeSet;
 
 /// Maximum number of tokens before those of the positions, such as class and register tokens.
 const MOST_PREFIX: usize = 16;
@@ -70,35 +71,78 @@ impl Graph {
     }
 
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
-    /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class.
+    /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class. 0 if no
+    /// layer has a map.
     pub fn last_map(&self) -> NodeId {
-        const PASSING: [&str; 8] =
-            ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool", "permute", "transpose", "reshape", "mean"];
-        let classes = self.nodes[self.logits].shape.get(1).filter(|_| self.classes() > 0).copied().unwrap_or(0);
-        let [.., h, w] = self.nodes[0].shape[..] else { return 0 };
-        let layout = |id: NodeId| {
-            let node = &self.nodes[id];
-            let shape = &node.shape;
-            let layout = self.map_layout(id, shape, (h, w)).ok()?;
-            let (channels, positions) = match layout {
-                MapLayout::Units => return None,
-                MapLayout::ChannelsFirst => (shape[1], shape[2] * shape[3]),
-                MapLayout::ChannelsLast => (shape[3], shape[1] * shape[2]),
-                MapLayout::Tokens { h, w, .. } => (shape[2], h * w),
+        const MEANS: [&str; 3] = ["adaptive_avg_pool", "global_avg_pool", "mean"];
+        let scores = self.score_maps();
+        let fits = |id: NodeId| {
+            let (node, spec) = (&self.nodes[id], self.nodes[id].op.spec());
+            let same_map = match spec.family {
+                Family::Input | Family::Dropout | Family::Softmax => true,
+                Family::Pool => MEANS.contains(&spec.kind),
+                // Windows of attention have no map until they are put together again.
+                _ => spec.is_shape_arithmetic() && node.inputs.iter().any(|&input| self.picture_map(input).is_some()),
             };
-            let fits = positions > 1 && channels != classes && !PASSING.contains(&node.op.kind());
-            (fits && node.op.spec().family != Family::Input).then_some(layout)
+            if same_map || scores.contains(&id) { None } else { self.picture_map(id) }
         };
-        let Some((last, found)) = (1..self.nodes.len()).rev().find_map(|id| Some((id, layout(id)?))) else { return 0 };
-        if let MapLayout::Tokens { prefix: 1.., .. } = found
-            && let Some(attention) =
-                self.nodes.iter().rposition(|node| node.op.kind() == "softmax" && node.shape.len() > 2)
-        {
-            let before = (1..attention).rev();
-            let is_norm = |id: &NodeId| self.nodes[*id].op.spec().family == Family::Norm && layout(*id).is_some();
-            return before.into_iter().find(is_norm).unwrap_or(last);
+        let found = (1..self.nodes.len()).rev().find_map(|id| Some((id, fits(id)?)));
+        let Some((last, MapLayout::Tokens { prefix: 1.., .. })) = found else {
+            return found.map_or(0, |(last, _)| self.put_together(last));
+        };
+        let attends = |node: &Node| node.op.spec().family == Family::Softmax && node.shape.len() > 2;
+        let before = 1..self.nodes.iter().rposition(attends).unwrap_or(1);
+        let is_norm = |id: &NodeId| self.nodes[*id].op.spec().family == Family::Norm && fits(*id).is_some();
+        before.rev().find(is_norm).unwrap_or(last)
+    }
+
+    /// The last of the operations that put the windows of node `id` together again, if it is one of them.
+    fn put_together(&self, id: NodeId) -> NodeId {
+        let moves = |id: &NodeId| self.nodes[*id].op.spec().is_shape_arithmetic();
+        let all = std::iter::successors(Some(id).filter(moves), |&id| self.readers(id).find(moves));
+        all.filter(|&id| self.picture_map(id).is_some()).last().unwrap_or(id)
+    }
+
+    /// Where the channels and positions of a node's value are, if it has several positions that lie like the picture's.
+    fn picture_map(&self, id: NodeId) -> Option<MapLayout> {
+        let [.., height, width] = self.nodes[0].shape[..] else { return None };
+        let shape = &self.nodes[id].shape;
+        let layout = self.map_layout(id, shape, (height, width)).ok()?;
+        let fits = match layout {
+            MapLayout::Units => false,
+            MapLayout::ChannelsFirst => shape[2] * shape[3] > 1,
+            MapLayout::ChannelsLast => {
+                let (across, down) = (shape[1] * width, shape[2] * height);
+                shape[1] * shape[2] > 1 && across <= 2 * down && down <= 2 * across
+            }
+            // A linear layer with one output weights the tokens of a sequence pool.
+            MapLayout::Tokens { h, w, .. } => h * w > 1 && shape[2] > 1,
+        };
+        fits.then_some(layout)
+    }
+
+    /// The nodes whose channels are the classes: those between the logits and the layers that mix their channels, and these.
+    fn score_maps(&self) -> BTreeSet<NodeId> {
+        let mut found = BTreeSet::new();
+        let mut open = if self.classes() > 0 { vec![self.logits] } else { vec![] };
+        while let Some(id) = open.pop() {
+            let spec = self.nodes[id].op.spec();
+            let mixes = match spec.family {
+                Family::AnyLinear => true,
+                Family::Norm => spec.kind != "batch_norm",
+                _ => false,
+            };
+            if found.insert(id) && !mixes {
+                open.extend(self.nodes[id].inputs.iter().copied());
+            }
         }
-        last
+        let classes = self.nodes[self.logits].shape.get(1).copied();
+        let channels = |id: NodeId| match self.picture_map(id)? {
+            MapLayout::Units | MapLayout::ChannelsFirst => self.nodes[id].shape.get(1).copied(),
+            MapLayout::ChannelsLast | MapLayout::Tokens { .. } => self.nodes[id].shape.last().copied(),
+        };
+        found.retain(|&id| channels(id).is_some_and(|channels| Some(channels) == classes));
+        found
     }
 
     /// Whether the channels of a value of rank 4 are its last dimension, as the layers around it treat it; `None` if it has no

@@ -2,6 +2,7 @@
 
 use crate::model::card::CardRow;
 use crate::render::Figure;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 /// One row in the list of available methods.
@@ -60,6 +61,54 @@ pub struct LayerRow {
     pub shape: Vec<usize>,
     /// Number of trained values in the layer.
     pub parameters: usize,
+    /// Whether the layer only reshapes or moves values, or is a constant, so that lists leave it out at first.
+    pub shape_arithmetic: bool,
+}
+
+/// One module of a network: a prefix of its layers' names, such as `layer4.1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModuleRow {
+    /// Name of the module.
+    pub name: String,
+    /// Name of the layer that is the module's output.
+    pub output: String,
+    /// Kind of operation of the output.
+    pub kind: String,
+    /// Shape of the output for one picture, without the batch dimension.
+    pub shape: Vec<usize>,
+    /// Number of trained values in the module.
+    pub parameters: usize,
+}
+
+/// The modules of a network in order of execution, each before the modules inside it. A layer of the same name hides a module.
+pub fn modules(layers: &[LayerRow]) -> Vec<ModuleRow> {
+    let own: HashSet<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut rows: Vec<ModuleRow> = vec![];
+    for layer in layers {
+        for name in parents(&layer.name).filter(|name| !own.contains(name)) {
+            let at = *places.entry(name).or_insert(rows.len());
+            if at == rows.len() {
+                rows.push(ModuleRow {
+                    name: name.into(),
+                    output: String::new(),
+                    kind: String::new(),
+                    shape: vec![],
+                    parameters: 0,
+                });
+            }
+            // The last layer inside is the output.
+            let row = &mut rows[at];
+            (row.output, row.kind, row.shape) = (layer.name.clone(), layer.kind.clone(), layer.shape.clone());
+            row.parameters += layer.parameters;
+        }
+    }
+    rows
+}
+
+/// Names of the modules that contain a layer, outermost first: `a` and `a.b` for `a.b.c`.
+pub fn parents(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('.').map(|(at, _)| &name[..at])
 }
 
 /// The open method as plain values.

@@ -2,7 +2,7 @@
 //! messages at most thirty times a second.
 
 use super::draw;
-use super::effect::{Effect, editor, find_pictures};
+use super::effect::{Effect, editor, find_models, find_pictures};
 use super::event::Event;
 use super::picture::{EncodedPicture, PictureStage};
 use super::state::State;
@@ -168,6 +168,7 @@ impl<F: Fn(Command)> App<F> {
             Effect::FindPictures(folder) => {
                 self.aside(move || Event::Pictures(find_pictures::find(folder.as_deref())));
             }
+            Effect::FindModels(folders) => self.aside(move || Event::ModelFiles(find_models::find(&folders))),
             Effect::Preview(name) => self.aside(move || find_pictures::preview(name)),
             Effect::Edit(path, line) => return self.edit(&path, line),
             Effect::Redraw => {
@@ -278,7 +279,10 @@ fn at_home(command: Command) -> Command {
             Command::Picture(editor::home(&name).to_string_lossy().into_owned())
         }
         Command::Save(folder) => Command::Save(path(&folder)),
-        Command::Model { name, weights } => Command::Model { name, weights: weights.map(|w| path(&w)) },
+        Command::Model { name, weights } => {
+            let name = editor::home(&name).to_string_lossy().into_owned();
+            Command::Model { name, weights: weights.map(|w| path(&w)) }
+        }
         other => other,
     }
 }

@@ -1,6 +1,6 @@
 //! Applies events to the state and returns the resulting effects. The state changes nowhere else.
 
-use super::action::{picture_picker, pointed, request, views, worker_updates};
+use super::action::{model_picker, picture_picker, pointed, request, views, worker_updates};
 use super::effect::Effect;
 use super::event::Event;
 use super::panel::{self, PANELS, Small};
@@ -38,6 +38,7 @@ fn apply(state: &mut State, event: Event) -> Vec<Effect> {
             }
         }
         Event::Pictures(names) => picture_picker::found(state, &names),
+        Event::ModelFiles(files) => model_picker::found(state, &files),
         Event::Preview(name, image) => picture_picker::preview(state, &name, image),
         Event::Note(text) => {
             state.say(text.clone());

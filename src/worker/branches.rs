@@ -14,6 +14,7 @@ const MOST: usize = 26;
 pub(super) struct Origin {
     pub picture: Picture,
     pub asked: String,
+    /// The file that the model was opened from; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
 }
 

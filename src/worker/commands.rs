@@ -3,24 +3,34 @@
 use super::branches::{Branch, Origin};
 use super::message::{Command, Update};
 use super::{Request, Worker};
+use crate::data::loading::reporting;
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
+use crate::interrupt;
 use crate::model::Model;
 use crate::model::card::CardValues;
+use crate::panics::caught;
 use crate::render::{Colormap, ContactSheet};
 use crate::script::architecture::card;
+use crate::script::architecture::open_model::file_of;
 use crate::script::export::{self, film, sheet};
 use crate::script::host::reference::reference;
 use crate::script::session::workspace;
+use crate::script::summary::Frame;
 use crate::words;
-use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A million bytes.
+const MEGABYTE: u64 = 1_000_000;
 
 impl Worker {
     /// Executes a command and sends the resulting updates to the app.
     pub(super) fn change(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Model { name, weights } => self.open_model(&name, weights, &CardValues::default())?,
+            Command::Model { name, weights } => self.change_model(&name, weights.as_deref())?,
             Command::Picture(name) => self.open_picture(&name)?,
             Command::Method(name) => self.open_method(&name)?,
             Command::Set(name, text) => {
@@ -72,21 +82,67 @@ impl Worker {
         Ok(())
     }
 
+    /// Opens another network. If that fails or is cancelled, the present network and its result stay.
+    fn change_model(&mut self, name: &str, weights: Option<&Path>) -> Result<()> {
+        let Err(error) = self.open_model(name, weights, &CardValues::default()) else { return Ok(()) };
+        match (self.dropped.take(), self.shown.clone()) {
+            (Some(question), _) => self.answer(question),
+            (None, Some(frame)) => {
+                let generation = self.generation.load(Ordering::Relaxed);
+                self.tell(Update::Frame(Frame { generation, notes: vec![], ..frame }));
+            }
+            (None, None) => {}
+        }
+        if self.host.guard().stops() == self.stops {
+            return Err(error);
+        }
+        self.tell(Update::Said(format!("opening cancelled; {} stays open", self.session.model().card.name)));
+        Ok(())
+    }
+
     /// Opens a network with the values that flags gave for its card.
-    pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>, flags: &CardValues) -> Result<()> {
+    pub(super) fn open_model(&mut self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<()> {
         self.begin();
-        let model = self.architectures.open_with(name, weights.as_deref(), flags)?;
+        let (file, model) = (file_of(name, weights), self.read_model(name, weights, flags)?);
         let (asked, (name, picture)) = self.picture_for(&model)?;
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
         self.session.opened_as(&asked);
-        self.origin = Origin { picture, asked, weights };
+        self.origin = Origin { picture, asked, weights: file };
+        self.remember_folder();
         self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
         self.answer(Request::Run);
         Ok(())
+    }
+
+    /// Reads a network, and reports its progress; a request to stop opening ends it.
+    fn read_model(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
+        let file = weights.unwrap_or(Path::new(name)).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.tell(Update::Progress { what: format!("opening {file}"), done: 0, total: 0 });
+        let (guard, stops, updates) = (self.host.guard().clone(), self.stops, self.updates.clone());
+        let probe = Arc::new(move || (guard.stops() > stops).then(|| "cancelled".to_owned()));
+        let report = Arc::new(move |done: u64, total: u64| {
+            let (done, total) = ((done / MEGABYTE) as usize, (total / MEGABYTE) as usize);
+            drop(updates.send(Update::Progress { what: "MB read".into(), done, total }));
+        });
+        let open = || reporting(report, || self.architectures.open_with(name, weights, flags));
+        caught(|| interrupt::within(probe, open)).unwrap_or_else(|panic| bail!("gradscope itself failed: {panic}"))
+    }
+
+    /// Remembers the folder of the file that the network was opened from.
+    pub(super) fn remember_folder(&mut self) {
+        let Some(file) = &self.origin.weights else { return };
+        let folder = match file.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        // Nothing is lost if the folder is not remembered.
+        if self.recent.add(&folder.canonicalize().unwrap_or_else(|_| folder.into())).is_ok() {
+            self.tell(Update::RecentFolders(self.recent.folders().to_vec()));
+        }
     }
 
     /// The picture to use with the new network `model`: the open picture, or the default picture of `model` if the open picture

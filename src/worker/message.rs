@@ -77,6 +77,8 @@ pub enum Update {
     Methods(Vec<MethodRow>),
     /// All architectures, in order.
     Models(Vec<ModelRow>),
+    /// Folders whose model files were opened recently, most recent first; sent at the start and when they change.
+    RecentFolders(Vec<PathBuf>),
     /// Sent when a model was opened.
     Model(ModelCard),
     /// Sent when a picture was opened.

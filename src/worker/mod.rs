@@ -8,9 +8,11 @@ mod branches;
 mod commands;
 mod autosave;
 
+use crate::data::recent_folders::RecentFolders;
 use crate::data::{Picture, notes, wait_for_writes};
 use crate::panics::caught;
 use crate::render::Array;
+use crate::script::architecture::open_model::again;
 use crate::script::architecture::{Architectures, card};
 use crate::script::host::Host;
 use crate::script::sandbox::guard::Guard;
@@ -53,7 +55,7 @@ pub struct WorkerInit {
     pub picture: Picture,
     /// The name by which the picture was opened.
     pub asked: String,
-    /// The weight file that the model was opened with; `None` for the architecture's own weights.
+    /// The file that the model was opened from: weights or a graph; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
     /// Whether pictures keep their size instead of being resized for the model.
     pub no_resize: bool,
@@ -65,6 +67,8 @@ pub struct WorkerInit {
     pub waits: bool,
     /// Notes to show to the user at the start.
     pub notes: Vec<String>,
+    /// Folders whose model files were opened recently.
+    pub recent: RecentFolders,
 }
 
 /// Sends commands to a worker.
@@ -77,7 +81,8 @@ pub struct WorkerHandle {
 
 /// A message to the worker, with the number of cancel requests made by the time it was sent.
 enum Message {
-    Command(Command, u64),
+    /// A command, and the number of requests to stop opening a network.
+    Command(Command, u64, u64),
     /// Files in the script folders were saved.
     Saved(Vec<PathBuf>, u64),
 }
@@ -102,8 +107,11 @@ impl WorkerHandle {
         if ends || (command.asks() && command != Command::Step) {
             self.guard.cancel();
         }
+        if ends || matches!(command, Command::Model { .. }) {
+            self.guard.stop_opening();
+        }
         // The worker exits only when the program ends.
-        let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests()));
+        let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests(), self.guard.stops()));
     }
 
     /// Ends the worker and waits until it has saved the session. Native code that does not end in time is abandoned; the request
@@ -158,6 +166,9 @@ struct Worker {
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
     known: u64,
+    /// Number of requests to stop opening a network that are older than the current command.
+    stops: u64,
+    recent: RecentFolders,
     playing: bool,
     busy: bool,
     shown: Option<Frame>,
@@ -169,8 +180,8 @@ struct Worker {
 
 impl Worker {
     fn new(opening: WorkerInit, updates: Sender<Update>, asker: &WorkerHandle) -> Result<Self> {
-        let WorkerInit { host, mut session, picture, asked, weights, no_resize, session_file, restored, waits, notes } =
-            opening;
+        let WorkerInit { host, mut session, picture, asked, weights, no_resize, session_file, restored, .. } = opening;
+        let WorkerInit { waits, notes, recent, .. } = opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
         let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;
@@ -187,7 +198,8 @@ impl Worker {
             // The receiver is dropped only when the program ends.
             let _ = told.send(Update::Progress { what, done, total: (transfer.total.unwrap_or(0) >> 20) as usize });
         });
-        let (known, playing, busy, shown) = (host.guard().cancel_requests(), false, false, None);
+        let (known, stops) = (host.guard().cancel_requests(), host.guard().stops());
+        let (playing, busy, shown) = (false, false, None);
         let opened = Workspace::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
         let keeping = session_file.map(|place| Autosave::new(place, opened, updates.clone()));
         Ok(Self {
@@ -201,6 +213,8 @@ impl Worker {
             updates,
             generation,
             known,
+            stops,
+            recent,
             playing,
             busy,
             shown,
@@ -230,11 +244,14 @@ impl Worker {
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             };
-            if matches!(message, Message::Command(Command::Quit, _)) {
+            if matches!(message, Message::Command(Command::Quit, ..)) {
                 return self.end();
             }
             self.survive(|worker| match message {
-                Message::Command(command, known) => worker.execute(command, known),
+                Message::Command(command, known, stops) => {
+                    worker.stops = stops;
+                    worker.execute(command, known);
+                }
                 Message::Saved(files, known) => worker.saved(&files, known),
             });
         }
@@ -259,7 +276,7 @@ impl Worker {
                 messages.recv_timeout(LOOK)?
             }
         };
-        if let Message::Command(command, known) = &message {
+        if let Message::Command(command, known, _) = &message {
             self.known = *known;
             if command.asks() {
                 self.generation.fetch_add(1, Ordering::Relaxed);
@@ -279,6 +296,8 @@ impl Worker {
         let (rows, errors) = self.architectures.list();
         self.tell(Update::Models(rows));
         errors.into_iter().for_each(|e| self.tell(Update::Log(format!("{e:#}"))));
+        self.tell(Update::RecentFolders(self.recent.folders().to_vec()));
+        self.remember_folder();
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
@@ -426,9 +445,9 @@ impl Worker {
     }
 
     fn reopen(&mut self) {
-        let (card, weights) = (self.session.model().card.clone(), self.origin.weights.clone());
-        let name = card.opened_by(weights.as_deref());
-        if let Err(error) = self.open_model(name, weights.clone(), &card.flags()) {
+        let (card, file) = (self.session.model().card.clone(), self.origin.weights.clone());
+        let (name, weights) = again(card.opened_by(file.as_deref()), file.as_deref());
+        if let Err(error) = self.open_model(name, weights, &card.flags()) {
             self.tell(Update::Failed(Report::of(error)));
         }
     }

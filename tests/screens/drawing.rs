@@ -136,6 +136,12 @@ fn a_maximized_pane() {
 fn help_lists_and_prompts_over_the_panes() {
     seen("help", after("?"));
     seen("picker", after("t"));
+    seen("models", |columns, rows| {
+        let mut state = opened(columns, rows);
+        press(&mut state, "m");
+        happen(&mut state, model_files());
+        state
+    });
     seen("pictures", |columns, rows| {
         let mut state = opened(columns, rows);
         press(&mut state, "i");

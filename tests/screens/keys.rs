@@ -116,8 +116,6 @@ fn models_methods_and_pictures_are_chosen() {
     write(&mut state, "r20");
     assert!(asked(&press(&mut state, "Enter")).is_empty(), "it brings no weights: which?");
     write(&mut state, "w.th");
-    let model =
-        |name: &str, weights: Option<&str>| Command::Model { name: name.into(), weights: weights.map(Into::into) };
     assert_eq!(asked(&press(&mut state, "Enter")), [model("resnet20", Some("w.th"))]);
     press(&mut state, "m");
     write(&mut state, "tiny");
@@ -127,6 +125,110 @@ fn models_methods_and_pictures_are_chosen() {
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("a b.png".into())]);
     press(&mut state, "M");
     assert_eq!(asked(&press(&mut state, "Down Enter")), [Command::Method("push".into())]);
+}
+
+fn model(name: &str, weights: Option<&str>) -> Command {
+    Command::Model { name: name.into(), weights: weights.map(Into::into) }
+}
+
+#[test]
+fn model_files_are_listed_after_the_architectures_that_open_at_once() {
+    let mut state = opened(140, 40);
+    tell(&mut state, Update::RecentFolders(vec!["/home/student/models".into()]));
+    assert_eq!(press(&mut state, "m"), [Effect::FindModels(vec!["/home/student/models".into()])]);
+    happen(&mut state, model_files());
+    let Some(Popup::Picker(picker)) = &state.popup else { panic!("the list is gone") };
+    let labels: Vec<_> = picker.items.iter().map(|item| item.label.as_str()).collect();
+    assert_eq!(labels, ["tiny", "net.onnx", "resnet20_best.pth", "export.pt2", "resnet20"]);
+    assert_eq!(picker.chosen().unwrap().label, "tiny", "the open model stays under the cursor");
+    assert_eq!(picker.items[3].detail, "/home/student/models   1.4 GB");
+    assert_eq!(asked(&press(&mut state, "Down Enter")), [model("net.onnx", None)]);
+    press(&mut state, "m");
+    write(&mut state, "~/x.pt");
+    assert_eq!(asked(&press(&mut state, "Enter")), [model("~/x.pt", None)], "a path may be typed");
+}
+
+#[test]
+fn an_architecture_without_weights_asks_for_a_weight_file() {
+    let mut state = opened(140, 40);
+    press(&mut state, "m");
+    write(&mut state, "r20");
+    assert_eq!(press(&mut state, "Enter"), [Effect::FindModels(vec![])]);
+    happen(&mut state, model_files());
+    let Some(Popup::Picker(picker)) = &state.popup else { panic!("the list is gone") };
+    assert_eq!(
+        (picker.title.as_str(), picker.items.len()),
+        ("weights for resnet20, or path", 1),
+        "graphs have weights"
+    );
+    let chosen = model("resnet20", Some("runs/last night/resnet20_best.pth"));
+    assert_eq!(asked(&press(&mut state, "Enter")), [chosen]);
+}
+
+#[test]
+fn a_model_that_does_not_open_leaves_the_present_one() {
+    let mut state = opened(140, 40);
+    press(&mut state, "m");
+    happen(&mut state, model_files());
+    press(&mut state, "Down Enter");
+    tell(&mut state, Update::Busy(true));
+    tell(&mut state, Update::Progress { what: "opening net.onnx".into(), done: 0, total: 0 });
+    assert!(crate::drawing::screen(&state).contains("opening net.onnx"));
+    assert_eq!(asked(&press(&mut state, "Esc")), [Command::Cancel]);
+    let frame = map_frame(state.asked);
+    tell(&mut state, Update::Frame(frame));
+    tell(&mut state, Update::Failed(report()));
+    tell(&mut state, Update::Busy(false));
+    assert!(state.fault.is_some() && !state.stale(), "the result is that of the present model");
+    assert_eq!(state.model.as_ref().unwrap().name, "tiny");
+}
+
+#[test]
+fn shape_arithmetic_is_shown_on_request() {
+    let mut state = opened(140, 40);
+    let names = |state: &State| state.layers.rows().iter().map(|row| row.name.clone()).collect::<Vec<_>>();
+    assert!(!names(&state).contains(&"flatten".to_owned()) && state.layers.hidden() == 1);
+    press(&mut state, "2 G H");
+    assert_eq!(names(&state).iter().rev().take(2).collect::<Vec<_>>(), ["head", "flatten"]);
+    assert_eq!(state.layers.rows()[state.cursor(Pane::LAYERS).cursor].name, "head", "the cursor stays on its layer");
+    press(&mut state, "H");
+    assert_eq!(state.layers.hidden(), 1);
+}
+
+#[test]
+fn a_group_of_the_tree_is_used_as_the_layer_that_is_its_output() {
+    let mut state = opened(140, 40);
+    press(&mut state, "2 g j");
+    assert_eq!(asked(&press(&mut state, "u")), [set("layer", "block.1.conv")]);
+    assert!(press(&mut state, "Enter").is_empty(), "Enter folds");
+    assert_eq!(state.layers.rows().len(), 3);
+}
+
+#[test]
+fn modules_are_offered_wherever_a_layer_is_chosen() {
+    let mut state = opened(140, 40);
+    press(&mut state, "l");
+    let Some(Popup::Picker(picker)) = &state.popup else { panic!("no list") };
+    let rows: Vec<_> = picker.items.iter().map(|item| (item.label.as_str(), item.detail.as_str())).collect();
+    let expected = [
+        ("stem", "conv 8×16²"),
+        ("block", "module 16×8²"),
+        ("block.0.conv", "conv 16×8²"),
+        ("block.1", "module 16×8²"),
+        ("block.1.conv", "conv 16×8²"),
+    ];
+    assert_eq!(rows, expected);
+    write(&mut state, "block");
+    assert_eq!(asked(&press(&mut state, "Enter")), [set("layer", "block.1.conv")]);
+    press(&mut state, ":");
+    write(&mut state, "set layer blo");
+    press(&mut state, "Tab");
+    let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
+    assert_eq!(prompt.offers, ["block.0.conv", "block.1.conv", "block", "block.1"]);
+    press(&mut state, "Ctrl-u");
+    write(&mut state, "layer blok.1.conv");
+    press(&mut state, "Enter");
+    assert!(state.toast.as_ref().unwrap().0.contains("did you mean \"block.1.conv\"?"));
 }
 
 #[test]

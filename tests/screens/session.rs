@@ -115,6 +115,7 @@ fn model() -> Update {
         kind: kind.into(),
         shape: shape.to_vec(),
         parameters,
+        shape_arithmetic: kind == "reshape",
     };
     Update::Model(ModelCard {
         name: "tiny".into(),
@@ -126,11 +127,22 @@ fn model() -> Update {
             layer("block.0.conv", "conv", &[16, 8, 8], 1168),
             layer("block.0.relu", "relu", &[16, 8, 8], 0),
             layer("block.1.conv", "conv", &[16, 8, 8], 2320),
+            layer("flatten", "reshape", &[1024], 0),
             layer("head", "linear", &[4], 68),
         ],
         labels: ["ant", "bee", "cat", "dog"].map(str::to_owned).to_vec(),
         parameters: 3780,
     })
+}
+
+/// The search for models has found three files.
+pub fn model_files() -> Event {
+    let files = [
+        ("net.onnx", 45_100_000),
+        ("runs/last night/resnet20_best.pth", 1_130_000),
+        ("/home/student/models/export.pt2", 1_420_000_000),
+    ];
+    Event::ModelFiles(files.map(|(path, bytes)| (path.to_owned(), bytes)).to_vec())
 }
 
 /// A bright disk on a dark ramp.

@@ -11,6 +11,7 @@ mod common;
 mod against;
 mod architectures;
 mod ask;
+mod cam_layers;
 mod closures;
 mod errors;
 mod export;

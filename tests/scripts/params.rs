@@ -1,7 +1,10 @@
 //! Parameters: declared once, validated on every change.
 
-use crate::common::{host, method, session};
+use crate::common::{host, method, picture, session, tiny};
+use gradscope::graph::{Graph, Node};
+use gradscope::model::Model;
 use gradscope::script::session::Session;
+use std::sync::Arc;
 
 const SCRIPT: &str = r#"
 const PLUGIN = #{
@@ -80,4 +83,26 @@ fn invalid_values_are_errors_that_state_the_range_and_change_nothing() {
         assert!(error.contains(message), "{name}={text}: {error}");
     }
     assert_eq!(session.params().texts(session.model()), before);
+}
+
+const CHOOSER: &str = r#"
+const PLUGIN = #{ group: "test", params: [param("of", layer("conv"), "a convolution"), param("any", layer(), "a layer")] };
+fn run(cx) { text(cx.params.any, "any") }
+"#;
+
+#[test]
+fn a_module_stands_for_its_output_or_the_error_says_which_layer_inside_would_do() {
+    let host = host();
+    let mut graph = Graph::clone(&tiny().graph);
+    let inside = |node: &&mut Node| ["conv2", "relu2"].contains(&node.name.as_str());
+    graph.nodes.iter_mut().filter(inside).for_each(|node| node.name = format!("block.{}", node.name));
+    let mut session = Session::new(&host, Model { graph: Arc::new(graph), ..tiny() }, "drawn", picture()).unwrap();
+    session.open(method(&host, CHOOSER));
+    session.set("any", "block").unwrap();
+    assert_eq!(session.params().texts(session.model())[1].1, "block.relu2");
+    let error = session.set("of", "block").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the output of \"block\" is \"block.relu2\", a relu, not a conv; its last conv is \"block.conv2\""
+    );
 }

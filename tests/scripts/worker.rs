@@ -4,7 +4,9 @@ use crate::common::{picture, tiny};
 use candle_core::Tensor;
 use gradscope::data::Picture;
 use gradscope::data::lock::Lock;
+use gradscope::data::recent_folders::RecentFolders;
 use gradscope::script::architecture::Architectures;
+use gradscope::script::architecture::open_model::{again, file_of};
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
@@ -61,6 +63,7 @@ impl Desk {
             restored: false,
             waits: false,
             notes: vec![],
+            recent: RecentFolders::default(),
         };
         let (asker, updates) = start(opening).unwrap();
         Self { folder, asker, updates }
@@ -406,6 +409,7 @@ fn the_session_is_saved_and_reopened_at_its_step() {
         restored: false,
         waits: false,
         notes: vec![],
+        recent: RecentFolders::default(),
     };
     let (asker, updates) = start(opening).unwrap();
     let desk = Desk { folder: tempfile::tempdir().unwrap(), asker, updates };
@@ -440,6 +444,72 @@ fn a_damaged_session_file_is_reported_and_not_opened() {
     assert!(Workspace::read(&file).unwrap().is_none());
     fs::write(&file, "{ \"form\": 1,").unwrap();
     assert!(format!("{:#}", Workspace::read(&file).unwrap_err()).contains("last.json"));
+}
+
+/// The folders that the worker last reported.
+fn recent(update: &Update) -> Option<Vec<PathBuf>> {
+    if let Update::RecentFolders(folders) = update { Some(folders.clone()) } else { None }
+}
+
+#[test]
+fn a_model_opens_again_from_its_file_whose_folder_is_remembered() {
+    let desk = Desk::new("words", &words("hello"));
+    assert!(desk.next(recent).is_empty());
+    desk.frame();
+    let folder = tempfile::tempdir().unwrap();
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let own = architectures.open("shapes", None).unwrap().graph.weights();
+    let file = folder.path().join("mine.safetensors");
+    candle_core::safetensors::save(&own.into_iter().collect(), &file).unwrap();
+    desk.ask(Command::Model { name: file.to_str().unwrap().into(), weights: None });
+    assert_eq!(desk.next(recent), [folder.path().canonicalize().unwrap()]);
+    let opened = desk.next(|u| if let Update::Model(card) = u { Some(card.name.clone()) } else { None });
+    assert_eq!(opened, "shapes");
+    desk.frame();
+    let from = file_of(file.to_str().unwrap(), None);
+    assert_eq!(again(&opened, from.as_deref()), ("shapes", Some(file.as_path())));
+    assert_eq!(
+        again("net.onnx", Some(Path::new("/a/net.onnx"))),
+        ("/a/net.onnx", None),
+        "a graph needs no architecture"
+    );
+    assert_eq!((file_of("resnet18", None), file_of("a.pt2", None)), (None, Some("a.pt2".into())));
+}
+
+#[test]
+fn a_wrong_file_leaves_the_present_model_and_its_result() {
+    let desk = Desk::new("counter", COUNTER);
+    assert_eq!(desk.words(), "n = 0");
+    for (name, text, why) in [
+        ("a.onnx", "no graph", "a.onnx"),
+        ("b.pth", "<!DOCTYPE html>", "web page"),
+        ("c.pt2", "PK\x03\x04", "c.pt2"),
+        ("d.safetensors", "", "empty"),
+    ] {
+        let file = desk.folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        desk.ask(Command::Model { name: file.to_str().unwrap().into(), weights: None });
+        assert_eq!(desk.words(), "n = 0", "the result is still that of the present model");
+        let failure = desk.failure();
+        assert!(failure.contains(why), "{failure}");
+    }
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 1");
+}
+
+#[test]
+fn opening_a_model_can_be_cancelled() {
+    let endless = "const PLUGIN = #{ group: \"test\" };\nfn run(cx) { loop { } }";
+    let desk = Desk::new("endless", endless);
+    desk.next(|u| matches!(u, Update::Busy(true)).then_some(()));
+    desk.ask(Command::Model { name: "shapes".into(), weights: None });
+    desk.ask(Command::Cancel);
+    let said = desk.next(|u| if let Update::Said(line) = u { Some(line.clone()) } else { None });
+    assert!(said.starts_with("opening cancelled"), "{said}");
+    desk.next(|u| matches!(u, Update::Busy(false)).then_some(()));
+    fs::write(desk.script("words"), words("hello")).unwrap();
+    desk.ask(Command::Method("words".into()));
+    assert_eq!(desk.words(), "hello");
 }
 
 #[test]

@@ -176,6 +176,13 @@ impl OpSpec {
         all.chain(self.aliases.iter().copied())
     }
 
+    /// Whether the operation only moves the elements of one value, or has the same value for every picture: a reshape, a
+    /// permutation, a constant, a position embedding. Lists of layers leave it out at first.
+    pub fn is_shape_arithmetic(&self) -> bool {
+        let moves = self.family == Family::Shape && self.inputs == Inputs::One;
+        moves || self.inputs == Inputs::Beside
+    }
+
     /// The arguments that scripts pass by position.
     pub fn positional(&self) -> &'static [Argument] {
         &self.arguments[..self.arguments.iter().take_while(|a| a.by_place).count()]

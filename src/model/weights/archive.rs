@@ -5,6 +5,8 @@ use super::random_access::{ByteSource, RandomAccess};
 use super::record::{ByteRange, Record};
 use super::tensors::{CUT, Tensors, Weights};
 use super::{names, pickle};
+use crate::data::loading::Loading;
+use crate::interrupt::{self, InterruptProbe};
 use crate::memory::reserve;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -12,7 +14,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufReader;
+use std::io::Read;
 
 /// A weight file, or all shards of one set of weights.
 pub struct Archive {
@@ -82,18 +84,20 @@ impl Archive {
 
     /// Reads the values of `entries` on all cores; one core computes the hash of the files.
     ///
-    /// Errors if data are damaged, a dtype is not supported, the tensors have more values than the files have bytes, or there is
-    /// too little memory.
+    /// Errors if data are damaged, a dtype is not supported, the tensors have more values than the files have bytes, there is too
+    /// little memory, or the thread's [probe](crate::interrupt) stops the work.
     pub fn read(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Weights> {
+        let (probe, loading) = (&InterruptProbe::here(), &Loading::here());
         let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
         let check = || records().try_for_each(|(file, record)| record.check(&file.source));
-        let (hash, (whole, tensors)) = rayon::join(|| self.hash(), || rayon::join(check, || self.tensors(entries)));
+        let (hash, (whole, tensors)) =
+            rayon::join(|| self.hash(probe), || rayon::join(check, || probe.within(|| self.tensors(entries, loading))));
         whole?;
         Ok(Weights { tensors: tensors?, hash: hash? })
     }
 
     /// Reads tensors. Tensors shared by several names are read once, so that memory is bounded by the size of the files.
-    fn tensors(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Tensors> {
+    fn tensors(&self, entries: Vec<(String, &TensorEntry)>, loading: &Loading) -> Result<Tensors> {
         let mut made: HashMap<&TensorEntry, Tensor> = HashMap::new();
         let bytes = |(_, entry): &(String, &TensorEntry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
         let all = entries
@@ -105,14 +109,17 @@ impl Archive {
         reserve(all.min(left as usize), || "the weights".into())?;
         // Storages that are read as a whole, for tensors that are not contiguous.
         let mut whole = HashMap::new();
-        let mut tensors = Tensors::new();
+        let (mut tensors, mut done) = (Tensors::new(), 0);
         for (name, entry) in entries {
+            interrupt::check()?;
             let tensor = match made.entry(entry) {
                 Slot::Occupied(tensor) => tensor.get().clone(),
                 Slot::Vacant(place) => {
                     let size = count(&entry.shape)? * entry.number.size();
                     left = left.checked_sub(size as u64).context("its tensors are larger in total than the file")?;
                     let tensor = entry.read(&self.files[entry.file].source, &mut whole);
+                    done += size;
+                    loading.tell(done as u64, all as u64);
                     place.insert(tensor.with_context(|| format!("tensor \"{}\"", pickle::shown(&name)))?).clone()
                 }
             };
@@ -122,10 +129,17 @@ impl Archive {
     }
 
     /// SHA-256 of all bytes of all files, in hexadecimal.
-    fn hash(&self) -> std::io::Result<String> {
-        let mut sum = Sha256::new();
+    fn hash(&self, probe: &InterruptProbe) -> Result<String> {
+        let (mut sum, mut part) = (Sha256::new(), vec![0; 1 << 18]);
         for file in &self.files {
-            std::io::copy(&mut BufReader::with_capacity(1 << 18, file.source.beginning(0)), &mut sum)?;
+            let mut bytes = file.source.beginning(0);
+            loop {
+                probe.check()?;
+                match bytes.read(&mut part)? {
+                    0 => break,
+                    count => sum.update(&part[..count]),
+                }
+            }
         }
         Ok(format!("{:x}", sum.finalize()))
     }

@@ -111,4 +111,14 @@ mod tests {
         assert!(error(b"hello, world").contains("it is text; use a .safetensors"));
         assert!(error(&[0xFF; 40]).contains("not a weight file"));
     }
+
+    #[test]
+    fn reading_ends_when_it_is_cancelled() {
+        let header = br#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 8]].concat();
+        assert!(parse(&bytes).is_ok());
+        let cancelled: crate::interrupt::Probe = std::sync::Arc::new(|| Some("cancelled".into()));
+        let error = crate::interrupt::within(cancelled, || parse(&bytes)).err().unwrap();
+        assert!(error.chain().any(|cause| cause.to_string() == "cancelled"), "{error:#}");
+    }
 }

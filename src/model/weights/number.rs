@@ -2,6 +2,7 @@
 
 use super::random_access::RandomAccess;
 use crate::backend::in_large_pages;
+use crate::interrupt::InterruptProbe;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
@@ -87,9 +88,11 @@ fn from<const N: usize, T: WithDType, R: Read>(
 ) -> Result<Tensor> {
     let mut values = vec![T::zero(); count(shape)?];
     in_large_pages(&mut values);
+    let probe = InterruptProbe::here();
     let part = |bytes: &mut Vec<u8>, (i, part): (usize, &mut [T])| -> Result<()> {
         let mut file = file(i * PART * N);
         for some in part.chunks_mut(SOME) {
+            probe.check()?;
             bytes.resize(N * some.len(), 0);
             file.read_exact(bytes).context("it ends before its values do")?;
             for (to, from) in some.iter_mut().zip(bytes.as_chunks().0) {

@@ -389,6 +389,7 @@ pub fn layers(graph: &Graph) -> Vec<LayerRow> {
         kind: node.op.kind().into(),
         shape: node.shape[1..].to_vec(),
         parameters: node.parameter_count(),
+        shape_arithmetic: node.op.spec().is_shape_arithmetic(),
     };
     graph.nodes.iter().map(row).collect()
 }

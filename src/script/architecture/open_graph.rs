@@ -1,12 +1,16 @@
 //! Opens files that hold the graph of a network: ONNX and `.pt2`.
 
 use super::Architectures;
+use crate::backend;
 use crate::data::read_whole;
+use crate::graph::{Graph, Node};
+use crate::interrupt::{self, InterruptProbe};
 use crate::model::card::{CardValues, Given, PerChannel, Source, beside, of_graph, of_metadata};
 use crate::model::onnx::{self, Network, ReadOptions};
 use crate::model::{Card, Model, pt2};
 use crate::words;
 use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -38,6 +42,7 @@ impl Architectures {
             true => pt2::read(path, &options)?,
             false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &options)?,
         };
+        interrupt::check()?;
         let mut sources = vec![of_metadata(&file, &network.metadata)?];
         sources.extend(cards);
         sources.extend(built_in(&network, &file));
@@ -46,7 +51,7 @@ impl Architectures {
         let card = self
             .with_class_names(Card { summary: "A network from an exported graph".into(), ..card }, graph.classes())?;
         let graph = graph.placed(self.guard.options())?;
-        let (hash, taken) = (hash(&network)?, note_of_output(&card, &network));
+        let (hash, taken) = (hash(&network.graph)?, note_of_output(&card, &network));
         Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: taken.into() })
     }
 
@@ -80,16 +85,32 @@ fn note_of_output(card: &Card, network: &Network) -> String {
     }
 }
 
-/// SHA-256 of the layers and weights, in hexadecimal.
-fn hash(network: &Network) -> Result<String> {
-    let mut hash = Sha256::new();
-    for node in &network.graph.nodes {
-        hash.update(format!("{} {:?} {:?};", node.name, node.op, node.inputs));
-        for weight in &node.params {
-            for values in weight.flatten_all()?.to_vec1::<f32>()?.chunks(1024) {
-                hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+/// SHA-256 of the layers and weights, in hexadecimal: that of the hashes of all layers, which are computed on all cores.
+fn hash(graph: &Graph) -> Result<String> {
+    let probe = InterruptProbe::here();
+    let layers = graph.nodes.par_iter().map(|node| {
+        probe.check()?;
+        hash_of(node)
+    });
+    let layers = layers.collect::<Result<Vec<_>>>()?;
+    Ok(format!("{:x}", layers.iter().fold(Sha256::new(), |hash, layer| hash.chain_update(layer)).finalize()))
+}
+
+/// SHA-256 of a layer and its weights.
+fn hash_of(node: &Node) -> Result<[u8; 32]> {
+    let mut hash = Sha256::new_with_prefix(format!("{} {:?} {:?};", node.name, node.op, node.inputs));
+    for weight in &node.params {
+        backend::with::<f32, _>(weight, |values| {
+            let mut bytes = [0; 4096];
+            for values in values.chunks(bytes.len() / 4) {
+                let filled = &mut bytes[..4 * values.len()];
+                filled
+                    .chunks_exact_mut(4)
+                    .zip(values)
+                    .for_each(|(bytes, value)| bytes.copy_from_slice(&value.to_le_bytes()));
+                hash.update(filled);
             }
-        }
+        })?;
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hash.finalize().into())
 }

@@ -4,6 +4,7 @@ use super::open_graph::GRAPHS;
 use super::{Architectures, Script, Unbuilt};
 use crate::graph::Graph;
 use crate::hub::{self, HubName, is_hub_name};
+use crate::interrupt;
 use crate::model::card::{CardValues, Given, Source, Sources, beside, of_torchvision, timm_architecture};
 use crate::model::fit::{Fit, Misfit, fit};
 use crate::model::free_sizes::FreeSizes;
@@ -49,7 +50,7 @@ impl Architectures {
             ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
             return self.tell_with(Path::new(name), flags);
         }
-        if GRAPHS.iter().any(|end| name.ends_with(end)) {
+        if is_graph_file(name) {
             ensure!(weights.is_none(), "\"{name}\" already contains its weights; omit -w");
             return self.open_graph(Path::new(name), flags);
         }
@@ -209,6 +210,7 @@ impl Architectures {
     fn survey<'a, 's>(&self, scripts: &'s [Script], file: &TensorFile<'a>) -> Result<Survey<'a, 's>> {
         let (mut fits, mut near, mut failed) = (vec![], vec![], None);
         for (script, name) in scripts.iter().flat_map(|script| script.names.iter().map(move |name| (script, name))) {
+            interrupt::check()?;
             match self.candidate(script, name, file, true) {
                 Ok(candidate) => fits.push(candidate),
                 // A script that takes sizes from the file may fail for a file that isn't its own.
@@ -371,7 +373,28 @@ pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     found.map_or_else(whole, |(file, key)| (file.into(), Some(key.into())))
 }
 
-fn is_weight_file(name: &str) -> bool {
+/// Whether a name is that of a file that holds the graph of a network.
+pub fn is_graph_file(name: &str) -> bool {
+    GRAPHS.iter().any(|end| name.ends_with(end))
+}
+
+/// The file that a network was opened from, given its name and weights as asked for; `None` for a hub name and for an architecture's
+/// own weights.
+pub fn file_of(name: &str, weights: Option<&Path>) -> Option<PathBuf> {
+    let named = !is_hub_name(name) && (is_weight_file(name) || is_graph_file(name));
+    weights.map(PathBuf::from).or_else(|| named.then(|| name.into()))
+}
+
+/// The name and the weights by which a network is opened again, given the name on its card and the file that it was opened from.
+pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a Path>) {
+    match file.and_then(Path::to_str).filter(|file| is_graph_file(file)) {
+        Some(graph) => (graph, None),
+        None => (name, file),
+    }
+}
+
+/// Whether a name is that of a file with weights.
+pub fn is_weight_file(name: &str) -> bool {
     let (file, _) = split(Path::new(name));
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
     ENDINGS.contains(&ending) || name.ends_with(INDEX)

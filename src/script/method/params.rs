@@ -384,14 +384,21 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
         graph.nodes.iter().filter(|n| kinds.is_empty() || kinds.iter().any(|k| k == n.op.kind())).collect();
     let Ok(number) = text.parse::<i64>() else {
         let node = graph.node(text)?;
-        ensure!(
-            fits.iter().any(|n| n.name == node.name),
-            "layer \"{}\" is a {}, not a {}",
-            node.name,
-            node.op.kind(),
-            kinds.join(" or ")
-        );
-        return Ok(node.name.clone());
+        if fits.iter().any(|n| n.name == node.name) {
+            return Ok(node.name.clone());
+        }
+        let kinds = kinds.join(" or ");
+        let inside = |name: &str| name.strip_prefix(text).is_some_and(|rest| rest.starts_with('.'));
+        match fits.iter().rev().find(|n| inside(&n.name)) {
+            Some(last) => bail!(
+                "the output of \"{text}\" is \"{}\", a {}, not a {kinds}; its last {} is \"{}\"",
+                node.name,
+                node.op.kind(),
+                last.op.kind(),
+                last.name
+            ),
+            None => bail!("layer \"{}\" is a {}, not a {kinds}", node.name, node.op.kind()),
+        }
     };
     let place = if number < 0 { number + fits.len() as i64 } else { number };
     let node = usize::try_from(place).ok().and_then(|i| fits.get(i));

@@ -33,6 +33,8 @@ pub struct Guard {
     options: RunOptions,
     wanted: AtomicU64,
     started: AtomicU64,
+    /// Number of requests to stop opening a network.
+    stopped: AtomicU64,
     operations: AtomicU64,
     /// A cache of the most recent traces.
     pub(in crate::script) recent: TraceCache,
@@ -108,6 +110,17 @@ impl Guard {
     /// Requests cancellation of the current work, which ends at its next check.
     pub fn cancel(&self) {
         self.wanted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that a network that is being opened is not opened. Unlike other work, opening is not cancelled by newer requests,
+    /// which refer to the new network.
+    pub fn stop_opening(&self) {
+        self.stopped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of calls of [`Guard::stop_opening`] so far.
+    pub fn stops(&self) -> u64 {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Cancels the current work like [`Guard::cancel`], with a reason.

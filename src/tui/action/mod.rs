@@ -6,6 +6,7 @@ pub mod lens_actions;
 pub mod param_step;
 pub mod parameters;
 pub mod pickers;
+pub mod model_picker;
 pub mod picture_picker;
 pub mod pointed;
 pub mod request;

@@ -1,20 +1,15 @@
-//! Opens lists to choose from: methods, models, classes, layers, colormaps, values of a parameter.
+//! Opens lists to choose from: methods, classes, layers, colormaps, values of a parameter.
 
 use super::request;
 use crate::render::Colormap;
-use crate::script::summary::{ParamKind, ParamRow};
+use crate::script::summary::{ParamKind, ParamRow, parents};
 use crate::tui::effect::Effect;
 use crate::tui::state::{Choice, Item, Picker, Popup, State, shape};
+use std::collections::BTreeMap;
 
 /// Opens the list of methods.
 pub fn open_methods(state: &mut State) -> Vec<Effect> {
     let picker = methods(state);
-    show(state, picker)
-}
-
-/// Opens the list of models.
-pub fn open_models(state: &mut State) -> Vec<Effect> {
-    let picker = models(state);
     show(state, picker)
 }
 
@@ -44,8 +39,7 @@ pub fn open_values(state: &mut State, param: &ParamRow) -> Vec<Effect> {
     let picker = match &param.kind {
         ParamKind::Class => classes(state, of, &param.name, state.value(param).parse().ok()),
         ParamKind::Layer(kinds) => {
-            let items = state.values_of(param, kinds).into_iter().map(|name| layer_item(state, name)).collect();
-            Picker::new(of, &param.name, items, &state.layer().unwrap_or_default())
+            Picker::new(of, &param.name, layers(state, param, kinds), &state.layer().unwrap_or_default())
         }
         ParamKind::Choice(choices) => {
             let items = choices.iter().map(|c| Item::new(c, c, "")).collect();
@@ -64,15 +58,6 @@ fn show(state: &mut State, picker: Picker) -> Vec<Effect> {
 fn methods(state: &State) -> Picker {
     let items = state.methods.iter().map(|m| Item::new(&m.name, &m.name, &m.summary)).collect();
     Picker::new(Choice::Method, "method", items, state.method.as_ref().map_or("", |m| &m.name))
-}
-
-fn models(state: &State) -> Picker {
-    let about = |weights: bool, summary: &str| match weights {
-        true => summary.to_owned(),
-        false => format!("{summary} (:model NAME WEIGHTS)"),
-    };
-    let items = state.models.iter().map(|m| Item::new(&m.name, &m.name, &about(m.weights, &m.summary))).collect();
-    Picker::new(Choice::Model, "model", items, state.model.as_ref().map_or("", |m| &m.name))
 }
 
 /// A list of all classes, the most likely ones first, with the cursor on class `present`.
@@ -95,9 +80,18 @@ fn colors(state: &State) -> Picker {
     Picker::new(Choice::Colors, "colormap", items, state.lens.overlay.colors.name())
 }
 
-fn layer_item(state: &State, name: String) -> Item {
-    let layers = state.model.as_ref().map_or(&[][..], |m| &m.layers);
-    let row = layers.iter().find(|l| l.name == name);
-    let detail = row.map_or_else(String::new, |l| format!("{} {}", l.kind, shape(&l.shape)));
-    Item { label: name.clone(), value: name, detail }
+/// The layers that a parameter takes, in order of execution, each after the modules that begin with it; without the shape
+/// arithmetic that the tree hides.
+fn layers(state: &State, param: &ParamRow, kinds: &[String]) -> Vec<Item> {
+    let mut modules: BTreeMap<_, _> = state.modules_of(kinds).into_iter().map(|m| (m.name.clone(), m)).collect();
+    let mut items: Vec<Item> = vec![];
+    items.extend((param.default == "all").then(|| Item::new("all", "all", "")));
+    for layer in state.model_layers() {
+        let begins = parents(&layer.name).filter_map(|module| modules.remove(module));
+        items.extend(begins.map(|m| Item::new(&m.name, &m.name, &format!("module {}", shape(&m.shape)))));
+        if state.layers.lists(layer) && (kinds.is_empty() || kinds.contains(&layer.kind)) {
+            items.push(Item::new(&layer.name, &layer.name, &format!("{} {}", layer.kind, shape(&layer.shape))));
+        }
+    }
+    items
 }

@@ -1,7 +1,9 @@
 //! Requests to the worker that also change the state of the app.
 
+use crate::script::summary::{ParamKind, modules};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::State;
+use crate::words::closest;
 use crate::worker::message::Command;
 
 /// Runs a method from the start.
@@ -11,8 +13,11 @@ pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {
     ask(Command::Method(name))
 }
 
-/// Sets a parameter; the new value is shown before the worker has confirmed it.
+/// Sets a parameter; the new value is shown before the worker has confirmed it. Of a module, sets the layer that is its output.
 pub fn set(state: &mut State, name: String, value: String) -> Vec<Effect> {
+    let takes_layer = state.params().iter().any(|p| p.name == name && matches!(p.kind, ParamKind::Layer(_)));
+    let output = state.output_of(&value).filter(|_| takes_layer).map(|layer| layer.name.clone());
+    let value = output.unwrap_or(value);
     state.edits.insert(name.clone(), value.clone());
     ask(Command::Set(name, value))
 }
@@ -26,12 +31,27 @@ pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
         return Vec::new();
     };
     let (param, kinds) = (param.name.clone(), kinds.to_vec());
-    let name = state.output_of(&name);
+    let Some(layer) = state.output_of(&name) else {
+        state.say(unknown(state, &name));
+        return Vec::new();
+    };
+    let name = layer.name.clone();
     if !state.layers_of(&kinds).contains(&name) {
         state.say(format!("layer \"{name}\" has the wrong kind; expected one of {}", kinds.join(", ")));
         return Vec::new();
     }
     set(state, param, name)
+}
+
+/// The message for a name that is neither a layer nor a module.
+fn unknown(state: &State, name: &str) -> String {
+    let layers = state.model_layers();
+    let modules = modules(layers);
+    let names = layers.iter().map(|layer| &*layer.name).chain(modules.iter().map(|module| &*module.name));
+    match closest(name, names) {
+        Some(near) => format!("no layer named \"{name}\"; did you mean \"{near}\"?"),
+        None => format!("no layer named \"{name}\"; press l to list them"),
+    }
 }
 
 /// Cancels the running computation, if there is one.

@@ -13,6 +13,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
     match update {
         Update::Methods(rows) => methods(state, rows),
         Update::Models(rows) => state.models = rows,
+        Update::RecentFolders(folders) => state.recent_folders = folders,
         Update::Model(card) => model(state, card),
         Update::Picture { name, source, pixels, classes } => {
             state.run.foreign = true;
@@ -55,9 +56,10 @@ fn methods(state: &mut State, rows: Vec<MethodRow>) {
 fn model(state: &mut State, card: ModelCard) {
     let about = format!("{} on {}, {} classes", card.name, card.device, card.labels.len());
     state.note(Tone::Plain, format!("{about}, {} parameters", short(card.parameters)));
-    state.layers = LayerTree::new(&card.layers);
+    state.layers = LayerTree::new(&card.layers, state.layers.all());
     state.layer_filter.clear();
     state.run.foreign = true;
+    state.progress = None;
     state.model = Some(card);
     find_layer(state);
 }

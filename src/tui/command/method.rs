@@ -1,6 +1,7 @@
 //! Commands for the method, its parameters, its layer and its steps.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
+use crate::script::summary::ParamKind;
 use crate::tui::action::request;
 use crate::tui::effect::ask;
 use crate::tui::state::State;
@@ -12,7 +13,7 @@ pub const SET: CommandSpec = CommandSpec {
     alias: None,
     arguments: "NAME VALUE",
     summary: "set a parameter",
-    complete: &[Complete::Names(parameters)],
+    complete: &[Complete::Names(parameters), Complete::Values(values)],
     execute: |state, rest| {
         let (name, value) = rest.split_once([' ', '=']).unwrap_or((rest, ""));
         let name = required(name)?;
@@ -64,6 +65,20 @@ fn parameters(state: &State) -> Vec<String> {
 }
 
 fn layers(state: &State) -> Vec<String> {
-    let Some((_, kinds)) = state.layer_param() else { return Vec::new() };
-    [state.layers_of(kinds), state.modules_of(kinds)].concat()
+    state.layer_param().map_or_else(Vec::new, |(_, kinds)| layers_and_modules(state, kinds))
+}
+
+fn layers_and_modules(state: &State, kinds: &[String]) -> Vec<String> {
+    let modules = state.modules_of(kinds).into_iter().map(|module| module.name);
+    state.layers_of(kinds).into_iter().chain(modules).collect()
+}
+
+/// The values that a parameter can take, if they are names.
+fn values(state: &State, param: &str) -> Vec<String> {
+    match state.params().iter().find(|p| p.name == param).map(|p| &p.kind) {
+        Some(ParamKind::Layer(kinds)) => layers_and_modules(state, kinds),
+        Some(ParamKind::Choice(choices)) => choices.clone(),
+        Some(ParamKind::Switch) => vec!["true".into(), "false".into()],
+        _ => Vec::new(),
+    }
 }

@@ -65,9 +65,14 @@ pub fn completion(line: &str) -> Option<Complete> {
 }
 
 /// The names that begin with the last word of a line.
-pub fn offers(state: &State, line: &str, names: fn(&State) -> Vec<String>) -> Vec<String> {
+pub fn offers(line: &str, names: Vec<String>) -> Vec<String> {
     let last = line.rsplit(' ').next().unwrap_or("");
-    names(state).into_iter().filter(|name| name.starts_with(last)).collect()
+    names.into_iter().filter(|name| name.starts_with(last)).collect()
+}
+
+/// The word before the last one of a line; empty if there is none.
+pub fn before_last(line: &str) -> &str {
+    line.rsplit(' ').nth(1).unwrap_or("")
 }
 
 fn names(_: &State) -> Vec<String> {
@@ -132,6 +137,7 @@ mod tests {
         assert!(["open ph", "open a b", "save ", "model tiny we"].into_iter().all(is_path));
         let is_name = |line| matches!(completion(line), Some(Complete::Names(_)));
         assert!(["", "op", "model ti", "set st", "compare c"].into_iter().all(is_name));
-        assert!(["set strength 1", "fork ", "nothing "].into_iter().all(|line| completion(line).is_none()));
+        assert!(matches!(completion("set strength 1"), Some(Complete::Values(_))));
+        assert!(["set strength 1 2", "fork ", "nothing "].into_iter().all(|line| completion(line).is_none()));
     }
 }

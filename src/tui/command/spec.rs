@@ -25,6 +25,8 @@ pub struct CommandSpec {
 pub enum Complete {
     /// With one of the names that the function returns.
     Names(fn(&State) -> Vec<String>),
+    /// With one of the values that the function returns for the argument before.
+    Values(fn(&State, &str) -> Vec<String>),
     /// With the path of a file; the argument extends to the end of the line.
     Path,
 }

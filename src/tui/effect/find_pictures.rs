@@ -1,46 +1,28 @@
 //! Finds picture files and reads their thumbnails.
 
 use super::editor::home;
+use super::find_files;
 use crate::data::{Dataset, Picture, source};
 use crate::panics::caught;
 use crate::sync::LockUnpoisoned;
 use crate::tui::event::Event;
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Extensions of picture files.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
-/// Maximum number of files to list, and of directory entries to read.
-const MOST: (usize, usize) = (2000, 20_000);
-/// Maximum depth of folders to search.
+/// Depth of subfolders to search.
 const DEPTH: usize = 3;
 /// Length of a thumbnail's longer side in pixels.
 const SIDE: u32 = 192;
 
 /// Finds picture files in the working directory and in `folder`, files in outer folders first.
 pub fn find(folder: Option<&Path>) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut looked = 0;
-    let mut waiting: Vec<_> = std::iter::once(Path::new(".")).chain(folder).map(|f| (f.to_owned(), 0)).collect();
-    while !waiting.is_empty() && found.len() < MOST.0 && looked < MOST.1 {
-        let (folder, depth) = waiting.remove(0);
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        let mut entries: Vec<PathBuf> = entries.flatten().map(|e| e.path()).take(MOST.1 - looked).collect();
-        entries.sort();
-        looked += entries.len();
-        let hidden = |p: &Path| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-        for path in entries.into_iter().filter(|p| !hidden(p)) {
-            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-            if ENDINGS.contains(&ending.as_str()) {
-                found.extend(path.strip_prefix("./").unwrap_or(&path).to_str().map(String::from));
-            } else if depth < DEPTH && path.is_dir() && !path.ends_with("target") {
-                waiting.push((path, depth + 1));
-            }
-        }
-    }
-    found.truncate(MOST.0);
-    found
+    let folders = std::iter::once(Path::new(".")).chain(folder).map(|folder| (folder, DEPTH));
+    let ending = |name: &str| name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default();
+    let found = find_files::find(folders, |name| ENDINGS.contains(&ending(name).as_str()));
+    found.iter().filter_map(|path| path.to_str().map(String::from)).collect()
 }
 
 /// Reads the thumbnail of a picture; the event contains `None` if the picture cannot be read.

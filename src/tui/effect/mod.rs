@@ -1,6 +1,8 @@
 //! Effects: work that the app does outside its state.
 
 pub mod editor;
+mod find_files;
+pub mod find_models;
 pub mod find_pictures;
 
 use crate::worker::message::Command;
@@ -17,6 +19,8 @@ pub enum Effect {
     Complete(String),
     /// Search for picture files in the working directory and in this folder.
     FindPictures(Option<PathBuf>),
+    /// Search for model files in the working directory and in these folders.
+    FindModels(Vec<PathBuf>),
     /// Read the thumbnail of the picture with this name.
     Preview(String),
     /// Redraw the whole screen.

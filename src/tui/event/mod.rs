@@ -31,6 +31,8 @@ pub enum Event {
     Completions(Vec<String>),
     /// The search for pictures found these files.
     Pictures(Vec<String>),
+    /// The search for models found these files: path and size in bytes of each.
+    ModelFiles(Vec<(String, u64)>),
     /// The thumbnail of the picture with this name was read; `None` if it cannot be read.
     Preview(String, Option<Arc<RgbImage>>),
     /// A message from the app itself, to be shown to the user.

@@ -37,6 +37,10 @@ pub enum Action {
     Left,
     /// Go right: unfold, increase, or go to the next item.
     Right,
+    /// Use the layer under the cursor, or the output of the module under the cursor.
+    UseOutput,
+    /// Show or hide shape arithmetic among the layers.
+    ShapeArithmetic,
     /// Play or pause the steps.
     Play,
     /// Go this many steps forward, or back if negative.

@@ -1,4 +1,4 @@
-//! The layers panel: a tree with output shapes and parameter counts.
+//! The layers panel: a tree of modules with kinds, output shapes and parameter counts.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::tui::action::request;
@@ -22,10 +22,9 @@ pub const PANEL: Panel = Panel {
     keys: KEYS,
     list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest }),
     act,
-    title: |state, theme, _| match (state.layer_filter.as_str(), state.layer_param()) {
-        ("", Some(_)) => vec![Span::styled("◆ in use ", theme.frame)],
-        ("", None) => Vec::new(),
-        (text, _) => vec![Span::styled(format!("/{text} "), theme.warn)],
+    title: |state, theme, area| match state.layer_filter.as_str() {
+        "" => title(state, area).map_or_else(Vec::new, |text| vec![Span::styled(text, theme.frame)]),
+        text => vec![Span::styled(format!("/{text} "), theme.warn)],
     },
     draw,
     ..BLANK
@@ -35,13 +34,33 @@ const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Layers", "use the layer, or fold", "choose"),
     bind(&[K::Left], A::Left, "Layers", "fold", ""),
     bind(&[K::Right], A::Right, "Layers", "unfold", ""),
+    bind(&[K::Char('u')], A::UseOutput, "Layers", "use the module's output", "use"),
+    bind(&[K::Char('H')], A::ShapeArithmetic, "Layers", "show or hide shape arithmetic", ""),
 ];
+
+/// Columns from which the panel has room for both remarks in its title, and for wide indentation.
+const WIDE: u16 = 40;
+
+/// The remark after the panel's name: how many layers are hidden, and what marks the layer in use.
+fn title(state: &State, area: Rect) -> Option<String> {
+    let hidden = Some(state.layers.hidden()).filter(|count| *count > 0).map(|count| format!("{count} hidden "));
+    let used = state.layer_param().map(|_| "◆ in use ".to_owned());
+    match (hidden, used) {
+        (Some(hidden), Some(used)) if area.width >= WIDE => Some(format!("{used}{hidden}")),
+        (hidden, used) => hidden.or(used),
+    }
+}
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(match action {
         A::Choose => choose(state),
         A::Left => fold(state, true),
         A::Right => fold(state, false),
+        A::UseOutput => {
+            let name = under_cursor(state).map(|row| row.name.clone());
+            name.map_or_else(Vec::new, |name| request::choose_layer(state, name))
+        }
+        A::ShapeArithmetic => show_all(state),
         _ => return None,
     })
 }
@@ -79,6 +98,22 @@ fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Shows or hides shape arithmetic; the cursor stays on its layer or group if it is still listed.
+fn show_all(state: &mut State) -> Vec<Effect> {
+    let row = under_cursor(state).cloned();
+    let all = !state.layers.all();
+    state.layers.show_all(all);
+    let place = |row: TreeRow| {
+        let same = |r: &TreeRow| r.name == row.name && r.group.is_some() == row.group.is_some();
+        state.layers.rows().iter().position(same)
+    };
+    if let Some(place) = row.and_then(place) {
+        state.cursor_mut(Pane::LAYERS).go(place);
+    }
+    state.say(if all { "shape arithmetic is shown" } else { "shape arithmetic is hidden" });
+    Vec::new()
+}
+
 /// Schedules the layer under the cursor to be used once the cursor has rested on it, if the method can use it.
 fn rest(state: &mut State) {
     let Some(row) = under_cursor(state) else { return };
@@ -95,10 +130,14 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     let rows = state.layers.rows();
     for (y, layer) in rows.iter().skip(cursor.offset).take(usize::from(inner.height)).enumerate() {
         let seen = layer.group.is_none() && present.as_ref() == Some(&layer.name);
-        let style = if seen { theme.warn } else { style(layer, state, theme) };
-        let left = format!("{}{} {}", "  ".repeat(layer.depth), sign(layer, seen), layer.label);
+        let used = seen || state.layers.holds_used(layer);
+        let style = if used { theme.warn } else { style(layer, state, theme) };
+        let indent = " ".repeat(layer.depth * if inner.width < WIDE { 1 } else { 2 });
+        let left = format!("{indent}{} {}", sign(layer, seen), layer.label);
         let room = usize::from(inner.width).saturating_sub(left.chars().count() + 1);
-        row(buf, inner, y, Line::styled(left, style), Line::styled(about(layer, room), style));
+        let (kind, about) = about(layer, room, inner.width >= WIDE);
+        let left = Line::from(vec![Span::styled(left, style), Span::styled(kind, theme.dim)]);
+        row(buf, inner, y, left, Line::styled(about, style));
         if y + cursor.offset == cursor.cursor {
             mark(buf, inner, y, state.focus == Pane::LAYERS, theme);
         }
@@ -122,9 +161,16 @@ fn style(layer: &TreeRow, state: &State, theme: &Theme) -> Style {
     if fits || layer.group.is_some() { Style::new() } else { theme.dim }
 }
 
-/// Output shape and number of parameters of a layer, or only its shape if both do not fit; empty if neither fits.
-fn about(layer: &TreeRow, room: usize) -> String {
+/// The kind of a layer, and its output shape and number of parameters: as much of it as fits. Without `all`, a kind that the label
+/// tells is left out.
+fn about(layer: &TreeRow, room: usize, all: bool) -> (String, String) {
+    let word = layer.label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+    let told = layer.kind.is_empty() || (!all && !word.is_empty() && layer.kind.contains(word));
+    let kind = if told { String::new() } else { format!(" {}", layer.kind) };
     let shape = shape(&layer.shape);
     let both = format!("{shape}{:>6}", short(layer.parameters));
-    [both, shape].into_iter().find(|text| text.chars().count() <= room).unwrap_or_default()
+    let choices = [(&*kind, &*both), (&*kind, &*shape), ("", &*both), ("", &*shape)];
+    let fits = |(kind, about): &(&str, &str)| kind.chars().count() + about.chars().count() <= room;
+    let (kind, about) = choices.into_iter().find(fits).unwrap_or_default();
+    (kind.to_owned(), about.to_owned())
 }

@@ -1,13 +1,13 @@
 //! The picker: a list that typing filters, with an optional picture or text beside it.
 
 use crate::render::Colormap;
-use crate::tui::action::request;
+use crate::tui::action::{model_picker, request};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
 use crate::tui::layer::{Handled, Layer};
 use crate::tui::picture::PictureStage;
-use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
+use crate::tui::state::{Choice, Picker, Popup, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{centered, framed, mark, paragraph, row};
 use crate::worker::message::Command;
@@ -100,12 +100,8 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
 fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
     match of {
         Choice::Method => request::run_method(state, value),
-        Choice::Model if state.models.iter().any(|m| m.name == value && !m.weights) => {
-            state.say(format!("enter a weight file for {value}; Tab completes paths"));
-            state.popup = Some(Popup::Prompt(Prompt::command(format!("model {value} "))));
-            Vec::new()
-        }
-        Choice::Model => ask(Command::Model { name: value, weights: None }),
+        Choice::Model => model_picker::choose(state, value),
+        Choice::Weights(architecture) => model_picker::choose_weights(architecture, value),
         Choice::Target => ask(Command::Target(value.parse().ok())),
         Choice::Parameter(name) => request::set(state, name, value),
         Choice::Picture => ask(Command::Picture(value)),
@@ -121,7 +117,7 @@ fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
 pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
     let most = usize::from(size.1.saturating_sub(8)).max(1);
     match picker.of {
-        Choice::Picture => picker.items.len().max(16).min(most),
+        Choice::Picture | Choice::Model | Choice::Weights(_) => picker.items.len().max(16).min(most),
         Choice::Reference => most.saturating_sub(usize::from(WORDS)).max(1),
         _ => picker.items.len().clamp(1, most),
     }
@@ -133,7 +129,7 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     let rows = rows(size, picker) as u16 + 4;
     let room = width.saturating_sub(4);
     match picker.of {
-        Choice::Picture => centered(size, room.min(104), rows),
+        Choice::Picture | Choice::Model | Choice::Weights(_) => centered(size, room.min(104), rows),
         Choice::Reference => {
             let wide = room.min((width / 2).max(66));
             Rect::new(width - wide, 1, wide, (rows + WORDS + 1).min(height.saturating_sub(2)))
@@ -192,6 +188,7 @@ fn draw_list(buf: &mut Buffer, list: Rect, picker: &Picker, theme: &Theme) {
     if picker.hits.is_empty() {
         let text = match picker.value() {
             Some(typed) => format!(" Enter opens {typed}"),
+            None if picker.takes_paths() => " no files here; type a path".into(),
             None => " no match".into(),
         };
         row(buf, list, 0, Line::styled(text, theme.dim), Line::default());

@@ -1,7 +1,7 @@
 //! The layer below all others: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
-    branches, filter, lens_actions, parameters, pickers, picture_picker, request, session, steps, views,
+    branches, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps, views,
 };
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key, Mouse};
@@ -66,7 +66,7 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::Restart => ask(Command::Restart),
         Action::Cancel => request::cancel(state),
         Action::PickMethod => pickers::open_methods(state),
-        Action::PickModel => pickers::open_models(state),
+        Action::PickModel => model_picker::open(state),
         Action::PickTarget => pickers::open_target(state),
         Action::PickColors => pickers::open_colors(state),
         Action::PickLayer => pickers::open_layers(state),

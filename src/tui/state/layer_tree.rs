@@ -1,13 +1,19 @@
 //! The layers of a model as a tree, split at the dots in their names.
 
-use crate::script::summary::LayerRow;
+use crate::script::summary::{LayerRow, parents};
 use std::collections::HashSet;
 
-/// The layers of a model as a tree whose groups can be folded.
+/// The layers of a model as a tree whose groups can be folded. Shape arithmetic is hidden at first.
 #[derive(Clone, Debug, Default)]
 pub struct LayerTree {
     layers: Vec<LayerRow>,
     folded: HashSet<String>,
+    /// Whether shape arithmetic is shown.
+    all: bool,
+    /// The layer in use, which is shown even if it is shape arithmetic.
+    used: String,
+    /// The filter.
+    text: String,
     rows: Vec<TreeRow>,
 }
 
@@ -34,14 +40,14 @@ pub struct TreeRow {
 const LONG: usize = 60;
 
 impl LayerTree {
-    /// Builds the tree of a model's layers.
-    pub fn new(layers: &[LayerRow]) -> Self {
-        let mut tree = Self { layers: layers.to_vec(), ..Self::default() };
-        if layers.len() > LONG {
-            let groups = layers.iter().flat_map(|l| prefixes(&l.name)).map(str::to_owned);
+    /// Builds the tree of a model's layers; `all` shows shape arithmetic too.
+    pub fn new(layers: &[LayerRow], all: bool) -> Self {
+        let mut tree = Self { layers: layers.to_vec(), all, ..Self::default() };
+        if layers.iter().filter(|layer| tree.lists(layer)).count() > LONG {
+            let groups = layers.iter().flat_map(|l| parents(&l.name)).map(str::to_owned);
             tree.folded = groups.collect();
         }
-        tree.lay_out("");
+        tree.lay_out();
         tree
     }
 
@@ -53,7 +59,29 @@ impl LayerTree {
     /// Shows only layers whose name, kind or shape contains `text`, with all groups unfolded. If `text` is empty, shows all
     /// layers, with the groups folded as before.
     pub fn filter(&mut self, text: &str) {
-        self.lay_out(text);
+        self.text = text.to_owned();
+        self.lay_out();
+    }
+
+    /// Whether shape arithmetic is shown.
+    pub fn all(&self) -> bool {
+        self.all
+    }
+
+    /// Shows or hides shape arithmetic.
+    pub fn show_all(&mut self, all: bool) {
+        self.all = all;
+        self.lay_out();
+    }
+
+    /// Number of layers that are hidden because they are shape arithmetic.
+    pub fn hidden(&self) -> usize {
+        if self.text.is_empty() { self.layers.iter().filter(|layer| !self.lists(layer)).count() } else { 0 }
+    }
+
+    /// Whether the tree lists a layer, in a folded group or not.
+    pub fn lists(&self, layer: &LayerRow) -> bool {
+        self.all || !layer.shape_arithmetic || layer.name == self.used
     }
 
     /// Folds or unfolds the group with a name.
@@ -62,38 +90,50 @@ impl LayerTree {
             true => self.folded.insert(name.to_owned()),
             false => self.folded.remove(name),
         };
-        self.lay_out("");
+        self.lay_out();
     }
 
-    /// Unfolds the groups that contain a layer, and returns the index of the layer's row; `None` if there is no such layer.
+    /// Unfolds the groups that contain the layer in use, and returns the index of the layer's row; `None` if there is no such
+    /// row.
     pub fn reveal(&mut self, name: &str) -> Option<usize> {
-        for group in prefixes(name) {
+        for group in parents(name) {
             self.folded.remove(group);
         }
-        self.lay_out("");
-        self.rows.iter().position(|r| r.name == name)
+        self.used = name.to_owned();
+        self.lay_out();
+        self.rows.iter().position(|r| r.name == name && r.group.is_none())
     }
 
-    fn lay_out(&mut self, text: &str) {
+    /// Whether a row is that of a folded group with the layer in use.
+    pub fn holds_used(&self, row: &TreeRow) -> bool {
+        row.group == Some(false) && parents(&self.used).any(|group| group == row.name)
+    }
+
+    fn lay_out(&mut self) {
         self.rows.clear();
+        let filtered = !self.text.is_empty();
         let mut seen: HashSet<String> = HashSet::new();
-        for layer in self.layers.iter().filter(|l| matches(l, text)) {
-            for group in prefixes(&layer.name) {
-                if seen.insert(group.to_owned()) && (!text.is_empty() || !self.hidden(group)) {
-                    self.rows.push(self.group_row(group, text));
+        for layer in &self.layers {
+            if !(if filtered { matches(layer, &self.text) } else { self.lists(layer) }) {
+                continue;
+            }
+            for group in parents(&layer.name) {
+                if seen.insert(group.to_owned()) && (filtered || !self.is_folded(group)) {
+                    self.rows.push(self.group_row(group));
                 }
             }
-            if !text.is_empty() || !self.hidden(&layer.name) {
+            if filtered || !self.is_folded(&layer.name) {
                 self.rows.push(layer_row(layer));
             }
         }
     }
 
-    fn hidden(&self, name: &str) -> bool {
-        prefixes(name).any(|group| self.folded.contains(group))
+    /// Whether a layer or group is inside a folded group.
+    fn is_folded(&self, name: &str) -> bool {
+        parents(name).any(|group| self.folded.contains(group))
     }
 
-    fn group_row(&self, group: &str, text: &str) -> TreeRow {
+    fn group_row(&self, group: &str) -> TreeRow {
         let inside = |l: &&LayerRow| l.name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'));
         let last = self.layers.iter().rev().find(inside);
         TreeRow {
@@ -103,7 +143,7 @@ impl LayerTree {
             kind: String::new(),
             shape: last.map_or_else(Vec::new, |l| l.shape.clone()),
             parameters: self.layers.iter().filter(inside).map(|l| l.parameters).sum(),
-            group: Some(!text.is_empty() || !self.folded.contains(group)),
+            group: Some(!self.text.is_empty() || !self.folded.contains(group)),
         }
     }
 }
@@ -148,11 +188,6 @@ fn last_part(name: &str) -> String {
     name.rsplit('.').next().unwrap_or(name).to_owned()
 }
 
-/// Names of the groups that contain a layer: `a` and `a.b` for `a.b.c`.
-pub(super) fn prefixes(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices('.').map(|(at, _)| &name[..at])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +198,7 @@ mod tests {
             kind: "conv".into(),
             shape: vec![8, size, size],
             parameters,
+            shape_arithmetic: name.contains("shape"),
         };
         vec![row("stem", 32, 10), row("block.0.conv1", 16, 20), row("block.0.conv2", 16, 30), row("block.1", 8, 40)]
     }
@@ -173,22 +209,42 @@ mod tests {
 
     #[test]
     fn dots_in_names_make_groups() {
-        let tree = LayerTree::new(&layers());
+        let tree = LayerTree::new(&layers(), false);
         assert_eq!(labels(&tree), ["stem", "block", " 0", "  conv1", "  conv2", " 1"]);
         assert_eq!((tree.rows()[1].parameters, shape(&tree.rows()[1].shape)), (90, "8×8²".into()));
     }
 
     #[test]
     fn a_folded_group_hides_its_layers_until_one_is_wanted() {
-        let mut tree = LayerTree::new(&layers());
+        let mut tree = LayerTree::new(&layers(), false);
         tree.fold("block", true);
         assert_eq!(labels(&tree), ["stem", "block"]);
         assert_eq!(tree.reveal("block.0.conv2"), Some(4));
     }
 
     #[test]
+    fn shape_arithmetic_is_hidden_until_asked_for_or_in_use() {
+        let mut all = layers();
+        all.push(LayerRow { name: "block.1.reshape".into(), shape_arithmetic: true, ..all[3].clone() });
+        all.push(LayerRow { name: "tail.reshape".into(), shape_arithmetic: true, ..all[3].clone() });
+        let mut tree = LayerTree::new(&all, false);
+        let short = labels(&tree);
+        assert_eq!((short.last().unwrap().as_str(), tree.hidden()), (" 1", 2));
+        tree.show_all(true);
+        assert_eq!(
+            (labels(&tree)[short.len()..].to_vec(), tree.hidden()),
+            (vec![" 1".into(), "  reshape".into(), "tail".into(), " reshape".into()], 0)
+        );
+        tree.show_all(false);
+        tree.filter("tail");
+        assert_eq!(labels(&tree), ["tail", " reshape"], "the filter finds every layer");
+        tree.filter("");
+        assert_eq!((tree.reveal("tail.reshape"), tree.hidden()), (Some(7), 1));
+    }
+
+    #[test]
     fn the_filter_matches_names_and_shapes() {
-        let mut tree = LayerTree::new(&layers());
+        let mut tree = LayerTree::new(&layers(), false);
         tree.filter("conv2");
         assert_eq!(labels(&tree), ["block", " 0", "  conv2"]);
         tree.filter("32²");

@@ -18,7 +18,6 @@ mod view;
 pub use branches::{Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
 pub use fuzzy::Fuzzy;
-use layer_tree::prefixes;
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
 pub use lens::Lens;
 pub use list_cursor::ListCursor;
@@ -32,7 +31,9 @@ pub use shown_run::{OpenPicture, Progress, REST, Rest, ShownRun, class_rows};
 pub use view::{View, ViewKey, Visible, VisibleFigure};
 
 use crate::render::ClassRow;
-use crate::script::summary::{MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow};
+use crate::script::summary::{
+    LayerRow, MethodCard, MethodRow, ModelCard, ModelRow, ModuleRow, ParamKind, ParamRow, modules,
+};
 use crate::tui::keymap::Bindings;
 use image::RgbImage;
 use std::collections::BTreeMap;
@@ -65,6 +66,8 @@ pub struct State {
     pub resting: Option<(Rest, Duration)>,
     /// All architectures.
     pub models: Vec<ModelRow>,
+    /// Folders whose model files were opened recently, most recent first.
+    pub recent_folders: Vec<PathBuf>,
     /// The open model.
     pub model: Option<ModelCard>,
     /// The layers of the open model.
@@ -231,30 +234,24 @@ impl State {
 
     /// Names of the layers of certain kinds, or of all layers if `kinds` is empty.
     pub fn layers_of(&self, kinds: &[String]) -> Vec<String> {
-        let layers = self.model.as_ref().map_or(&[][..], |m| &m.layers);
-        let fits = |kind: &String| kinds.is_empty() || kinds.contains(kind);
-        layers.iter().filter(|l| fits(&l.kind)).map(|l| l.name.clone()).collect()
+        self.model_layers().iter().filter(|l| fits(kinds, &l.kind)).map(|l| l.name.clone()).collect()
     }
 
-    /// Names of the modules whose output is a layer of one of these kinds, such as `layer4.1`.
-    pub fn modules_of(&self, kinds: &[String]) -> Vec<String> {
-        let layers = self.layers_of(&[]);
-        let mut modules: Vec<_> = layers.iter().flat_map(|name| prefixes(name)).map(str::to_owned).collect();
-        modules.sort_unstable();
-        modules.dedup();
-        let usable = self.layers_of(kinds);
-        modules.retain(|module| !layers.contains(module) && usable.contains(&self.output_of(module)));
-        modules
+    /// The layers of the open model.
+    pub fn model_layers(&self) -> &[LayerRow] {
+        self.model.as_ref().map_or(&[], |m| &m.layers)
     }
 
-    /// The layer with this name, or the layer that is the output of the module with this name.
-    pub fn output_of(&self, name: &str) -> String {
-        let layers = self.layers_of(&[]);
-        let inside = |layer: &&String| layer.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        if layers.iter().any(|layer| layer == name) {
-            return name.to_owned();
-        }
-        layers.iter().rev().find(inside).cloned().unwrap_or_else(|| name.to_owned())
+    /// The modules whose output is a layer of one of these kinds, such as `layer4.1`.
+    pub fn modules_of(&self, kinds: &[String]) -> Vec<ModuleRow> {
+        modules(self.model_layers()).into_iter().filter(|module| fits(kinds, &module.kind)).collect()
+    }
+
+    /// The layer with this name, or the layer that is the output of the module with this name; `None` if there is neither.
+    pub fn output_of(&self, name: &str) -> Option<&LayerRow> {
+        let layers = self.model_layers();
+        let inside = |layer: &&LayerRow| layer.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        layers.iter().find(|layer| layer.name == name).or_else(|| layers.iter().rfind(inside))
     }
 
     /// The values that a layer parameter can take: the layers of the kinds that it accepts, preceded by `all` if that is its
@@ -303,4 +300,9 @@ impl State {
         let rate = (self.rate >= RATE).then(|| self.now + Duration::from_millis(1050));
         [spin, rest, toast, rate].into_iter().flatten().min()
     }
+}
+
+/// Whether a list of kinds of layers contains `kind`; an empty list contains all.
+fn fits(kinds: &[String], kind: &String) -> bool {
+    kinds.is_empty() || kinds.contains(kind)
 }

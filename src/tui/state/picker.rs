@@ -30,8 +30,10 @@ pub struct Picker {
 pub enum Choice {
     /// The method to run.
     Method,
-    /// The model to open.
+    /// The model to open: an architecture or a file.
     Model,
+    /// The weight file for the architecture with this name.
+    Weights(String),
     /// The target class.
     Target,
     /// The picture to open.
@@ -87,9 +89,26 @@ impl Picker {
         self.list = cursor;
     }
 
-    /// The value of the row under the cursor. In a list of pictures, the query itself if no row matches.
+    /// Inserts rows before the row with index `at` of the whole list; the cursor stays on its row, or at the best match of the
+    /// query.
+    pub fn insert(&mut self, at: usize, items: Vec<Item>) {
+        let chosen = self.hits.get(self.list.cursor).copied();
+        let (at, count) = (at.min(self.items.len()), items.len());
+        self.items.splice(at..at, items);
+        self.narrow();
+        if let Some(chosen) = chosen.filter(|_| self.query.is_empty()) {
+            self.list.cursor = if chosen < at { chosen } else { chosen + count };
+        }
+    }
+
+    /// Whether the query may also be the path of a file.
+    pub fn takes_paths(&self) -> bool {
+        matches!(self.of, Choice::Picture | Choice::Model | Choice::Weights(_))
+    }
+
+    /// The value of the row under the cursor. In a list of files, the query itself if no row matches.
     pub fn value(&self) -> Option<String> {
-        let typed = || (self.of == Choice::Picture && !self.query.is_empty()).then(|| self.query.clone());
+        let typed = || (self.takes_paths() && !self.query.is_empty()).then(|| self.query.clone());
         self.chosen().map(|item| item.value.clone()).or_else(typed)
     }
 

@@ -9,6 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
+use std::time::Duration;
 
 /// Draws the status line; progress takes precedence over key hints.
 pub fn draw(buf: &mut Buffer, area: Rect, keys: &[Bound], state: &State, theme: &Theme) {
@@ -45,8 +46,9 @@ fn going_on(state: &State) -> String {
     let mut parts = Vec::new();
     match (&state.progress, state.busy) {
         (Some(p), since) if p.total > 0 => parts.push(progress(&p.what, p.done, p.total, since.map(|s| state.now - s))),
+        (Some(p), Some(since)) if p.done == 0 => parts.push(spinner(&p.what, state.now, since)),
         (Some(p), _) => parts.push(format!("{} {}", p.what, p.done)),
-        (None, Some(since)) => parts.push(spinner(state.now.as_millis(), (state.now - since).as_secs())),
+        (None, Some(since)) => parts.push(spinner("computing", state.now, since)),
         (None, None) => parts.extend(took(state)),
     }
     parts.extend(state.model.as_ref().map(|m| m.device.clone()));
@@ -57,18 +59,19 @@ fn going_on(state: &State) -> String {
     parts.join(" │ ")
 }
 
-fn progress(what: &str, done: usize, total: usize, since: Option<std::time::Duration>) -> String {
+fn progress(what: &str, done: usize, total: usize, since: Option<Duration>) -> String {
     let full = (done * 8 / total).min(8);
     let left = since.filter(|_| done > 0).map(|s| s.mul_f64((total - done.min(total)) as f64 / done as f64));
     let left = left.map_or_else(String::new, |left| format!(" {} left", clock(left)));
     format!("{what} {}{} {done}/{total}{left}", "▓".repeat(full), "░".repeat(8 - full))
 }
 
-/// A spinner that turns four times a second, followed by the elapsed seconds.
-fn spinner(millis: u128, seconds: u64) -> String {
-    let sign = ["|", "/", "-", "\\"][(millis / 250 % 4) as usize];
+/// A spinner that turns four times a second, followed by what is being done and the seconds since its start.
+fn spinner(what: &str, now: Duration, since: Duration) -> String {
+    let sign = ["|", "/", "-", "\\"][(now.as_millis() / 250 % 4) as usize];
+    let seconds = (now - since).as_secs();
     let time = if seconds > 0 { format!(" {seconds} s") } else { String::new() };
-    format!("{sign} computing{time}")
+    format!("{sign} {what}{time}")
 }
 
 fn took(state: &State) -> Option<String> {

@@ -71,6 +71,10 @@ fn methods_models_layers_and_classes_are_tables_and_json() {
     assert_eq!(fgsm["parameters"][1]["name"], "epsilon");
     assert_eq!(json(&["classes", "-m", "squeezenet1_0", "--json"])[243]["label"], "bull mastiff");
     assert_eq!(json(&["layers", "-m", "resnet18", "--json"])[1]["kind"], "normalize");
+    assert_says(&printed(&["layers", "-m", "resnet18", "--modules"]), &["layer4.1", "layer4.1.relu_1", "512x7x7"]);
+    let modules = json(&["layers", "-m", "resnet18", "--modules", "--json"]);
+    let layer4 = modules.as_array().unwrap().iter().find(|module| module["name"] == "layer4").unwrap();
+    assert_eq!((&layer4["output"], &layer4["parameters"]), (&"layer4.1.relu_1".into(), &8_393_728.into()));
     assert!(json(&["models", "--json"]).as_array().unwrap().len() > 20);
 }
 
