@@ -76,6 +76,10 @@ def reference(name):
     net = net.double().eval()
     x = families.pictures(1, size, torch.Generator().manual_seed(8))
     families.normalized, before = (lambda x, _: normalized(x)), families.normalized
+    with torch.no_grad():  # some heads and layers are 0 at first
+        for p in net.parameters():
+            if p.ndim > 1 and not p.any():
+                p.normal_(std=0.05)
     families.draw(net, x, name, 7)
     families.normalized = before
     x = x.float().double().requires_grad_()
@@ -109,7 +113,7 @@ def write(kind, name, net, size, folder):
 def opened(program, path, folder, shape, precision):
     """The logits and the gradient of gradscope, or its error."""
     out = folder / f"{path.name}.{precision}"
-    card = ["--mean", ",".join(map(str, MEAN)), "--std", ",".join(map(str, STD)), "--precision", precision]
+    card = ["--size", str(shape[-1]), "--mean", ",".join(map(str, MEAN)), "--std", ",".join(map(str, STD)), "--precision", precision]
     run = [program, "run", "saliency", "-m", path, "-i", folder / "pixels.npy", "--out", out, *card]
     ran = subprocess.run([str(part) for part in run], capture_output=True, text=True, cwd=ROOT)
     if ran.returncode:

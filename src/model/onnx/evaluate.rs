@@ -290,6 +290,30 @@ pub fn evaluate(
             let [scale, bias] = [1, 2].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
             one(centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
         }
+        "GatherND" => {
+            ensure!(a.int("batch_dims", 0) == 0, "batch_dims is not supported");
+            let (x, index) = (input(0)?.contiguous()?, input(1)?);
+            let (starts, width) = nd_slices(x.dims(), index)?;
+            let places: Vec<u32> = starts.iter().flat_map(|&start| (start..start + width).map(|i| i as u32)).collect();
+            let rows = &index.dims()[..index.rank() - 1];
+            let shape = [rows, &x.dims()[index.dims()[index.rank() - 1]..]].concat();
+            check_size(&shape)?;
+            one(x.flatten_all()?.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?.reshape(shape)?)
+        }
+        "ScatterND" => {
+            ensure!(a.text("reduction", "none") == "none", "reductions are not supported");
+            let (x, updates) = alike((input(0)?.clone(), input(2)?.clone()))?;
+            let (starts, width) = nd_slices(x.dims(), input(1)?)?;
+            let count = x.elem_count();
+            ensure!(updates.elem_count() == starts.len() * width, "the shapes of indices and updates do not match");
+            // Each element is read from the value or, where it is updated, from the updates behind it.
+            let mut places: Vec<u32> = (0..count as u32).collect();
+            for (i, start) in starts.into_iter().enumerate() {
+                (0..width).for_each(|j| places[start + j] = (count + i * width + j) as u32);
+            }
+            let all = Tensor::cat(&[x.flatten_all()?, updates.flatten_all()?], 0)?;
+            one(all.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?.reshape(x.dims())?)
+        }
         "Pad" => {
             let x = input(0)?;
             let padding = Padding::of(a, [given(1), given(2), given(3)], x.rank())?;
@@ -391,6 +415,25 @@ impl Padding {
 
 fn is_bool(t: &Tensor) -> bool {
     t.dtype() == DType::U8
+}
+
+/// Where the slices start that `GatherND` and `ScatterND` address in a value of this shape, in row-major order, and their length. The last
+/// dimension of `index` has an index for each of the first dimensions.
+fn nd_slices(shape: &[usize], index: &Tensor) -> Result<(Vec<usize>, usize)> {
+    let depth = *index.dims().last().context("the indices have no dimensions")?;
+    ensure!(depth <= shape.len(), "got {depth} indices for {} dimensions", shape.len());
+    let width = shape[depth..].iter().product();
+    let start = |row: &[i64]| {
+        row.iter()
+            .zip(shape)
+            .try_fold(0, |start, (&i, &size)| anyhow::Ok(start * size + place(i, size)?))
+            .map(|i| i * width)
+    };
+    let starts = match depth {
+        0 => vec![0; index.dims()[..index.rank() - 1].iter().product()],
+        _ => integers(index)?.chunks(depth).map(start).collect::<Result<_>>()?,
+    };
+    Ok((starts, width))
 }
 
 /// One slice of a `Slice` operator.

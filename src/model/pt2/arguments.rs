@@ -57,6 +57,12 @@ impl<'a> Call<'a> {
         all.into_iter().flatten().map(one).collect()
     }
 
+    /// The names of all tensors among the arguments.
+    pub fn all_tensors(&self) -> Vec<String> {
+        let one = |name: &&str| self.tensor(name).into_iter().chain(self.tensors(name).into_iter().flatten()).collect();
+        self.arguments.keys().flat_map(|name| -> Vec<String> { one(name) }).collect()
+    }
+
     /// An integer, or its default.
     pub fn int(&self, name: &str, default: i64) -> Result<i64> {
         self.get(name).map_or(Ok(default), |arg| self.integer(arg))

@@ -5,6 +5,7 @@
 
 mod archive;
 mod arguments;
+mod in_place;
 mod operators;
 
 use crate::model::onnx::{self, Network, ReadOptions};

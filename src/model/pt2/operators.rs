@@ -2,6 +2,7 @@
 
 use super::archive::Archive;
 use super::arguments::Call;
+use super::in_place::{InPlace, changes};
 use crate::graph::op::{Attribute, Family, Inputs, SPECS};
 use crate::model::import::FREE_BATCH;
 use crate::model::onnx::program::{Attributes, Input, Node, Program};
@@ -49,13 +50,14 @@ pub fn program(archive: &Archive) -> Result<Program> {
         let symbols = translator.symbols.clone();
         let call = Call::of(node, &symbols)?;
         let what = || format!("operator {}", words::name(call.target));
-        translator.add(&call).with_context(what)?;
+        translator.follow(&call).with_context(what)?;
     }
     let shape = translator.shape(input)?;
     let sizes = shape.iter().map(|&n| (n != FREE_BATCH as i64).then_some(n as usize)).collect();
     let outputs = graph["outputs"].as_array().into_iter().flatten();
-    let outputs = outputs.filter_map(|o| o["as_tensor"]["name"].as_str()).map(|name| translator.name(name));
-    let outputs: Vec<_> = outputs.collect();
+    let outputs: Vec<_> = outputs.filter_map(|o| o["as_tensor"]["name"].as_str()).collect();
+    outputs.iter().try_for_each(|name| translator.settle(name))?;
+    let outputs: Vec<_> = outputs.into_iter().map(|name| translator.name(name)).collect();
     ensure!(!outputs.is_empty(), "the program returns no tensor");
     Ok(Program {
         opset: OPSET,
@@ -79,6 +81,7 @@ struct Translator<'a> {
     symbols: HashMap<String, i64>,
     /// The expression that stands for a dynamic batch.
     free: Option<String>,
+    in_place: InPlace,
 }
 
 impl<'a> Translator<'a> {
@@ -92,6 +95,7 @@ impl<'a> Translator<'a> {
             nodes: vec![],
             symbols: HashMap::new(),
             free: None,
+            in_place: InPlace::default(),
         })
     }
 
@@ -103,7 +107,68 @@ impl<'a> Translator<'a> {
 
     /// The name of a value in the rewritten program.
     fn name(&self, name: &str) -> String {
-        self.called.get(name).cloned().unwrap_or_else(|| name.into())
+        let changed = self.in_place.current(name);
+        changed.or_else(|| self.called.get(name)).cloned().unwrap_or_else(|| name.into())
+    }
+
+    /// Adds an operator, and follows which tensors it changes in place and which of its results are views.
+    fn follow(&mut self, call: &Call) -> Result<()> {
+        let inputs = call.all_tensors();
+        inputs.iter().try_for_each(|name| self.settle(name))?;
+        let (base, _) = call.target.split_once('.').unwrap_or((call.target, ""));
+        let before = self.nodes.len();
+        self.add(call)?;
+        let source = call.tensor("self").or_else(|| call.tensor("input"));
+        let Some(source) = source else { return Ok(()) };
+        match call.outputs.first() {
+            Some(result) if changes(base) => self.in_place.change(&source, result),
+            _ => self.in_place.take(base, &source, &call.outputs, &self.nodes[before..]),
+        }
+        Ok(())
+    }
+
+    /// Brings a tensor up to date if a view of it was changed in place. Errors if its value is not known any more.
+    fn settle(&mut self, name: &str) -> Result<()> {
+        ensure!(
+            !self.in_place.is_stale(name),
+            "it reads \"{}\", which shares memory with a tensor that was changed in place before; this is not supported",
+            words::name(name)
+        );
+        let Some((chain, new)) = self.in_place.pending(name) else { return Ok(()) };
+        let shape = self.shape(name)?;
+        let count: i64 = shape.iter().product();
+        ensure!(count < 1 << 24, "changing a part of \"{}\" in place is not supported", words::name(name));
+        // The positions of the elements of the view, in the flattened tensor.
+        let positions: Vec<i64> = (0..count).collect();
+        let sizes: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+        let mut index = self.constant(Tensor::from_vec(positions, sizes, &Device::Cpu)?)?;
+        let add = |translator: &mut Self, node: &Node, op: &str, attributes: Attributes, inputs: Vec<String>| {
+            let output = format!("{name}:{}", translator.nodes.len());
+            let node = Node {
+                op: op.into(),
+                attributes,
+                inputs,
+                outputs: vec![output.clone()],
+                name: output.clone(),
+                ..node.clone()
+            };
+            translator.nodes.push(node);
+            output
+        };
+        let Some(last) = chain.last().cloned() else { return Ok(()) };
+        for node in &chain {
+            let inputs = std::iter::once(index).chain(node.inputs.iter().skip(1).cloned()).collect();
+            index = add(self, node, &node.op, node.attributes.clone(), inputs);
+        }
+        let (column, row, whole) = (self.integers(&[-1, 1])?, self.integers(&[-1])?, self.integers(&shape)?);
+        let none = Attributes::default;
+        let index = add(self, &last, "Reshape", none(), vec![index, column]);
+        let new = add(self, &last, "Reshape", none(), vec![new, row.clone()]);
+        let old = add(self, &last, "Reshape", none(), vec![self.name(name), row]);
+        let changed = add(self, &last, "ScatterND", none(), vec![old, index, new]);
+        let changed = add(self, &last, "Reshape", none(), vec![changed, whole]);
+        self.in_place.set(name, changed);
+        Ok(())
     }
 
     /// The shape of a value. A dynamic batch counts as [`FREE_BATCH`].
@@ -337,7 +402,7 @@ impl<'a> Translator<'a> {
                 self.last(call, "Expand", none(), vec![x, shape]);
                 Ok(())
             }
-            "permute" | "transpose" | "t" | "numpy_T" => {
+            "permute" | "transpose" | "swapaxes" | "swapdims" | "t" | "numpy_T" => {
                 let source = call.needed("self")?;
                 let rank = self.rank(&source)?;
                 let mut order: Vec<i64> = (0..rank).collect();
@@ -346,8 +411,9 @@ impl<'a> Translator<'a> {
                         let dims = call.ints("dims")?.context("no dims")?;
                         order = dims.iter().map(|&d| wrapped(d, rank as usize) as i64).collect();
                     }
-                    "transpose" => {
-                        let [a, b] = ["dim0", "dim1"].map(|name| call.int(name, 0));
+                    "transpose" | "swapaxes" | "swapdims" => {
+                        let names = if base == "swapaxes" { ["axis0", "axis1"] } else { ["dim0", "dim1"] };
+                        let [a, b] = names.map(|name| call.int(name, 0));
                         let (a, b) = (wrapped(a?, order.len()), wrapped(b?, order.len()));
                         ensure!(a < order.len() && b < order.len(), "no such dimension");
                         order.swap(a, b);
@@ -426,6 +492,37 @@ impl<'a> Translator<'a> {
                 Ok(())
             }
             "roll" => self.roll(call),
+            "fill" | "zero" | "new_zeros" | "new_ones" | "new_full" | "zeros_like" | "ones_like" | "full_like"
+            | "zeros" | "ones" | "full" => {
+                let value = match base {
+                    _ if base.contains("one") => 1.0,
+                    "fill" => call.number("value").context("no value")?,
+                    _ if base.contains("full") => call.number("fill_value").context("no fill_value")?,
+                    _ => 0.0,
+                };
+                let shape = self.shape(&call.outputs[0])?;
+                let (value, shape) = (self.number(value)?, self.integers(&shape)?);
+                self.last(call, "Expand", none(), vec![value, shape]);
+                Ok(())
+            }
+            "copy" => {
+                let (source, shape) = (self.input(call, "src")?, self.shape(&call.outputs[0])?);
+                let shape = self.integers(&shape)?;
+                self.last(call, "Expand", none(), vec![source, shape]);
+                Ok(())
+            }
+            "masked_fill" => {
+                let (x, mask, value) =
+                    (self.input(call, "self")?, self.input(call, "mask")?, self.operand(call, "value")?);
+                self.last(call, "Where", none(), vec![mask, value, x]);
+                Ok(())
+            }
+            "clamp_min" | "clamp_max" => {
+                let (x, bound) = (self.input(call, "self")?, self.operand(call, &base["clamp_".len()..])?);
+                let bounds = if base == "clamp_min" { vec![x, bound] } else { vec![x, String::new(), bound] };
+                self.last(call, "Clip", none(), bounds);
+                Ok(())
+            }
             "pad" | "constant_pad_nd" | "reflection_pad2d" | "replication_pad2d" => self.pad(call, base),
             "upsample_nearest2d"
             | "upsample_bilinear2d"

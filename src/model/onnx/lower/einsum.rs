@@ -1,0 +1,119 @@
+//! `Einsum` as permutations and one matrix product.
+
+use super::operator::{Lower, Operator};
+use crate::model::import::{Constant, Importer, Value};
+use anyhow::{Result, bail, ensure};
+use std::collections::HashMap;
+
+pub const TABLE: &[(&[&str], Lower)] = &[(&["Einsum"], einsum)];
+
+/// A value and the label of each of its dimensions.
+struct Operand {
+    value: Value,
+    labels: Vec<char>,
+}
+
+/// One or two operands, without ellipses and without a label that occurs twice in an operand.
+fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
+    let equation: String = o.node.attributes.text("equation", "").split_whitespace().collect();
+    ensure!(!equation.contains('.'), "the ellipsis of \"{equation}\" is not supported");
+    let (inputs, output) = match equation.split_once("->") {
+        Some((inputs, output)) => (inputs, output.chars().collect()),
+        None => (&*equation, implicit(&equation)),
+    };
+    let inputs: Vec<Vec<char>> = inputs.split(',').map(|labels| labels.chars().collect()).collect();
+    let mut sizes = HashMap::new();
+    let mut operands = vec![];
+    for (i, labels) in inputs.into_iter().enumerate() {
+        let value = o.value(i)?;
+        let shape = importer.shape(&value);
+        ensure!(shape.len() == labels.len(), "input {i} has {} dimensions in \"{equation}\"", shape.len());
+        for (at, (&label, &size)) in labels.iter().zip(&shape).enumerate() {
+            ensure!(!labels[..at].contains(&label), "the repeated label of \"{equation}\" is not supported");
+            ensure!(*sizes.entry(label).or_insert(size) == size, "the sizes of \"{label}\" differ in \"{equation}\"");
+        }
+        operands.push(Operand { value, labels });
+    }
+    let mut operands = operands.into_iter();
+    let result = match (operands.next(), operands.next(), operands.next()) {
+        (Some(x), None, None) => summed(importer, x, &[], &output)?,
+        (Some(x), Some(y), None) => {
+            let (x_labels, y_labels) = (x.labels.clone(), y.labels.clone());
+            let x = summed(importer, x, &y_labels, &output)?;
+            let y = summed(importer, y, &x_labels, &output)?;
+            product(importer, x, y, &output, &sizes)?
+        }
+        _ => bail!("\"{equation}\" has more than two operands, which is not supported"),
+    };
+    let order = output.iter().map(|label| result.labels.iter().position(|l| l == label)).collect::<Option<Vec<_>>>();
+    let Some(order) = order.filter(|order| order.len() == result.labels.len()) else {
+        bail!("\"{equation}\" has a label that only its output has");
+    };
+    Ok(vec![permuted(result.value, &order)?])
+}
+
+/// The labels that occur once, in alphabetical order: the output of an equation without an arrow.
+fn implicit(equation: &str) -> Vec<char> {
+    let mut labels: Vec<char> = equation.chars().filter(|c| *c != ',').collect();
+    labels.sort_unstable();
+    let once = |label: &&char| labels.iter().filter(|l| l == label).count() == 1;
+    labels.iter().filter(once).copied().collect()
+}
+
+/// The operand, summed over the dimensions that neither the other operand nor the output has.
+fn summed(importer: &mut Importer, x: Operand, other: &[char], output: &[char]) -> Result<Operand> {
+    let is_kept = |label: &char| other.contains(label) || output.contains(label);
+    let gone: Vec<usize> = (0..x.labels.len()).filter(|&d| !is_kept(&x.labels[d])).collect();
+    if gone.is_empty() {
+        return Ok(x);
+    }
+    let value = importer.reduced("sum", x.value, &gone, false)?;
+    Ok(Operand { value, labels: x.labels.into_iter().filter(|label| is_kept(label)).collect() })
+}
+
+/// The product, summed over the labels that the output does not have. Its labels are those of the output in another order.
+fn product(
+    importer: &mut Importer,
+    x: Operand,
+    y: Operand,
+    output: &[char],
+    sizes: &HashMap<char, usize>,
+) -> Result<Operand> {
+    let of = |labels: &[char], other: &[char], shared: bool, kept: bool| -> Vec<char> {
+        labels.iter().copied().filter(|l| other.contains(l) == shared && output.contains(l) == kept).collect()
+    };
+    let batch = of(&x.labels, &y.labels, true, true);
+    let contracted = of(&x.labels, &y.labels, true, false);
+    let (left, right) = (of(&x.labels, &y.labels, false, true), of(&y.labels, &x.labels, false, true));
+    let size = |labels: &[char]| labels.iter().map(|label| sizes[label]).collect::<Vec<_>>();
+    let whole = |labels: &[char]| size(labels).iter().product::<usize>();
+    let mut matrix = |operand: Operand, rows: &[char], columns: &[char]| -> Result<Value> {
+        let order = [&batch[..], rows, columns].concat();
+        let places =
+            order.iter().filter_map(|label| operand.labels.iter().position(|l| l == label)).collect::<Vec<_>>();
+        let value = permuted(operand.value, &places)?;
+        reshaped(importer, value, &[&size(&batch)[..], &[whole(rows), whole(columns)]].concat())
+    };
+    let (a, b) = (matrix(x, &left, &contracted)?, matrix(y, &contracted, &right)?);
+    let y = match b {
+        // A matrix of weights.
+        Value::Constant(weight) if batch.is_empty() => importer.linear(a, weight.tensor.t()?.contiguous()?, None)?,
+        b => importer.matmul(a, b)?,
+    };
+    let labels = [&batch[..], &left, &right].concat();
+    Ok(Operand { value: reshaped(importer, y, &size(&labels))?, labels })
+}
+
+fn permuted(x: Value, order: &[usize]) -> Result<Value> {
+    Ok(match x {
+        Value::Node(id, view) => Value::Node(id, view.permuted(order)),
+        Value::Constant(c) => Value::Constant(Constant { tensor: c.tensor.permute(order)?.contiguous()?, ..c }),
+    })
+}
+
+fn reshaped(importer: &mut Importer, x: Value, shape: &[usize]) -> Result<Value> {
+    match x {
+        Value::Constant(c) => Ok(Value::Constant(Constant { tensor: c.tensor.reshape(shape)?, ..c })),
+        node => importer.reshaped(node, shape),
+    }
+}

@@ -1,0 +1,147 @@
+//! Operators that change a tensor in place, and tensors that are views of others.
+//!
+//! A `.pt2` file of `torch.export.export` keeps `relu_`, or `fill_` on a slice. Each of them gives a tensor a new value, and with it
+//! the tensor that it is a view of.
+
+use crate::model::onnx::program::Node;
+use std::collections::{HashMap, HashSet};
+
+/// Functions whose result shares the memory of their input.
+const VIEWS: [&str; 23] = [
+    "slice",
+    "narrow",
+    "select",
+    "view",
+    "unflatten",
+    "permute",
+    "transpose",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "numpy_T",
+    "unsqueeze",
+    "squeeze",
+    "expand",
+    "expand_as",
+    "unbind",
+    "chunk",
+    "split",
+    "split_with_sizes",
+    "alias",
+    "detach",
+    "dropout",
+    "feature_dropout",
+];
+
+/// Functions whose result shares the memory of their input or is a copy, depending on how that is laid out.
+const MAYBE_VIEWS: [&str; 3] = ["reshape", "flatten", "contiguous"];
+
+/// How a tensor is taken from another one.
+#[derive(Clone)]
+enum Taking {
+    /// It is the same tensor.
+    Same,
+    /// By an operator whose first input is the other tensor.
+    By(Node),
+    /// By several operators, or as a copy.
+    Unknown,
+}
+
+/// The state of tensors that are changed in place, by their names in the file.
+#[derive(Default)]
+pub struct InPlace {
+    /// The value that a tensor has since it was changed.
+    current: HashMap<String, String>,
+    /// Views: the tensor that each was taken from, and how.
+    taken: HashMap<String, (String, Taking)>,
+    /// Tensors one of whose views was changed: the views from the tensor to the changed one, and the new value of that.
+    pending: HashMap<String, (Vec<Node>, String)>,
+    /// Tensors whose value is not known any more, because they share memory with one that was changed.
+    stale: HashSet<String>,
+}
+
+/// Whether the function `name` changes its input in place.
+pub fn changes(name: &str) -> bool {
+    name.ends_with('_') && !name.ends_with("__")
+}
+
+impl InPlace {
+    /// The value of a tensor since its last change; `None` if it was not changed.
+    pub fn current(&self, tensor: &str) -> Option<&String> {
+        self.current.get(tensor)
+    }
+
+    /// Whether a tensor shares memory with one that was changed after it.
+    pub fn is_stale(&self, tensor: &str) -> bool {
+        self.stale.contains(tensor)
+    }
+
+    /// Records that `outputs` may be views of `from`, taken by `nodes` for the function `base`.
+    pub fn take(&mut self, base: &str, from: &str, outputs: &[String], nodes: &[Node]) {
+        let taking = match (nodes, outputs) {
+            _ if MAYBE_VIEWS.contains(&base) => Taking::Unknown,
+            _ if !VIEWS.contains(&base) => return,
+            ([node], [_]) => Taking::By(node.clone()),
+            _ => Taking::Unknown,
+        };
+        self.taken.extend(outputs.iter().map(|output| (output.clone(), (from.into(), taking.clone()))));
+    }
+
+    /// Records that `tensor` has the value `result` from now on, which is also a name of the tensor.
+    pub fn change(&mut self, tensor: &str, result: &str) {
+        let (mut root, mut chain) = (tensor.to_string(), Some(vec![]));
+        while let Some((from, taking)) = self.taken.get(&root) {
+            match (taking, &mut chain) {
+                (Taking::By(node), Some(nodes)) => nodes.push(node.clone()),
+                (Taking::Unknown, _) => chain = None,
+                _ => {}
+            }
+            root.clone_from(from);
+        }
+        self.taken.insert(result.into(), (tensor.into(), Taking::Same));
+        let (same, others): (Vec<_>, Vec<_>) = self
+            .taken
+            .keys()
+            .filter(|view| self.root(view) == root)
+            .cloned()
+            .partition(|view| self.end_of_same(view) == self.end_of_same(tensor));
+        self.stale.extend(others);
+        for name in same.into_iter().chain([tensor.to_string()]) {
+            self.stale.remove(&name);
+            self.current.insert(name, result.into());
+        }
+        match chain {
+            Some(nodes) if nodes.is_empty() => drop(self.current.insert(root, result.into())),
+            Some(mut nodes) if !self.pending.contains_key(&root) => {
+                nodes.reverse();
+                self.pending.insert(root, (nodes, result.into()));
+            }
+            _ => drop(self.stale.insert(root)),
+        }
+    }
+
+    /// The tensor that `name` is another name of.
+    fn end_of_same<'a>(&'a self, mut name: &'a str) -> &'a str {
+        while let Some((from, Taking::Same)) = self.taken.get(name) {
+            name = from;
+        }
+        name
+    }
+
+    /// The change of a view that the value of `tensor` lacks; it counts as made from now on.
+    pub fn pending(&mut self, tensor: &str) -> Option<(Vec<Node>, String)> {
+        self.pending.remove(tensor)
+    }
+
+    /// Sets the value of a tensor after a change of one of its views.
+    pub fn set(&mut self, tensor: &str, value: String) {
+        self.current.insert(tensor.into(), value);
+    }
+
+    fn root<'a>(&'a self, mut view: &'a str) -> &'a str {
+        while let Some((from, _)) = self.taken.get(view) {
+            view = from;
+        }
+        view
+    }
+}
