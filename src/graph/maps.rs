@@ -72,8 +72,17 @@ impl Graph {
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
     /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class.
     pub fn last_map(&self) -> NodeId {
-        const PASSING: [&str; 8] =
-            ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool", "permute", "transpose", "reshape", "mean"];
+        const PASSING: [&str; 9] = [
+            "dropout",
+            "dropout2d",
+            "avg_pool",
+            "adaptive_avg_pool",
+            "global_avg_pool",
+            "permute",
+            "transpose",
+            "reshape",
+            "mean",
+        ];
         let classes = self.nodes[self.logits].shape.get(1).filter(|_| self.classes() > 0).copied().unwrap_or(0);
         let [.., h, w] = self.nodes[0].shape[..] else { return 0 };
         let layout = |id: NodeId| {
