@@ -210,7 +210,6 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
         output: None,
         interpolation: Default::default(),
         sources: Default::default(),
-        output: None,
     };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into(), taken: "".into() }
 }
