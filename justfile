@@ -27,6 +27,12 @@ bench *ARGS:
 peers *ARGS:
     python3 benches/peers.py {{ARGS}}
 
+# Test the Python package against a debug build of the program, and check its types if mypy is installed; needs torch
+python:
+    cargo build
+    cd python && GRADSCOPE="${GRADSCOPE:-$PWD/../target/debug/gradscope}" ${PYTHON:-python3} -m unittest discover -t . -s tests
+    cd python && if ${PYTHON:-python3} -c 'import mypy' 2>/dev/null; then ${PYTHON:-python3} -m mypy; fi
+
 # Build and open the crate's documentation
 doc:
     cargo doc --no-deps --open

@@ -105,7 +105,7 @@ fn in_json(text: &str) -> String {
 }
 
 /// Whether a character is displayed as itself and has no other effect on a terminal.
-fn is_plain(c: char) -> bool {
+pub fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c as u32,
             // Invisible characters and blanks that are not spaces.

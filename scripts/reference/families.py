@@ -384,6 +384,10 @@ torchvision and another library give different networks the same name, the other
 
 The same holds for networks that a hub names, as in `-m hf:timm/resnet50.a1_in1k` or `-m torchvision:resnet50`: see [hubs.md](hubs.md).
 
+A network of your own has no script, and its weights alone do not say how it computes. The error then ends with the lines of Python that
+write its graph, with the names of your files in them, which is `gradscope.export(model, example, "net.pt2")` of the
+[Python package](../python/README.md) or `torch.export.save`.
+
 For the networks in the column "compared", weights were drawn, also the statistics of batch norms, and the network opened from the file
 alone: the class scores and the gradient of the largest with respect to the pixels, both against PyTorch in float64, relative to the norm.
 Both are those in f32, or in f64 where rounding flips a ReLU close to its kink ("f64" counts these networks). Of every network, the names and shapes of

@@ -1,10 +1,11 @@
 //! Writes to stdout and stderr. All output goes through this module, so that everything printed is escaped.
 //!
 //! Failing to write to stdout is an error; failing to write to stderr is ignored. Continuation lines of messages are indented, so
-//! that only errors of the program start a line with `error:`.
+//! that only errors of the program start a line with `error:`; lines of Python are not, so that they run as printed.
 #![allow(clippy::disallowed_methods)]
 
 use crate::data::notes;
+use crate::model::python::is_code;
 use crate::words;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -36,7 +37,8 @@ pub fn json_line(document: &Value) -> Result<()> {
 
 /// Prints a message to stderr.
 pub fn tell(message: &str) {
-    let _ = writeln!(stderr().lock(), "{}", in_one(&words::text(message), |line| line.starts_with([' ', '\t', '>'])));
+    let stands = |line: &str| line.starts_with([' ', '\t', '>']) || is_code(line);
+    let _ = writeln!(stderr().lock(), "{}", in_one(&words::text(message), stands));
 }
 
 /// Prints pending notes to stderr and clears them.

@@ -30,7 +30,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
     match (error.downcast_ref::<Usage>(), error.downcast_ref::<Report>()) {
         (Some(Usage(sentence)), _) => sentence.clone(),
         (None, Some(report)) => report.to_string(),
-        (None, None) => Report::plain(error).message,
+        (None, None) => Report::plain(error).to_string(),
     }
 }
 

@@ -74,7 +74,7 @@ impl Graph {
     /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class. 0 if no
     /// layer has a map.
     pub fn last_map(&self) -> NodeId {
-        const MEANS: [&str; 3] = ["adaptive_avg_pool", "global_avg_pool", "mean"];
+        const MEANS: [&str; 4] = ["avg_pool", "adaptive_avg_pool", "global_avg_pool", "mean"];
         let scores = self.score_maps();
         let fits = |id: NodeId| {
             let (node, spec) = (&self.nodes[id], self.nodes[id].op.spec());

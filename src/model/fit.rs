@@ -268,7 +268,7 @@ fn quoted(label: &str) -> String {
 }
 
 /// Lists the first names: `a, b, c and 4 more`.
-fn few<S: AsRef<str>>(names: &[S], show: impl Fn(&str) -> String) -> String {
+pub fn few<S: AsRef<str>>(names: &[S], show: impl Fn(&str) -> String) -> String {
     let list = names.iter().take(SHOWN).map(|name| show(name.as_ref())).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => list,

@@ -1,5 +1,6 @@
 //! A model: a graph with weights, and a card that describes its input, preprocessing and class names.
 
+pub mod python;
 pub mod weights;
 pub mod card;
 pub mod fit;

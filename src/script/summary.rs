@@ -206,4 +206,6 @@ pub struct Report {
     pub excerpt: Vec<(usize, String)>,
     /// A suggestion of what would work instead, if there is one.
     pub advice: Option<String>,
+    /// Lines of Python that write the graph of a network, for a file that has none.
+    pub python: Vec<String>,
 }

@@ -64,8 +64,9 @@ fn reused(biases: bool) -> Arc<Graph> {
 }
 
 fn relevance(graph: &Arc<Graph>, rules: Vec<(&str, Lrp)>) -> Relevance {
-    let [_, c, h, w] = graph.nodes[0].shape[..] else { panic!("a picture") };
-    let x = ((Random(5).tensor(&[1, c, h.min(64), w.min(64)]) + 1.0).unwrap() * 0.5).unwrap();
+    let sides = graph.nodes[0].shape[1..].iter().map(|&n| n.min(64));
+    let shape: Vec<_> = std::iter::once(1).chain(sides).collect();
+    let x = ((Random(5).tensor(&shape) + 1.0).unwrap() * 0.5).unwrap();
     let trace = graph.forward(&x).unwrap();
     let logits = trace.logits().unwrap();
     let seed = (logit(&logits, &[2]).unwrap() * &logits).unwrap();
@@ -135,6 +136,29 @@ fn relevance_is_conserved_through_a_reused_layer_and_leaky_relus_without_biases(
         assert_accounted(&relevance);
         let (from, to) = (start(&relevance), sum(&relevance));
         assert!((from - to).abs() < 1e-4 * from.abs(), "{rule}: {from} became {to}");
+    }
+}
+
+/// Linear layers over tokens, `(N, tokens, features)`.
+fn tokens() -> Arc<Graph> {
+    let mut b = Builder::new(&[5, 8]);
+    let x = b.add("fc1", op::Linear { input: 8, output: 6, bias: true }, &[0]).unwrap();
+    let x = b.add("leaky", op::LeakyRelu { slope: 0.1 }, &[x]).unwrap();
+    let x = b.add("fc2", op::Linear { input: 6, output: 5, bias: true }, &[x]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("head", op::Linear { input: 25, output: 4, bias: true }, &[x]).unwrap();
+    drawn(&b.finish(x).unwrap(), true)
+}
+
+#[test]
+fn relevance_that_biases_absorb_is_accounted_for_over_tokens() {
+    for rule in [EPSILON, ZPLUS, Lrp::Gamma(0.25, Bias::Split), Lrp::Epsilon(0.1, Bias::Split)] {
+        let relevance = relevance(&tokens(), vec![("linear", rule.clone())]);
+        assert_accounted(&relevance);
+        let kept: f64 = relevance.ledger.values().map(|e| e.kept.total()).sum();
+        let (from, to) = (start(&relevance), sum(&relevance));
+        assert!((from - to - kept).abs() < 1e-4 * from.abs().max(to.abs()), "{rule}: {from} − {to} − {kept}");
+        assert!(relevance.ledger.values().any(|e| e.kept.bias != 0.0), "{rule}");
     }
 }
 

@@ -153,7 +153,7 @@ fn shards_that_are_compressed_missing_or_without_pictures_are_errors() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all(&std::fs::read(fixture("shard-000000.tar")).unwrap()).unwrap();
     std::fs::write(path("a.tar"), packed.finish().unwrap()).unwrap();
-    assert!(error(&path("a.tar")).contains("it is compressed; unpack it first"));
+    assert!(error(&path("a.tar")).contains("it is compressed; decompress it first"));
     assert!(error(&path("b-{0..1}.tar")).contains("no file"));
     std::fs::write(path("c.tar"), vec![0; 1024]).unwrap();
     assert!(error(&path("c.tar")).contains("expected pairs such as 000.jpg and 000.cls"));

@@ -8,6 +8,8 @@ use gradscope::graph::Graph;
 use gradscope::model::onnx::conformance::{self, Verdict};
 use gradscope::model::onnx::{Network, ReadOptions, read};
 use gradscope::model::pt2;
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -320,4 +322,31 @@ fn small_networks_agree_with_pytorch_however_they_were_exported() {
             assert_eq!(kinds.get(name), Some(&kind), "{file}: {name} in {kinds:?}");
         }
     }
+}
+
+/// The files are written by `scripts/reference/python_export.py`.
+#[test]
+fn what_the_python_package_exports_opens_with_its_card() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs");
+    let models = Architectures::new(Folders::models(None).embedded_only(), &Arc::default());
+    let model = |name: &str| {
+        let model = models.open(folder.join(name).with_extension("pt2").to_str().unwrap(), None).unwrap();
+        let answers = fs::read(folder.join(name).with_extension("json")).unwrap();
+        let answers: serde_json::Value = serde_json::from_slice(&answers).unwrap();
+        let values = |name: &str, shape: &[usize]| {
+            let values: Vec<f32> = serde_json::from_value(answers[name].clone()).unwrap();
+            Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+        };
+        let (logits, gradient) = answer(&model.graph, &values("pixels", &[1, 3, 8, 8]), 1).unwrap();
+        assert!(largest(&logits, &values("logits", &[1, 3])) < 1e-5, "{name}");
+        assert!(relative(&gradient, &values("gradient", &[1, 3, 8, 8])) < 1e-5, "{name}");
+        model
+    };
+    let exported = model("exported");
+    let card = &exported.card;
+    assert_eq!((&card.labels[..], card.input), (&["cat", "dog", "emu"].map(String::from)[..], [3, 8, 8]));
+    assert_eq!((&card.mean[..], card.resize), (&[0.5, 0.4, 0.3][..], Some(8)));
+    assert!(card.note().unwrap().contains("exported.card.json"));
+    assert!(exported.graph.nodes.iter().any(|node| node.name == "stem.0"));
+    assert_eq!(model("masked").card.std, [0.2, 0.25, 0.3]);
 }

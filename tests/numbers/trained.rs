@@ -82,6 +82,9 @@ fn cifar_networks_open_by_their_weights_and_agree_with_pytorch() {
     check("tiniest_cifar10", "", "tiniest_cifar10");
 }
 
+/// The tensors of a reference by name.
+type Stored<'a> = &'a dyn Fn(&str) -> Tensor;
+
 /// A network that outputs maps, sounds or cells instead of the classes of a picture.
 struct Other {
     /// The network's files, and the ending of its weights.
@@ -89,13 +92,13 @@ struct Other {
     /// The reference's picture or recording.
     example: &'static str,
     /// The input and its normalization by the card: pixels in `[0, 1]`, or values as they are.
-    input: fn(&dyn Fn(&str) -> Tensor) -> Tensor,
+    input: fn(Stored) -> Tensor,
     /// The output as stored in the reference, by name.
     outputs: fn(&Tensor) -> Vec<(&'static str, Tensor)>,
     /// The gradient of the reference's target with respect to the output.
     seed: fn(&Tensor) -> Tensor,
     /// The reference's gradient in the layout of ours, given the largest magnitude where it is stored as a fraction of that.
-    gradient: fn(&Tensor, &dyn Fn(&str) -> Tensor, &Value) -> (Tensor, Tensor),
+    gradient: fn(&Tensor, Stored, &Value) -> (Tensor, Tensor),
 }
 
 fn check_other(network: &Other) {

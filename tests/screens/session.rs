@@ -261,5 +261,6 @@ pub fn report() -> Report {
             (15, "}".into()),
         ],
         advice: Some("there is relu(tensor)".into()),
+        python: vec![],
     }
 }

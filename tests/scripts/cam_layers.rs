@@ -118,7 +118,7 @@ const FAMILIES: &[Family] = &[
 
 /// Exported networks; `recommended` is the layer of the reference Grad-CAM, which is pytorch-grad-cam's choice.
 const EXPORTED: &[Family] = &[
-    other(&["own_cnn"], "pool relu_2", "bn3 conv3", RECTIFIED),
+    other(&["own_cnn"], "relu_2", "bn3 conv3", RECTIFIED),
     other(&["own_digits"], "maxpool_1", "c2", "after the pool that the classifier reads, as in VGG"),
     same(&["own_seresnet"], "layers"),
     same(&["own_vit"], "blocks.-1.norm1"),

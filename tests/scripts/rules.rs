@@ -240,7 +240,7 @@ fn session_of(host: &Host, name: &str) -> Session {
     let weights = graph.parameters().into_iter().map(|p| (p.name.clone(), drawn(&p))).collect();
     let graph = Arc::new(graph.with_weights(weights).unwrap());
     let [c, h, w] = card.input;
-    let fixed = graph.nodes.iter().any(|n| n.op.kind() == "matmul");
+    let fixed = graph.nodes.iter().any(|n| ["matmul", "interpolate"].contains(&n.op.kind()));
     let (h, w) = if !fixed && h > 96 && w > 96 { (96, 96) } else { (h, w) };
     let pixels: Vec<_> = uniform(7, c * h * w).into_iter().map(|v| 0.5 + 0.5 * v).collect();
     let x = Tensor::from_vec(pixels, (1, c, h, w), &Device::Cpu).unwrap();

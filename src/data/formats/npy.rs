@@ -250,7 +250,7 @@ mod tests {
     fn errors_say_what_is_wrong_with_a_file() {
         let huge = head("<f8", "False", "(4294967296, 4294967296, 9)");
         let cases = [
-            (b"PNG".to_vec(), "does not begin"),
+            (b"PNG".to_vec(), "no .npy header"),
             (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within its header"),
             (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "takes 8 bytes, but the file has 7"),
             (npy(&head("|O", "False", "(1,)"), &[0]), "Python objects"),

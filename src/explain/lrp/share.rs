@@ -4,7 +4,7 @@ use crate::backend::{self, Shares};
 use crate::exec::{Absorbed, LayerContext};
 use crate::graph::op::Saved;
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
 /// A contribution `x · w` to the value of a layer, given by its input `x` and weight `w`.
 pub type Term = (Tensor, Tensor);
@@ -59,7 +59,10 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
 
 /// `r / (z + ε sign z)`. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
-    let Shares { s, bias, stabilizer, missing } = backend::lrp_divide(r, z, of.bias, of.epsilon)?;
+    // The channels of a linear layer are its last dimension.
+    let tokens = site.node().op.kind() == "linear" && r.rank() > 2;
+    let rows = |t: &Tensor| if tokens { t.flatten_to(D::Minus2) } else { Ok(t.clone()) };
+    let Shares { s, bias, stabilizer, missing } = backend::lrp_divide(&rows(r)?, &rows(z)?, of.bias, of.epsilon)?;
     site.absorb(Absorbed { bias, stabilizer, missing });
-    Ok(s)
+    Ok(s.reshape(r.shape())?)
 }

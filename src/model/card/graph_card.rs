@@ -94,7 +94,7 @@ mod tests {
     fn an_input_with_another_number_of_channels_is_not_normalized() {
         let (card, graph) = of_graph("net.onnx", &graph([1, 2, 2]), "y", &[]).unwrap();
         assert_eq!((card.mean.len(), graph.nodes.len()), (1, 2));
-        assert!(card.note().unwrap().contains("pixels from 0 to 1 as they are"));
+        assert!(card.note().unwrap().contains("pixels from 0 to 1 without normalization"));
     }
 
     #[test]

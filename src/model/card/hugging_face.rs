@@ -193,7 +193,7 @@ mod tests {
     fn filters_have_pillows_numbers() {
         assert_eq!(read(&json!({ "resample": 3 })).interpolation.unwrap().value, Interpolation::Bicubic);
         let error = preprocessor("p", &json!({ "resample": 5 })).unwrap_err().to_string();
-        assert!(error.contains("\"resample\" is 5: expected Pillow's number"), "{error}");
+        assert!(error.contains("\"resample\" is 5: expected a Pillow filter"), "{error}");
     }
 
     #[test]

@@ -308,6 +308,8 @@ impl Program {
     /// The name of the node: its module, or the module whose weight it reads.
     pub fn label(&self, node: &Node) -> String {
         let weight = node.inputs.iter().skip(1).find_map(|name| module_of(name));
-        weight.map_or_else(|| node.module.clone(), String::from)
+        // A weight that modules share, or equal weights that an exporter merged, may have the name of another module.
+        let own = |weight: &&str| weight.starts_with(&node.module);
+        weight.filter(own).map_or_else(|| node.module.clone(), String::from)
     }
 }

@@ -1,10 +1,12 @@
 //! The archive of a `.pt2` file: the program, and the parameters and constants by name.
 
 use crate::data::open;
+use crate::model::python::{NoGraph, Saved, WithoutGraph};
+use crate::model::weights;
 use crate::model::weights::number::{Number, count};
 use crate::panics::decoding;
 use crate::words;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -32,9 +34,7 @@ impl Archive {
         let mut zip = ZipArchive::new(file).context("it is not a zip archive, or it is damaged")?;
         let names: Vec<String> = zip.file_names().map(String::from).collect();
         let found = |end: &str| names.iter().find(|name| name.ends_with(end)).cloned();
-        let program = found("models/model.json").context(
-            "it has no models/model.json; write it by torch.export.save(torch.export.export(model, (example,)), path)",
-        )?;
+        let Some(program) = found("models/model.json") else { return Err(without_program(path)) };
         let folder = program.trim_end_matches("models/model.json").to_string();
         let program: Value = json(&mut zip, &program)?;
         let major = program["schema_version"]["major"].as_u64();
@@ -57,6 +57,16 @@ impl Archive {
             }
         }
         Ok(Self { program, tensors })
+    }
+}
+
+/// The error for an archive without a program, which may hold weights or a TorchScript program.
+fn without_program(path: &Path) -> Error {
+    let what = "it has no models/model.json, which torch.export.save writes";
+    match weights::open(path) {
+        Ok(archive) => archive.without_graph(None).error(what, path).into(),
+        Err(error) if error.root_cause().is::<NoGraph>() => error,
+        Err(_) => WithoutGraph { saved: Saved::Other, ..WithoutGraph::default() }.error(what, path).into(),
     }
 }
 

@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 /// The version of ONNX's operators that programs are rewritten to.
 const OPSET: i64 = 20;
 
+/// The number of the dtype `bool` in a program.
+const BOOL: u64 = 12;
+
 /// The program of an archive, in ONNX operators.
 pub fn program(archive: &Archive) -> Result<Program> {
     let module = &archive.program["graph_module"];
@@ -331,6 +334,26 @@ impl<'a> Translator<'a> {
                     _ => "Div",
                 };
                 self.last(call, op, none(), vec![a, b]);
+                Ok(())
+            }
+            "arange" => {
+                // With one argument, it is the end.
+                let (start, end, step) = (call.int("start", 0)?, call.int("end", 0)?, call.int("step", 1)?);
+                let inputs = [start, end, step].map(|n| self.constant(Tensor::new(n, &Device::Cpu)?));
+                let inputs = inputs.into_iter().collect::<Result<_>>()?;
+                self.last(call, "Range", none(), inputs);
+                Ok(())
+            }
+            "eq" | "lt" | "le" | "gt" | "ge" => {
+                let inputs = vec![self.operand(call, "self")?, self.operand(call, "other")?];
+                let op = match base {
+                    "eq" => "Equal",
+                    "lt" => "Less",
+                    "le" => "LessOrEqual",
+                    "gt" => "Greater",
+                    _ => "GreaterOrEqual",
+                };
+                self.last(call, op, none(), inputs);
                 Ok(())
             }
             "matmul" | "bmm" | "mm" => {
@@ -653,8 +676,12 @@ impl<'a> Translator<'a> {
         let (query, factor) = (self.name(&query), self.number(scale)?);
         let scores = self.inner(call, "MatMul", none(), vec![query, key]);
         let mut scores = self.inner(call, "Mul", none(), vec![scores, factor]);
-        if call.tensor("attn_mask").is_some() {
-            let mask = self.input(call, "attn_mask")?;
+        if let Some(name) = call.tensor("attn_mask") {
+            let mut mask = self.input(call, "attn_mask")?;
+            if self.shapes[&name]["dtype"].as_u64() == Some(BOOL) {
+                let (seen, unseen) = (self.number(0.0)?, self.number(f64::NEG_INFINITY)?);
+                mask = self.inner(call, "Where", none(), vec![mask, seen, unseen]);
+            }
             scores = self.inner(call, "Add", none(), vec![scores, mask]);
         }
         let attention = self.inner(call, "Softmax", floats(&[], &[("axis", -1)]), vec![scores]);

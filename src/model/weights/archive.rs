@@ -8,6 +8,7 @@ use super::{names, pickle};
 use crate::data::loading::Loading;
 use crate::interrupt::{self, InterruptProbe};
 use crate::memory::reserve;
+use crate::model::python::{Saved, WithoutGraph};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -38,6 +39,8 @@ pub struct StateDict {
     pub tensors: BTreeMap<String, TensorEntry>,
     /// Tensors that only unsupported PyTorch functions could create: the name of the function, by name of the tensor.
     pub unread: BTreeMap<String, String>,
+    /// How the file was saved.
+    pub saved: Saved,
 }
 
 /// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index
@@ -70,12 +73,30 @@ impl Archive {
         self
     }
 
+    /// The state dict that is most likely the network's own.
+    fn main(&self) -> Option<&StateDict> {
+        self.dicts.iter().min_by_key(|dict| (names::secondary(&dict.key), names::rank(&dict.key)))
+    }
+
+    /// What is known about the network whose state dict has this key, or about the main one, for the lines of Python that export it.
+    pub fn without_graph(&self, key: Option<&str>) -> WithoutGraph {
+        let named = key.and_then(|key| self.dicts.iter().find(|dict| dict.key == key));
+        let Some(dict) = named.or_else(|| self.main()) else { return WithoutGraph::default() };
+        let is =
+            |channels| dict.tensors.values().any(|tensor| matches!(tensor.shape[..], [_, c, _, _] if c == channels));
+        WithoutGraph {
+            saved: dict.saved.clone(),
+            key: dict.key.clone(),
+            prefix: names::wrapped_by(dict.tensors.keys().map(String::as_str)),
+            channels: [3, 1].into_iter().find(|channels| is(*channels)),
+        }
+    }
+
     /// Reads all tensors of the main state dict, under their names without wrapper segments.
     ///
     /// Errors as for [`read`](Self::read).
     pub fn all(&self) -> Result<Weights> {
-        let rank = |dict: &&StateDict| (names::secondary(&dict.key), names::rank(&dict.key));
-        let dict = self.dicts.iter().min_by_key(rank).context("it contains no tensors")?;
+        let dict = self.main().context("it contains no tensors")?;
         let plain = names::all_unwrapped(dict.tensors.keys().map(String::as_str));
         let own = || dict.tensors.keys().map(|name| (name.clone(), name.as_str())).collect();
         let entries = plain.unwrap_or_else(own).into_iter().map(|(name, old)| (name, &dict.tensors[old]));
@@ -213,7 +234,8 @@ impl TensorEntry {
 /// Joins the archives of several shards, given with their names, into one archive. Errors if two shards have a tensor of the same
 /// name.
 pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
-    let mut all = Archive { files: Vec::new(), dicts: vec![StateDict::default()] };
+    let dict = StateDict { saved: Saved::Shards, ..StateDict::default() };
+    let mut all = Archive { files: Vec::new(), dicts: vec![dict] };
     for (name, archive) in archives {
         let at = all.files.len();
         all.files.extend(archive.files);

@@ -23,9 +23,10 @@ pub use pickle::shown;
 pub use shards::INDEX;
 pub use tensors::{Tensors, Weights};
 
+use crate::model::python::NoTensors;
 use crate::panics::decoding;
 use crate::words;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use random_access::{ByteSource, RandomAccess, StoredFile};
 use std::path::Path;
 
@@ -41,10 +42,16 @@ const LIMIT: u64 = 16 << 30;
 /// Errors if the file is not a weight file, is damaged or truncated, or contains no tensors, or if a shard is missing.
 pub fn open(path: &Path) -> Result<Archive> {
     let reading = || format!("reading the weights \"{}\"", words::path(&path));
-    let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
+    let one = |path: &Path| {
+        let source = ByteSource::File(StoredFile::open(path, LIMIT)?);
+        opened(source).map_err(|error| match error.downcast::<NoTensors>() {
+            Ok(network) => Error::new(network.of_file(path)),
+            Err(error) => error,
+        })
+    };
     let archive = match shards::shards(path)? {
         Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))),
-        None => opened(ByteSource::File(StoredFile::open(path, LIMIT)?)),
+        None => one(path),
     };
     Ok(archive.with_context(reading)?.with_current_names())
 }

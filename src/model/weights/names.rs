@@ -121,6 +121,18 @@ pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     WRAPPERS.into_iter().zip(found).filter(|(_, found)| *found).map(|(wrapper, _)| wrapper).collect()
 }
 
+/// The wrapper segments before all `names`, such as `module.`; empty if a name has none or others.
+pub fn wrapped_by<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let before = |name: &'a str| {
+        let segments =
+            name.split_inclusive('.').take_while(|s| s.strip_suffix('.').is_some_and(|s| WRAPPERS.contains(&s)));
+        &name[..segments.map(str::len).sum()]
+    };
+    let mut all = names.map(before);
+    let first = all.next().unwrap_or_default();
+    if all.all(|other| other == first) { first.into() } else { String::new() }
+}
+
 /// Maps names without wrapper segments to the original names; `None` if two of them coincide.
 pub fn all_unwrapped<'a>(names: impl Iterator<Item = &'a str>) -> Option<BTreeMap<String, &'a str>> {
     let mut all = BTreeMap::new();
@@ -157,6 +169,15 @@ mod tests {
         assert_eq!(unwrapped("modules.module_list.0"), "modules.module_list.0");
         assert!(all_unwrapped(["module.a", "a"].into_iter()).is_none());
         assert_eq!(wrappers(["model._orig_mod.a", "module.b"].into_iter()), ["module", "_orig_mod"]);
+    }
+
+    #[test]
+    fn wrappers_before_all_names_are_found() {
+        let before = |names: &[&'static str]| wrapped_by(names.iter().copied());
+        assert_eq!(before(&["module._orig_mod.a.b", "module._orig_mod.c"]), "module._orig_mod.");
+        assert_eq!(before(&["module.a", "b"]), "");
+        assert_eq!(before(&["features.module.a", "features.module.b"]), "");
+        assert_eq!(before(&["module"]), "");
     }
 
     #[test]

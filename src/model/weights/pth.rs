@@ -5,9 +5,10 @@ use super::archive::{Archive, StateDict, TensorEntry};
 use super::pickle::{self, Pickle, PickleValue, shown};
 use super::random_access::{ByteSource, RandomAccess};
 use super::record::{ByteRange, Record};
-use super::state::{Names, state_dicts};
+use super::state::{Names, module, state_dicts};
 use super::tensors::CUT;
 use super::torch::{Storage, StridedView};
+use crate::model::python::{NoTensors, Saved};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::io::BufReader;
@@ -31,7 +32,10 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
     let root = archive.file_names().filter_map(|n| n.strip_suffix("data.pkl")).min_by_key(|n| n.len());
     let root = root.context("the zip archive has no data.pkl; create the file with torch.save")?.to_string();
     let program = archive.index_for_name(&format!("{root}constants.pkl")).is_some();
-    ensure!(!program, "it is a TorchScript program, which is not supported; save model.state_dict()");
+    if program {
+        let what = "it is a TorchScript program, which is not supported; save model.state_dict()".into();
+        bail!(NoTensors { what, saved: Saved::TorchScript });
+    }
     if archive.index_for_name(&format!("{root}byteorder")).is_some() {
         let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(&file)?;
         ensure!(order == b"little", "its values are big-endian; save it on a little-endian machine");
@@ -64,7 +68,10 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let bytes = &whole[..];
     let mut rest = bytes;
     let magic = next(&mut rest)?;
-    ensure!(magic.root == MAGIC, "it is a pickle that was not written by torch.save{}", of_class(&magic));
+    if magic.root != MAGIC {
+        let what = format!("it is a pickle that was not written by torch.save{}", of_class(&magic));
+        bail!(NoTensors { what, saved: module(&magic).map_or(Saved::Other, Saved::Pickle) });
+    }
     let version = next(&mut rest)?;
     ensure!(version.root == PickleValue::Int(1001), "it is not version 1001 of PyTorch's format");
     let system = next(&mut rest)?;
@@ -130,7 +137,7 @@ fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Ve
     };
     let dict = |names: Names| {
         let tensors = names.tensors.into_iter().map(entry).collect::<Result<_>>()?;
-        Ok(StateDict { key: names.key, tensors, unread: names.unread })
+        Ok(StateDict { key: names.key, tensors, unread: names.unread, saved: names.saved })
     };
     found.into_iter().map(dict).collect()
 }

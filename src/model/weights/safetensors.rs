@@ -4,6 +4,7 @@ use super::archive::{Archive, StateDict, TensorEntry};
 use super::number::Number;
 use super::random_access::{ByteSource, RandomAccess};
 use super::shown;
+use crate::model::python::Saved;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::Dtype;
@@ -39,7 +40,8 @@ pub fn open(file: ByteSource) -> Result<Archive> {
         let place = (8 + size + start as u64, (end - start) as u64);
         (name, TensorEntry::whole(number(info.dtype), info.shape, place))
     };
-    let dict = StateDict { tensors: tensors.into_iter().map(entry).collect(), ..StateDict::default() };
+    let tensors = tensors.into_iter().map(entry).collect();
+    let dict = StateDict { tensors, saved: Saved::Safetensors, ..StateDict::default() };
     ensure!(!dict.tensors.is_empty(), "it contains no tensors");
     Ok(Archive::of(file, vec![dict], Vec::new()))
 }

@@ -1,6 +1,7 @@
 //! Finds the named tensors in a pickle of a `state_dict`, a checkpoint with several state dicts, or a whole module.
 
 use super::pickle::{Object, Pickle, PickleValue, shown};
+use crate::model::python::{NoTensors, Saved};
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,6 +20,8 @@ pub struct Names {
     pub tensors: BTreeMap<String, usize>,
     /// Tensors that only unsupported PyTorch functions could create: the name of the function, by name of the tensor.
     pub unread: BTreeMap<String, String>,
+    /// How they were saved.
+    pub saved: Saved,
 }
 
 /// Finds all state dicts in a pickle, in the order of the file; everything else is ignored.
@@ -28,9 +31,24 @@ pub fn state_dicts(pickle: &Pickle) -> Result<Vec<Names>> {
     let mut search = Search { pickle, seen: HashSet::new(), found: Vec::new(), bytes: 0 };
     search.walk(pickle.root, String::new(), 0)?;
     if search.found.is_empty() {
-        bail!(without(pickle));
+        let saved = module(pickle).map_or(Saved::Other, Saved::Module);
+        bail!(NoTensors { what: without(pickle), saved });
     }
     Ok(search.found)
+}
+
+/// The class of the module that a pickle holds at its root, such as `nets.Net`; `None` if it holds something else.
+pub fn module(pickle: &Pickle) -> Option<String> {
+    let PickleValue::Object(object) = pickle.root else { return None };
+    let object = &pickle.heap.objects[object];
+    let search = Search { pickle, seen: HashSet::new(), found: Vec::new(), bytes: 0 };
+    search.is_module(object).then(|| class(object))
+}
+
+/// The class of an object, with its module, to be shown.
+fn class(object: &Object) -> String {
+    let (module, name) = object.class;
+    format!("{}.{}", shown(module), shown(name))
 }
 
 struct Search<'a> {
@@ -72,7 +90,8 @@ impl<'a> Search<'a> {
             PickleValue::Object(object) => {
                 let object = &heap.objects[object];
                 if self.is_module(object) {
-                    let mut names = Names { key, ..Names::default() };
+                    let saved = Saved::Module(class(object));
+                    let mut names = Names { key, saved, ..Names::default() };
                     self.module(object, "", &mut names, 0)?;
                     self.keep(names);
                     return Ok(());
@@ -227,11 +246,8 @@ fn without(pickle: &Pickle) -> String {
             format!("it contains no tensors{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
         }
         PickleValue::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
-            let (module, name) = pickle.heap.objects[object].class;
-            let (module, name) = (shown(module), shown(name));
-            format!(
-                "it is a {module}.{name} without tensors, and code in weight files is not run; save model.state_dict()"
-            )
+            let class = class(&pickle.heap.objects[object]);
+            format!("it is a {class} without tensors, and code in weight files is not run; save model.state_dict()")
         }
         _ => "its tensors have no names; save model.state_dict()".into(),
     }

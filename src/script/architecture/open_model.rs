@@ -6,7 +6,7 @@ use crate::graph::Graph;
 use crate::hub::{self, HubName, is_hub_name};
 use crate::interrupt;
 use crate::model::card::{CardValues, Given, Source, Sources, beside, of_torchvision, timm_architecture};
-use crate::model::fit::{Fit, Misfit, fit};
+use crate::model::fit::{Fit, Misfit, few, fit};
 use crate::model::free_sizes::FreeSizes;
 use crate::model::tensor_shapes::TensorShapes;
 use crate::model::weights::{self, Archive, ENDINGS, INDEX};
@@ -24,6 +24,9 @@ const MANY: usize = 50_000;
 
 /// If a weight file fits no architecture, the number of closest ones that are compared in full.
 const NEAR: usize = 12;
+
+/// An architecture is only named as a close one if it has at least one in this many of a file's tensors.
+const ALIKE: usize = 4;
 
 impl Architectures {
     /// Opens a network on the device and in the precision of the host's options. `name` is an architecture, a `.rhai` file
@@ -69,7 +72,7 @@ impl Architectures {
         let (path, key) = split(path);
         let sources = sources(&path, flags)?;
         let archive = weights::open(&path)?;
-        let file = TensorFile { sources: &sources, ..TensorFile::of(&archive, key.as_deref()) };
+        let file = TensorFile { sources: &sources, path: Some(&path), ..TensorFile::of(&archive, key.as_deref()) };
         let candidate = self.candidate(&script, &name, &file, false).map_err(|unfit| match unfit {
             Unfit::Unbuilt(error) => error.into(),
             Unfit::Misfit(misfit) => self.misfit(&name, &file, &misfit).context(loading()),
@@ -162,14 +165,24 @@ impl Architectures {
             let note = alternatives(&chosen, &fits);
             return self.loaded(candidate.with_context(loading)?, &archive, &note).with_context(loading);
         }
+        let without_graph = archive.without_graph(key.as_deref());
         let misfits = self.misfits(&near, &file);
+        let far = misfits.first().is_none_or(|(.., misfit)| misfit.found * ALIKE < count);
+        if far && key.is_none() {
+            let names: Vec<_> = archive.dicts.iter().flat_map(|dict| dict.tensors.keys()).collect();
+            let (path_text, names) = (words::path(&path), few(&names, weights::shown));
+            bail!(
+                without_graph.error(&format!("no architecture matches the tensors of \"{path_text}\": {names}"), &path)
+            );
+        }
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
-        bail!(
+        let what = format!(
             "no architecture has the {count} tensors of \"{}\"; the closest are {}; name one with -m and give the file with -w{nearest}",
             words::path(&path),
             near.join(", "),
-        )
+        );
+        bail!(without_graph.error(&what, &path))
     }
 
     /// Builds the architecture `name` for a weight file and finds its parameters there. If they do not fit as they are, the
@@ -246,7 +259,9 @@ impl Architectures {
     /// The error for weights that do not fit the architecture `name`; it says why, and which architecture is closest.
     fn misfit(&self, name: &str, file: &TensorFile, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
-        match self.nearest(file) {
+        let nearest = self.nearest(file);
+        let fits = matches!(nearest, Some((0, _)));
+        match nearest {
             Some((0, nearest)) => text.push_str(&format!("; they fit {nearest} (-m {nearest})")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
             Some((n, nearest)) => {
@@ -254,7 +269,10 @@ impl Architectures {
             }
             None => {}
         }
-        anyhow::Error::msg(text)
+        match file.path.filter(|_| !fits) {
+            Some(path) => file.archive.without_graph(file.key).error(&text, path).into(),
+            None => anyhow::Error::msg(text),
+        }
     }
 
     /// The number of tensors that differ between the file and the closest architecture, and the name of that architecture; `None`
@@ -280,6 +298,8 @@ struct TensorFile<'a> {
     archive: &'a Archive,
     /// Selects one of the state dicts in the file.
     key: Option<&'a str>,
+    /// Where the file is; `None` if the weights come with an architecture.
+    path: Option<&'a Path>,
     shapes: Arc<TensorShapes>,
     /// What is known about the network besides its script, from the weakest source to the strongest.
     sources: &'a [CardValues],
@@ -287,7 +307,7 @@ struct TensorFile<'a> {
 
 impl<'a> TensorFile<'a> {
     fn of(archive: &'a Archive, key: Option<&'a str>) -> Self {
-        Self { archive, key, shapes: TensorShapes::of(archive).into(), sources: &[] }
+        Self { archive, key, path: None, shapes: TensorShapes::of(archive).into(), sources: &[] }
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod suggest;
 
 use super::summary::Report;
 use crate::interrupt::Stopped;
+use crate::model::python::NoGraph;
 use crate::words;
 use rhai::{EvalAltResult, Position};
 use std::collections::BTreeMap;
@@ -77,7 +78,9 @@ impl Report {
     /// A report without a position in a script.
     pub fn plain(error: &anyhow::Error) -> Self {
         let texts: Vec<_> = error.chain().map(without_backtrace).collect();
-        Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None }
+        let python =
+            error.chain().find_map(|e| e.downcast_ref::<NoGraph>()).map(|e| e.lines.clone()).unwrap_or_default();
+        Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None, python }
     }
 
     /// Extracts the report that an error carries; an error without one becomes a report without a position.
@@ -117,12 +120,13 @@ impl Report {
 
     fn at(name: &str, text: &str, position: Position, message: String, advice: Option<String>) -> Self {
         let Some(line) = position.line() else {
-            return Self { message: format!("{}: {message}", words::name(name)), place: None, excerpt: vec![], advice };
+            let message = format!("{}: {message}", words::name(name));
+            return Self { message, place: None, excerpt: vec![], advice, python: vec![] };
         };
         let column = position.position().unwrap_or(1);
         let lines = text.lines().enumerate().map(|(i, text)| (i + 1, text.to_string()));
         let excerpt = lines.filter(|(n, _)| n.abs_diff(line) <= AROUND).collect();
-        Self { message, place: Some((name.into(), line, column)), excerpt, advice }
+        Self { message, place: Some((name.into(), line, column)), excerpt, advice, python: vec![] }
     }
 }
 
@@ -144,7 +148,7 @@ impl fmt::Display for Report {
         if let Some(advice) = &self.advice {
             write!(f, "\n  {}", words::line(advice))?;
         }
-        Ok(())
+        self.python.iter().try_for_each(|line| write!(f, "\n{}", words::line(line)))
     }
 }
 

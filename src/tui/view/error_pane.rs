@@ -19,11 +19,12 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let mut lines = vec![Line::styled(headline(&fault.report), theme.bad)];
     lines.extend(excerpt(&fault.report, theme));
     lines.extend(fault.report.advice.iter().flat_map(|a| a.lines()).map(|l| Line::raw(l.to_owned())));
+    lines.extend(fault.report.python.iter().map(|l| Line::raw(l.clone())));
     lines.push(Line::styled(what_now(fault, state), theme.dim));
     paragraph(buf, inner, lines, false);
 }
 
-/// Height of the error pane in rows: headline, excerpt, caret, advice, keys and frame; 0 if there is no error.
+/// Height of the error pane in rows: headline, excerpt, caret, advice, lines of Python, keys and frame; 0 if there is no error.
 pub fn height(state: &State) -> u16 {
     let Some(fault) = &state.fault else { return 0 };
     let report = &fault.report;
@@ -31,7 +32,8 @@ pub fn height(state: &State) -> u16 {
     let lines = |text: &str| text.lines().map(|l| l.chars().count().div_ceil(width).max(1)).sum::<usize>();
     let caret = usize::from(report.place.is_some() && !report.excerpt.is_empty());
     let advice = report.advice.as_deref().map_or(0, lines);
-    (lines(&headline(report)) + report.excerpt.len() + caret + advice + 3) as u16
+    let python: usize = report.python.iter().map(|line| lines(line)).sum();
+    (lines(&headline(report)) + report.excerpt.len() + caret + advice + python + 3) as u16
 }
 
 /// The lines of the script around the error with their numbers, and a caret below the column of the error.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod card;
 mod numbers;
 mod outputs;
+mod without_graph;
 
 /// Runs gradscope in a folder, without a user configuration.
 fn gradscope(folder: &Path, args: &[&str]) -> Output {
