@@ -84,6 +84,44 @@ class ChannelsLast(nn.Module):
         return self.fc(self.norm(self.avgpool(x).permute(0, 2, 3, 1)).flatten(1))
 
 
+class InPlace(nn.Module):
+    """Changes tensors in place, also through views, and reads them by their old names."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, 2)
+        self.mix = nn.Parameter(torch.randn(5, 6) * 0.1)
+        self.fc = nn.Linear(5, 4)
+
+    def forward(self, x):
+        y = self.conv(x)
+        torch.relu_(y)
+        mask = x.new_zeros(7, 7)
+        mask[2:5, 1:] = 1
+        mask[:3, :2] = -2
+        mask[6].add_(0.5)
+        part = mask.unsqueeze(0)
+        part.mul_(2)
+        y = y * mask.masked_fill(mask == 1, 3.0)
+        y = torch.einsum("nchw,dc->ndhw", y, self.mix).swapaxes(2, 3).clamp_min(-0.2)
+        y -= part.mean() * 0.1
+        return self.fc(torch.einsum("ndhw,nehw->nde", y, y).sum(2))
+
+
+class Refused(nn.Module):
+    """Changes a part of a value that depends on the picture, and reads the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, 2)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x):
+        y = self.conv(x)
+        y[:, :2].relu_()
+        return self.fc(y.mean((2, 3)))
+
+
 def strip(folder):
     """Removes stack traces, which name files of the machine, and the example input."""
     for path in sorted(folder.glob("*.dynamo.onnx")):
@@ -147,6 +185,15 @@ def main(folder):
     answers = {"logits": logits_last.flatten().tolist(), "gradient": gradient_last[1].flatten().tolist()}
     answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
     (folder / "channels_last.json").write_text(json.dumps(answers) + "\n")
+    torch.export.save(torch.export.export(Refused().eval(), (x,), dynamic_shapes=({0: batch},)), folder / "refused.pt2")
+    changing = InPlace().eval()
+    torch.export.save(torch.export.export(changing, (x,), dynamic_shapes=({0: batch},)), folder / "in_place.pt2")
+    y = x.double().requires_grad_()
+    logits_changing = changing.double()(y)
+    (gradient_changing,) = torch.autograd.grad(logits_changing[:, 1].sum(), y)
+    answers = {"logits": logits_changing.flatten().tolist(), "gradient": gradient_changing[1].flatten().tolist()}
+    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
+    (folder / "in_place.json").write_text(json.dumps(answers) + "\n")
     classes, attributes = two.double()(x.double())
     strip(folder)
     answers = {"classes": classes.flatten().tolist(), "attributes": attributes.flatten().tolist()}

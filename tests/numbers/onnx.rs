@@ -294,7 +294,7 @@ fn exported(file: &str) -> (PathBuf, serde_json::Value, Tensor) {
 
 #[test]
 fn small_networks_agree_with_pytorch_however_they_were_exported() {
-    for file in ["small.ts.onnx", "small.dynamo.onnx", "small.pt2", "channels_last.dynamo.onnx"] {
+    for file in ["small.ts.onnx", "small.dynamo.onnx", "small.pt2", "channels_last.dynamo.onnx", "in_place.pt2"] {
         let (path, answers, x) = exported(file);
         let list = |key: &str| -> Tensor {
             let values: Vec<f64> = answers[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
@@ -306,6 +306,8 @@ fn small_networks_agree_with_pytorch_however_they_were_exported() {
             (largest(&logits, &list("logits")), relative(&gradient.narrow(0, 1, 1).unwrap(), &list("gradient")));
         assert!(far < 1e-4 && turned < 1e-4, "{file}: logits {far:.1e}, gradient {turned:.1e}");
         if !file.starts_with("small") {
+            // Flat indices of views are not nodes.
+            assert!(graph.nodes.iter().all(|node| node.op.kind() != "gather"), "{file}");
             continue;
         }
         // Layers that exporters take apart are one node, with PyTorch's name.
@@ -349,4 +351,11 @@ fn what_the_python_package_exports_opens_with_its_card() {
     assert!(card.note().unwrap().contains("exported.card.json"));
     assert!(exported.graph.nodes.iter().any(|node| node.name == "stem.0"));
     assert_eq!(model("masked").card.std, [0.2, 0.25, 0.3]);
+}
+
+#[test]
+fn a_value_that_is_changed_in_part_and_read_as_a_whole_is_an_error() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs/refused.pt2");
+    let error = format!("{:#}", open(&path).err().expect("it changes a part of a value in place"));
+    assert!(error.contains("operator mean.dim: changing a part of \"conv2d\" in place is not supported"), "{error}");
 }

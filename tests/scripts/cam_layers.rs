@@ -112,8 +112,12 @@ const FAMILIES: &[Family] = &[
     // Without a map besides the picture.
     own(&["mnist_softmax", "mnist_shallow"], "normalize"),
     own(&["moons"], "input"),
-    // Its output is a picture.
+    own(&["dscnn_speech_commands"], "relu9"),
+    // Their outputs are maps, not classes.
     own(&["style_transformer"], "drawn"),
+    own(&["deeplabv3_mnv2_voc"], "conv55"),
+    own(&["selfie_segmentation"], "deconv"),
+    own(&["yunet_n_face"], "cells"),
 ];
 
 /// Exported networks; `recommended` is the layer of the reference Grad-CAM, which is pytorch-grad-cam's choice.

@@ -3,6 +3,7 @@
 //! Integers are i64, booleans u8 with 0 and 1.
 
 use super::program::Attributes;
+use crate::graph::op;
 use crate::memory::reserve_tensor;
 use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
@@ -262,6 +263,13 @@ pub fn evaluate(
             }
             one(y)
         }
+        "Linear" => {
+            let y = input(0)?.broadcast_matmul(input(1)?)?;
+            one(match given(2) {
+                Some(bias) => y.broadcast_add(bias)?,
+                None => y,
+            })
+        }
         "BatchNormalization" if a.int("training_mode", 0) == 0 => {
             let x = input(0)?;
             let mut shape = vec![1; x.rank()];
@@ -343,7 +351,15 @@ pub fn evaluate(
             let x = input(0)?;
             one(candle_nn::ops::softmax(x, place(a.int("axis", -1), x.rank())?)?)
         }
-        _ => Ok(None),
+        _ => match op.strip_prefix("activation.").and_then(op::spec) {
+            Some(spec) => {
+                let x = input(0)?;
+                let flat = x.reshape((1, x.elem_count()))?;
+                let given = spec.arguments.iter().filter_map(|own| Some((own.name.to_string(), a.argument(own.name)?)));
+                one(spec.build(given, &[flat.dims()])?.forward(&[&flat], &[])?.reshape(x.dims())?)
+            }
+            None => Ok(None),
+        },
     }
 }
 

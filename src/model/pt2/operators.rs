@@ -344,6 +344,12 @@ impl<'a> Translator<'a> {
                 self.last(call, "Range", none(), inputs);
                 Ok(())
             }
+            "ne" => {
+                let inputs = vec![self.operand(call, "self")?, self.operand(call, "other")?];
+                let equal = self.inner(call, "Equal", none(), inputs);
+                self.last(call, "Not", none(), vec![equal]);
+                Ok(())
+            }
             "eq" | "lt" | "le" | "gt" | "ge" => {
                 let inputs = vec![self.operand(call, "self")?, self.operand(call, "other")?];
                 let op = match base {
@@ -360,6 +366,13 @@ impl<'a> Translator<'a> {
                 let second = if base == "matmul" { "other" } else { "mat2" };
                 let inputs = vec![self.input(call, "self")?, self.input(call, second)?];
                 self.last(call, "MatMul", none(), inputs);
+                Ok(())
+            }
+            "einsum" => {
+                let equation = call.text("equation").context("no equation")?;
+                let all = call.tensors("tensors").into_iter().flatten().map(|name| self.name(&name)).collect();
+                let attributes = Attributes::default().with_text("equation", &equation);
+                self.last(call, "Einsum", attributes, all);
                 Ok(())
             }
             "scaled_dot_product_attention" => self.attention(call),

@@ -1,10 +1,9 @@
 //! Operators that move, select, repeat or join elements.
 
-use super::super::evaluate::{
-    PadMode, Padding, axes, broadcast, flat_axis, inserted, integers, parts, place, resolved, slices,
-};
+use super::super::evaluate::{PadMode, Padding, axes, flat_axis, inserted, integers, parts, place, resolved, slices};
 use super::super::resample::Resampling;
 use super::operator::{Lower, Operator, list_of};
+use crate::backend::broadcast_shape;
 use crate::graph::op::Attribute;
 use crate::model::import::{Importer, Value, View, int, list};
 use anyhow::{Context, Result, bail, ensure};
@@ -150,7 +149,7 @@ fn expand(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let target = integers(&o.constant(1)?.tensor)?;
     let target =
         target.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>().context("a size is negative")?;
-    let target = broadcast(&importer.shape(&x), &target)?;
+    let target = broadcast_shape(&[&importer.shape(&x), &target])?;
     Ok(vec![importer.expanded(x, &target)?])
 }
 
