@@ -9,7 +9,7 @@ import re
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# If a package offers several licences, the first match in this list is used.
+# If a package offers several licenses, the first match in this list is used.
 TAKEN = ["MIT", "Apache-2.0", "BSD", "Zlib", "ISC", "Unicode", "MPL", "LGPL", "UNLICENSE", "CC0"]
 
 HEAD = """# Third-party notices

@@ -411,7 +411,7 @@ the library in float64. The last name of a family, such as `timm_vit`, opens net
 
 ## Other tasks
 
-Trained networks with weights under open licences, compared with PyTorch's output and gradient for a picture or a recording:
+Trained networks with weights under open licenses, compared with PyTorch's output and gradient for a picture or a recording:
 
 | network | task |
 |---|---|

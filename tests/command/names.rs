@@ -148,7 +148,7 @@ fn arrays(name: &str) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// A tar archive with a file of this name that is no picture, labelled.
+/// A tar archive with a file of this name that is no picture, labeled.
 fn tar(name: &str) -> Vec<u8> {
     let mut archive = tar::Builder::new(vec![]);
     for (name, bytes) in [(name, &b"text"[..]), (&name.replace(".png", ".cls"), b"3")] {

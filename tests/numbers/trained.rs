@@ -40,7 +40,7 @@ fn check(file: &str, weights: &str, name: &str) {
     let (picture, expected) = about["reference"]["pictures"].as_object().unwrap().iter().next().unwrap();
     let stored = |what: &str| reference[&format!("{picture}.{what}")].to_dtype(DType::F64).unwrap();
 
-    // The reference is normalised as the publisher did it; the network's card may say otherwise, so that is undone.
+    // The reference is normalized as the publisher did it; the network's card may say otherwise, so that is undone.
     let (mean, std) = (per_channel(&about["preprocessing"]["mean"]), per_channel(&about["preprocessing"]["std"]));
     let of_card = |values: &[f64]| Tensor::from_vec(values.to_vec(), (1, 3, 1, 1), &Device::Cpu).unwrap();
     let (card_mean, card_std) = (of_card(&model.card.mean), of_card(&model.card.std));
