@@ -62,7 +62,7 @@ pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     held.into_iter().map(|(name, v)| Ok((name.to_string(), Tensor::new(v, &Device::Cpu)?))).collect()
 }
 
-/// Takes one steepest-ascent step along a gradient, which the case gives in place of a picture.
+/// Takes one steepest-ascent step along a gradient that the test case supplies directly, so no picture is needed.
 pub(super) fn steepest_step(desk: Harness) -> Result<Answer> {
     let set = [("norm", norm(desk)?.to_string()), ("length", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["gradient"], include_str!("scripts/step.rhai"), &set)

@@ -64,7 +64,7 @@ impl Adversary {
         ensure!(warmup.is_finite() && warmup >= 0.0, "the warm-up is {warmup} epochs; it must be 0 or more");
         ensure!(
             (0.0..1.0).contains(&alpha),
-            "the share of unperturbed pictures is {alpha}; it must be at least 0 and below 1"
+            "alpha, the weight of the loss on unperturbed pictures, is {alpha}; it must be at least 0 and below 1"
         );
         Ok(())
     }

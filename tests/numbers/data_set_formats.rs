@@ -369,7 +369,8 @@ fn imagenets_ground_truth_is_read_in_the_order_of_the_development_kit() {
     assert_eq!(classes(&open(folder.path().to_str().unwrap()).unwrap()), [230]);
     let wrong = drawn(&[("a.png", ""), ("ILSVRC2012_validation_ground_truth.txt", "0\n")]);
     assert!(
-        error(wrong.path().to_str().unwrap()).contains("line 1 is \"0\"; it must be a class of ILSVRC 2012, 1 to 1000")
+        error(wrong.path().to_str().unwrap())
+            .contains("line 1 is \"0\"; expected an ILSVRC 2012 class number from 1 to 1000")
     );
     let few = drawn(&[("a.png", ""), ("ILSVRC2012_validation_ground_truth.txt", "1\n2\n")]);
     assert!(error(few.path().to_str().unwrap()).contains("it has 2 lines, but there are 1 pictures"));

@@ -3,7 +3,7 @@
 use crate::backend::storage::Real;
 use crate::backend::window::Window;
 
-/// The patch matrix of one group, whose `channels` maps of `h × w` are read by `oh × ow` windows.
+/// Dimensions of the patch matrix of one group: `channels` input maps of size `h × w`, with `oh × ow` window positions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patches {
     pub channels: usize,

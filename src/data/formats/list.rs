@@ -138,7 +138,11 @@ fn ground_truth(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     let id = |(i, line): (usize, &str)| {
         let number = line.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         number.and_then(|number| ids.get(number).copied()).with_context(|| {
-            format!("line {} is \"{}\"; it must be a class of ILSVRC 2012, 1 to 1000", i + 1, words::name(line.trim()))
+            format!(
+                "line {} is \"{}\"; expected an ILSVRC 2012 class number from 1 to 1000",
+                i + 1,
+                words::name(line.trim())
+            )
         })
     };
     let truth = text.trim_end().lines().enumerate().map(id).collect::<Result<Vec<_>>>()?;

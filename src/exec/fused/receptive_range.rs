@@ -1,9 +1,9 @@
-//! Ranges of an axis that a change affects, for each picture.
+//! For each picture, the range of positions along an axis that a change to the input affects.
 
 use crate::backend::Window;
 
-/// The range of an axis that a change affects, given by its start for each picture. All ranges have the same length, so that
-/// those of a batch form one map.
+/// The range of positions along an axis that a change to the input affects, given by its start for each picture. All ranges have
+/// the same length, so that those of a batch form one map.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReceptiveRange {
     pub at: Vec<usize>,

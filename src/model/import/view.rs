@@ -42,7 +42,7 @@ impl View {
         self.0.iter().map(|axes| axes.iter().map(|&axis| sizes[axis]).product()).collect()
     }
 
-    /// Whether every exported dimension is the axis of the same number.
+    /// Whether each exported dimension is the axis with the same index.
     pub fn is_natural(&self, rank: usize) -> bool {
         *self == Self::natural(rank)
     }

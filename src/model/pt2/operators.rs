@@ -371,7 +371,7 @@ impl<'a> Translator<'a> {
             "einsum" => {
                 let equation = call.text("equation").context("no equation")?;
                 let all = call.tensors("tensors").into_iter().flatten().map(|name| self.name(&name)).collect();
-                let attributes = Attributes::default().with_text("equation", &equation);
+                let attributes = Attributes::default().with_text("equation", equation);
                 self.last(call, "Einsum", attributes, all);
                 Ok(())
             }

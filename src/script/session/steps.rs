@@ -92,7 +92,10 @@ impl Session {
             self.steps.len().saturating_sub(1)
         );
         if self.method.as_ref().is_some_and(|m| m.stepped) {
-            let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; press r to start over")?;
+            let nearest = self
+                .steps
+                .nearest(step, self.cursor)
+                .context("no saved steps are left to show; press r to start over")?;
             let told = nearest == self.cursor && step != nearest;
             ensure!(
                 !told,

@@ -27,7 +27,12 @@ fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     for (i, labels) in inputs.into_iter().enumerate() {
         let value = o.value(i)?;
         let shape = importer.shape(&value);
-        ensure!(shape.len() == labels.len(), "input {i} has {} dimensions in \"{equation}\"", shape.len());
+        ensure!(
+            shape.len() == labels.len(),
+            "input {i} has {} dimensions, but {} labels in \"{equation}\"",
+            shape.len(),
+            labels.len()
+        );
         for (at, (&label, &size)) in labels.iter().zip(&shape).enumerate() {
             ensure!(!labels[..at].contains(&label), "the repeated label of \"{equation}\" is not supported");
             ensure!(*sizes.entry(label).or_insert(size) == size, "the sizes of \"{label}\" differ in \"{equation}\"");
