@@ -49,6 +49,7 @@ FAMILIES = {
     ("Wide ResNet", "torchvision, timm"): "wide_resnet50_2 wide_resnet101_2",
     ("ResNet-26", "timm"): "resnet26",
     ("ResNet-D", "timm"): "resnet18d resnet26d resnet34d resnet50d resnet101d resnet152d",
+    ("ResNet v2", "timm"): " ".join(f"resnetv2_{n}{d}" for d in ("", "d") for n in (18, 34, 50, 101, 152)),
     ("ResNet", "Hugging Face"): "hf_resnet18 hf_resnet34 hf_resnet50 hf_resnet101 hf_resnet152",
     ("RegNet", "torchvision"): " ".join(
         [f"regnet_y_{s}" for s in "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf 128gf".split()]
@@ -95,7 +96,7 @@ MOST = 120_000_000
 
 
 # One network of each family, whose numbers are in the fixture.
-NUMBERS = """googlenet inception_v3 resnext50_32x4d resnet26 resnet18d resnet26d hf_resnet18 hf_resnet50 regnet_x_400mf regnet_y_400mf regnetx_002
+NUMBERS = """resnetv2_18 resnetv2_50 resnetv2_18d resnetv2_50d googlenet inception_v3 resnext50_32x4d resnet26 resnet18d resnet26d hf_resnet18 hf_resnet50 regnet_x_400mf regnet_y_400mf regnetx_002
 regnety_002 convnext_tiny timm_convnext_atto hf_convnext_tiny densenet121 densenet_bc_40_12 resnet8_cifar10 tiniest_cifar10 mobilenetv1_025
 mobilenet_v2 mobilenetv2_050 mobilenet_v3_small mobilenetv3_small_050 tf_mobilenetv3_small_100 mnasnet0_5 shufflenet_v2_x0_5 efficientnet_b0
 timm_efficientnet_b0 tf_efficientnet_b0 tf_efficientnet_lite0 efficientnet_v2_s tf_efficientnetv2_b0""".split()

@@ -55,6 +55,7 @@ const FAMILIES: &[Family] = &[
     same(&["resnet", "resnext", "wide_resnet"], "layer4.-1"),
     own(&["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"], "layer3.-1"),
     own(&["resnet8_cifar10"], "relu7"),
+    own(&["resnetv2_"], "norm"),
     same(&["hf_resnet"], "resnet.encoder.stages.-1.layers.-1"),
     own(&["regnet_"], "trunk_output.block4"),
     own(&["regnetx_", "regnety_"], "s4.b-1"),

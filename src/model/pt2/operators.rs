@@ -368,6 +368,16 @@ impl<'a> Translator<'a> {
                 self.last(call, "MatMul", none(), inputs);
                 Ok(())
             }
+            "addcmul" => {
+                let [x, a, b] = ["self", "tensor1", "tensor2"].map(|name| self.input(call, name));
+                let mut product = self.inner(call, "Mul", none(), vec![a?, b?]);
+                if call.float("value", 1.0) != 1.0 {
+                    let value = self.number(call.float("value", 1.0))?;
+                    product = self.inner(call, "Mul", none(), vec![product, value]);
+                }
+                self.last(call, "Add", none(), vec![x?, product]);
+                Ok(())
+            }
             "einsum" => {
                 let equation = call.text("equation").context("no equation")?;
                 let all = call.tensors("tensors").into_iter().flatten().map(|name| self.name(&name)).collect();
