@@ -70,6 +70,13 @@ impl Graph {
         }
     }
 
+    /// The dimension of a node's value that holds the channels: 1 for `(N, C)` and `(N, C, h, w)`, and the last one for tokens,
+    /// channels-last maps and values of other ranks.
+    pub fn channel_dim(&self, id: NodeId) -> usize {
+        let rank = self.nodes[id].shape.len();
+        if rank == 4 && self.channels_last(id) != Some(true) { 1 } else { rank.max(2) - 1 }
+    }
+
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
     /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class. 0 if no
     /// layer has a map.

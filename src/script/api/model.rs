@@ -3,7 +3,7 @@
 use super::seed::Seed;
 use super::{Guard, LabeledTrace, Out, classes, one_or_many, out};
 use crate::explain::Relevance;
-use crate::graph::{Graph, Node, Scores};
+use crate::graph::{Graph, MapLayout, Node, NodeId, Scores};
 use crate::model::Model;
 use crate::tensor;
 use anyhow::{Result, ensure};
@@ -112,6 +112,10 @@ pub(super) fn trace(engine: &mut Engine) {
         out(t.trace.get(layer).cloned().and_then(|value| maps(&t, layer, &value)))
     });
     engine.register_fn("maps", |t: LabeledTrace, layer: &str, value: Tensor| out(maps(&t, layer, &value)));
+    engine.register_fn("has_map", |t: LabeledTrace, layer: &str| out(t.trace.graph.find(layer).and_then(|id| has_map(&t, id))));
+    engine.register_fn("channel_dim", |t: LabeledTrace, layer: &str| {
+        out(t.trace.graph.find(layer).map(|id| t.trace.graph.channel_dim(id) as INT))
+    });
     engine.register_get("input", |t: &mut LabeledTrace| t.trace.input().clone());
     engine.register_get("logits", |t: &mut LabeledTrace| out(t.trace.scores()));
     engine.register_get("probabilities", |t: &mut LabeledTrace| out(t.probabilities()));
@@ -126,18 +130,28 @@ pub(super) fn trace(engine: &mut Engine) {
     });
 }
 
+/// Where the channels and positions of a node's value are in this run. Errors if its positions are not known.
+fn layout(run: &LabeledTrace, id: NodeId) -> Result<MapLayout> {
+    let dims = run.trace.input().dims();
+    let picture = (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1));
+    run.trace.graph.map_layout(id, &run.trace.dims(id)?, picture)
+}
+
+/// Whether a node's value has channels with positions, which `maps` arranges.
+fn has_map(run: &LabeledTrace, id: NodeId) -> Result<bool> {
+    Ok(run.trace.dims(id)?.len() > 2 && layout(run, id).is_ok())
+}
+
 /// Arranges a tensor of the shape of a layer's value as maps `(N, K, h, w)`.
 fn maps(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
-    let graph = &run.trace.graph;
-    let (id, dims) = (graph.find(layer)?, run.trace.input().dims().to_vec());
-    let picture = (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1));
+    let id = run.trace.graph.find(layer)?;
     let shape = run.trace.dims(id)?;
     ensure!(
         value.dims()[1..] == shape[1..],
         "got a tensor of shape {:?} for a layer whose output has shape {shape:?}",
         value.dims()
     );
-    graph.map_layout(id, &shape, picture)?.arrange(value)
+    layout(run, id)?.arrange(value)
 }
 
 /// The score of a class for the first picture.
