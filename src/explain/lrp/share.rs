@@ -60,9 +60,7 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
 /// `r / (z + ε sign z)`. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
     let Shares { s, bias, stabilizer, missing } = match of.bias {
-        Some(_) if site.node().op.kind() == "linear" => {
-            backend::lrp_divide(&rows(r)?, &rows(z)?, of.bias, of.epsilon)?
-        }
+        Some(_) if site.node().op.kind() == "linear" => backend::lrp_divide(&rows(r)?, &rows(z)?, of.bias, of.epsilon)?,
         bias => backend::lrp_divide(r, z, bias, of.epsilon)?,
     };
     site.absorb(Absorbed { bias, stabilizer, missing });
