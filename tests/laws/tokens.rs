@@ -141,6 +141,22 @@ fn the_gradient_of_a_channel_is_that_of_its_map() {
 }
 
 #[test]
+fn styles_dreams_and_objectives_are_compared_by_channel() {
+    let (host, _, mut session) = session();
+    for (method, set) in [
+        ("style_transfer", vec![("style_layers", "norm1 mlp.1"), ("content_layer", "norm2")]),
+        ("deep_dream", vec![("layer", "concat"), ("channel", "11")]),
+        ("activation_maximization", vec![("of", "channel"), ("layer", "concat"), ("channel", "11"), ("count", "2")]),
+        ("activation_maximization", vec![("objective", "mlp.1:20 - 0.5 * diversity(norm1)"), ("count", "2")]),
+    ] {
+        session.open(host.method(method).unwrap());
+        set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
+        session.run(&host).unwrap_or_else(|e| panic!("{method}: {e:#}"));
+        session.step(&host).unwrap_or_else(|e| panic!("{method}: {e:#}"));
+    }
+}
+
+#[test]
 fn methods_run_on_every_layer_or_say_why_not() {
     const REASONS: [&str; 3] = ["has no map", "not defined for attention", "does not depend on the picture"];
     let (host, model, mut session) = session();
