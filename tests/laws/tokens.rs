@@ -141,6 +141,17 @@ fn the_gradient_of_a_channel_is_that_of_its_map() {
 }
 
 #[test]
+fn excitation_backprop_says_why_a_class_token_has_no_map() {
+    let (host, _, mut session) = session();
+    for (layer, reason) in [(LAYER, "not defined for attention"), ("add_2", "no position"), ("mlp", "no position")] {
+        session.open(host.method("excitation_backprop").unwrap());
+        session.set("layer", layer).unwrap();
+        let error = format!("{:#}", session.run(&host).unwrap_err());
+        assert!(error.contains(reason), "{layer}: {error}");
+    }
+}
+
+#[test]
 fn styles_dreams_and_objectives_are_compared_by_channel() {
     let (host, _, mut session) = session();
     for (method, set) in [
