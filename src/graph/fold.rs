@@ -39,12 +39,13 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The convolution or linear layer whose sole consumer is the batch norm `norm`, if there is one.
+    /// The convolution or linear layer whose sole consumer is the batch norm `norm`, if there is one whose channels are those that
+    /// the batch norm scales, dimension 1.
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
-        let readers = self.readers(layer).count();
-        (readers == 1 && layer != self.logits && self.nodes[layer].op.with_bias().is_some()).then_some(layer)
+        let foldable = self.nodes[layer].op.with_bias().is_some() && self.channel_dim(layer) == 1;
+        (foldable && layer != self.logits && self.readers(layer).count() == 1).then_some(layer)
     }
 
     fn fold(&mut self, layer: NodeId, norm: NodeId) -> Result<()> {

@@ -70,6 +70,22 @@ impl Graph {
         }
     }
 
+    /// The dimension of a node's value that holds the channels: 1 for `(N, C)` and `(N, C, h, w)`, and the last one for tokens,
+    /// channels-last maps and values of other ranks.
+    pub fn channel_dim(&self, id: NodeId) -> usize {
+        let rank = self.nodes[id].shape.len();
+        if rank == 4 && self.channels_last(id) != Some(true) { 1 } else { rank.max(2) - 1 }
+    }
+
+    /// Arranges a tensor of the shape of a node's value as maps `(N, K, h, w)` if its positions are known, for pictures of height
+    /// and width `picture`, else as `(N, K, …)`.
+    pub fn channels_first(&self, id: NodeId, value: &Tensor, picture: (usize, usize)) -> Result<Tensor> {
+        match self.map_layout(id, value.dims(), picture) {
+            Ok(layout) if layout != MapLayout::Units => layout.arrange(value),
+            _ => Ok(value.transpose(1, self.channel_dim(id))?.contiguous()?),
+        }
+    }
+
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
     /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class. 0 if no
     /// layer has a map.

@@ -22,6 +22,9 @@ use std::path::Path;
 /// Number of steps for stepping methods: enough to see that they advance.
 const STEPS: usize = 2;
 
+/// The exported network whose layers with a map are tokens, after a class token.
+pub const TOKENS: &str = "small.dynamo.onnx";
+
 /// Methods that do not support a network, or any of these (`*`), and their error messages.
 const REFUSALS: &[(&str, &str, &str)] = &[
     ("inaudible", "shapes", "pictures of one row"),
@@ -34,14 +37,23 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("inaudible", "lenet_captum", "pictures of one row"),
     ("inaudible", "darknet_tiny", "pictures of one row"),
     ("inaudible", "squeezenet1_0", "pictures of one row"),
+    ("inaudible", TOKENS, "pictures of one row"),
+    ("inaudible", "channels_last.dynamo.onnx", "pictures of one row"),
+    ("inaudible", "two_outputs.onnx", "pictures of one row"),
+    ("excitation_backprop", TOKENS, "not defined for attention"),
+    // Its weights are random: it puts every picture into the same class.
+    ("boundary", TOKENS, "no starting point"),
+    ("hopskipjump", TOKENS, "no starting point"),
     ("pca_map", "moons", "no map"),
     ("read_as", "*", "reads letter by letter"),
     ("style_transfer", "moons", "compared on maps"),
+    ("style_transfer", TOKENS, "compared on maps"),
+    ("style_transfer", "channels_last.dynamo.onnx", "compared on maps"),
     ("stylize", "*", "style_transformer"),
 ];
 
 /// Two pictures of the network's size.
-fn pictures(model: &Model) -> Dataset {
+pub fn pictures(model: &Model) -> Dataset {
     let [c, h, w] = model.card.input;
     let pixels = (0..2 * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
     Dataset::of_bytes("two", vec![], [c, h, w], pixels, vec![0, 1]).unwrap()
@@ -74,12 +86,32 @@ fn ask_all_with(precision: &str, name: &str, weights: Option<&Path>) {
     let options = RunOptions { device: Device::Cpu, precision: precision.parse().unwrap() };
     let host = Host::with_options(plugins, models, options);
     let model = Architectures::new(host.models().clone(), host.guard()).open(name, weights).unwrap();
-    let mut session = Session::new(&host, model.clone(), "picture", picture(&model)).unwrap();
+    let x = picture(&model);
+    ask_all_of(precision, name, &host, model, x);
+}
+
+/// Runs every method on an exported network in `tests/fixtures/graphs`.
+fn ask_all_of_exported(file: &str) {
+    let (host, model) = exported(file);
+    let x = pictures(&model).batch(&[0], &model.card.preprocess()).unwrap();
+    ask_all_of("f32", file, &host, model, x);
+}
+
+/// A host, and an exported network in `tests/fixtures/graphs`.
+pub fn exported(file: &str) -> (Host, Model) {
+    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs").join(file);
+    let model = Architectures::new(host.models().clone(), host.guard()).open(path.to_str().unwrap(), None).unwrap();
+    (host, model)
+}
+
+fn ask_all_of(precision: &str, name: &str, host: &Host, model: Model, x: Tensor) {
+    let mut session = Session::new(host, model.clone(), "picture", x).unwrap();
     session.set_data(Data::of(pictures(&model)));
     let mut wrong = vec![];
     for method in host.plugins().names() {
         let refusal = REFUSALS.iter().find(|(m, n, _)| *m == method && [name, "*"].contains(n));
-        match (answer(&host, &mut session, &method), refusal) {
+        match (answer(host, &mut session, &method), refusal) {
             (Ok(figures), None) => {
                 // Positions that no patch or mask has covered yet have no value.
                 let pending = ["occlusion", "rise"].contains(&&*method) && session.can_go_on();
@@ -114,6 +146,17 @@ fn every_method_runs_on_shapes() {
 #[test]
 fn every_method_runs_on_digits() {
     ask_all("digits", None);
+}
+
+#[test]
+fn every_method_runs_on_an_exported_transformer() {
+    ask_all_of_exported(TOKENS);
+}
+
+#[test]
+fn every_method_runs_on_exported_convolutional_networks() {
+    ask_all_of_exported("channels_last.dynamo.onnx");
+    ask_all_of_exported("two_outputs.onnx");
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod portable;
 mod precision;
 mod relevance;
 mod same_bits;
+mod tokens;
 mod walk;

@@ -54,13 +54,27 @@ fn arrays(folder: &Path) -> Vec<(String, Vec<f32>)> {
     all
 }
 
+/// Methods on the tokens of an exported network.
+const ON_TOKENS: &[(&str, &[&str])] =
+    &[("lrp", &["composite=alpha1beta0"]), ("lrp", &["composite=EpsilonPlus", "epsilon=0.1"]), ("ablationcam", &[])];
+
 #[test]
 fn methods_give_the_same_results_as_on_the_cpu() {
+    assert_same(METHODS, &[]);
+}
+
+#[test]
+fn methods_on_tokens_give_the_same_results_as_on_the_cpu() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/graphs/small.dynamo.onnx");
+    assert_same(ON_TOKENS, &["-m", file, "-i", "made:shapes[3]"]);
+}
+
+fn assert_same(methods: &[(&str, &[&str])], args: &[&str]) {
     let device = std::env::var("GRADSCOPE_DEVICE").ok();
-    let args: Vec<&str> = device.iter().flat_map(|device| ["--device", device]).collect();
-    for (method, set) in METHODS {
-        let expected = answer(method, set, &[], false);
-        let ours = answer(method, set, &args, device.is_none());
+    let on_device: Vec<&str> = device.iter().flat_map(|device| ["--device", device]).collect();
+    for (method, set) in methods {
+        let expected = answer(method, set, args, false);
+        let ours = answer(method, set, &[args, &on_device].concat(), device.is_none());
         assert!(!expected.is_empty() && ours.len() == expected.len(), "{method}");
         for ((name, ours), (other, expected)) in ours.iter().zip(&expected) {
             assert_eq!((name, ours.len()), (other, expected.len()), "{method}");

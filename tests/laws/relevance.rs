@@ -188,6 +188,101 @@ fn every_rule_accounts_for_the_relevance_it_absorbs() {
     }
 }
 
+/// A linear layer from 7 to 4 channels, the last dimension of inputs `(N, …, 7)`; its weights do not depend on the other sizes.
+fn dense(places: &[usize]) -> Arc<Graph> {
+    let mut b = Builder::new(&[places, &[7]].concat());
+    let x = b.add("fc", op::Linear { input: 7, output: 4, bias: true }, &[0]).unwrap();
+    drawn(&b.finish(x).unwrap(), true)
+}
+
+/// The relevance of the input of a network of a single layer, and what the layer absorbed.
+fn through(graph: &Arc<Graph>, x: &Tensor, r: &Tensor, rule: Lrp) -> (Vec<f64>, LedgerEntry) {
+    let trace = graph.forward(x).unwrap();
+    let composite = Composite::gradient().with(Selector::parse("linear").unwrap(), rule.rule());
+    let relevance = Walk { composite, ..Walk::gradient(&trace, vec![(graph.output, r.clone())]) }.run().unwrap();
+    (numbers(relevance.input().unwrap()), relevance.ledger[&graph.output].clone())
+}
+
+#[test]
+fn every_rule_treats_each_row_of_tokens_and_of_channels_last_maps_alone() {
+    let full = |value: f64| Tensor::new(&[value], &Device::Cpu).unwrap();
+    let rules = |bias| {
+        [
+            Lrp::Epsilon(0.1, bias),
+            Lrp::Gamma(0.25, bias),
+            Lrp::AlphaBeta(1.0, 0.0, bias),
+            Lrp::AlphaBeta(2.0, 1.0, bias),
+            Lrp::Reweigh { positive: 1.25, negative: 1.0, epsilon: 1e-9, bias },
+            Lrp::WSquare(bias),
+            Lrp::Stabilized(Box::new(Lrp::AlphaBeta(1.0, 0.0, bias)), 0.2),
+        ]
+    };
+    let all = [Bias::Split, Bias::Full, Bias::Zero].into_iter().flat_map(rules);
+    let all: Vec<_> = all.chain([Lrp::Flat, Lrp::ZBox(full(-1.0), full(1.0))]).collect();
+    // As many tokens as channels: a bias along the wrong dimension would fit.
+    for places in [vec![5], vec![4], vec![1], vec![3, 2], vec![4, 4], vec![2, 1, 3]] {
+        let rows = 2 * places.iter().product::<usize>();
+        let mut random = Random(29);
+        let x = random.tensor(&[&[2][..], &places, &[7]].concat());
+        let r = random.tensor(&[&[2][..], &places, &[4]].concat());
+        let (wide, flat) = (dense(&places), dense(&[]));
+        for rule in &all {
+            let (ours, kept) = through(&wide, &x, &r, rule.clone());
+            let (x, r) = (x.reshape((rows, 7)).unwrap(), r.reshape((rows, 4)).unwrap());
+            let (expected, entry) = through(&flat, &x, &r, rule.clone());
+            let far = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(far < 1e-9, "{rule} on {places:?}: {far:e}");
+            for (a, b) in [(kept.into, entry.into), (kept.out, entry.out), (kept.kept.total(), entry.kept.total())] {
+                assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{rule} on {places:?}: {kept:?} and {entry:?}");
+            }
+            assert!(kept.other().abs() < 1e-6 * (1.0 + kept.into.abs()), "{rule} on {places:?}: {kept:?}");
+        }
+    }
+}
+
+#[test]
+fn lrp_epsilon_on_tokens_follows_its_formula_in_plain_and_in_fused_runs() {
+    let mut random = Random(31);
+    let (x, r) = (random.tensor(&[2, 4, 7]), random.tensor(&[2, 4, 4]));
+    let graph = dense(&[4]);
+    let weights = graph.weights();
+    let (w, b) = (numbers(&weights["fc.weight"]), numbers(&weights["fc.bias"]));
+    let (xs, rs) = (numbers(&x), numbers(&r));
+    let (mut expected, mut bias) = (vec![0.0; xs.len()], 0.0);
+    for row in 0..8 {
+        for j in 0..4 {
+            let z = b[j] + (0..7).map(|i| xs[row * 7 + i] * w[j * 7 + i]).sum::<f64>();
+            let s = rs[row * 4 + j] / (z + 0.1 * if z >= 0.0 { 1.0 } else { -1.0 });
+            (0..7).for_each(|i| expected[row * 7 + i] += xs[row * 7 + i] * w[j * 7 + i] * s);
+            bias += b[j] * s;
+        }
+    }
+    let single = weights.iter().map(|(name, w)| (name.clone(), w.to_dtype(DType::F32).unwrap())).collect();
+    let fused = Arc::new(graph.with_weights(single).unwrap());
+    for (graph, dtype, bound) in [(graph, DType::F64, 1e-12), (fused, DType::F32, 1e-5)] {
+        let [x, r] = [&x, &r].map(|t| t.to_dtype(dtype).unwrap());
+        assert_eq!(graph.forward(&x).unwrap().fused().is_some(), dtype == DType::F32);
+        let (ours, entry) = through(&graph, &x, &r, Lrp::Epsilon(0.1, Bias::Split));
+        let far = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(
+            far < bound && (entry.kept.bias - bias).abs() < 10.0 * bound,
+            "{dtype:?}: {far:e}, {entry:?} and {bias}"
+        );
+    }
+}
+
+#[test]
+fn the_box_rule_says_which_layers_it_is_for() {
+    let low = Tensor::zeros((1, 3, 1, 1), DType::F64, &Device::Cpu).unwrap();
+    let graph = dense(&[4]);
+    let trace = graph.forward(&Random(1).tensor(&[1, 4, 7])).unwrap();
+    let rule = Lrp::ZBox(low.clone(), low.ones_like().unwrap()).rule();
+    let composite = Composite::gradient().with(Selector::parse("linear").unwrap(), rule);
+    let seed = Random(2).tensor(&[1, 4, 4]);
+    let error = Walk { composite, ..Walk::gradient(&trace, vec![(graph.output, seed)]) }.run().unwrap_err();
+    assert!(format!("{error:#}").contains("but this layer reads [1, 4, 7]; choose a rule without bounds"), "{error:#}");
+}
+
 #[test]
 fn an_unfolded_batch_norm_distributes_by_magnitude() {
     let mut b = Builder::new(&[2, 4, 4]);

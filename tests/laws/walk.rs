@@ -213,6 +213,24 @@ fn scores_before_the_norm() -> Graph {
 }
 
 #[test]
+fn a_batch_norm_over_tokens_is_not_folded_into_the_linear_layer_before_it() {
+    let mut b = Builder::new(&[4, 7]);
+    let x = b.add("fc", op::Linear { input: 7, output: 4, bias: true }, &[0]).unwrap();
+    let x = b.add("norm", op::BatchNorm::new(4, 1e-5), &[x]).unwrap();
+    let x = b.add("end", op::Flatten, &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    let mut random = Random(7);
+    let weights =
+        graph.parameters().into_iter().map(|p| (p.name, (random.tensor(&p.shape).abs().unwrap() + 0.1).unwrap()));
+    let weights = weights.collect();
+    let graph = Arc::new(graph.with_weights(weights).unwrap());
+    let x = random.tensor(&[2, 4, 7]);
+    let end = |graph: &Arc<Graph>| numbers(&graph.forward(&x).unwrap().logits().unwrap());
+    let (plain, folded) = (end(&graph), end(&graph.folded().unwrap()));
+    assert!(plain.iter().zip(&folded).all(|(a, b)| (a - b).abs() < 1e-9), "{plain:?} and {folded:?}");
+}
+
+#[test]
 fn folding_does_not_change_a_layer_that_holds_the_class_scores() {
     let graph = scores_before_the_norm();
     let mut r = Random(9);

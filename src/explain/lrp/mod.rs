@@ -291,6 +291,13 @@ impl<'a> Parts<'a> {
     }
 
     fn zbox(&self, r: &Tensor, low: &Tensor, high: &Tensor) -> Result<Tensor> {
+        ensure!(
+            low.broadcast_as(self.x.shape()).is_ok(),
+            "the rule zbox has bounds of shape {:?} for the channels of a picture, but this layer reads {:?}; choose a rule without bounds, \
+             such as flat",
+            low.dims(),
+            self.x.dims()
+        );
         let fill = |t: &Tensor| -> Result<Tensor> {
             Ok(t.to_dtype(self.x.dtype())?.broadcast_as(self.x.shape())?.contiguous()?)
         };

@@ -4,7 +4,7 @@ use crate::backend::{self, Shares};
 use crate::exec::{Absorbed, LayerContext};
 use crate::graph::op::Saved;
 use anyhow::Result;
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 
 /// A contribution `x · w` to the value of a layer, given by its input `x` and weight `w`.
 pub type Term = (Tensor, Tensor);
@@ -59,10 +59,16 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
 
 /// `r / (z + ε sign z)`. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
-    // The channels of a linear layer are its last dimension.
-    let tokens = site.node().op.kind() == "linear" && r.rank() > 2;
-    let rows = |t: &Tensor| if tokens { t.flatten_to(D::Minus2) } else { Ok(t.clone()) };
-    let Shares { s, bias, stabilizer, missing } = backend::lrp_divide(&rows(r)?, &rows(z)?, of.bias, of.epsilon)?;
+    let Shares { s, bias, stabilizer, missing } = match of.bias {
+        Some(_) if site.node().op.kind() == "linear" => backend::lrp_divide(&rows(r)?, &rows(z)?, of.bias, of.epsilon)?,
+        bias => backend::lrp_divide(r, z, bias, of.epsilon)?,
+    };
     site.absorb(Absorbed { bias, stabilizer, missing });
-    Ok(s.reshape(r.shape())?)
+    Ok(s.reshape(r.dims())?)
+}
+
+/// Reshapes the value of a linear layer, `(N, …, C)`, to `(rows, C)`: its channels are the last dimension at any rank.
+fn rows(value: &Tensor) -> Result<Tensor> {
+    let channels = value.dims().last().copied().unwrap_or(1);
+    Ok(value.contiguous()?.reshape(((), channels))?)
 }

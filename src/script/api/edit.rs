@@ -89,7 +89,9 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     let mut selector = super::selector::selector(guard, graph, "edit", &text)?;
     if !graph.nodes.iter().any(|node| selector.fits(node)) {
         // The name of a module stands for its output.
-        let node = graph.node(&text).with_context(|| format!("the selector \"{text}\" of an edit matches no layer"))?;
+        let node = graph
+            .node(text.strip_prefix(':').unwrap_or(&text))
+            .with_context(|| format!("the selector \"{text}\" of an edit matches no layer"))?;
         selector = super::selector::selector(guard, graph, "edit", &node.name)?;
     }
     if let Some(tensor) = change.read_lock::<Tensor>() {

@@ -4,6 +4,7 @@ use super::data::{Pictures, numbers};
 use super::options::CallOptions;
 use super::{Guard, out};
 use crate::data::Dataset;
+use crate::graph::NodeId;
 use crate::model::{FeaturePooling, Features, Model};
 use crate::script::method::context::Cx;
 use crate::script::sandbox::bounded_text;
@@ -11,6 +12,9 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, Map};
 use std::sync::Arc;
+
+/// Number of pictures whose tokens are held at a time.
+const CHUNK: usize = 64;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
@@ -44,8 +48,27 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
     let pool = o.raw("pool").map_or(Ok(FeaturePooling::Mean), |name| bounded_text::text(name).parse())?;
     let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
     guard.reserve(&[which.len(), asked.width()?], 8)?;
-    asked.rows(guard.cache(), &mut |done| {
+    let mut on = |done| {
         cx.observer.progress("pictures", done, which.len());
         guard.tick()
-    })
+    };
+    let id = model.graph.find(&layer)?;
+    if pool == FeaturePooling::Flat || model.graph.channel_dim(id) == 1 {
+        return asked.rows(guard.cache(), &mut on);
+    }
+    let mut rows = vec![];
+    for (i, numbers) in which.chunks(CHUNK).enumerate() {
+        let part = Features { numbers, ..asked.clone() };
+        rows.push(pooled_by_channel(&part, id, &mut |done| on(i * CHUNK + done))?);
+    }
+    Ok(Tensor::cat(&rows, 0)?)
+}
+
+/// The features of a layer whose channels are not dimension 1, such as tokens, pooled over their positions.
+fn pooled_by_channel(asked: &Features, id: NodeId, on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Tensor> {
+    let node = &asked.model.graph.nodes[id];
+    let flat = Features { pool: FeaturePooling::Flat, ..asked.clone() }.rows(None, on)?;
+    let value = flat.reshape([&[asked.numbers.len()], &node.shape[1..]].concat())?;
+    let [_, height, width] = asked.model.card.input;
+    asked.pool.rows(&asked.model.graph.channels_first(id, &value, (height, width))?)
 }

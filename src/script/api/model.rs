@@ -3,8 +3,8 @@
 use super::seed::Seed;
 use super::{Guard, LabeledTrace, Out, classes, one_or_many, out};
 use crate::explain::Relevance;
-use crate::graph::{Graph, Node, Scores};
-use crate::model::Model;
+use crate::graph::{Graph, Node, NodeId, Scores};
+use crate::model::{FeaturePooling, Model};
 use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -55,6 +55,9 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
         m.graph.nodes.iter().map(|n| n.name.clone().into()).collect()
     });
     engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(|node| facts(&m.graph, node))));
+    engine.register_fn("channel_dim", |m: &mut Model, layer: &str| {
+        out(m.graph.find(layer).map(|id| m.graph.channel_dim(id) as INT))
+    });
     engine.register_fn("folded", |m: &mut Model| -> Out<Model> {
         out(m.graph.folded().map(|graph| Model { graph, ..m.clone() }))
     });
@@ -112,6 +115,15 @@ pub(super) fn trace(engine: &mut Engine) {
         out(t.trace.get(layer).cloned().and_then(|value| maps(&t, layer, &value)))
     });
     engine.register_fn("maps", |t: LabeledTrace, layer: &str, value: Tensor| out(maps(&t, layer, &value)));
+    engine.register_fn("channels_first", |t: LabeledTrace, layer: &str| {
+        out(t.trace.get(layer).cloned().and_then(|value| channels_first(&t, layer, &value)))
+    });
+    engine.register_fn("channels_first", |t: LabeledTrace, layer: &str, value: Tensor| {
+        out(channels_first(&t, layer, &value))
+    });
+    engine.register_fn("pooled", |t: LabeledTrace, layer: &str, pool: &str| {
+        out(t.trace.get(layer).cloned().and_then(|value| pooled(&t, layer, &value, pool)))
+    });
     engine.register_get("input", |t: &mut LabeledTrace| t.trace.input().clone());
     engine.register_get("logits", |t: &mut LabeledTrace| out(t.trace.scores()));
     engine.register_get("probabilities", |t: &mut LabeledTrace| out(t.probabilities()));
@@ -129,15 +141,40 @@ pub(super) fn trace(engine: &mut Engine) {
 /// Arranges a tensor of the shape of a layer's value as maps `(N, K, h, w)`.
 fn maps(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
     let graph = &run.trace.graph;
-    let (id, dims) = (graph.find(layer)?, run.trace.input().dims().to_vec());
-    let picture = (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1));
+    let (id, shape) = own_shape(run, layer, value)?;
+    graph.map_layout(id, &shape, run.picture())?.arrange(value)
+}
+
+/// Arranges a tensor of the shape of a layer's value as maps `(N, K, h, w)` if its positions are known, else as `(N, K, …)`.
+fn channels_first(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
+    let (id, _) = own_shape(run, layer, value)?;
+    run.trace.graph.channels_first(id, value, run.picture())
+}
+
+/// Reduces a layer's value to a row for each picture, like `features`.
+fn pooled(run: &LabeledTrace, layer: &str, value: &Tensor, pool: &str) -> Result<Tensor> {
+    let pool: FeaturePooling = pool.parse()?;
+    if pool == FeaturePooling::Flat { pool.rows(value) } else { pool.rows(&channels_first(run, layer, value)?) }
+}
+
+/// The id of a layer, and the shape of its value in this run. Errors if `value` has another shape, except for the batch.
+fn own_shape(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<(NodeId, Vec<usize>)> {
+    let id = run.trace.graph.find(layer)?;
     let shape = run.trace.dims(id)?;
     ensure!(
         value.dims()[1..] == shape[1..],
         "got a tensor of shape {:?} for a layer whose output has shape {shape:?}",
         value.dims()
     );
-    graph.map_layout(id, &shape, picture)?.arrange(value)
+    Ok((id, shape))
+}
+
+impl LabeledTrace {
+    /// Height and width of the run's pictures; 1 for inputs without them.
+    fn picture(&self) -> (usize, usize) {
+        let dims = self.trace.input().dims();
+        (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1))
+    }
 }
 
 /// The score of a class for the first picture.
