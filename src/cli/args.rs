@@ -3,7 +3,7 @@
 use super::deadline::Deadline;
 use crate::data::Interpolation;
 use crate::memory::MemorySize;
-use crate::model::card::{CardValues, Crop, Given, InputSize, PerChannel, Source, names_of_file};
+use crate::model::card::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel, Source, names_of_file};
 use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use anyhow::{Context, Result};
@@ -58,6 +58,7 @@ impl CardFlags {
             mean: flag(self.mean.as_ref()),
             std: flag(self.std.as_ref()),
             labels: flag(labels.as_ref()),
+            channel_order: flag(self.channel_order.as_ref()),
             output: flag(self.output.as_ref()),
         })
     }
@@ -65,7 +66,12 @@ impl CardFlags {
     /// Whether no flag is given.
     pub fn is_empty(&self) -> bool {
         let preparation = self.size.is_none() && self.crop.is_none() && self.interpolation.is_none();
-        preparation && self.mean.is_none() && self.std.is_none() && self.labels.is_none() && self.output.is_none()
+        preparation
+            && self.mean.is_none()
+            && self.std.is_none()
+            && self.labels.is_none()
+            && self.channel_order.is_none()
+            && self.output.is_none()
     }
 }
 
@@ -114,7 +120,7 @@ pub enum CliCommand {
     /// config.json; Hugging Face's preprocessor_config.json and config.json; the file itself (metadata of ONNX files, class names
     /// of trained weights); the architecture. A network in a graph file that has none of them gets ImageNet's values, which is said.
     ///
-    /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std, labels and output.
+    /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std, labels, channel_order and output.
     Card(CardArgs),
     /// Measure the accuracy of a network on a data set
     Eval(EvalArgs),
@@ -206,6 +212,10 @@ pub struct CardFlags {
     /// Class names: a text file with one per line, or a JSON list or object
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub labels: Option<PathBuf>,
+    /// Order in which the network takes the channels of a picture, for networks from Caffe or OpenCV: rgb or bgr [default: rgb]. Means
+    /// and standard deviations are in RGB order
+    #[arg(long, value_name = "ORDER")]
+    pub channel_order: Option<ChannelOrder>,
     /// Output of an .onnx or .pt2 file with several [default: the first one]
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,

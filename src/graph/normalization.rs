@@ -2,7 +2,7 @@
 
 use super::network::Graph;
 use super::node::{Node, NodeId};
-use super::op::Normalize;
+use super::op::{Gather, Normalize, Op};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,24 +34,38 @@ impl Graph {
         match self.normalization() {
             Some(id) => graph.nodes[id].op = op,
             None if mean.iter().all(|m| *m == 0.0) && std.iter().all(|s| *s == 1.0) => {}
-            None => graph.insert_after_input(op),
+            None => graph.insert_after(0, NAME, op),
         }
         Ok(graph)
     }
 
-    /// Inserts a node between `input` and the nodes that read it.
-    fn insert_after_input(&mut self, op: Arc<Normalize>) {
+    /// The same network for pictures in RGB order, if it takes the channels of pictures in BGR order: a node `bgr` is inserted after the
+    /// normalization.
+    ///
+    /// Errors unless the input has three channels.
+    pub fn with_bgr_input(&self) -> Result<Self> {
+        let channels = self.nodes[0].shape.get(1).copied().unwrap_or(0);
+        ensure!(channels == 3, "the channel order bgr needs an input with 3 channels, this one has {channels}");
+        let mut graph = self.clone();
+        let op = Gather { dim: 1, index: vec![2, 1, 0] };
+        graph.insert_after(self.normalization().unwrap_or(0), "bgr", Arc::new(op));
+        Ok(graph)
+    }
+
+    /// Inserts a node that keeps the shape between node `id` and the nodes that read it.
+    fn insert_after(&mut self, id: NodeId, name: &str, op: Arc<dyn Op>) {
         for node in &mut self.nodes {
-            node.inputs.iter_mut().for_each(|id| *id += 1);
+            node.inputs.iter_mut().filter(|input| **input >= id).for_each(|input| *input += 1);
         }
         let taken = |name: &String| self.nodes.iter().any(|node| node.name == *name);
-        let names = std::iter::once(NAME.to_string()).chain((1..).map(|n| format!("{NAME}_{n}")));
+        let names = std::iter::once(name.to_string()).chain((1..).map(|n| format!("{name}_{n}")));
         let name = names.into_iter().find(|name| !taken(name)).unwrap_or_default();
-        let shape = self.nodes[0].shape.clone();
-        let node = Node { name, op, inputs: vec![0], shape, params: vec![], renamed: BTreeMap::new() };
-        self.nodes.insert(1, node);
-        self.output += 1;
-        self.logits += 1;
+        let shape = self.nodes[id].shape.clone();
+        let node = Node { name, op, inputs: vec![id], shape, params: vec![], renamed: BTreeMap::new() };
+        self.nodes.insert(id + 1, node);
+        for end in [&mut self.output, &mut self.logits] {
+            *end += usize::from(*end >= id);
+        }
     }
 }
 

@@ -39,9 +39,14 @@ impl FreeSizes {
     }
 }
 
-/// Whether a node is the input picture, possibly normalized.
+/// Whether a node is the input picture, possibly normalized or with its channels in another order.
 pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
-    id == 0 || (nodes[id].op.kind() == "normalize" && nodes[id].inputs == [0])
+    match (nodes[id].op.kind(), &nodes[id].inputs[..]) {
+        _ if id == 0 => true,
+        ("normalize", &[from]) => from == 0,
+        ("gather", &[from]) => nodes[id].shape == nodes[0].shape && is_picture(nodes, from),
+        _ => false,
+    }
 }
 
 /// The convolutions and linear layers with no other layer with parameters between them and the class scores.

@@ -22,7 +22,7 @@ use crate::data::{Interpolation, Preprocess};
 use crate::graph::{Graph, Scores};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use card::Sources;
+use card::{ChannelOrder, Sources};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub struct Card {
     pub synonyms: Arc<[Vec<String>]>,
     /// The default picture, such as `made:digits[0]`.
     pub picture: String,
+    /// The order in which the network takes the channels of a picture.
+    pub channel_order: ChannelOrder,
     /// Name of the output, for a network in an exported file.
     pub output: Option<String>,
     /// Where the values come from.

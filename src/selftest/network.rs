@@ -225,6 +225,7 @@ impl Plan {
             labels: [].into(),
             synonyms: [].into(),
             picture: String::new(),
+            channel_order: Default::default(),
             output: None,
             interpolation: Default::default(),
             sources: Default::default(),

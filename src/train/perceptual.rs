@@ -177,6 +177,7 @@ mod tests {
             labels: [].into(),
             synonyms: [].into(),
             picture: String::new(),
+            channel_order: Default::default(),
             output: None,
             interpolation: Default::default(),
             sources: Default::default(),

@@ -77,6 +77,7 @@ pub fn tiny() -> Model {
         labels: LABELS.map(String::from).to_vec().into(),
         synonyms: [].into(),
         picture: String::new(),
+        channel_order: Default::default(),
         output: None,
         interpolation: Default::default(),
         sources: Default::default(),

@@ -247,6 +247,7 @@ pub fn stepped(host: &Host) -> Session {
         labels: ["ant", "bee", "cat"].map(String::from).to_vec().into(),
         synonyms: [].into(),
         picture: String::new(),
+        channel_order: Default::default(),
         output: None,
         interpolation: Default::default(),
         sources: Default::default(),

@@ -243,6 +243,7 @@ fn wide() -> Model {
         labels: vec![].into(),
         synonyms: [].into(),
         picture: String::new(),
+        channel_order: Default::default(),
         output: None,
         interpolation: Default::default(),
         sources: Default::default(),

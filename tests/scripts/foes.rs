@@ -207,6 +207,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
         labels: (0..classes).map(|c| c.to_string()).collect::<Vec<_>>().into(),
         synonyms: [].into(),
         picture: String::new(),
+        channel_order: Default::default(),
         output: None,
         interpolation: Default::default(),
         sources: Default::default(),

@@ -1,7 +1,7 @@
 //! Applies the values of other sources to a card.
 
 use super::source::Source;
-use super::values::{CardValues, Crop, Given, InputSize, PerChannel};
+use super::values::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel};
 use crate::model::Card;
 use anyhow::{Result, ensure};
 
@@ -66,6 +66,9 @@ impl Card {
             }
             self.sources.labels = source.clone();
         }
+        if let Some(Given { value, source }) = &values.channel_order {
+            (self.channel_order, self.sources.channel_order) = (*value, source.clone());
+        }
         if let (Some(_), Some(Given { value, source })) = (&self.output, &values.output) {
             (self.output, self.sources.output) = (Some(value.clone()), source.clone());
         }
@@ -85,6 +88,8 @@ impl Card {
             mean: given(PerChannel(self.mean.clone()), &from.mean, &wanted),
             std: given(PerChannel(self.std.clone()), &from.std, &wanted),
             labels: given(self.labels.to_vec(), &from.labels, &wanted).filter(|given| !given.value.is_empty()),
+            channel_order: given(self.channel_order, &from.channel_order, &wanted)
+                .filter(|given| given.value != ChannelOrder::Rgb || given.source != Source::Script),
             output: self.output.clone().and_then(|output| given(output, &from.output, &wanted)),
         }
     }
@@ -119,6 +124,7 @@ mod tests {
             labels: ["a".into()].into(),
             synonyms: [vec!["n1".into()]].into(),
             picture: String::new(),
+            channel_order: ChannelOrder::Rgb,
             output: None,
             sources: super::super::Sources::default(),
         }

@@ -1,6 +1,7 @@
 //! Describes a card with the source of each value: as rows, as JSON, and as one-line notes.
 
 use super::source::Source;
+use super::values::ChannelOrder;
 use crate::model::Card;
 use crate::words;
 use serde_json::{Map, Value, json};
@@ -35,17 +36,27 @@ pub fn rows(card: &Card) -> Vec<CardRow> {
         listed(&card.mean),
         listed(&card.std),
         labels,
+        card.channel_order.to_string(),
         card.output.clone().unwrap_or_default(),
     ];
     let row =
         |((name, source), value): ((&'static str, &Source), String)| CardRow { name, value, source: source.text(name) };
-    let present = |row: &CardRow| row.name != "output" || card.output.is_some();
+    let present = |row: &CardRow| is_shown(card, row.name);
     card.sources.each().into_iter().zip(values).map(row).filter(present).collect()
+}
+
+/// Whether a value is shown: the channel order only if it is not RGB, the output only if it has a name.
+fn is_shown(card: &Card, name: &str) -> bool {
+    match name {
+        "channel-order" => card.channel_order != ChannelOrder::Rgb,
+        "output" => card.output.is_some(),
+        _ => true,
+    }
 }
 
 /// The values of a card and their sources as JSON. `labels` is the list of all class names or, if `brief`, their number.
 pub fn document(card: &Card, brief: bool) -> Value {
-    let given = card.sources.each().into_iter().filter(|(name, _)| *name != "output" || card.output.is_some());
+    let given = card.sources.each().into_iter().filter(|(name, _)| is_shown(card, name));
     let sources = given.map(|(name, source)| (name.to_string(), source.text(name).into()));
     let mut document = json!({
         "input": card.input,
@@ -56,6 +67,9 @@ pub fn document(card: &Card, brief: bool) -> Value {
         "labels": if brief { json!(card.labels.len()) } else { json!(&card.labels[..]) },
         "sources": Map::from_iter(sources),
     });
+    if card.channel_order == ChannelOrder::Bgr {
+        document["channel_order"] = card.channel_order.to_string().into();
+    }
     if let Some(output) = &card.output {
         document["output"] = output.as_str().into();
     }

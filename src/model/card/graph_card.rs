@@ -2,6 +2,7 @@
 
 use super::source::{Source, Sources};
 use super::values::CardValues;
+use super::values::ChannelOrder;
 use crate::data::{Interpolation, source};
 use crate::graph::Graph;
 use crate::model::Card;
@@ -43,6 +44,7 @@ pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues])
         labels: [].into(),
         synonyms: [].into(),
         picture: source::own(channels).into(),
+        channel_order: ChannelOrder::Rgb,
         output: Some(output.into()),
         sources: Sources {
             size: Source::File { file: name.into() },
@@ -51,12 +53,15 @@ pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues])
             mean: none(),
             std: none(),
             labels: Source::File { file: name.into() },
+            channel_order: none(),
             output: Source::File { file: name.into() },
             hub: "".into(),
         },
     };
     let card = card.with_values(sources).and_then(|card| card.fitted_to(graph)).with_context(what)?;
     let graph = graph.with_normalization(&card.mean, &card.std).with_context(what)?;
+    let graph =
+        if card.channel_order == ChannelOrder::Bgr { graph.with_bgr_input().with_context(what)? } else { graph };
     Ok((card, graph))
 }
 

@@ -2,7 +2,7 @@
 
 use super::entry::{self, Object};
 use super::names;
-use super::values::{CardValues, Crop, Given, InputSize, PerChannel};
+use super::values::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel};
 use crate::data::Interpolation;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -25,6 +25,10 @@ pub(super) fn preprocessor(file: &str, value: &Value) -> Result<CardValues> {
     let own = Object::new(file, "", value)?;
     let (size, crop) = geometry(&own)?;
     let (mean, std) = normalization(&own)?;
+    let flipped = own.given("do_flip_channel_order", |value| {
+        let flips = value.as_bool().context("expected true or false")?;
+        Ok(if flips { ChannelOrder::Bgr } else { ChannelOrder::Rgb })
+    })?;
     let resample = |code: &Value| {
         let code = code.as_u64().and_then(Interpolation::of_pillow);
         code.context("expected a Pillow filter: 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)")
@@ -36,6 +40,7 @@ pub(super) fn preprocessor(file: &str, value: &Value) -> Result<CardValues> {
         mean,
         std,
         labels: None,
+        channel_order: flipped,
         output: None,
     })
 }

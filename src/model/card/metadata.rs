@@ -29,6 +29,7 @@ pub fn of_metadata(file: &str, metadata: &BTreeMap<String, String>) -> Result<Ca
         mean: given(metadata, &["mean"], source(), |text| per_channel(text, PerChannel::mean))?,
         std: given(metadata, &["std"], source(), |text| per_channel(text, PerChannel::std))?,
         labels: given(metadata, &LABELS, source(), names::of_text)?,
+        channel_order: None,
         output: None,
     };
     // Ultralytics' networks take pixels from 0 to 1 as they are.

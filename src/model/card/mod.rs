@@ -27,4 +27,4 @@ pub use names::of_file as names_of_file;
 pub use own::{json as own_json, of_json as of_own_json};
 pub use source::{Source, Sources};
 pub use torchvision::of_torchvision;
-pub use values::{CardValues, Crop, Given, InputSize, PerChannel};
+pub use values::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel};

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 /// The keys of a card, in the order in which they are written.
-const KEYS: [&str; 7] = ["size", "crop", "interpolation", "mean", "std", "labels", "output"];
+const KEYS: [&str; 8] = ["size", "crop", "interpolation", "mean", "std", "labels", "channel_order", "output"];
 
 /// Reads a card; `file` names it in sources. Errors if a key is unknown or a value is invalid.
 pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
@@ -26,6 +26,7 @@ pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
         mean: card.given("mean", entry::mean)?,
         std: card.given("std", entry::std)?,
         labels: card.given("labels", names::of_value)?,
+        channel_order: card.given("channel_order", |value| entry::text(value)?.parse())?,
         output: card.given("output", entry::text)?,
     })
 }
@@ -44,6 +45,7 @@ pub fn json(values: &CardValues) -> Value {
         values.mean.as_ref().map(|given| json!(given.value.0)),
         values.std.as_ref().map(|given| json!(given.value.0)),
         values.labels.as_ref().map(|given| json!(given.value)),
+        values.channel_order.as_ref().map(|given| json!(given.value.to_string())),
         values.output.as_ref().map(|given| json!(given.value)),
     ];
     let pairs = KEYS.iter().zip(all).filter_map(|(key, value)| Some((key.to_string(), value?)));
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for text in [
-            r#"{"size": [48, 64], "crop": 0.875, "interpolation": "bicubic", "mean": [0.5], "std": [0.25], "labels": ["a", "b"], "output": "logits"}"#,
+            r#"{"size": [48, 64], "crop": 0.875, "interpolation": "bicubic", "mean": [0.5], "std": [0.25], "labels": ["a", "b"], "channel_order": "bgr", "output": "logits"}"#,
             r#"{"crop": 256}"#,
             r#"{"crop": null}"#,
             "{}",
@@ -73,7 +75,7 @@ mod tests {
             ("[]", "must be a JSON object, got []"),
             (
                 r#"{"means": 1}"#,
-                "unknown key \"means\"; a card has size, crop, interpolation, mean, std, labels, output",
+                "unknown key \"means\"; a card has size, crop, interpolation, mean, std, labels, channel_order, output",
             ),
             (r#"{"mean": "a"}"#, "\"mean\" is \"a\": expected a list of numbers, one per channel"),
             (
@@ -85,6 +87,7 @@ mod tests {
             (r#"{"size": 0.5}"#, "expected a side in pixels"),
             (r#"{"crop": "none"}"#, "\"crop\" is \"none\": expected a fraction such as 0.875"),
             (r#"{"interpolation": "cubic"}"#, "expected bilinear, bicubic, lanczos, nearest"),
+            (r#"{"channel_order": "gbr"}"#, "\"channel_order\" is \"gbr\": expected rgb or bgr"),
             (r#"{"output": 1}"#, "\"output\" is 1: expected a string"),
             (r#"{"labels": 10}"#, "\"labels\" is 10: expected a list of class names"),
         ] {

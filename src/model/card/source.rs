@@ -41,6 +41,8 @@ pub struct Sources {
     pub std: Source,
     /// Source of the class names.
     pub labels: Source,
+    /// Source of the channel order.
+    pub channel_order: Source,
     /// Source of the output's name.
     pub output: Source,
     /// The hub name and revision of the network's files, such as `torchvision:resnet50@IMAGENET1K_V2`; empty for other files.
@@ -62,7 +64,7 @@ impl Source {
 
 impl Sources {
     /// The names of all values, as in flags, and their sources.
-    pub fn each(&self) -> [(&'static str, &Source); 7] {
+    pub fn each(&self) -> [(&'static str, &Source); 8] {
         [
             ("size", &self.size),
             ("crop", &self.crop),
@@ -70,6 +72,7 @@ impl Sources {
             ("mean", &self.mean),
             ("std", &self.std),
             ("labels", &self.labels),
+            ("channel-order", &self.channel_order),
             ("output", &self.output),
         ]
     }

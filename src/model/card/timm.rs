@@ -26,6 +26,7 @@ pub(super) fn read(file: &str, config: &Value) -> Result<CardValues> {
             None => labels(&own)?,
             labels => labels,
         },
+        channel_order: None,
         output: None,
     })
 }

@@ -20,6 +20,7 @@ pub fn of_torchvision(file: &str) -> CardValues {
         mean: given(PerChannel(weights.mean), &source),
         std: given(PerChannel(weights.std), &source),
         labels: None,
+        channel_order: None,
         output: None,
     }
 }

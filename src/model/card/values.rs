@@ -20,6 +20,8 @@ pub struct CardValues {
     pub std: Option<Given<PerChannel>>,
     /// Names of the classes by index.
     pub labels: Option<Given<Vec<String>>>,
+    /// The order in which the network takes the channels of a picture.
+    pub channel_order: Option<Given<ChannelOrder>>,
     /// Name of the output to read, for a network in an exported file.
     pub output: Option<Given<String>>,
 }
@@ -48,6 +50,16 @@ pub enum Crop {
     Side(usize),
 }
 
+/// The order in which a network takes the channels of a picture. Pictures, means and standard deviations are in RGB order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red, as in Caffe and OpenCV.
+    Bgr,
+}
+
 /// One number for each channel, or a single number for all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerChannel(pub Vec<f64>);
@@ -65,6 +77,7 @@ impl CardValues {
             mean: flag(self.mean),
             std: flag(self.std),
             labels: flag(self.labels),
+            channel_order: flag(self.channel_order),
             output: flag(self.output),
         }
     }
@@ -138,6 +151,24 @@ impl FromStr for InputSize {
         let side =
             |text: &str| text.trim().parse().context("expected one size or HxW in pixels, such as 224 or 224x320");
         Self::checked([side(height)?, side(width)?])
+    }
+}
+
+impl FromStr for ChannelOrder {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_lowercase().as_str() {
+            "rgb" => Ok(Self::Rgb),
+            "bgr" => Ok(Self::Bgr),
+            _ => bail!("expected rgb or bgr"),
+        }
+    }
+}
+
+impl std::fmt::Display for ChannelOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::Bgr { "bgr" } else { "rgb" })
     }
 }
 

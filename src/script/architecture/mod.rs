@@ -16,7 +16,7 @@ use super::summary::{LayerRow, ModelCard, ModelRow, Report};
 use crate::data::{Interpolation, source};
 use crate::graph::Graph;
 use crate::hub::{Access, Transfer};
-use crate::model::card::{CardValues, Source, Sources, rows};
+use crate::model::card::{CardValues, ChannelOrder, Source, Sources, rows};
 use crate::model::{Card, Model};
 use crate::tensor::device_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -212,7 +212,10 @@ impl Architectures {
         let kind = end.type_name();
         let end = end.clone().try_cast::<Handle>();
         let end = end.with_context(|| format!("build must return the last node, got {kind}")).with_context(what)?;
-        Ok((card, end.finish()?))
+        let graph = end.finish()?;
+        let graph =
+            if card.channel_order == ChannelOrder::Bgr { graph.with_bgr_input().with_context(what)? } else { graph };
+        Ok((card, graph))
     }
 
     /// The card, for pictures of the size that the script's function `size(x)` or `size(x, name)` returns, if it has one: the weights
@@ -279,6 +282,7 @@ impl Architectures {
             labels,
             synonyms,
             picture,
+            channel_order: ChannelOrder::Rgb,
             output: None,
             sources,
         })

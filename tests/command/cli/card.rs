@@ -217,3 +217,46 @@ fn a_graph_with_several_outputs_uses_the_first_or_the_one_that_a_flag_or_card_na
     let error = wrong(folder().path(), &["run", "saliency", "-m", "net.pth", "--output", "x"], 1);
     assert_says(&error, &["--output", "only .onnx and .pt2 files have named outputs"]);
 }
+
+#[test]
+fn a_network_that_takes_bgr_gives_the_scores_and_gradients_of_the_reversed_picture() {
+    let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs");
+    let folder = TempDir::new().unwrap();
+    let f = folder.path();
+    for file in ["two_outputs.onnx", "two_outputs.pt2"] {
+        fs::copy(graphs.join(file), f.join(file)).unwrap();
+    }
+    let plane = |c: usize| (0..16 * 16).map(move |i| ((i * 37 + c * 101) % 251) as f32 / 251.0);
+    let pixels = |order: [usize; 3]| order.into_iter().flat_map(plane).collect::<Vec<_>>();
+    write_npy(&f.join("rgb.npy"), &[1, 3, 16, 16], &pixels([0, 1, 2])).unwrap();
+    write_npy(&f.join("bgr.npy"), &[1, 3, 16, 16], &pixels([2, 1, 0])).unwrap();
+    let run = |model: &str, picture: &str, flags: &[&str]| {
+        let arguments = ["run", "saliency", "-m", model, "-i", picture, "-t", "1", "--out", "out"];
+        let out = gradscope(f, &[&arguments[..], flags].concat());
+        assert!(out.status.success(), "{model} {flags:?}: {}", text(&out.stderr));
+        let read = |name: &str| read_npy(&f.join("out").join(name)).unwrap().values;
+        (read("logits.npy"), read("gradient.npy"))
+    };
+    // A mean and a standard deviation per channel are in RGB order, whatever the network takes.
+    let normalized = |mean: &'static str, std: &'static str| ["--mean", mean, "--std", std];
+    for model in ["two_outputs.onnx", "two_outputs.pt2"] {
+        let (logits, gradient) = run(model, "rgb.npy", &normalized("0.1,0.2,0.3", "0.4,0.5,0.6"));
+        let order = [&normalized("0.3,0.2,0.1", "0.6,0.5,0.4")[..], &["--channel-order", "bgr"]].concat();
+        let (ours, turned) = run(model, "bgr.npy", &order);
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(near(&ours, &logits), "{model}: {ours:?} instead of {logits:?}");
+        let planes: Vec<_> = turned.chunks(256).rev().flatten().copied().collect();
+        assert!(near(&planes, &gradient), "{model}");
+    }
+    // The same by a card, and for an architecture as a script.
+    fs::write(f.join("two_outputs.card.json"), r#"{ "channel_order": "bgr", "mean": 0, "std": 1 }"#).unwrap();
+    let (ours, _) = run("two_outputs.onnx", "bgr.npy", &[]);
+    fs::remove_file(f.join("two_outputs.card.json")).unwrap();
+    assert_eq!(ours, run("two_outputs.onnx", "rgb.npy", &["--mean", "0", "--std", "1"]).0);
+    let flags = ["--no-resize", "--mean", "0.4", "--std", "0.3"];
+    let (plain, _) = run("shapes", "rgb.npy", &flags);
+    let (ours, _) = run("shapes", "bgr.npy", &[&flags[..], &["--channel-order", "bgr"]].concat());
+    assert_eq!(ours, plain);
+    let error = wrong(f, &["run", "saliency", "-m", "digits", "--channel-order", "bgr"], 1);
+    assert_says(&error, &["the channel order bgr needs an input with 3 channels, this one has 1"]);
+}

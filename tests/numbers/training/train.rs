@@ -41,6 +41,7 @@ pub fn card() -> Card {
         labels,
         synonyms: [].into(),
         picture: "made:digits[0]".into(),
+        channel_order: Default::default(),
         output: None,
         interpolation: Default::default(),
         sources: Default::default(),
