@@ -382,6 +382,7 @@ def write_table(known):
 `gradscope run gradcam -m weights.pth` finds the network from the names and shapes of the tensors in the file: with a head for any number
 of classes, a first convolution of any number of channels, any prefix (`model.`, `module.`), inside a checkpoint or sharded. Where
 torchvision and another library give different networks the same name, the other library's has a prefix here: `timm_`, `hf_`.
+Files with a graph, ONNX and `.pt2`, open whatever the architecture; [exports.md](exports.md) compares both ways for many networks.
 
 The same holds for networks that a hub names, as in `-m hf:timm/resnet50.a1_in1k` or `-m torchvision:resnet50`: see [hubs.md](hubs.md).
 
