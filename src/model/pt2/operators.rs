@@ -266,8 +266,8 @@ impl<'a> Translator<'a> {
                 self.symbols.extend(call.outputs.iter().map(|name| (name.clone(), n)));
                 Ok(())
             }
-            "dropout" | "feature_dropout" | "alias" | "contiguous" | "clone" | "detach" | "to" | "_to_copy"
-            | "lift_fresh_copy" => {
+            "dropout" | "feature_dropout" | "alias" | "contiguous" | "clone" | "detach" | "to" | "type_as"
+            | "_to_copy" | "lift_fresh_copy" => {
                 let x = self.input(call, "self").or_else(|_| self.input(call, "input"))?;
                 self.last(call, "Identity", none(), vec![x]);
                 Ok(())
