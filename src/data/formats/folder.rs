@@ -24,7 +24,7 @@ const HOLDERS: [&str; 3] = ["images", "imgs", "pictures"];
 /// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order, and pictures in
 /// folders within it belong to it, unless a folder on the way is named after a WordNet id. If all subfolder names are numbers,
 /// they are the class indices: `243/` is class 243. Without class folders, a list in the folder gives the class of each picture
-/// (see [`list::find`]). Without a list, the pictures have no labels.
+/// (see `list::find`). Without a list, the pictures have no labels.
 ///
 /// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
 /// pictures, if only some of the subfolders contain pictures, or if the list names a missing picture.

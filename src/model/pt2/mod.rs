@@ -1,7 +1,7 @@
 //! `.pt2` files, written by `torch.export.save`, as graphs.
 //!
 //! A file is a zip archive with a program in JSON and the weights as raw bytes. Its ATen operators are rewritten as ONNX operators
-//! ([`operators`]), so that both formats share how operators become nodes; names of modules and parameters are PyTorch's.
+//! (`operators`), so that both formats share how operators become nodes; names of modules and parameters are PyTorch's.
 
 mod archive;
 mod arguments;
