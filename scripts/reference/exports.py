@@ -153,7 +153,7 @@ def check(program, chosen):
                     np.save(folder / "pixels.npy", pixels)
                     found = opened(program, path, folder, answers[1].shape, precision)
                     if isinstance(found, str):
-                        row[kind] = "error"
+                        row[kind] = "no architecture" if found.startswith("error: no architecture") else "error"
                         print(f"{name} {kind}: {found[:400]}", flush=True)
                         break
                     far = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, answers)]
