@@ -139,6 +139,7 @@ def strip(folder):
 
 
 def strip_program(path):
+    """Removes stack traces and the example input from a .pt2 file."""
     with zipfile.ZipFile(path) as old:
         files = {i.filename: old.read(i) for i in old.infolist() if "sample_inputs" not in i.filename}
     for name in files:
@@ -152,6 +153,19 @@ def strip_program(path):
             new.writestr(zipfile.ZipInfo(name), data)
 
 
+def logits_and_gradient(model, x):
+    """The logits of a model in float64, and the gradient of the second one by the second picture."""
+    y = x.double().requires_grad_()
+    logits = model(y)
+    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), y)
+    return {"logits": logits, "gradient": gradient[1]}
+
+
+def write_answers(path, **answers):
+    answers = {name: [round(v, 9) for v in values.flatten().tolist()] for name, values in answers.items()}
+    path.write_text(json.dumps(answers) + "\n")
+
+
 def main(folder):
     torch.manual_seed(5)
     model = Small().eval()
@@ -163,9 +177,7 @@ def main(folder):
     x = ((torch.arange(2 * 3 * 16 * 16) * 37) % 101).float().reshape(2, 3, 16, 16) / 101
     exact = Small().double().eval()
     exact.load_state_dict({k: v.double() if v.is_floating_point() else v for k, v in model.state_dict().items()})
-    y = x.double().requires_grad_()
-    logits = exact(y)
-    (gradient,) = torch.autograd.grad(logits[:, 1].sum(), y)
+    write_answers(folder / "small.json", **logits_and_gradient(exact, x))
     batch = torch.export.Dim("batch", min=1, max=1024)
     program = torch.export.export(model, (x,), dynamic_shapes=({0: batch},))
     torch.export.save(program, folder / "small.pt2")
@@ -179,29 +191,15 @@ def main(folder):
                       output_names=["classes", "attributes"], dynamic_axes={"x": {0: "N"}})
     last = ChannelsLast().eval()
     torch.onnx.export(last, (x,), folder / "channels_last.dynamo.onnx", dynamo=True, external_data=False, dynamic_shapes=({0: batch},))
-    y = x.double().requires_grad_()
-    logits_last = last.double()(y)
-    (gradient_last,) = torch.autograd.grad(logits_last[:, 1].sum(), y)
-    answers = {"logits": logits_last.flatten().tolist(), "gradient": gradient_last[1].flatten().tolist()}
-    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
-    (folder / "channels_last.json").write_text(json.dumps(answers) + "\n")
+    write_answers(folder / "channels_last.json", **logits_and_gradient(last.double(), x))
     torch.export.save(torch.export.export(Refused().eval(), (x,), dynamic_shapes=({0: batch},)), folder / "refused.pt2")
     changing = InPlace().eval()
     torch.export.save(torch.export.export(changing, (x,), dynamic_shapes=({0: batch},)), folder / "in_place.pt2")
-    y = x.double().requires_grad_()
-    logits_changing = changing.double()(y)
-    (gradient_changing,) = torch.autograd.grad(logits_changing[:, 1].sum(), y)
-    answers = {"logits": logits_changing.flatten().tolist(), "gradient": gradient_changing[1].flatten().tolist()}
-    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
-    (folder / "in_place.json").write_text(json.dumps(answers) + "\n")
+    write_answers(folder / "in_place.json", **logits_and_gradient(changing.double(), x))
     classes, attributes = two.double()(x.double())
+    write_answers(folder / "two_outputs.json", classes=classes, attributes=attributes)
     strip(folder)
-    answers = {"classes": classes.flatten().tolist(), "attributes": attributes.flatten().tolist()}
-    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
-    (folder / "two_outputs.json").write_text(json.dumps(answers) + "\n")
-    answers = {"logits": logits.flatten().tolist(), "gradient": gradient[1].flatten().tolist()}
-    answers = {k: [round(v, 9) for v in values] for k, values in answers.items()}
-    (folder / "small.json").write_text(json.dumps(answers) + "\n")
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

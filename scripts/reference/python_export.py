@@ -7,12 +7,11 @@ torch 2.15.0. The first network is in training mode, in float64, and returns an 
 The second has attention with a mask of booleans, made as transformers makes them.
 """
 
-import json
 import sys
-import zipfile
 from pathlib import Path
 
 import torch
+from exported_graphs import strip_program, write_answers
 from torch import nn
 
 import gradscope
@@ -49,21 +48,6 @@ class Masked(nn.Module):
         return self.head(nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).mean(1))
 
 
-def strip(path):
-    """Removes stack traces, which name files of the machine, and the example."""
-    with zipfile.ZipFile(path) as old:
-        files = {i.filename: old.read(i) for i in old.infolist() if "sample_inputs" not in i.filename}
-    for name in files:
-        if name.endswith("models/model.json"):
-            program = json.loads(files[name])
-            for node in program["graph_module"]["graph"]["nodes"]:
-                node["metadata"].pop("stack_trace", None)
-            files[name] = json.dumps(program, separators=(",", ":")).encode()
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
-        for name, data in files.items():
-            new.writestr(zipfile.ZipInfo(name), data)
-
-
 def main(folder):
     torch.manual_seed(7)
     model = Net().double().train()
@@ -72,10 +56,10 @@ def main(folder):
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
     labels = {"cat": 0, "dog": 1, "emu": 2}
     path = gradscope.export(model, (1, 3, 8, 8), folder / "exported.pt2", labels=labels, mean=mean, std=std, crop=0.9, interpolation="bicubic")
-    strip(path)
+    strip_program(path)
     answer(model.eval(), mean, std, folder / "exported.json")
     model = Masked()
-    strip(gradscope.export(model, (3, 8, 8), folder / "masked.pt2", mean=mean, std=std))
+    strip_program(gradscope.export(model, (3, 8, 8), folder / "masked.pt2", mean=mean, std=std))
     answer(model.double(), mean, std, folder / "masked.json")
 
 
@@ -87,9 +71,7 @@ def answer(model, mean, std, path):
     scores = model((x - mean) / std)
     logits = getattr(scores, "logits", scores)
     logits[0, 1].backward()
-    answers = {"pixels": pixels, "logits": logits, "gradient": x.grad}
-    answers = {name: [round(v, 9) for v in values.flatten().tolist()] for name, values in answers.items()}
-    path.write_text(json.dumps(answers) + "\n")
+    write_answers(path, pixels=pixels, logits=logits, gradient=x.grad)
 
 
 main(Path(sys.argv[1]))

@@ -65,13 +65,7 @@ impl CardFlags {
 
     /// Whether no flag is given.
     pub fn is_empty(&self) -> bool {
-        let preparation = self.size.is_none() && self.crop.is_none() && self.interpolation.is_none();
-        preparation
-            && self.mean.is_none()
-            && self.std.is_none()
-            && self.labels.is_none()
-            && self.channel_order.is_none()
-            && self.output.is_none()
+        *self == Self::default()
     }
 }
 
@@ -190,7 +184,7 @@ pub struct NetworkArgs {
 
 /// How the network's pictures are prepared, and its class names. Without a flag, the value comes from a card file beside the weights,
 /// from the model file, or from the architecture.
-#[derive(Group, Debug, Default)]
+#[derive(Group, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Preprocessing and class names")]
 pub struct CardFlags {
     /// Mean for normalization, of pixels from 0 to 1: one number, or one per channel, as in 0.485,0.456,0.406

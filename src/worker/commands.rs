@@ -129,7 +129,7 @@ impl Worker {
             drop(updates.send(Update::Progress { what: "MB read".into(), done, total }));
         });
         let open = || reporting(report, || self.architectures.open_with(name, weights, flags));
-        caught(|| interrupt::within(probe, open)).unwrap_or_else(|panic| bail!("gradscope itself failed: {panic}"))
+        caught(|| interrupt::within(probe, open)).unwrap_or_else(|panic| bail!("internal error: {panic}"))
     }
 
     /// Remembers the folder of the file that the network was opened from.

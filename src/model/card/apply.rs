@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use super::values::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel};
+use crate::graph::Graph;
 use crate::model::Card;
 use anyhow::{Result, ensure};
 
@@ -91,6 +92,16 @@ impl Card {
             channel_order: given(self.channel_order, &from.channel_order, &wanted)
                 .filter(|given| given.value != ChannelOrder::Rgb || given.source != Source::Script),
             output: self.output.clone().and_then(|output| given(output, &from.output, &wanted)),
+        }
+    }
+
+    /// The network for pictures in RGB order, given one that takes the card's channel order.
+    ///
+    /// Errors if the order is BGR and the input does not have three channels.
+    pub fn in_channel_order(&self, graph: Graph) -> Result<Graph> {
+        match self.channel_order {
+            ChannelOrder::Rgb => Ok(graph),
+            ChannelOrder::Bgr => graph.with_bgr_input(),
         }
     }
 

@@ -60,8 +60,7 @@ pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues])
     };
     let card = card.with_values(sources).and_then(|card| card.fitted_to(graph)).with_context(what)?;
     let graph = graph.with_normalization(&card.mean, &card.std).with_context(what)?;
-    let graph =
-        if card.channel_order == ChannelOrder::Bgr { graph.with_bgr_input().with_context(what)? } else { graph };
+    let graph = card.in_channel_order(graph).with_context(what)?;
     Ok((card, graph))
 }
 

@@ -213,8 +213,7 @@ impl Architectures {
         let end = end.clone().try_cast::<Handle>();
         let end = end.with_context(|| format!("build must return the last node, got {kind}")).with_context(what)?;
         let graph = end.finish()?;
-        let graph =
-            if card.channel_order == ChannelOrder::Bgr { graph.with_bgr_input().with_context(what)? } else { graph };
+        let graph = card.in_channel_order(graph).with_context(what)?;
         Ok((card, graph))
     }
 

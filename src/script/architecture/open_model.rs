@@ -50,14 +50,13 @@ impl Architectures {
         }
         if is_weight_file(name) {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
-            ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
             return self.tell_with(Path::new(name), flags);
         }
         if is_graph_file(name) {
             ensure!(weights.is_none(), "\"{name}\" already contains its weights; omit -w");
             return self.open_graph(Path::new(name), flags);
         }
-        ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
+        refuse_output(flags)?;
         let (script, own) = self.find(name)?;
         let Some(path) = weights else {
             let (sources, name) = (sources_without_weights(name, flags)?, own);
@@ -140,6 +139,7 @@ impl Architectures {
     fn tell_titled(&self, path: &Path, title: Option<&str>, flags: &CardValues) -> Result<Model> {
         let (path, key) = split(path);
         let archive = weights::open(&path)?;
+        refuse_output(flags)?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let title = Title { name: title.unwrap_or(&stem), timm: timm_architecture(&path) };
         let count = most_tensors(&archive);
@@ -290,6 +290,12 @@ impl Architectures {
         let misfits = self.misfits(&near, &any_key).into_iter();
         misfits.filter(|(.., misfit)| misfit.found > 0).map(|(differences, name, _)| (differences, name)).next()
     }
+}
+
+/// Errors if the flags choose an output, for a network that is not opened from a graph file.
+fn refuse_output(flags: &CardValues) -> Result<()> {
+    ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
+    Ok(())
 }
 
 /// A weight file whose tensors are compared with architectures.

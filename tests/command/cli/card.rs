@@ -214,8 +214,10 @@ fn a_graph_with_several_outputs_uses_the_first_or_the_one_that_a_flag_or_card_na
         let error = wrong(f, &["run", "saliency", "-m", file, "--output", "boxes"], 1);
         assert_says(&error, &[&format!("no output \"boxes\"; expected one of {}, {}", names[0], names[1])]);
     }
-    let error = wrong(folder().path(), &["run", "saliency", "-m", "net.pth", "--output", "x"], 1);
-    assert_says(&error, &["--output", "only .onnx and .pt2 files have named outputs"]);
+    for network in ["-m", "-w"] {
+        let error = wrong(folder().path(), &["run", "saliency", network, "net.pth", "--output", "x"], 1);
+        assert_says(&error, &["--output", "only .onnx and .pt2 files have named outputs"]);
+    }
 }
 
 #[test]
