@@ -1,8 +1,8 @@
 //! Cancellation of long computations.
 //!
-//! A caller installs a probe for its thread with [`within`]. Kernels call [`check`] between chunks of work. Where they cannot
-//! return an error, they call [`pass`], which unwinds to the caller. Work that moves to other threads takes an [`InterruptProbe`]
-//! along. Tasks of the engine's thread team check the probe as well.
+//! A caller installs a probe on its thread with [`within`], and kernels call [`check`] between chunks of work. A kernel that cannot
+//! return an error calls [`pass`], which unwinds to the caller. Work handed to other threads carries an [`InterruptProbe`] with it.
+//! Tasks of the engine's thread team check the probe as well.
 
 use anyhow::Result;
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-/// A function that returns the reason why the work should stop, or `None` to continue. It is called often, from several threads.
+/// Returns the reason to stop, or `None` to continue. It is called often and from several threads.
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Number of calls of [`now_and_then`] per check of the probe.
@@ -21,10 +21,10 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Panic payload that unwinds cancelled work.
+/// The panic payload that unwinds cancelled work.
 struct BrokenOff;
 
-/// Error of cancelled work, which contains the reason. Scripts cannot catch it.
+/// The error of cancelled work, with the reason. Scripts cannot catch it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stopped(pub String);
 
@@ -50,7 +50,7 @@ pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Returns [`Stopped`] as an error if the probe of this thread says that the work should stop.
+/// Returns [`Stopped`] as an error if this thread's probe says to stop.
 pub fn check() -> Result<()> {
     InterruptProbe::here().check()
 }
@@ -77,7 +77,7 @@ pub fn now_and_then() {
 pub struct InterruptProbe(Option<Probe>);
 
 impl InterruptProbe {
-    /// The probe installed on this thread. If there is none, a probe that never stops the work.
+    /// Returns the probe installed on this thread, or one that never stops the work.
     pub fn here() -> Self {
         Self(PROBE.with_borrow(Clone::clone))
     }
@@ -90,19 +90,19 @@ impl InterruptProbe {
         }
     }
 
-    /// Whether the probe says that the work should stop.
+    /// Whether the probe says to stop.
     pub fn ends(&self) -> bool {
         self.0.as_ref().is_some_and(|probe| probe().is_some())
     }
 
-    /// Unwinds like [`pass`](pass()) if the probe says that the work should stop.
+    /// Unwinds like [`pass`](pass()) if the probe says to stop.
     pub fn pass(&self) {
         if self.ends() && !std::thread::panicking() {
             resume_unwind(Box::new(BrokenOff));
         }
     }
 
-    /// Returns [`Stopped`] as an error if the probe says that the work should stop.
+    /// Returns [`Stopped`] as an error if the probe says to stop.
     pub fn check(&self) -> Result<()> {
         match self.0.as_ref().and_then(|probe| probe()) {
             Some(why) => Err(Stopped(why).into()),

@@ -1,6 +1,6 @@
 //! gradscope: an oscilloscope for neural networks, in the terminal.
 //!
-//! Everything in the crate lies on one path:
+//! A single path runs through the whole crate:
 //!
 //! ```text
 //! picture ──model──▶ input ──graph──▶ trace ──explain──▶ relevance ──render──▶ figure ──tui / cli──▶ terminal, files
@@ -10,7 +10,7 @@
 //! defines the graph. The modules below are listed from the bottom layer to the top; each may use only those above it
 //! in this list, which `tests/laws/floor_plan.rs` checks.
 
-// Output is escaped and only regular files are opened: clippy.toml names the functions to use instead.
+// All output is escaped, and only regular files are opened; clippy.toml lists the functions to use instead.
 #![cfg_attr(not(test), warn(clippy::disallowed_macros, clippy::disallowed_methods))]
 
 pub mod sync;

@@ -1,7 +1,7 @@
 //! Turns panics in code that processes untrusted data into errors, without printing anything.
 //!
-//! Third-party decoders panic on some damaged files. On a thread inside [`caught`] or [`decoding`] a panic becomes an
-//! error; every other panic is reported as usual.
+//! Third-party decoders panic on some damaged files. Panics inside [`caught`] or [`decoding`] become errors; all others are
+//! reported as usual.
 
 use anyhow::{Error, Result, anyhow};
 use std::any::Any;
@@ -24,7 +24,7 @@ pub fn decoding<T, E: Into<Error>>(what: &str, decode: impl FnOnce() -> Result<T
     }
 }
 
-/// Calls `f`; returns the message of a panic as an error, without printing it.
+/// Calls `f` and returns the message of a panic as an error, without printing it.
 pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     quiet();
     let before = CAUGHT.replace(true);

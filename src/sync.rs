@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Locking of a [`Mutex`] whether or not it is poisoned.
+/// Locks a [`Mutex`] whether or not it is poisoned.
 pub trait LockUnpoisoned<T: ?Sized> {
     /// Waits for the lock and returns its guard.
     fn lock_unpoisoned(&self) -> MutexGuard<'_, T>;
@@ -17,11 +17,11 @@ impl<T: ?Sized> LockUnpoisoned<T> for Mutex<T> {
     }
 }
 
-/// Locking of an [`RwLock`] for reading or writing whether or not it is poisoned.
+/// Locks an [`RwLock`] whether or not it is poisoned.
 pub trait ReadWriteUnpoisoned<T: ?Sized> {
-    /// Waits until no thread writes and locks for reading.
+    /// Locks for reading, waiting for any writer to finish.
     fn read_unpoisoned(&self) -> RwLockReadGuard<'_, T>;
-    /// Waits until no other thread reads or writes and locks for writing.
+    /// Locks for writing, waiting for all readers and writers to finish.
     fn write_unpoisoned(&self) -> RwLockWriteGuard<'_, T>;
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
 use std::collections::BTreeMap;
 
-/// The dtype in which values stored as `storage` are computed: f32 for bf16 and f16, which only save memory.
+/// The compute dtype for values stored as `storage`: f32 for bf16 and f16, which are used for storage only.
 pub fn compute_dtype(storage: DType) -> DType {
     if matches!(storage, DType::BF16 | DType::F16) { DType::F32 } else { storage }
 }
@@ -18,7 +18,7 @@ pub fn device_text(device: &Device) -> String {
     }
 }
 
-/// A tensor of the values `numbers`, with the dtype and device of `other`.
+/// Creates a tensor from `numbers` with the dtype and device of `other`.
 pub fn like(numbers: impl Into<Vec<f64>>, shape: impl Into<Shape>, other: &Tensor) -> Result<Tensor> {
     let here = Tensor::from_vec(numbers.into(), shape.into(), &Device::Cpu)?;
     Ok(here.to_dtype(other.dtype())?.to_device(other.device())?)
@@ -49,7 +49,7 @@ pub fn positive(x: &Tensor) -> Result<Tensor> {
     Ok(x.gt(0.0)?.to_dtype(x.dtype())?)
 }
 
-/// `log softmax` over the last dimension, computed without overflow.
+/// Log-softmax over the last dimension, computed without overflow.
 pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     let x = x.broadcast_sub(&x.max_keepdim(D::Minus1)?)?;
     Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
@@ -78,7 +78,7 @@ const MOST_ELEMENTS: usize = 1 << 40;
 /// Errors if there are more than 2⁴⁰ elements.
 pub fn elements(shape: &[usize]) -> Result<usize> {
     let product = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_ELEMENTS);
-    product.with_context(|| format!("a shape of {} has more than 2^40 elements", shape_text(shape)))
+    product.with_context(|| format!("shape {} has more than 2^40 elements", shape_text(shape)))
 }
 
 /// Formats a shape: `1x3x224x224`.

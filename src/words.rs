@@ -78,7 +78,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     all.into()
 }
 
-/// Formats a value as indented JSON, with every character that [`name`] would escape written as `\u001b`.
+/// Formats a value as indented JSON. Every character that [`name`] would escape is written as a JSON escape such as `\u001b`.
 pub fn json(value: &Value) -> String {
     in_json(&format!("{value:#}"))
 }
@@ -93,7 +93,7 @@ fn in_json(text: &str) -> String {
     for c in text.chars() {
         match c == '\n' || is_plain(c) {
             true => all.push(c),
-            // Except for the newlines between entries, characters that are not plain occur only inside JSON strings.
+            // Apart from the newlines between entries, non-plain characters occur only inside JSON strings.
             false => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(all, "\\u{unit:04x}");
@@ -112,7 +112,7 @@ pub fn is_plain(c: char) -> bool {
             0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x3164 | 0xffa0 | 0xfeff
             // Line separators and bidirectional controls.
             | 0x2028..=0x202e | 0x2060..=0x206f
-            // Annotations, tags and variation selectors beyond those of emoji.
+            // Annotations, tags, and variation selectors that emoji do not use.
             | 0xfff0..=0xfffb | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
 }
 
@@ -164,7 +164,7 @@ fn cut(text: &str, most: usize) -> String {
     all + told.as_str()
 }
 
-/// Number of characters that fit into `room` characters once escaped.
+/// Number of leading characters that fit into `room` characters once escaped.
 fn taken(chars: impl Iterator<Item = char>, room: usize) -> usize {
     let mut one = String::new();
     let ends = chars.scan(0, |count, c| {

@@ -30,10 +30,9 @@ Examples:
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<CliCommand>,
-    /// Memory limit, such as 4G or 512M [default: half of the free memory, or what the system's limits leave]
+    /// Memory limit, such as 4G or 512M [default: half of the free memory, or less if the system's limits require it]
     ///
-    /// Limits set by control groups and `ulimit -v` always apply. An operation that would exceed the limit fails with an
-    /// error that says so.
+    /// Limits set by control groups and `ulimit -v` always apply. An operation that would exceed the limit fails with an error.
     #[arg(long, value_name = "SIZE", global = true)]
     pub memory: Option<MemorySize>,
     #[command(flatten)]
@@ -45,7 +44,7 @@ pub struct Args {
 }
 
 impl CardFlags {
-    /// The values of the flags. Errors if the class names cannot be read.
+    /// The values set by the flags. Errors if the class names cannot be read.
     pub fn values(&self) -> Result<CardValues> {
         fn flag<T: Clone>(value: Option<&T>) -> Option<Given<T>> {
             Some(Given { value: value?.clone(), source: Source::Flag })
@@ -103,16 +102,17 @@ pub enum CliCommand {
     Models(TableArgs),
     /// List the layers of a network, or its modules
     ///
-    /// One line a layer: name, kind, output shape and number of parameters. --set layer= takes any of these names, and those of
-    /// modules, which stand for their output.
+    /// One line per layer: name, kind, output shape and number of parameters. --set layer= accepts any of these names, as well as
+    /// the names of modules, which refer to their output.
     Layers(LayerListArgs),
     /// List the classes of a network
     Classes(LayersArgs),
-    /// Show how a network's pictures are prepared, its class names, and where each value comes from
+    /// Show a network's preprocessing and class names, and where each value comes from
     ///
-    /// Sources, the strongest first: the flags below; NAME.card.json beside the weights NAME.pth (or NAME.onnx, …); timm's
+    /// Sources, in order of precedence: the flags below; NAME.card.json next to the weights NAME.pth (or NAME.onnx, …); timm's
     /// config.json; Hugging Face's preprocessor_config.json and config.json; the file itself (metadata of ONNX files, class names
-    /// of trained weights); the architecture. A network in a graph file that has none of them gets ImageNet's values, which is said.
+    /// of trained weights); the architecture. A graph file without any of these sources gets ImageNet's values, with a note that
+    /// says so.
     ///
     /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std, labels, channel_order and output.
     Card(CardArgs),
@@ -150,8 +150,8 @@ pub struct HostArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
     /// Precision of weights and computations: f32, f64, tf32 (CUDA only), bf16 or f16
-    ///
-    /// bf16 and f16 halve the memory of the weights; computations are then in f32 with the rounded weights. f64 is for checking
+    /// bf16 and f16 halve the memory of the weights; computations still run in f32, with the rounded weights. f64 is for checking
+    /// results and is much slower than f32.
     /// results: much slower than f32.
     #[arg(long, value_name = "DTYPE", default_value = "f32", global = true)]
     pub precision: String,
@@ -166,51 +166,52 @@ pub struct NetworkArgs {
     /// Architecture (see `gradscope models`), a .rhai file that defines one, a weight file to detect it from, an exported graph
     /// (.onnx, .pt2), or a network on a hub: hf:OWNER/NAME, timm:NAME.TAG or torchvision:NAME
     ///
-    /// Networks on hubs, such as hf:timm/resnet50.a1_in1k or torchvision:resnet50, are looked for in the caches of Python's libraries
-    /// and downloaded if they are missing. @REVISION after the name chooses a branch, tag or commit; of torchvision, the weights, as in
-    /// torchvision:resnet50@IMAGENET1K_V1. HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_ENDPOINT, HF_TOKEN and TORCH_HOME are respected.
+    /// Networks on hubs, such as hf:timm/resnet50.a1_in1k or torchvision:resnet50, are looked up in the caches of the Python
+    /// libraries and downloaded if they are missing. @REVISION after the name selects a branch, tag or commit; for torchvision it
+    /// selects the weights, as in torchvision:resnet50@IMAGENET1K_V1. HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_ENDPOINT, HF_TOKEN
+    /// and TORCH_HOME are respected.
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Weights: a .safetensors or PyTorch file, or a name on a hub as for -m; FILE:KEY selects one of several state dicts
+    /// Weights: a .safetensors or PyTorch file, or a hub name as for -m; FILE:KEY selects one of several state dicts
     ///
-    /// For sharded weights, give the index (*.index.json), its folder, or any shard. Prefixes shared by all names, and
-    /// `module.` or `_orig_mod.` within names, are removed. If several state dicts fit, the network itself is preferred to
-    /// averages of it, and a message says which one was used.
+    /// For sharded weights, give the index (*.index.json), its folder, or any shard. Prefixes shared by all names, and `module.` or
+    /// `_orig_mod.` within names, are removed. If several state dicts fit, the network itself is preferred over averaged copies,
+    /// and a message says which one was used.
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub card: CardFlags,
 }
 
-/// How the network's pictures are prepared, and its class names. Without a flag, the value comes from a card file beside the weights,
-/// from the model file, or from the architecture.
+/// Preprocessing and class names. Values without a flag come from a card file next to the weights, from the model file, or from the
+/// architecture.
 #[derive(Group, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Preprocessing and class names")]
 pub struct CardFlags {
-    /// Mean for normalization, of pixels from 0 to 1: one number, or one per channel, as in 0.485,0.456,0.406
+    /// Mean for normalization of pixels in [0, 1]: one value, or one per channel, as in 0.485,0.456,0.406
     #[arg(long, value_name = "NUMBERS", value_parser = PerChannel::mean, allow_hyphen_values = true)]
     pub mean: Option<PerChannel>,
-    /// Standard deviation for normalization, of pixels from 0 to 1, as in 0.229,0.224,0.225
+    /// Standard deviation for normalization of pixels in [0, 1], as in 0.229,0.224,0.225
     #[arg(long, value_name = "NUMBERS", value_parser = PerChannel::std)]
     pub std: Option<PerChannel>,
     /// Input size in pixels: 224, or HxW
     #[arg(long, value_name = "SIZE")]
     pub size: Option<InputSize>,
-    /// Center crop: a fraction of the shorter side (0.875), the shorter side in pixels before the crop (256), or none to scale the
-    /// whole picture
+    /// Center crop: a fraction of the shorter side (0.875), the length of the shorter side in pixels before the crop (256), or none
+    /// to resize the entire picture
     #[arg(long, value_name = "CROP")]
     pub crop: Option<Crop>,
-    /// How pictures are scaled: bilinear, bicubic or lanczos, all antialiased, or nearest
+    /// Interpolation for resizing: bilinear, bicubic or lanczos, all antialiased, or nearest
     #[arg(long, value_name = "NAME")]
     pub interpolation: Option<Interpolation>,
     /// Class names: a text file with one per line, or a JSON list or object
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub labels: Option<PathBuf>,
-    /// Order in which the network takes the channels of a picture, for networks from Caffe or OpenCV: rgb or bgr [default: rgb]. Means
-    /// and standard deviations are in RGB order
+    /// Channel order that the network expects: rgb, or bgr for networks from Caffe or OpenCV [default: rgb]. Means and standard
+    /// deviations are always in RGB order
     #[arg(long, value_name = "ORDER")]
     pub channel_order: Option<ChannelOrder>,
-    /// Output of an .onnx or .pt2 file with several [default: the first one]
+    /// Output to use if an .onnx or .pt2 file has several [default: the first one]
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,
 }
@@ -233,7 +234,7 @@ pub struct QuestionArgs {
     /// Set a parameter of the method; `gradscope methods` lists them
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// Data set, for methods that need one: a folder or file whose kind is detected, or made:NAME; see `gradscope eval --help`
+    /// Data set, for methods that need one: a folder or file whose format is detected, or made:NAME; see `gradscope eval --help`
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
     /// Random seed
@@ -301,7 +302,7 @@ pub struct ExecArgs {
     /// Program, a .rhai file; it prints to stdout
     #[arg(value_name = "SCRIPT")]
     pub script: PathBuf,
-    /// Arguments of the program, which it reads as the array `args`
+    /// Arguments for the program, available in it as the array `args`
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<String>,
 }
@@ -317,7 +318,7 @@ pub struct TableArgs {
 pub struct LayerListArgs {
     #[command(flatten)]
     pub table: LayersArgs,
-    /// List the modules instead, each with the layer that is its output
+    /// List the modules instead, each with its output layer
     #[arg(long)]
     pub modules: bool,
 }
@@ -341,7 +342,7 @@ pub struct CardArgs {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub card: CardFlags,
-    /// Write the values to NAME.card.json beside the weights, where they are found from then on
+    /// Write the values to NAME.card.json next to the weights, to be used from then on
     #[arg(long)]
     pub write: bool,
     /// Replace an existing card file
@@ -356,12 +357,12 @@ pub struct CardArgs {
 pub struct EvalArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Data set: a folder or file whose kind is detected, or made:NAME
+    /// Data set: a folder or file whose format is detected, or made:NAME
     ///
-    /// Kinds, which a prefix names: folder:DIR (a subfolder per class, or pictures with a list of their classes), csv:FILE
-    /// (columns file and label), npz:FILE (arrays x and y), webdataset:TARS (shard-{000..009}.tar), parquet:PATH (columns image
-    /// and label), mnist:DIR, cifar10:PATH, cifar100:PATH, made:NAME (digits, shapes, moons, waves, words). #train, #val or #test
-    /// after the path selects a split. docs/data_sets.md shows each layout.
+    /// A prefix sets the format: folder:DIR (one subfolder per class, or pictures with a list of their classes), csv:FILE (columns
+    /// file and label), npz:FILE (arrays x and y), webdataset:TARS (shard-{000..009}.tar), parquet:PATH (columns image and label),
+    /// mnist:DIR, cifar10:PATH, cifar100:PATH, made:NAME (digits, shapes, moons, waves, words). #train, #val or #test after the
+    /// path selects a split. docs/data_sets.md shows each layout.
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Print JSON
@@ -377,7 +378,7 @@ pub struct TrainArgs {
     /// Initial weights; random if omitted
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Training set, as for `gradscope eval`; of data sets with splits, the training split
+    /// Training set, as for `gradscope eval`; if the data set has splits, the training split is used
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Test set [default: the test split of --data, if it has one]
@@ -442,7 +443,7 @@ pub struct TrainArgs {
     /// Flip pictures horizontally at random, with probability 1/2
     #[arg(long)]
     pub flip: bool,
-    /// Side length of the pictures, for networks that accept any size [default: the network's own]
+    /// Side length of the pictures, for networks that accept any size [default: the network's input size]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub size: Option<u16>,
     /// Train an image transformation network (-m style_transformer) on the style of this painting instead of labels
@@ -495,7 +496,7 @@ pub struct ApiArgs {
 
 #[derive(Group, Debug)]
 pub struct SelftestArgs {
-    /// Run the cases of this file instead of the built-in ones
+    /// Run the cases in this file instead of the built-in ones
     #[arg(long, value_name = "FILE")]
     pub cases: Option<PathBuf>,
     /// Run only the cases of this method

@@ -1,4 +1,4 @@
-//! `gradscope card`: how a network's pictures are prepared, its class names, and the source of each value.
+//! `gradscope card`: a network's preprocessing and class names, and the source of each value.
 
 use super::args::{CardArgs, HostArgs};
 use super::{open, out, tables, usage};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Shows the card of a network, and writes it beside the network's file if asked to.
+/// Shows the card of a network, and writes it next to the network's file if requested.
 pub fn card(host_args: &HostArgs, args: &CardArgs) -> Result<ExitCode> {
     let host = open::host(host_args)?;
     let card = network(&host, args)?;
@@ -40,7 +40,7 @@ pub fn card(host_args: &HostArgs, args: &CardArgs) -> Result<ExitCode> {
     tables::as_table(&["value", &words::name(&card.name), "from"], rows)
 }
 
-/// The card of the network that the arguments name. An architecture without weights is described without opening any weight file.
+/// The card of the network given by the arguments. An architecture without weights is described without opening any weight file.
 fn network(host: &Host, args: &CardArgs) -> Result<Card> {
     let flags = args.card.values()?;
     if let (Some(name), None) = (&args.model, &args.weights)
@@ -53,17 +53,17 @@ fn network(host: &Host, args: &CardArgs) -> Result<Card> {
     Ok((*open::quietly(host, network, &flags)?.card).clone())
 }
 
-/// Writes all values beside the network's file. Errors if there is no such file, or the card exists and may not be replaced.
+/// Writes all values next to the network's file. Errors if there is no such file, or the card exists and may not be replaced.
 fn write(card: &Card, args: &CardArgs) -> Result<PathBuf> {
     let given = args.weights.as_deref().or(args.model.as_deref().map(Path::new));
     let of_hub = given.and_then(Path::to_str).is_some_and(is_hub_name);
     ensure!(
         !of_hub,
-        "--write puts the card beside the network's file, but not into a hub's cache; give its values as flags instead"
+        "--write saves the card next to the network's file, but not in a hub's cache; set its values with flags instead"
     );
     let network = given.map(|path| split(path).0).filter(|path| path.exists());
-    let network =
-        network.context("--write puts the card beside the network's file, but this network has none; give one with -w");
+    let network = network
+        .context("--write saves the card next to the network's file, but this network has none; give one with -w");
     let file = path_beside(&network.map_err(usage::usage)?);
     ensure!(args.force || !file.exists(), "writing the card: \"{}\" exists; --force replaces it", words::path(&file));
     let text = words::json(&own_json(&card.values_from(|_| true)));

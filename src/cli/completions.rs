@@ -21,7 +21,7 @@ pub fn completions(host_args: &HostArgs, args: &CompletionsArgs) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// Keeps the names without characters special to a shell. The names are leaked, since the process exits soon.
+/// Keeps the names without shell metacharacters. The names are leaked, since the process exits soon.
 fn plain(names: impl Iterator<Item = String>) -> Vec<&'static str> {
     names.filter(|name| is_plain(name)).map(|name| &*name.leak()).collect()
 }

@@ -24,7 +24,7 @@ impl DownloadProgress {
         let Some(total) = total.filter(|total| *total >= SMALL) else { return };
         let mut shown = self.0.lock_unpoisoned();
         if shown.as_ref().is_none_or(|(known, _)| known != from) {
-            let here = if *done > 0 { format!(", {} of it already here", size_text(*done)) } else { String::new() };
+            let here = if *done > 0 { format!(", {} already downloaded", size_text(*done)) } else { String::new() };
             out::tell(&format!("downloading {} ({}{here})", words::line(from), size_text(total)));
             // Without a bar, the line above is all that is shown.
             *shown = ProgressLine::of(total as usize, *done as usize, LAYOUT).ok().map(|bar| (from.clone(), bar));

@@ -22,8 +22,8 @@ pub struct FigurePrinter {
 }
 
 impl FigurePrinter {
-    /// Creates a printer that draws pictures as the command line says, else as the configuration says, else as the terminal
-    /// supports. If stdout is not a terminal, pictures are left out unless the command line says how to draw them.
+    /// Creates a printer. Pictures are drawn as set on the command line, else in the configuration, else with the best protocol the
+    /// terminal supports. If stdout is not a terminal, pictures are omitted unless the command line sets how to draw them.
     pub fn new(wish: Graphics) -> Result<Self> {
         let wish = match wish {
             Graphics::Auto if !on_terminal() => Graphics::NONE,

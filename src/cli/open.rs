@@ -1,4 +1,4 @@
-//! Opens what the arguments name: script folders, model, picture, session.
+//! Opens what the arguments specify: script folders, model, picture, session.
 
 use super::args::{HostArgs, NetworkArgs, QuestionArgs};
 use super::download::DownloadProgress;
@@ -27,7 +27,7 @@ pub const OWN_MODEL: &str = "shapes";
 pub fn host(args: &HostArgs) -> Result<Host> {
     for (option, folder) in [("--plugins", &args.plugins), ("--models", &args.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
-            return Err(usage(anyhow!("{option}: there is no folder \"{}\"", words::path(&folder))));
+            return Err(usage(anyhow!("{option}: no folder \"{}\"", words::path(&folder))));
         }
     }
     let (plugins, models) = (Folders::plugins(args.plugins.as_deref()), Folders::models(args.models.as_deref()));
@@ -38,8 +38,7 @@ pub fn host(args: &HostArgs) -> Result<Host> {
     Ok(host)
 }
 
-/// The path in an environment variable, or the user's own path from `own` if the variable is not set; `None` if the variable is
-/// empty.
+/// The path in an environment variable, or the default path from `own` if the variable is not set; `None` if the variable is empty.
 pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<PathBuf> {
     match std::env::var_os(variable) {
         Some(place) => (!place.is_empty()).then(|| place.into()),
@@ -47,19 +46,19 @@ pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<Pa
     }
 }
 
-/// The architectures that a host knows.
+/// The architectures available to a host.
 pub fn architectures(host: &Host) -> Architectures {
     let downloads = DownloadProgress::default();
     Architectures::new(host.models().clone(), host.guard()).with_downloads(move |transfer| downloads.show(transfer))
 }
 
-/// Opens the network that the arguments name. Without a name, the weight file determines the architecture; without either, the
+/// Opens the network specified by the arguments. Without a name, the weight file determines the architecture; without either, the
 /// built-in network is opened.
 pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
     model_with(host, (network.model.as_deref(), network.weights.as_deref()), &network.card.values()?)
 }
 
-/// Like [`model`], for the name and the weights of a network and the values that flags give for its card.
+/// Like [`model`], given a network's name and weights and the card values set by flags.
 pub fn model_with(host: &Host, network: (Option<&str>, Option<&Path>), flags: &CardValues) -> Result<Model> {
     let model = quietly(host, network, flags)?;
     model.note().iter().for_each(|note| out::tell(note));

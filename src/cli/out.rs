@@ -1,7 +1,7 @@
 //! Writes to stdout and stderr. All output goes through this module, so that everything printed is escaped.
 //!
 //! Failing to write to stdout is an error; failing to write to stderr is ignored. Continuation lines of messages are indented, so
-//! that only errors of the program start a line with `error:`; lines of Python are not, so that they run as printed.
+//! that only the program's own errors start a line with `error:`. Lines of Python are not indented, so that they run as printed.
 #![allow(clippy::disallowed_methods)]
 
 use crate::data::notes;
@@ -20,7 +20,7 @@ pub fn say(text: &str) -> Result<()> {
     write(&words::text(text))
 }
 
-/// Prints data to stdout; lines of any length are kept whole.
+/// Prints data to stdout; long lines are not shortened.
 pub fn data(text: &str) -> Result<()> {
     write(&words::escaped(text))
 }
@@ -52,7 +52,7 @@ pub fn tell_usage(message: &str) {
     let _ = writeln!(stderr().lock(), "{}", in_one(&message, is_of_usage));
 }
 
-/// Whether a line is part of clap's own layout of usage errors.
+/// Whether a line belongs to clap's layout of usage errors.
 fn is_of_usage(line: &str) -> bool {
     [" ", "Usage: ", "For more information"].iter().any(|begins| line.starts_with(begins))
 }
@@ -80,7 +80,7 @@ pub fn written(result: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// The error for a stdout whose reader is gone. It is not a failure of the program: `gradscope methods | head` must succeed.
+/// The error when the reader of stdout is gone. It does not count as a failure: `gradscope methods | head` must succeed.
 #[derive(Debug)]
 pub struct Closed;
 

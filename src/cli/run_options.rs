@@ -7,14 +7,14 @@ use crate::exec::{Precision, RunOptions};
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Device;
 
-/// The device and the precision that the arguments name. Opens the device.
+/// Opens the device and parses the precision given by the arguments.
 pub fn run_options(args: &HostArgs) -> Result<RunOptions> {
     let device = device(&args.device)?;
     let refused = |why: anyhow::Error| usage(why.context(format!("--precision {}", args.precision)));
     let mut precision: Precision = args.precision.parse().map_err(refused)?;
     if precision.accumulation == Accumulation::Tf32 {
         let fits = || -> Result<()> {
-            ensure!(device.is_cuda(), "only CUDA devices have it; add --device cuda:0, or use f32");
+            ensure!(device.is_cuda(), "only CUDA devices support it; add --device cuda:0, or use f32");
             ensure!(!args.exact, "it rounds products, which --exact forbids; drop one of the two");
             Ok(())
         };

@@ -74,7 +74,7 @@ fn onnx(folder: &Path, as_json: bool) -> Result<ExitCode> {
         }
         let unsupported: Vec<_> = missing.iter().map(|(op, n)| format!("{} ({n})", words::name(op))).collect();
         say(&format!(
-            "{passed} of {} tests of supported operators pass; {} tests use others: {}",
+            "{passed} of {} tests of supported operators pass; {} tests use unsupported operators: {}",
             passed + failed,
             verdicts.len() - passed - failed,
             if unsupported.is_empty() { "none".into() } else { unsupported.join(", ") }
@@ -86,7 +86,7 @@ fn onnx(folder: &Path, as_json: bool) -> Result<ExitCode> {
 fn outcomes(host_args: &HostArgs, args: &Args) -> Result<Vec<Outcome>> {
     let selftest = Selftest::on(run_options(host_args)?.device);
     let Some(path) = &args.cases else { return selftest.run() };
-    let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is not UTF-8 text")?;
+    let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of test cases is not UTF-8 text")?;
     let reading = || format!("running the cases of \"{}\"", words::path(path));
     selftest.run_text(&text, args.method.as_deref()).with_context(reading)
 }

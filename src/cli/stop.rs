@@ -91,7 +91,7 @@ fn is_ignored(signal: i32) -> bool {
     known && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Turns exceeding the file size limit (`ulimit -f`) into a write error; by default, SIGXFSZ would end the program.
+/// Turns exceeding the file size limit (`ulimit -f`) into a write error; by default, SIGXFSZ would terminate the program.
 #[cfg(unix)]
 pub fn survive_limits() {
     // If registering fails, SIGXFSZ keeps its default action.

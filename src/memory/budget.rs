@@ -1,5 +1,4 @@
-//! The memory budget: the user's limit or, if that is less, what the machine, the control groups and the limits of the process
-//! allow.
+//! The memory budget: the smallest of the user's limit and what the machine, the control groups and the process limits allow.
 
 use super::count::held;
 use super::group::{Group, own};
@@ -8,20 +7,20 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The budget in bytes if the system does not report how much memory is available.
+/// The budget in bytes if the system does not report its available memory.
 const UNKNOWN: usize = 8 << 30;
 /// Minimum budget in bytes on a machine with at least this much available memory.
 const LEAST: usize = 512 << 20;
 /// Bytes of address space and data reserved for threads and the allocator.
 const BESIDE: usize = 64 << 20;
 
-/// Bytes that the user allows the program to hold.
+/// The user's limit in bytes.
 static ALLOWED: AtomicUsize = AtomicUsize::new(usize::MAX);
-/// Bytes that the program may hold according to the system, determined at the first query.
+/// The system's limit in bytes, determined on first use.
 static BUDGET: LazyLock<usize> = LazyLock::new(system);
 static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(own);
 
-/// A number of bytes, parsed from a command-line argument such as `4G`, `512M` or `1.5GiB`; at least 64 MiB.
+/// A memory size in bytes, parsed from a command-line argument such as `4G`, `512M` or `1.5GiB`; at least 64 MiB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemorySize(pub usize);
 
@@ -40,20 +39,20 @@ impl FromStr for MemorySize {
         let bytes = text[..split].parse::<f64>().unwrap_or(0.0) * unit as f64;
         ensure!(
             ((64 << 20) as f64..1e18).contains(&bytes),
-            "invalid amount of memory \"{text}\"; use a number with a unit, such as 512M or 4G, at least 64M"
+            "invalid memory size \"{text}\"; use a number with a unit, such as 512M or 4G, and at least 64M"
         );
         Ok(Self(bytes as usize))
     }
 }
 
-/// Limits the memory that the program may hold from now on.
+/// Sets the user's memory limit.
 pub fn limit_to(size: MemorySize) {
     ALLOWED.store(size.0, Ordering::Relaxed);
 }
 
 /// Bytes that the program may hold: the smallest of the user's limit, half of the memory available on the machine at the first
-/// query (at least 512 MiB if available), and the bytes held at that time plus three quarters of what the limits of the process
-/// still allowed.
+/// query (at least 512 MiB if available), and the bytes held at that time plus three quarters of what the process limits still
+/// allowed.
 pub fn budget() -> usize {
     ALLOWED.load(Ordering::Relaxed).min(*BUDGET)
 }

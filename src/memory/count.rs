@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
-/// Number of bytes that a thread counts before it updates the total; the total is off by at most this much per thread.
+/// Bytes that a thread counts before it updates the total; the total is off by at most this much per thread.
 const UNTOLD: isize = 32 << 10;
 /// Maximum size of a small block in bytes; boxed script values are this small.
 const SMALL: usize = 128;
@@ -24,12 +24,12 @@ thread_local! {
     static HERE: Here = const { Here { untold: Cell::new(0), small: Cell::new(0), requests: Cell::new(0) } };
 }
 
-/// Bytes that the program holds now.
+/// Bytes currently held by the program.
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed).max(0) as usize
 }
 
-/// Number of blocks of up to 128 bytes that this thread has allocated, minus the number of such blocks that it has freed.
+/// Number of blocks of up to 128 bytes that this thread has allocated, minus the number it has freed.
 pub fn small_blocks_here() -> isize {
     HERE.with(|here| here.small.get())
 }
@@ -46,8 +46,8 @@ pub fn on_exhaustion(f: fn()) {
     let _ = EXHAUSTED.set(f);
 }
 
-/// The system allocator, with counters. If it fails, the program prints one line and exits with code 1; large allocations are
-/// checked in advance, so this should be rare.
+/// The system allocator, with counters. If an allocation fails, the program prints one line and exits with code 1; large
+/// allocations are checked in advance, so this should be rare.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -137,7 +137,7 @@ impl Line {
 #[cfg(not(unix))]
 fn exhausted(_: usize) {}
 
-// SAFETY: every call is passed to the system allocator unchanged; counting touches no memory of the caller.
+// SAFETY: every call is forwarded unchanged to the system allocator; counting does not touch the caller's memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
@@ -175,7 +175,7 @@ mod tests {
         let boxes: Vec<_> = (0..1000u64).map(Box::new).collect();
         assert_eq!(small_blocks_here() - small, 1000);
         drop(boxes);
-        // Other tests free memory at the same time.
+        // Other tests free memory concurrently.
         let counts = |_| {
             let before = held();
             let large = std::hint::black_box(vec![1u8; 64 << 20]);

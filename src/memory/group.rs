@@ -18,7 +18,7 @@ impl Group {
             false => ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"],
         };
         let number = |file: &str| fs::read_to_string(self.folder.join(file)).ok()?.trim().parse::<usize>().ok();
-        // Version 1 reports a number near 2⁶³ for "no limit".
+        // Version 1 reports a value near 2⁶³ for "no limit".
         let limit = number(limit).filter(|&bytes| bytes < 1 << 60)?;
         let facts = fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
         let cache = facts.lines().find_map(|l| l.strip_prefix(cache)?.trim().parse::<usize>().ok());
@@ -47,7 +47,7 @@ fn groups(cgroup: &str, mounts: &str) -> Vec<Group> {
     all
 }
 
-/// The mount point of a control group hierarchy, and the group that is mounted there.
+/// The mount point of a control group hierarchy, and the group mounted there.
 struct Mount<'a> {
     root: &'a str,
     point: &'a str,
@@ -70,8 +70,7 @@ fn mount(line: &str) -> Option<Mount<'_>> {
 }
 
 impl Mount<'_> {
-    /// The group at `path` and its ancestors up to the mount point. In a container that sees the host's path, only the mount
-    /// point.
+    /// The group at `path` and its ancestors up to the mount point; only the mount point in a container that sees the host's path.
     fn around(&self, path: &str) -> Vec<Group> {
         let inner = match self.root {
             "/" => Some(path),

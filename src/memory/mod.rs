@@ -1,7 +1,7 @@
-//! Memory accounting: the memory that the program holds, the budget that it may hold, and the check before large allocations.
+//! Memory accounting: how much memory the program holds, how much it may hold, and the check before large allocations.
 //!
-//! The program installs [`Counting`] with `#[global_allocator]`. Without this allocator nothing is counted, and only the limits
-//! of the system apply.
+//! The program installs [`Counting`] with `#[global_allocator]`. Without this allocator, nothing is counted and only the system's
+//! limits apply.
 
 mod count;
 mod group;
@@ -12,8 +12,7 @@ pub use count::{Counting, held, on_exhaustion, requests_here, small_blocks_here}
 
 use anyhow::{Result, ensure};
 
-/// Requests of at least this many bytes are compared with the memory that the system has available, which takes a few
-/// microseconds.
+/// Requests of at least this many bytes are checked against the system's available memory, which takes a few microseconds.
 const LOOKED_AT: usize = 16 << 20;
 
 /// Checks that another `bytes` bytes may be allocated.

@@ -26,7 +26,7 @@ pub struct Adversary {
     pub steps: usize,
     /// Size of each step in the L∞ norm, above 0 and at most 2.
     pub step: f64,
-    /// Whether to start at a random point of the box.
+    /// Whether to start at a random point in the box.
     pub random_start: bool,
     /// `α`, the weight of the loss on unperturbed pictures, in `[0, 1)`.
     pub alpha: f64,
@@ -69,7 +69,7 @@ impl Adversary {
         Ok(())
     }
 
-    /// Perturbs the pictures `x` to increase the loss of their labels.
+    /// Perturbs the pictures `x` to increase the loss for their labels.
     pub(super) fn attack(
         &self,
         graph: &Arc<Graph>,

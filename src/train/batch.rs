@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The batches of all epochs. Each epoch has a new order that depends only on the seed and the epoch.
+/// The batches of all epochs. Each epoch is shuffled anew, in an order that depends only on the seed and the epoch.
 #[derive(Clone)]
 pub(super) struct Batches {
     count: usize,
@@ -20,7 +20,7 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Batches of `batch` out of `count` pictures. Each picture is shifted at random by up to `shift` pixels and, with `flip`,
+    /// Splits `count` pictures into batches of `batch`. Each picture is shifted at random by up to `shift` pixels and, with `flip`,
     /// mirrored with probability one half.
     pub(super) fn new(count: usize, batch: usize, seed: u64, shift: usize, flip: bool) -> Self {
         Self { count, batch, seed, shift, flip, epoch: None, order: vec![] }
@@ -31,7 +31,7 @@ impl Batches {
         self.count.div_ceil(self.batch)
     }
 
-    /// Indices of the pictures in batch `batch` of epoch `epoch`, both counted from 0.
+    /// Indices of the pictures in batch `batch` of epoch `epoch`; both are zero-based.
     pub(super) fn numbers(&mut self, epoch: usize, batch: usize) -> &[usize] {
         if self.epoch != Some(epoch) {
             let mut random = self.random(epoch, 0);
@@ -43,8 +43,8 @@ impl Batches {
         &self.order[start..(start + self.batch).min(self.count)]
     }
 
-    /// Shifts and mirrors pictures `(N, C, H, W)` at random. The random numbers depend only on each picture's index in `numbers`
-    /// and the epoch.
+    /// Shifts and mirrors pictures `(N, C, H, W)` at random. The shift and flip of a picture depend only on its index in the data
+    /// set, listed in `numbers`, and on the epoch.
     pub(super) fn moved(&self, x: &Tensor, numbers: &[usize], epoch: usize) -> Result<Tensor> {
         if self.shift == 0 && !self.flip {
             return Ok(x.clone());
@@ -61,12 +61,12 @@ impl Batches {
         Ok(Tensor::cat(&moved, 0)?)
     }
 
-    /// The random number generator of one picture in one epoch; `purpose`, from 1, selects independent streams.
+    /// The random number generator of one picture in one epoch; each `purpose`, 1 or greater, selects an independent stream.
     pub(super) fn of_picture(&self, epoch: usize, number: usize, purpose: u64) -> ChaCha8Rng {
         self.random(epoch, (purpose << 40) + 1 + number as u64)
     }
 
-    /// A random number generator for one epoch; stream 0 is for the order of the pictures, the others are for single pictures.
+    /// A random number generator for one epoch; stream 0 shuffles the pictures, the others belong to single pictures.
     fn random(&self, epoch: usize, stream: u64) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch as u64);
         random.set_stream(stream);

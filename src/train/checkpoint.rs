@@ -95,8 +95,8 @@ impl Trainer {
         Ok(state.is_some_and(|state| state == State { step: 0, best: None, ..self.state() }))
     }
 
-    /// Resumes a training run from a checkpoint with the options stored in it. The final weights are the same as without
-    /// interruption. The weights are on the CPU.
+    /// Resumes a training run from a checkpoint with the options stored in it, on the CPU. The final weights match those of an
+    /// uninterrupted run.
     ///
     /// Errors if the file is not a checkpoint, or if it is a checkpoint for another network or data set.
     pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
@@ -129,8 +129,8 @@ impl Trainer {
     }
 }
 
-/// The class names stored in the header of a weight file; `None` if the file has none or cannot be read. The weights are not
-/// read. Errors if the class names are damaged.
+/// The class names stored in the header of a weight file; `None` if the file has none or cannot be read. Only the header is read.
+/// Errors if the class names are damaged.
 pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
     /// Maximum size of a header in bytes, as defined by the safetensors format.
     const HEADER: u64 = 100_000_000;

@@ -38,8 +38,8 @@ impl FromStr for Init {
 
 /// A copy of the network with random weights in f32 on the CPU.
 ///
-/// Norm layers start with weights and variances of 1, biases and means of 0. The random numbers of a tensor depend only on the
-/// seed and the tensor's name, so adding a layer does not change the other layers.
+/// Norm layers start with weights and variances of 1, biases and means of 0. A tensor's random values depend only on the seed and
+/// its name, so adding a layer does not change the other layers.
 pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
     let mut drawn = graph.clone();
     for node in &mut drawn.nodes {

@@ -46,8 +46,8 @@ impl Optimizer {
         Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 }
     }
 
-    /// Returns the weight `w` after step `t`, counted from 1, with gradient `g` and learning rate `rate`. The optimizer's state
-    /// for the weight `name` is kept in `slots`.
+    /// Returns the weight `w` after step `t` (one-based), with gradient `g` and learning rate `rate`. The optimizer's state for the
+    /// weight `name` is kept in `slots`.
     pub fn step(
         &self,
         w: &Tensor,

@@ -31,8 +31,8 @@ pub struct TrainingOptions {
     /// Attack for adversarial training; `None` trains on unperturbed pictures.
     #[serde(default)]
     pub adversary: Option<Adversary>,
-    /// Number of epochs without a better result on the test set after which training stops and the best weights are kept; 0
-    /// disables early stopping.
+    /// Number of epochs without improvement on the test set after which training stops and the best weights are kept; 0 disables
+    /// early stopping.
     #[serde(default)]
     pub patience: usize,
 }

@@ -132,15 +132,18 @@ fn squares(x: &Tensor) -> Result<f64> {
     Ok(wide(&x.sqr()?.sum_all()?)?.to_scalar()?)
 }
 
-/// Up to four layers spread over the first two thirds of a network, chosen among its first ReLU and its concatenations if it has
-/// more than three of those, otherwise among its ReLUs.
+/// Up to four layers spread over the first two thirds of a network. The candidates are its first ReLU and its concatenations if it
+/// has more than three concatenations, otherwise its ReLUs.
 fn spread(graph: &Graph) -> Result<Vec<NodeId>> {
     let maps = |kinds: &[&str]| -> Vec<NodeId> {
         let fits = |id: &NodeId| graph.nodes[*id].shape.len() == 4 && kinds.contains(&graph.nodes[*id].op.kind());
         (0..graph.nodes.len()).filter(fits).collect()
     };
     let (joined, relus) = (maps(&["concat"]), maps(&["relu", "leaky_relu"]));
-    ensure!(!relus.is_empty(), "the loss network needs relu layers whose values are maps; this one has none");
+    ensure!(
+        !relus.is_empty(),
+        "the loss network has no relu layer that outputs a feature map; use a convolutional network with relu layers"
+    );
     let all = if joined.len() > 3 { [&relus[..1], &joined].concat() } else { relus };
     let last = (2 * all.len()).div_ceil(3) - 1;
     let count = (last + 1).min(4);

@@ -36,7 +36,7 @@ pub struct Trainer {
     pub(super) data: Arc<Dataset>,
     pub(super) options: TrainingOptions,
     pub(super) batches: Batches,
-    /// State of the optimizer, by the kind of state and the name of the weight: `exp_avg.conv1.weight`.
+    /// Optimizer state, keyed by the kind of state and the name of the weight: `exp_avg.conv1.weight`.
     pub(super) slots: BTreeMap<String, Tensor>,
     /// Number of completed steps.
     pub(super) step: usize,
@@ -71,11 +71,11 @@ pub(super) struct BestResult {
 /// The outcome of a training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// The current epoch, counted from 1.
+    /// The current epoch, one-based.
     pub epoch: usize,
     /// Total number of epochs.
     pub epochs: usize,
-    /// The batch within the epoch, counted from 1.
+    /// The batch within the epoch, one-based.
     pub batch: usize,
     /// Number of batches per epoch.
     pub batches: usize,
@@ -95,7 +95,7 @@ struct LossAndGradients {
     statistics: Vec<(NodeId, BatchStatistics)>,
 }
 
-/// Whether a network is an image-to-image network: its output has the shape of its input.
+/// Whether a network is an image-to-image network: its output has the same shape as its input.
 fn draws(graph: &Graph) -> bool {
     graph.nodes[0].shape == graph.nodes[graph.logits].shape
 }
@@ -160,7 +160,7 @@ impl Trainer {
         Ok(Self { critic: Critic::Style(style.into()), ..self })
     }
 
-    /// The same training on another device.
+    /// Moves the training run to another device.
     pub fn to_device(mut self, device: &Device) -> Result<Self> {
         self.graph = self.graph.to(self.graph.dtype(), device)?.into();
         for tensor in self.slots.values_mut().chain(self.best.iter_mut().flat_map(|best| best.weights.values_mut())) {
@@ -245,7 +245,7 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Loss and gradients for the pictures `numbers`. With adversarial training, they are the weighted sum over unperturbed and
+    /// Loss and gradients for the pictures `numbers`. With adversarial training, both are weighted sums over unperturbed and
     /// attacked pictures.
     fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<LossAndGradients> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;

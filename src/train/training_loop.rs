@@ -35,11 +35,11 @@ pub enum TrainEvent {
     Batch(StepReport),
     /// An epoch has been completed.
     Epoch {
-        /// The epoch, counted from 1.
+        /// The epoch, one-based.
         epoch: usize,
         /// Total number of epochs.
         epochs: usize,
-        /// Mean loss of the epoch's batches that were run since the training run was started or resumed.
+        /// Mean loss over the epoch's batches completed since training was started or resumed.
         loss: f64,
         /// Accuracy on the test set; `None` without a test set.
         count: Option<Accuracy>,
@@ -49,7 +49,7 @@ pub enum TrainEvent {
 impl TrainingLoop<'_> {
     /// Trains until the run is over or `on` breaks; returns whether the run is over.
     ///
-    /// Errors as for [`Trainer::step`], and if a checkpoint cannot be written.
+    /// Errors if [`Trainer::step`] does, or if a checkpoint cannot be written.
     pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
         while !self.trainer.is_over() {

@@ -1,7 +1,7 @@
 //! Saves the session to a file on a separate thread, so that a killed program loses no changes.
 //!
-//! Each request is saved before it is processed, since processing it may crash the program. The step shown is saved after the
-//! request was processed, as often as the time that writing takes allows.
+//! Each request is saved before it is processed, since processing it may crash the program. The displayed step is saved afterwards,
+//! at a rate limited by how long writing takes.
 
 use super::message::Update;
 use crate::data::lock::Lock;
@@ -21,11 +21,11 @@ pub struct SessionFile {
     pub lock: Lock,
 }
 
-/// Maximum time that the worker waits for a request to be written before it processes the request.
+/// Maximum time that the worker waits for a request to be written before processing it.
 const MOMENT: Duration = Duration::from_millis(30);
-/// Minimum interval between two saves of the step shown.
+/// Minimum interval between two saves of the displayed step.
 const EVERY: Duration = Duration::from_secs(1);
-/// Minimum interval between saves, as a multiple of the time that saving a step takes.
+/// Minimum interval between saves, as a multiple of the time it takes to save a step.
 const PAUSE: u32 = 20;
 
 /// A job for the writer thread.
@@ -45,7 +45,7 @@ pub(super) struct Autosave {
     question: Option<Workspace>,
     /// The earliest time at which the next step may be saved.
     due: Instant,
-    /// Whether the step shown has not been saved yet.
+    /// Whether the displayed step has not been saved yet.
     behind: bool,
 }
 
@@ -66,7 +66,7 @@ impl Autosave {
     }
 
     /// Saves the request `question` before it is processed, and waits briefly for the write. An unchanged request is not saved
-    /// again, unless `anew` says that the method's script has changed.
+    /// again unless `anew` is set, which means that the method's script has changed.
     pub(super) fn begins(&mut self, question: Option<Workspace>, anew: bool) {
         let Some(question) = question.map(|question| question.under_way(true)) else { return };
         let same = self.question.as_ref().is_some_and(|kept| kept.clone().under_way(true) == question);
@@ -98,7 +98,7 @@ impl Autosave {
         }
     }
 
-    /// Saves the step shown if it has not been saved yet and the interval between saves has passed; `at_once` ignores the
+    /// Saves the displayed step if it has not been saved yet and the interval between saves has passed; `at_once` ignores the
     /// interval.
     pub(super) fn step(&mut self, at_once: bool, step: impl FnOnce() -> Option<Vec<u8>>) {
         if !self.behind || (!at_once && Instant::now() < self.due) {
@@ -117,7 +117,7 @@ impl Autosave {
         }
     }
 
-    /// Waits until everything is written; called before an orderly exit.
+    /// Waits until everything is written; called before a normal exit.
     pub(super) fn end(&mut self) {
         self.settle();
         self.jobs = None;

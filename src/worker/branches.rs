@@ -42,7 +42,7 @@ impl Branches {
         self.all.len()
     }
 
-    /// The index of the open branch, from 0.
+    /// The zero-based index of the open branch.
     pub fn at(&self) -> usize {
         self.at
     }
@@ -71,8 +71,8 @@ impl Branches {
         self.at = at;
     }
 
-    /// Removes the open branch, and returns the branch to be opened instead: the branch before it or, if it was the first, the
-    /// next. Errors if there is only one branch.
+    /// Removes the open branch and returns the branch to open instead: the previous one or, if the first was open, the next. Errors
+    /// if there is only one branch.
     pub fn close(&mut self) -> Result<Option<Branch>> {
         ensure!(self.all.len() > 1, "there is only one branch; f forks another");
         self.all.remove(self.at);

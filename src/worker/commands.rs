@@ -82,7 +82,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens another network. If that fails or is cancelled, the present network and its result stay.
+    /// Opens another network. If that fails or is cancelled, the current network and its result are kept.
     fn change_model(&mut self, name: &str, weights: Option<&Path>) -> Result<()> {
         let Err(error) = self.open_model(name, weights, &CardValues::default()) else { return Ok(()) };
         match (self.dropped.take(), self.shown.clone()) {
@@ -100,7 +100,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens a network with the values that flags gave for its card.
+    /// Opens a network, with the card values set by flags.
     pub(super) fn open_model(&mut self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<()> {
         self.begin();
         let (file, model) = (file_of(name, weights), self.read_model(name, weights, flags)?);
@@ -118,7 +118,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads a network, and reports its progress; a request to stop opening ends it.
+    /// Reads a network and reports progress; a request to stop opening cancels it.
     fn read_model(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
         let file = weights.unwrap_or(Path::new(name)).file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.tell(Update::Progress { what: format!("opening {file}"), done: 0, total: 0 });
@@ -139,7 +139,7 @@ impl Worker {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        // Nothing is lost if the folder is not remembered.
+        // Failing to remember the folder is harmless.
         if self.recent.add(&folder.canonicalize().unwrap_or_else(|_| folder.into())).is_ok() {
             self.tell(Update::RecentFolders(self.recent.folders().to_vec()));
         }
@@ -240,7 +240,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens another branch in the state in which it was left.
+    /// Opens another branch as it was left.
     fn go_to_branch(&mut self, at: usize) -> Result<()> {
         if let Some(wanted) = self.branches.take(at)? {
             let left = self.open_branch(wanted);

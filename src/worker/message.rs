@@ -29,7 +29,7 @@ pub enum Command {
     Target(Option<usize>),
     /// Run the method again from its start.
     Restart,
-    /// Go to the next step, which is computed unless it is stored.
+    /// Go to the next step, computing it unless it is stored.
     Step,
     /// Go back one step.
     Back,
@@ -41,9 +41,9 @@ pub enum Command {
     Pause,
     /// Cancel the current computation; the results obtained so far are kept.
     Cancel,
-    /// Fork a branch, in which the run continues from the current step independently; the branch that was open stays as it is.
+    /// Fork a branch, in which the run continues independently from the current step; the branch that was open stays unchanged.
     Fork,
-    /// Open the branch with this index, from 0, in the state in which it was left.
+    /// Open the branch with this zero-based index, as it was left.
     Branch(usize),
     /// Close the open branch and open the branch before it.
     CloseBranch,
@@ -52,17 +52,17 @@ pub enum Command {
     Save(PathBuf),
     /// Save the session under this name.
     Keep(String),
-    /// Request a list of the functions that scripts can call, which is answered by [`Update::Reference`].
+    /// Request the list of functions that scripts can call; answered by [`Update::Reference`].
     Reference,
     /// Request the path of a method's script, for editing; answered by [`Update::Script`]. An embedded script is first copied to
     /// the user's plugin folder.
     Edit(String),
-    /// End the worker.
+    /// Stop the worker.
     Quit,
 }
 
 impl Command {
-    /// Whether the command requests a new result, so that what is shown is stale until the result arrives. Requests are numbered
+    /// Whether the command requests a new result, which makes the displayed result stale until it arrives. Requests are numbered
     /// from 1; the current generation is the number of the latest request, or 0 before the first.
     pub fn asks(&self) -> bool {
         let silent = matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Quit);
@@ -98,7 +98,7 @@ pub enum Update {
     Target(Option<usize>),
     /// The number of branches, and which branch is open; later updates belong to that branch.
     Branches {
-        /// Index of the open branch, from 0.
+        /// Index of the open branch, zero-based.
         at: usize,
         /// Number of branches.
         count: usize,
@@ -132,7 +132,7 @@ pub enum Update {
     },
     /// The functions that scripts can call, as pairs of a name and a description or signature.
     Reference(Vec<(String, String)>),
-    /// An error to show; results that were shown before stay valid.
+    /// An error to show; results shown earlier remain valid.
     Failed(Report),
     /// A line of text for the log.
     Log(String),

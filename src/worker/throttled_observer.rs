@@ -21,12 +21,12 @@ pub(super) struct ThrottledObserver {
 }
 
 impl ThrottledObserver {
-    /// Creates an observer that sends to `updates`, with the current value of `generation` in each frame.
+    /// Creates an observer that sends to `updates`, tagging each frame with the current value of `generation`.
     pub(super) fn new(updates: Sender<Update>, generation: Arc<AtomicU64>) -> Self {
         Self { updates, generation, last: Mutex::default() }
     }
 
-    /// Whether an update of the given kind may be sent now, because the minimum interval since the last one has passed.
+    /// Whether the minimum interval since the last update of the given kind has passed.
     fn may(&self, kind: usize) -> bool {
         let mut last = self.last.lock_unpoisoned();
         let due = last[kind].is_none_or(|at| at.elapsed() >= PAUSE);

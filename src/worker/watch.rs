@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A save counts as complete when there were no events for this long, since editors save in several operations: they truncate,
+/// A save counts as complete once there have been no events for this long, since editors save in several operations: they truncate,
 /// write and rename.
 const QUIET: Duration = Duration::from_millis(30);
 
@@ -27,8 +27,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Creates a watcher that calls `saved` with the files that were saved, and with whether the open script or a library is
-    /// among them. No folder is watched until [`Watch::add`] is called.
+    /// Creates a watcher that calls `saved` with the saved files and whether the open script or a library is among them. No folder
+    /// is watched until [`Watch::add`] is called.
     pub(super) fn new(saved: impl Fn(Vec<PathBuf>, bool) + Send + 'static) -> Result<Self> {
         let (send, events) = channel();
         let watcher = notify::recommended_watcher(move |event| drop(send.send(event)));
@@ -44,7 +44,7 @@ impl Watch {
         Ok(Self { watcher, folders: vec![], judged: None, open })
     }
 
-    /// Watches another folder recursively. If the folder cannot be watched, changes are found only by polling.
+    /// Watches another folder recursively. If the folder cannot be watched, changes are detected only by polling.
     pub(super) fn add(&mut self, folder: &Path) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         if !self.folders.iter().any(|f| f == folder) && self.watcher.watch(folder, RecursiveMode::Recursive).is_ok() {
@@ -53,7 +53,7 @@ impl Watch {
     }
 
     /// Whether the source code of a method or of a library it imports differs both from the compiled version and from the version
-    /// last checked. An empty file is assumed to be in the process of being written, and does not count as changed.
+    /// last checked. An empty file does not count as changed, since an editor is probably still writing it.
     pub(super) fn is_new(&mut self, method: &Method, folders: &Folders) -> bool {
         let Some(text) = present(method, folders).filter(|t| !t.trim().is_empty()) else { return false };
         let judged = self.judged.take().unwrap_or_else(|| method.all_text());
@@ -62,7 +62,7 @@ impl Watch {
         new
     }
 
-    /// Sets the name of the open method, whose script is tracked from now on.
+    /// Sets the open method, whose script is tracked from now on.
     pub(super) fn open(&mut self, name: &str) {
         self.judged = None;
         let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
@@ -77,8 +77,8 @@ fn present(method: &Method, folders: &Folders) -> Option<String> {
     Some(method.library_names().fold(text, |all, name| all + library(name).as_str()))
 }
 
-/// Collects the files that events name until there are no events for [`QUIET`], then calls `saved` with the files; repeats this
-/// until the channel is closed.
+/// Collects the files named in events until there have been no events for [`QUIET`], then calls `saved` with them; repeats until
+/// the channel is closed.
 fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)) {
     while let Ok(first) = events.recv() {
         let mut files = vec![];
@@ -95,8 +95,7 @@ fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)
     }
 }
 
-/// Whether an event changes the content of a file. Reads do not change files, and reads by the worker itself must not be
-/// reported.
+/// Whether an event changes the content of a file. Reads do not, and the worker's own reads must not be reported.
 fn changes(event: &Event) -> bool {
     let metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
     !metadata && !matches!(event.kind, EventKind::Access(_))
