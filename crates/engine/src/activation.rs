@@ -1,4 +1,4 @@
-//! Activations. A formula for the value and one for the slope are compiled for every instruction set.
+//! Activations. Each is defined by formulas for its value and its derivative, which are compiled for every instruction set.
 
 use crate::lanes::Lanes;
 use crate::real::Real;
@@ -6,21 +6,20 @@ use crate::simd::{self, LEVELS, Level, Simd, Task};
 use crate::thread_team;
 use std::fmt;
 
-/// The value that the slope of an activation is computed from.
+/// Which value the derivative of an activation is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saves {
-    /// The slope is computed from the input, `x`.
+    /// The input `x`.
     Input,
-    /// The slope is computed from the output, `y`.
+    /// The output `y`.
     Output,
 }
 
-/// An elementwise function with up to two parameters, given as formulas.
+/// An elementwise function with up to two parameters, defined by formulas.
 ///
-/// Implementations, including everything they call, must be `#[inline(always)]`, since they are compiled for each instruction
-/// set.
+/// Implementations and everything they call must be `#[inline(always)]`, since they are compiled once per instruction set.
 pub trait Pointwise: 'static {
-    /// The value that `slope` is computed from.
+    /// Which value `slope` is computed from.
     const SAVES: Saves;
     /// `f(x)`.
     fn value<R: Real>(x: R, parameters: [R; 2]) -> R;
@@ -37,7 +36,7 @@ pub enum Activation {
     Other(&'static Compiled, [f32; 2]),
 }
 
-/// A function on the vector at `value`, which may also read a vector at `saved`.
+/// A function that updates the vector at `value` in place and may also read a vector at `saved`.
 type OnVector = unsafe fn(value: *mut f32, saved: *const f32, parameters: [f32; 2]);
 
 /// A [`Pointwise`] compiled for each instruction set.
@@ -72,7 +71,7 @@ impl fmt::Debug for Activation {
 }
 
 impl Activation {
-    /// The value that the activation's slope is computed from.
+    /// Which value the activation's derivative is computed from.
     pub fn saves(&self) -> Saves {
         match self {
             Self::Relu => Saves::Output,
@@ -89,7 +88,8 @@ impl Activation {
         on_all(y, None, *self);
     }
 
-    /// Computes `dx = f′ · dy`, elementwise, on all cores; `saved` holds the inputs or the outputs, as [`saves`](Self::saves) says.
+    /// Computes `dx = f′ · dy`, elementwise, on all cores. `saved` holds the inputs or the outputs, depending on
+    /// [`saves`](Self::saves).
     ///
     /// # Panics
     /// If the lengths differ.
@@ -106,7 +106,7 @@ impl Activation {
     #[inline(always)]
     pub(crate) unsafe fn apply<S: Simd>(&self, v: S::V) -> S::V {
         match self {
-            // SAFETY: the caller makes sure that the CPU has the instruction set.
+            // SAFETY: the caller guarantees that the CPU has the instruction set.
             Self::Relu => unsafe { S::max(S::splat(0.0), v) },
             Self::Other(compiled, parameters) => {
                 let mut lanes = [0f32; simd::MOST_LANES];
@@ -120,7 +120,7 @@ impl Activation {
         }
     }
 
-    /// Multiplies `v` by the slope computed from `saved`.
+    /// Multiplies `v` by the derivative computed from `saved`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`.
@@ -142,23 +142,23 @@ impl Activation {
     }
 }
 
-/// Applies the formula in one instruction set to the vector at `value`.
+/// Applies the function to the vector at `value`, using one instruction set.
 ///
 /// # Safety
 /// The CPU must have the instruction set with index `LEVEL`, and a vector of it must be writable at `value`.
 unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const f32, parameters: [f32; 2]) {
     let task = Value::<P> { value, parameters, formula: std::marker::PhantomData };
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { simd::run_at(Level::of(LEVEL), task) }
 }
 
-/// Multiplies the vector at `value` by the slope computed from the vector at `saved`, in one instruction set.
+/// Multiplies the vector at `value` by the derivative computed from the vector at `saved`, using one instruction set.
 ///
 /// # Safety
 /// The CPU must have the instruction set with index `LEVEL`; a vector of it must be writable at `value`, and readable at `saved`.
 unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, saved: *const f32, parameters: [f32; 2]) {
     let task = Slope::<P> { value, saved, parameters, formula: std::marker::PhantomData };
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { simd::run_at(Level::of(LEVEL), task) }
 }
 
@@ -174,7 +174,7 @@ impl<P: Pointwise> Task for Value<P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: the caller makes sure that a vector is writable at `value`.
+        // SAFETY: the caller guarantees that a vector is writable at `value`.
         unsafe { S::store(self.value, P::value(Lanes::<S>(S::load(self.value)), parameters).0) }
     }
 }
@@ -192,7 +192,7 @@ impl<P: Pointwise> Task for Slope<P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: the caller makes sure that a vector is writable at `value`, and one readable at `saved`.
+        // SAFETY: the caller guarantees that a vector is writable at `value`, and one readable at `saved`.
         unsafe {
             let (v, saved) = (Lanes::<S>(S::load(self.value)), Lanes::<S>(S::load(self.saved)));
             S::store(self.value, (v * P::slope(saved, parameters)).0);
@@ -200,7 +200,7 @@ impl<P: Pointwise> Task for Slope<P> {
     }
 }
 
-/// Applies an activation to each element of `values`, or multiplies it by the slope computed from `saved` if that is given.
+/// Applies an activation to each element of `values`. If `saved` is given, multiplies each element by the derivative instead.
 fn on_all(values: &mut [f32], saved: Option<&[f32]>, activation: Activation) {
     let len = values.len();
     let at = crate::packed::SharedPtr(values.as_mut_ptr());
@@ -228,7 +228,7 @@ impl Task for All<'_> {
         let mut i = self.range.start;
         while i < self.range.end {
             let n = (self.range.end - i).min(S::LANES);
-            // SAFETY: `i..i + n` lies within the values, and within the saved ones, which have the same length.
+            // SAFETY: `i..i + n` is in bounds for both slices, which have the same length.
             unsafe {
                 let v = S::load_part(self.at.add(i), n);
                 let v = match self.saved {

@@ -24,13 +24,13 @@ impl Buffer {
         Self(all)
     }
 
-    /// The elements, whose number is rounded up to whole cache lines.
+    /// The elements. Their number is rounded up to a multiple of the cache line.
     pub fn numbers(&self) -> &[f32] {
         // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// The elements as a mutable slice; their number is rounded up to whole cache lines.
+    /// The elements as a mutable slice. Their number is rounded up to a multiple of the cache line.
     pub fn numbers_mut(&mut self) -> &mut [f32] {
         // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
@@ -42,8 +42,8 @@ impl Buffer {
     }
 }
 
-/// Advises the system to back a vector's capacity with large pages, which makes reading the weights of a whole network a quarter
-/// to a third faster. Call it before writing to the vector. Does nothing on systems without large pages.
+/// Advises the system to back a vector's capacity with huge pages, which makes reading a network's weights 25% to 33% faster.
+/// Call it before writing to the vector. Does nothing on systems without huge pages.
 pub fn in_large_pages<T>(all: &mut Vec<T>) {
     #[cfg(target_os = "linux")]
     {
@@ -52,7 +52,8 @@ pub fn in_large_pages<T>(all: &mut Vec<T>) {
         let end = (start + all.capacity() * size_of::<T>()) / PAGE * PAGE;
         let start = start.next_multiple_of(PAGE);
         if start < end {
-            // SAFETY: whole pages inside the vector's own memory; advice changes no content.
+            // SAFETY: the range consists of whole pages of the vector's allocation, and `MADV_HUGEPAGE` does not change their
+            // contents.
             unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
         }
     }
@@ -64,23 +65,23 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
-/// Maximum number of cache lines in scratch memory that a thread keeps: 64 MiB.
+/// Maximum size of the scratch buffers that a thread keeps, in cache lines (64 MiB).
 const KEPT: usize = 1 << 20;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(vec![]) };
 }
 
-/// The length in elements of the smallest odd number of cache lines that holds `len` elements. Rows that start a power of two
-/// apart would compete for the same few lines of a cache.
+/// Rounds `len` up to an odd number of cache lines, in elements. With a power-of-two stride, rows would compete for the same few
+/// cache sets.
 pub(crate) fn odd_lines(len: usize) -> usize {
     (len.div_ceil(16) | 1) * 16
 }
 
-/// Scratch memory with arbitrary content, which the thread reuses.
+/// Uninitialized scratch memory, reused within a thread.
 ///
-/// This is a value rather than a function that takes a closure, because a closure is compiled without the instruction set of its
-/// caller.
+/// This is a value rather than a function that takes a closure because closures are not compiled for the caller's instruction
+/// set.
 pub(crate) struct Scratch(Buffer);
 
 impl Scratch {

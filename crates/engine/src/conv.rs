@@ -20,16 +20,16 @@ pub struct Slide {
     pub kernel: (usize, usize),
     /// Stride along height and width.
     pub stride: (usize, usize),
-    /// Number of zeros added on both sides, along height and along width.
+    /// Zero padding on both sides, along height and width.
     pub padding: (usize, usize),
-    /// Distance between adjacent taps, along height and along width.
+    /// Distance between adjacent taps, along height and width.
     pub dilation: (usize, usize),
     /// Number of channel groups.
     pub groups: usize,
 }
 
 impl Slide {
-    /// Checks that this description of a convolution fits these sizes.
+    /// Checks that these parameters are valid for these sizes.
     ///
     /// # Panics
     /// If a size is zero or too large, or the groups do not divide the channels.
@@ -62,21 +62,21 @@ pub struct Sizes {
     pub to: (usize, usize),
 }
 
-/// The algorithm of 3x3 and 5x5 convolutions of stride 1.
+/// The algorithm used for 3x3 and 5x5 convolutions with stride 1.
 ///
-/// Winograd transforms spread a NaN or infinite element over its whole tile, and in a weight gradient over all taps. Where direct
-/// sums give exactly 0, they may give rounding noise.
+/// Winograd transforms spread a NaN or infinity over the whole tile and, in a weight gradient, over all taps. Where a direct sum
+/// is exactly 0, they may produce rounding noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Direct convolution, without transforms.
     Direct,
-    /// Winograd transforms for small batches, which are faster than direct convolution but have larger rounding errors.
+    /// Winograd transforms for small batches: faster than direct convolution, but with larger rounding errors.
     SmallBatch,
-    /// Winograd transforms for large batches, which need more weights and less arithmetic than those for small batches.
+    /// Winograd transforms for large batches: larger weights, but less arithmetic than for small batches.
     LargeBatch,
 }
 
-/// Weights of a convolution, packed for one direction and one map size.
+/// Weights of a convolution, packed for one direction and one feature map size.
 #[derive(Debug)]
 pub struct Filter {
     prepared: Prepared,
@@ -86,10 +86,10 @@ pub struct Filter {
     to: (usize, (usize, usize)),
 }
 
-/// Weights in the form that one of the algorithms reads.
+/// Weights in the layout of one of the algorithms.
 #[derive(Debug)]
 enum Prepared {
-    /// Patches and weights of a matrix product. The gradient of a strided convolution has one product for each phase of the
+    /// Patches and weights of a matrix product. The input gradient of a strided convolution has one product per phase of the
     /// stride.
     Patches(Vec<(Patches, Arc<Packed>)>, usize),
     Winograd(Winograd),
@@ -134,8 +134,8 @@ impl Filter {
             WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: c * kh * kw, output_stride: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);
         let phases: Vec<_> = (0..s.0.min(from.0)).flat_map(|r| (0..s.1.min(from.1)).map(move |q| (r, q))).collect();
-        // For stride `s` and padding `p`, tap `k` of phase `r` reads the output at offset `(r + p − k d) / s` if that is an
-        // integer.
+        // For stride `s`, padding `p` and dilation `d`, tap `k` of phase `r` reads the output at offset `(r + p − k d) / s` if
+        // that is an integer.
         let reads = |r: usize, p: usize, k: usize, d: usize, s: usize| {
             let place = (r + p) as isize - (k * d) as isize;
             (place.rem_euclid(s as isize) == 0).then(|| place.div_euclid(s as isize))
@@ -177,7 +177,7 @@ impl Filter {
     /// Applies the filter to `x` and writes the result to `y`.
     ///
     /// # Panics
-    /// If the maps do not have the sizes that the weights were packed for.
+    /// If the sizes of `x` or `y` differ from those that the weights were packed for.
     pub fn run(&self, x: &Map, y: &mut MapMut, epilogue: Epilogue) {
         assert!(
             x.n == y.n && (x.c, (x.h, x.w)) == self.from,
@@ -197,10 +197,11 @@ impl Filter {
         }
     }
 
-    /// A filter that shares these weights, for maps of another size and with `less` padding removed. Only for forward filters.
+    /// A filter that shares these weights, for feature maps of another size and with `less` padding removed. Only for forward
+    /// filters.
     ///
     /// # Panics
-    /// If channels differ, or sizes are too large.
+    /// If the channels differ, or the sizes are too large.
     pub fn fitted(&self, sizes: Sizes, less: (usize, usize)) -> Self {
         let Sizes { input, output, from, to } = sizes;
         assert!(
@@ -227,7 +228,7 @@ impl Filter {
         Self { prepared, from: (input, from), to: (output, to) }
     }
 
-    /// Whether the filter uses Winograd transforms, which round more than direct convolution.
+    /// Whether the filter uses Winograd transforms, which have larger rounding errors than direct convolution.
     pub fn is_winograd(&self) -> bool {
         matches!(self.prepared, Prepared::Winograd(_))
     }
@@ -249,7 +250,7 @@ impl Filter {
     }
 }
 
-/// The sizes for which weights are packed; they differ between a convolution and its input gradient.
+/// The sizes that weights are packed for. They differ between a convolution and its input gradient.
 #[derive(Clone, Copy)]
 struct Shape {
     groups: usize,
@@ -268,7 +269,7 @@ struct Part<'a> {
     offset: (Offset<'a>, Offset<'a>),
 }
 
-/// Packs weights in the form of the fastest algorithm for these sizes.
+/// Packs weights for the fastest algorithm for these sizes.
 fn ready<'a>(
     s: Shape,
     phases: &[(usize, usize)],

@@ -1,4 +1,4 @@
-//! Crops of one map, each with a window of it replaced, which are the inputs of a convolution under occlusion.
+//! Crops of one feature map, each with a window replaced: the inputs of a convolution under occlusion.
 
 use crate::im2col::copy;
 use crate::map::{Map, MapMut};
@@ -6,11 +6,11 @@ use crate::simd::{self, Simd, Task};
 use crate::size::MOST;
 use crate::thread_team;
 
-/// Writes crops of a single map, `base`, to `y`. Crop `k` starts at row and column `from[k]` of `base`. It shows map `k` of
-/// `changed`, which replaces the window of `base` that starts at `at[k]`, and has `outside` beyond the edges of `base`.
+/// Writes crops of a single map, `base`, to `y`. Crop `k` starts at row and column `from[k]` of `base`. Map `k` of `changed`
+/// replaces the window of `base` that starts at `at[k]`. Pixels beyond the edges of `base` are set to `outside`.
 ///
 /// # Panics
-/// If sizes do not match, or a changed window extends beyond `base`.
+/// If the sizes do not match, or a changed window extends beyond `base`.
 pub fn crop(
     base: &Map,
     (changed, at): (&Map, &[(usize, usize)]),
@@ -22,7 +22,7 @@ pub fn crop(
     assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "expected one position per crop of {y:?}");
     let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
     let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
-    assert!(inside, "{changed:?} reaches beyond {base:?}");
+    assert!(inside, "{changed:?} extends beyond {base:?}");
     let near = |place: isize| place.unsigned_abs() <= MOST;
     assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crop positions {from:?} are too large");
     let y = &*y;
@@ -46,7 +46,7 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `crop` checked the sizes, and each row of a piece belongs to one task.
+        // SAFETY: `crop` checked the sizes, and each row of a crop belongs to one task.
         unsafe {
             for row in self.rows.start..self.rows.end {
                 self.row::<S>(row / self.y.h, row % self.y.h);
@@ -56,20 +56,20 @@ impl Task for Rows<'_> {
 }
 
 impl Rows<'_> {
-    /// Writes one row of a crop, which consists of outside, base, changed, base and outside.
+    /// Writes one row of a crop, which consists of five segments: outside, base, changed, base, outside.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `k` must be the index of a crop of `y`, and `i` that of one of its rows,
-    /// which no other thread uses.
+    /// The CPU must have the instruction set of `S`. `k` must be the index of a crop of `y`, and `i` the index of one of its
+    /// rows, which no other thread uses.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
-        // SAFETY: every column range is clamped to the row of the piece, the base and the changed part that it addresses; `crop`
-        // checked that the changed parts lie within the base.
+        // SAFETY: every column range is clamped to the row that it indexes; `crop` checked that the changed windows lie within
+        // `base`.
         unsafe {
             let (y, base, changed) = (self.y, self.base, self.changed);
             let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
             let to = y.at.add((k * y.h + i) * y.w * y.pitch);
-            // The columns of the crop that show columns `low..high` of the base.
+            // The columns of the crop that correspond to columns `low..high` of the base.
             let columns = |low: usize, high: usize| {
                 let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
                 (inside(low), inside(high))
@@ -107,10 +107,10 @@ impl Rows<'_> {
     /// Fills columns `low..high` of the row at `to` with `outside`.
     ///
     /// # Safety
-    /// `to` must point to the start of a row of `y` that has columns `low..high` and is used by no other thread.
+    /// `to` must point to the start of a row of `y` that has columns `low..high` and that no other thread uses.
     #[inline(always)]
     unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
-        // SAFETY: the caller makes sure that these columns exist and may be written.
+        // SAFETY: the caller guarantees that these columns exist and may be written.
         unsafe {
             for j in low..high {
                 std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);

@@ -41,8 +41,8 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: taps outside of the map are skipped, `Filter::run` checked the sizes, `taps` has an element for each channel,
-        // and each row of outputs belongs to one task.
+        // SAFETY: taps outside the map are skipped, `Filter::run` checked the sizes, `taps` has an element for each channel, and
+        // each output row belongs to one task.
         unsafe {
             let p = self.patches;
             let exit = Exit { epilogue: self.epilogue, more: false, last: true };

@@ -1,5 +1,5 @@
-//! Direct convolution for few weights. Pictures are copied once with zero padding, and tiles of adjacent pixels read their taps
-//! from the copy.
+//! Direct convolution for small weights. Each picture is copied once with zero padding, and tiles of adjacent pixels read their
+//! taps from the copy.
 
 use crate::buffer::Scratch;
 use crate::im2col::{Patches, TapRun, copy, zero};
@@ -21,7 +21,7 @@ pub(crate) struct Direct {
     pub parts: Vec<(Patches, Arc<Packed>)>,
 }
 
-/// How far the taps extend from a pixel in each direction.
+/// How far the taps reach from a pixel in each direction.
 #[derive(Clone, Copy)]
 struct Reach {
     top: isize,
@@ -45,7 +45,7 @@ impl Direct {
             let reach = reach(patches);
             let width = patches.columns(reach) * patches.c;
             let rows = patches.grid.0;
-            // Bands are whole pictures, unless pictures are large or few.
+            // A band is a whole picture unless the pictures are large or few.
             let fitting = (BAND / (width * patches.step.0).max(1)).max(4);
             let work = rows * patches.grid.1 * patches.len() * weights.o;
             let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * thread_team::size() };
@@ -70,7 +70,7 @@ fn reach(patches: &Patches) -> Reach {
 }
 
 impl Patches {
-    /// Number of input columns that a row of output pixels reads.
+    /// Number of input columns read by a row of output pixels.
     fn columns(&self, reach: Reach) -> usize {
         (self.grid.1 - 1) * self.step.1 + (reach.right - reach.left) as usize + 1
     }
@@ -93,8 +93,8 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `height` rows of `width` elements, which are all that `reach` lets the taps read, and
-        // some to spare; each row of outputs belongs to one task.
+        // SAFETY: the scratch memory has `height` rows of `width` elements, which cover everything the taps may read given
+        // `reach`; each output row belongs to one task.
         unsafe {
             let p = self.patches;
             let width = p.columns(self.reach) * p.c;
@@ -119,14 +119,14 @@ impl Task for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies the input of the band to `a`, with zeros outside of the map.
+    /// Copies the input of the band to `a`, with zeros outside the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
-        // SAFETY: rows outside of the map are not read, and columns are clamped to it; each row of the copy has `columns`
-        // columns, of which `before + inside` at most are copied, and the others zeroed.
+        // SAFETY: rows outside the map are not read, and columns are clamped to it; at most `before + inside` of the `columns`
+        // columns of each row are copied, and the others are zeroed.
         unsafe {
             let (p, x) = (self.patches, self.x);
             let columns = width / p.c;
@@ -155,11 +155,11 @@ impl Band<'_> {
         }
     }
 
-    /// Computes one row of output pixels for one panel of weights.
+    /// Computes one output row for one panel of weights.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`. `line` must point to the first element of the copied band that output row
-    /// `row` reads, and all elements at `starts` from there must be readable for every pixel of the row. `panel` must be the
+    /// `row` reads, and all elements at offsets `starts` from it must be readable for every pixel of the row. `panel` must be the
     /// index of a panel of the weights, and no other thread may use the row.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
@@ -189,7 +189,8 @@ impl Band<'_> {
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`. `a` must point to the patch of the first of `M` pixels in the copied band, and
-/// `b` to the rows of a panel `V` vectors wide. `M` output pixels from `place` on must exist and be used by no other thread.
+/// `b` to the rows of a panel `V` vectors wide. The `M` output pixels starting at `place` must exist, and no other thread may use
+/// them.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     band: &Band,
@@ -198,7 +199,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (column, columns): (usize, usize),
     place: (usize, usize, usize),
 ) {
-    // SAFETY: the caller makes sure that these pixels exist, and that they have `columns` channels from `column` on.
+    // SAFETY: the caller guarantees that these pixels exist and have `columns` channels starting at `column`.
     unsafe {
         let p = band.patches;
         let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
@@ -217,8 +218,8 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 /// Computes the sums of a tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. For each of `M` pixels, `apart` elements from one to the next, the runs of
-/// `starts` (offset from `a`, length) must be readable, and at `b` one row of `V` vectors for each element of the runs.
+/// The CPU must have the instruction set of `S`. For each of `M` pixels with a stride of `apart` elements, the runs in `starts`
+/// (offset from `a`, length) must be readable, and so must one row of `V` vectors at `b` for each element of the runs.
 #[inline(always)]
 unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     a: *const f32,
@@ -226,7 +227,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     mut b: *const f32,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    // SAFETY: the caller makes sure that the runs and the rows of `b` are readable.
+    // SAFETY: the caller guarantees that the runs and the rows of `b` are readable.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for &(start, count) in starts {

@@ -1,5 +1,5 @@
-//! Convolutions to few output channels, such as the gradient of a picture. Vectors run over input channels instead of output
-//! channels.
+//! Convolutions with few output channels, such as the gradient with respect to a picture. They are vectorized over input channels
+//! instead of output channels.
 
 use crate::buffer::Buffer;
 use crate::im2col::Patches;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Maximum number of output channels.
 pub(crate) const MOST: usize = 4;
 
-/// Weights of a convolution to few output channels. Each phase has one row per output channel, as long as a patch.
+/// Weights of a convolution with few output channels. Each phase has one row of patch length per output channel.
 #[derive(Debug)]
 pub(crate) struct FewChannels {
     parts: Vec<(Patches, Arc<Buffer>)>,
@@ -30,13 +30,13 @@ struct Segment {
 }
 
 impl FewChannels {
-    /// Whether vectors over the `c` input channels are faster than vectors over the `o` output channels.
+    /// Whether vectorizing over the `c` input channels is faster than over the `o` output channels.
     pub fn pays(c: usize, o: usize) -> bool {
         (1..=MOST).contains(&o) && c >= 8
     }
 
-    /// Packs the weights of these phases. Each phase comes with a function that returns the weight for an index in the patch and
-    /// an output channel.
+    /// Packs the weights of these phases. Each phase has a function that returns the weight for an index within the patch and an
+    /// output channel.
     pub fn new(o: usize, parts: impl Iterator<Item = (Patches, impl Fn(usize, usize) -> f32)>) -> Self {
         let pack = |(patches, of): (Patches, _)| {
             let of: &dyn Fn(usize, usize) -> f32 = &of;
@@ -48,12 +48,12 @@ impl FewChannels {
         Self { parts: parts.map(pack).collect(), o }
     }
 
-    /// Appends the phases of another instance.
+    /// Appends the phases of `other`.
     pub fn extend(&mut self, other: Self) {
         self.parts.extend(other.parts);
     }
 
-    /// The same weights, shared, for patches that `fit` derives from the current ones.
+    /// An instance that shares these weights, with patches mapped by `fit`.
     pub fn fitted(&self, fit: impl Fn(&Patches) -> Patches) -> Self {
         Self { parts: self.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), o: self.o }
     }
@@ -64,7 +64,7 @@ impl FewChannels {
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
         let parts: Vec<_> = self.parts.iter().map(|(p, w)| (p, w, segments(p, x))).collect();
-        // All phases of a row are computed in turn while their input is in the cache.
+        // All phases of a row are computed in succession, while their input is in the cache.
         let rows = self.parts.iter().map(|(p, _)| p.grid.0).max().unwrap_or(0);
         let work: usize = self.parts.iter().map(|(p, _)| p.grid.1 * p.len() * self.o).sum();
         thread_team::ranges(x.n * rows, 1 + (1 << 15) / work.max(1), |range| {
@@ -78,7 +78,7 @@ struct Rows<'a> {
     y: &'a MapMut<'a>,
     parts: &'a [(&'a Patches, &'a Arc<Buffer>, Vec<Segment>)],
     o: usize,
-    /// Number of output rows of a picture in the phase that has the most.
+    /// Number of output rows of a picture, maximized over phases.
     rows: usize,
     range: std::ops::Range<usize>,
     epilogue: Epilogue<'a>,
@@ -89,7 +89,7 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `Filter::run` checked the sizes, and each row of outputs belongs to one task.
+        // SAFETY: `Filter::run` checked the sizes, and each output row belongs to one task.
         unsafe {
             match self.o {
                 1 => self.rows::<S, 8, 1>(),
@@ -111,7 +111,7 @@ impl Rows<'_> {
     /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels.
     #[inline(always)]
     unsafe fn rows<S: Simd, const R: usize, const O: usize>(&self) {
-        // SAFETY: rows past the end of a part's grid are skipped.
+        // SAFETY: rows past the end of a phase's grid are skipped.
         unsafe {
             let mut inside = vec![];
             for row in self.range.start..self.range.end {
@@ -136,11 +136,11 @@ impl Rows<'_> {
         inside: &mut Vec<Segment>,
         (n, i): (usize, usize),
     ) {
-        // SAFETY: away from the border, in columns `first..end`, every segment lies within the map; at the border, taps outside
-        // are skipped.
+        // SAFETY: in columns `first..end`, away from the border, every segment lies within the map; at the border, taps outside
+        // the map are skipped.
         unsafe {
             let x = self.x;
-            // The columns for which every segment lies inside its row.
+            // The columns in which every segment lies inside its row.
             let (mut low, mut high) = (0, x.w as isize);
             let top = (i * p.step.0) as isize;
             inside.clear();
@@ -167,12 +167,12 @@ impl Rows<'_> {
         }
     }
 
-    /// Computes `R` pixels starting at `place`. With `border`, taps outside of the map are skipped.
+    /// Computes `R` pixels starting at `place`. With `border`, taps outside the map are skipped.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels. `R` pixels from `place` on
-    /// must lie within the grid and be used by no other thread. All `segments` of these pixels must lie within rows of the map
-    /// and, unless `border` is set, within its columns.
+    /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels. The `R` pixels starting at
+    /// `place` must lie within the grid, and no other thread may use them. All `segments` of these pixels must lie within rows of
+    /// the map and, unless `border` is set, within its columns.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -182,7 +182,7 @@ impl Rows<'_> {
         border: bool,
     ) {
         const { assert!(O <= MOST) };
-        // SAFETY: the caller makes sure that these pixels exist; `numbers` has the `O` elements that are loaded.
+        // SAFETY: the caller guarantees that these pixels exist; `numbers` has the `O` elements that are loaded.
         unsafe {
             let column = (place.2 * p.step.1) as isize;
             let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
@@ -213,7 +213,7 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     column: isize,
     border: bool,
 ) -> [[S::V; O]; R] {
-    // SAFETY: at the border, `skip` and `taps` exclude the taps outside of the row.
+    // SAFETY: at the border, `skip` and `taps` exclude taps outside the row.
     unsafe {
         let mut sums = [[S::splat(0.0); O]; R];
         for s in segments {
@@ -232,7 +232,7 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     }
 }
 
-/// The contiguous segments of a patch: runs of taps, or single taps if the map has other channels between them.
+/// The contiguous segments of a patch: runs of taps, or single taps if other channels lie between them in memory.
 fn segments(patches: &Patches, x: &Map) -> Vec<Segment> {
     let c = patches.c;
     let mut at = 0;

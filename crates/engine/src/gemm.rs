@@ -6,18 +6,18 @@ use crate::packed::Packed;
 use crate::simd::Simd;
 use crate::tile::{Exit, Prefetch, finish, multiply, with_rows};
 
-/// Number of patches in a block, which stays in a core's cache while it is multiplied by all weights.
+/// Number of patches in a block. A block stays in a core's cache while it is multiplied by all weights.
 pub(crate) const BLOCK: usize = 96;
 
-/// Multiplies the rows at `a`, which are `STRIDE` apart, by rows `k..k + count` of some panels of weights, and writes the
+/// Multiplies the rows at `a`, which have stride `STRIDE`, by rows `k..k + count` of some panels of weights, and writes the
 /// products to `pixels` of the output.
 ///
 /// `column` is the first output channel of the group.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`. For each of `pixels`, a row of `count` elements must be readable at `a`. The
-/// weights must have rows `k..k + count` and all `panels`. The pixels must exist in the output, and no other thread may use
-/// those of their channels that belong to these panels.
+/// weights must have rows `k..k + count` and all `panels`. The pixels must exist in the output, and no other thread may use their
+/// channels that belong to these panels.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
     (a, pixels): (*const f32, &[usize]),
@@ -26,7 +26,7 @@ pub(crate) unsafe fn block<S: Simd>(
     (y, column): (&MapMut, usize),
     exit: &Exit,
 ) {
-    // SAFETY: the tiles split the rows at `a`, and the caller makes sure that the panels exist.
+    // SAFETY: the tiles split the rows at `a`, and the caller guarantees that the panels exist.
     unsafe {
         for b in panels {
             let (panel, width) = (weights.row(group, b, k), weights.width(b));
@@ -48,11 +48,12 @@ pub(crate) unsafe fn block<S: Simd>(
     }
 }
 
-/// The range of columns of the `count` rows at `a` that remains without the all-zero columns on either side. Gradients of a
-/// single class have many of these.
+/// The range of columns of the `count` rows at `a` after trimming all-zero columns on both sides. Gradients of a single class
+/// have many of these.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements must be readable at `a`, `STRIDE` apart.
+/// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements with stride `STRIDE` must be readable at
+/// `a`.
 #[inline(always)]
 pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns: usize) -> std::ops::Range<usize> {
     // SAFETY: only the first `columns` elements of each row are read.
@@ -76,9 +77,9 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 /// Computes one tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `M` rows of `count` elements, `STRIDE` apart, must be readable at `a`, and
-/// `count` rows of `V` vectors at `panel`. `pixels` must be `M` pixels of the output with `columns` channels from `column` on,
-/// which no other thread uses.
+/// The CPU must have the instruction set of `S`. `M` rows of `count` elements with stride `STRIDE` must be readable at `a`, and
+/// `count` rows of `V` vectors at `panel`. `pixels` must be `M` pixels of the output with `columns` channels starting at
+/// `column`, which no other thread uses.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (a, pixels): (*const f32, &[usize]),
@@ -87,7 +88,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (y, column, columns): (&MapMut, usize, usize),
     exit: &Exit,
 ) {
-    // SAFETY: the caller makes sure that the rows, the panel and the pixels have these sizes.
+    // SAFETY: the caller guarantees that the rows, the panel and the pixels have these sizes.
     unsafe {
         let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
         for m in 0..M {

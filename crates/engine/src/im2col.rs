@@ -1,12 +1,12 @@
-//! im2col: the taps of each output pixel, and copies of the patches that these taps read.
+//! im2col: the taps of each output pixel, and copies of the input patches that they read.
 
 use crate::map::Map;
 use crate::simd::Simd;
 
-/// Number of elements of a patch that are multiplied at a time.
+/// Number of patch elements multiplied at a time.
 pub(crate) const CHUNK: usize = 256;
-/// Distance between patches in a block. It is a constant, so that the rows of a tile need only one pointer, and not a power of
-/// two, so that they do not evict one another from the cache.
+/// Stride between patches in a block. It is a constant so that the rows of a tile need only one pointer, and not a power of two
+/// so that they do not evict one another from the cache.
 pub(crate) const STRIDE: usize = CHUNK + 16;
 
 /// A run of horizontally adjacent taps.
@@ -25,11 +25,11 @@ pub(crate) struct Patches {
     pub c: usize,
     /// Number of rows and columns of output pixels.
     pub grid: (usize, usize),
-    /// Distance in the input, in rows and columns, between the patches of adjacent output pixels.
+    /// Input stride, in rows and columns, between the patches of adjacent output pixels.
     pub step: (usize, usize),
     /// Row and column of the first output pixel.
     pub first: (usize, usize),
-    /// Distance in the output map, in rows and columns, between adjacent pixels of the grid.
+    /// Output stride, in rows and columns, between adjacent pixels of the grid.
     pub apart: (usize, usize),
     /// Height and width of the output map.
     pub out: (usize, usize),
@@ -51,7 +51,7 @@ impl Patches {
         self.runs.iter().map(|r| r.taps).sum()
     }
 
-    /// Picture, row and column of pixel `i`, counted over the grids of all pictures.
+    /// Picture, row and column of pixel `i`, an index into the grids of all pictures.
     #[inline(always)]
     pub fn place(&self, i: usize) -> (usize, usize, usize) {
         let (rows, columns) = self.grid;
@@ -68,24 +68,24 @@ impl Patches {
         }
     }
 
-    /// Whether each output pixel reads only the input pixel at the same position, as with 1x1 kernels of stride 1.
+    /// Whether each output pixel reads only the input pixel at the same position, as with 1x1 kernels and stride 1.
     pub fn is_pointwise(&self, x: &Map) -> bool {
         let one = self.runs == [TapRun { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
     }
 
-    /// Index in the output maps of a pixel of the grid.
+    /// The index of a grid pixel in the output maps.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
         let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
         (n * self.out.0 + y) * self.out.1 + x
     }
 
-    /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside of the map.
+    /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`. `place` must lie within the grid, in a picture of `x`, and `x` must have
-    /// channels `channel..channel + c`. `to - from` elements must be writable at `out` and used by no other thread.
+    /// channels `channel..channel + c`. `to - from` elements must be writable at `out`, and no other thread may use them.
     #[inline(always)]
     pub unsafe fn gather<S: Simd>(
         &self,
@@ -95,7 +95,7 @@ impl Patches {
         (from, to): (usize, usize),
         out: *mut f32,
     ) {
-        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` elements of each run are
+        // SAFETY: rows outside the map are zeroed, and columns are clamped to it; exactly `e - s` elements of each run are
         // written.
         unsafe {
             let (n, row, column) = place;
@@ -148,10 +148,10 @@ impl Patches {
 /// Writes `n` zeros to `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` elements must be writable at `to` and used by no other thread.
+/// The CPU must have the instruction set of `S`, and `n` elements must be writable at `to` and not used by any other thread.
 #[inline(always)]
 pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
-    // SAFETY: the loop stays below `n`; its last vector is stored in part.
+    // SAFETY: the loop stays below `n`; the last vector is stored partially.
     unsafe {
         let mut i = 0;
         while i + S::LANES <= n {
@@ -167,11 +167,11 @@ pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
 /// Copies `n` elements from `from` to `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` elements must be readable at `from`, and writable at `to` and used by no
-/// other thread. They must not overlap.
+/// The CPU must have the instruction set of `S`; `n` elements must be readable at `from` and writable at `to`. The ranges must
+/// not overlap, and no other thread may use the elements at `to`.
 #[inline(always)]
 pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
-    // SAFETY: the loop stays below `n`; its last vector is loaded and stored in part.
+    // SAFETY: the loop stays below `n`; the last vector is loaded and stored partially.
     unsafe {
         let mut i = 0;
         while i + S::LANES <= n {

@@ -1,11 +1,10 @@
-//! Elementary functions on vectors, computed with polynomials.
+//! Polynomial approximations of elementary functions on vectors.
 
 use crate::real::Real;
 use crate::simd::Simd;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A vector of f32 as a type for formulas. Errors are at most 2 units in the last place for `exp`, and 4e-7 for `tanh`, `erf` and
-/// `ln_1p`.
+/// An f32 vector that implements [`Real`]. Errors are at most 2 ulp for `exp`, and 4e-7 for `tanh`, `erf` and `ln_1p`.
 pub(crate) struct Lanes<S: Simd>(pub S::V);
 
 impl<S: Simd> Clone for Lanes<S> {
@@ -75,16 +74,16 @@ impl<S: Simd> Lanes<S> {
 impl<S: Simd> Real for Lanes<S> {
     #[inline(always)]
     fn of(v: f64) -> Self {
-        // SAFETY: `Lanes` exist only within tasks, which run where the CPU has the instruction set.
+        // SAFETY: `Lanes` exists only within tasks, which run only if the CPU has the instruction set.
         Self(unsafe { S::splat(v as f32) })
     }
 
-    /// Computes `eˣ` as `2ⁿ · eʳ` with `|r| ≤ ln 2 / 2`, and `eʳ` by its Taylor polynomial.
+    /// Computes `eˣ` as `2ⁿ · eʳ` with `|r| ≤ ln 2 / 2`, where `eʳ` is computed by its Taylor polynomial.
     #[inline(always)]
     fn exp(self) -> Self {
         let x = self.at_least(Self::of(-104.0)).at_most(Self::of(89.0));
         let n = (x * Self::of(std::f64::consts::LOG2_E)).round();
-        // `ln 2` is split in two parts. The first has so few bits that its product with `n` is exact.
+        // `ln 2` is split into two parts. The first has few enough bits for its product with `n` to be exact.
         let r = n.fma(Self::of(-0.693_359_375), x);
         let r = n.fma(Self::of(2.121_944_4e-4), r);
         let e = r.polynomial([1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0]);
@@ -93,7 +92,7 @@ impl<S: Simd> Real for Lanes<S> {
         e * half.exp2() * (n - half).exp2()
     }
 
-    /// Computes `ln(1 + x)` as `2 artanh(x / (2 + x))`, by its power series.
+    /// Computes `ln(1 + x)` as `2 artanh(x / (2 + x))`, using the power series.
     #[inline(always)]
     fn ln_1p(self) -> Self {
         let s = self / (Self::of(2.0) + self);
@@ -103,7 +102,7 @@ impl<S: Simd> Real for Lanes<S> {
         Self::of(2.0) * s * series
     }
 
-    /// Computes the hyperbolic tangent by a rational approximation.
+    /// Computes the hyperbolic tangent with a rational approximation.
     #[inline(always)]
     fn tanh(self) -> Self {
         let x = self.at_least(Self::of(-7.905_311)).at_most(Self::of(7.905_311));
@@ -121,7 +120,7 @@ impl<S: Simd> Real for Lanes<S> {
         x * above / below
     }
 
-    /// Computes the error function as `1 − t(a₁ + … + a₅ t⁴) e^(−x²)` (Abramowitz & Stegun 7.1.26), and near 0 by its power
+    /// Computes the error function as `1 − t(a₁ + … + a₅ t⁴) e^(−x²)` (Abramowitz & Stegun 7.1.26), or near 0 with its power
     /// series.
     #[inline(always)]
     fn erf(self) -> Self {

@@ -1,10 +1,10 @@
-//! Transposes between channels-first and channels-last layouts.
+//! Conversion between channels-first and channels-last layouts.
 
 use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
 use crate::thread_team;
 
-/// Side of the square blocks that are transposed at a time.
+/// Side of the square blocks that are transposed at once.
 const SIDE: usize = 16;
 /// Number of elements per task.
 const GRAIN: usize = 1 << 14;
@@ -12,7 +12,7 @@ const GRAIN: usize = 1 << 14;
 /// Copies `x`, `(N, C, H, W)`, to the channels-last maps `y`.
 ///
 /// # Panics
-/// If `x` and `y` differ in size.
+/// If the sizes of `x` and `y` differ.
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
     assert!(x.len() == y.n * c * pixels, "{} elements do not match {y:?}", x.len());
@@ -25,7 +25,7 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
             for start in (0..c).step_by(SIDE) {
                 let channels = SIDE.min(c - start);
                 let from = &x[(n * c + start) * pixels + p..];
-                // SAFETY: pixels are written by one task each, inside of the map.
+                // SAFETY: each pixel lies inside the map and is written by one task.
                 unsafe {
                     transpose(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count)
                 };
@@ -34,7 +34,7 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     });
 }
 
-/// Like [`to_channels_last`], but multiplies each channel by its scale and adds its shift. Efficient for few channels.
+/// Like [`to_channels_last`], but applies a scale and a shift per channel. Efficient for few channels.
 ///
 /// # Panics
 /// If `x` and `y` differ in size, or `scale` or `shift` do not have one element per channel.
@@ -55,7 +55,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
                 let from = &x[(n * c + k) * pixels + p..][..count];
                 let (a, b) = (scale[k], shift[k]);
                 for (i, v) in from.iter().enumerate() {
-                    // SAFETY: pixels are written by one task each, inside of the map.
+                    // SAFETY: each pixel lies inside the map and is written by one task.
                     unsafe { *at.get().add((start + i) * pitch + k) = a * v + b };
                 }
             }
@@ -67,7 +67,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 /// Copies the channels-last maps `x` to `y`, `(N, C, H, W)`.
 ///
 /// # Panics
-/// If `x` and `y` differ in size.
+/// If the sizes of `x` and `y` differ.
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
     assert!(y.len() == x.n * c * pixels, "{} elements do not match {x:?}", y.len());
@@ -79,7 +79,7 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
             let count = SIDE.min(pixels - p);
             for start in (0..c).step_by(SIDE) {
                 let channels = SIDE.min(c - start);
-                // SAFETY: the map holds these pixels, and pixels are written by one task each.
+                // SAFETY: the map holds these pixels, and each pixel is written by one task.
                 unsafe {
                     let from = x.at.add((n * pixels + p) * x.pitch + start);
                     let from = std::slice::from_raw_parts(from, (count - 1) * x.pitch + channels);
@@ -90,12 +90,11 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     });
 }
 
-/// Transposes a matrix: `to[j][i] = from[i][j]` for `i < rows` and `j < columns`. `from_apart` and `to_apart` are the distances
-/// between rows.
+/// Transposes a matrix: `to[j][i] = from[i][j]` for `i < rows` and `j < columns`. `from_apart` and `to_apart` are the row
+/// strides.
 ///
 /// # Safety
-/// `columns` columns of `rows` elements, `to_apart` elements from one to the next, must be writable at `to` and used by no other
-/// thread.
+/// `columns` columns of `rows` elements with stride `to_apart` must be writable at `to`, and no other thread may use them.
 #[inline]
 unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
     // SAFETY: `i` is below `rows` and `j` below `columns`; indexing `from` is bounds-checked.

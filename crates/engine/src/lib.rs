@@ -1,9 +1,9 @@
-//! The f32 CPU kernels of gradscope: convolution, pooling and linear layers on channels-last maps. They are multithreaded, and
-//! their SIMD instruction set is selected at run time.
+//! The f32 CPU kernels of gradscope: convolution, pooling and linear layers on channels-last feature maps. They are multithreaded
+//! and select their SIMD instruction set at run time.
 //!
 //! A convolution is a matrix product of patches and weights. A block of patches is copied into the cache and multiplied, tile by
-//! tile, by weights that were packed once. Vectors run over output channels, so maps are never transposed. The gradient of the
-//! input is the same product with transposed weights.
+//! tile, by prepacked weights. Kernels are vectorized over output channels, so feature maps are never transposed. The input
+//! gradient is the same product with transposed weights.
 
 pub mod simd;
 pub mod thread_team;

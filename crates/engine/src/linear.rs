@@ -9,15 +9,15 @@ use crate::size::product;
 use crate::thread_team;
 use crate::tile::{Prefetch, dot_products, multiply};
 
-/// Number of rows of weights in a task.
+/// Number of weight rows per task.
 const ROWS: usize = 16;
-/// Number of elements of each row that are multiplied at a time.
+/// Number of elements of each row multiplied at a time.
 const CHUNK: usize = 1024;
 
 /// Computes `y = f(x wᵀ + b)` for `x` `(N, I)`, `w` `(O, I)` and `y` `(N, O)`.
 ///
 /// # Panics
-/// If a slice does not have the size of its matrix.
+/// If a slice's length does not match its matrix.
 pub fn linear(
     x: &[f32],
     w: &[f32],
@@ -34,7 +34,7 @@ pub fn linear(
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
-    // Large batches are split into parts too.
+    // Large batches are split as well.
     let parts = n.div_ceil(64);
     let one = n.saturating_mul(input).saturating_mul(output) < 1 << 15;
     thread_team::run_some(if one { 1 } else { thread_team::size() }, blocks * parts, |i| {
@@ -48,7 +48,7 @@ pub fn linear(
 /// Computes the input gradient `dx = dy w` for `dy` `(N, O)`, `w` `(O, I)` and `dx` `(N, I)`.
 ///
 /// # Panics
-/// If a slice does not have the size of its matrix.
+/// If a slice's length does not match its matrix.
 pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize)) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
     assert!(
@@ -133,11 +133,11 @@ impl Task for Dots<'_> {
 }
 
 impl Dots<'_> {
-    /// Adds the products of elements `k` of `R` rows of `x` and `O` rows of `w`, lane by lane.
+    /// Adds the dot products of elements `k` of `R` rows of `x` and `O` rows of `w`, lane by lane.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
-    /// with columns `start..end`. `R` rows of `ROWS` vectors must be readable and writable at `to`.
+    /// The CPU must have the instruction set of `S`. `R` rows of `x` starting at `row` and `O` rows of `w` starting at `o` must
+    /// exist, with columns `start..end`. `R` rows of `ROWS` vectors must be readable and writable at `to`.
     #[inline(always)]
     unsafe fn dots<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -145,7 +145,7 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        // SAFETY: the caller makes sure that these rows and elements exist.
+        // SAFETY: the caller guarantees that these rows and elements exist.
         unsafe {
             let input = self.sizes.0;
             let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
@@ -200,8 +200,8 @@ impl Back<'_> {
     /// Computes `R` rows and two vectors of columns of `dx`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. Rows `row..row + R` and two vectors of columns from `column` on must exist
-    /// in `dx`, and no other thread may use them.
+    /// The CPU must have the instruction set of `S`. Rows `row..row + R` and two vectors of columns starting at `column` must
+    /// exist in `dx`, and no other thread may use them.
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, row: usize, column: usize) {
         // SAFETY: `w` has `output` rows with these columns, and `dy` has these `R` rows of `output` elements.
@@ -220,7 +220,7 @@ impl Back<'_> {
         }
     }
 
-    /// Computes some columns of one row of `dx`, from four rows of weights at a time, which are read in memory order.
+    /// Computes some columns of one row of `dx`, reading four rows of weights at a time in memory order.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`. Columns `first..end` of the row must exist in `dx`, and no other thread may
@@ -250,8 +250,8 @@ impl Back<'_> {
 /// Adds `Σᵣ dy[r] · w[r]` to some columns at `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. Elements `first..end` must be readable and writable at `to` and used by no other
-/// thread, and readable at `w + r · apart` for each `r < R`. `R` elements must be readable at `dy`.
+/// The CPU must have the instruction set of `S`. Elements `first..end` must be readable and writable at `to`, where no other
+/// thread may use them, and readable at `w + r · apart` for each `r < R`. `R` elements must be readable at `dy`.
 #[inline(always)]
 unsafe fn add_rows<S: Simd, const R: usize>(
     to: *mut f32,
@@ -259,7 +259,7 @@ unsafe fn add_rows<S: Simd, const R: usize>(
     dy: *const f32,
     (first, end): (usize, usize),
 ) {
-    // SAFETY: the loop stays within `first..end`; its last vector is loaded and stored in part.
+    // SAFETY: the loop stays within `first..end`; the last vector is loaded and stored partially.
     unsafe {
         let mut by = [S::splat(0.0); R];
         for r in 0..R {

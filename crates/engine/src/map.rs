@@ -1,9 +1,10 @@
-//! Channels-last maps `(N, H, W, C)`, in which the channels of a pixel are contiguous.
+//! Channels-last feature maps `(N, H, W, C)`, in which the channels of a pixel are contiguous.
 
 use crate::size::{MOST_TAPS, bounded, product};
 use std::marker::PhantomData;
 
-/// A read-only view of maps. Pixels are `pitch` elements apart, so a view may show only some channels of wider maps.
+/// A read-only view of feature maps. The stride between pixels is `pitch`, so a view may contain only some channels of larger
+/// maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Map<'a> {
     pub(crate) at: *const f32,
@@ -15,12 +16,12 @@ pub struct Map<'a> {
     pub w: usize,
     /// Number of channels.
     pub c: usize,
-    /// Distance from one pixel to the next, in elements.
+    /// Stride between pixels, in elements.
     pub pitch: usize,
     life: PhantomData<&'a [f32]>,
 }
 
-/// A mutable view of maps. Pixels are `pitch` elements apart, so a view may show only some channels of wider maps.
+/// A mutable view of feature maps. The stride between pixels is `pitch`, so a view may contain only some channels of larger maps.
 #[derive(Debug)]
 pub struct MapMut<'a> {
     pub(crate) at: *mut f32,
@@ -32,7 +33,7 @@ pub struct MapMut<'a> {
     pub w: usize,
     /// Number of channels.
     pub c: usize,
-    /// Distance from one pixel to the next, in elements.
+    /// Stride between pixels, in elements.
     pub pitch: usize,
     life: PhantomData<&'a mut [f32]>,
 }
@@ -43,18 +44,18 @@ unsafe impl Send for Map<'_> {}
 unsafe impl Sync for Map<'_> {}
 // SAFETY: a `MapMut` is a mutable slice of f32.
 unsafe impl Send for MapMut<'_> {}
-// SAFETY: a shared reference allows safe code only to read. Unsafe code that writes must justify that no two threads write to the
-// same element.
+// SAFETY: safe code can only read through a shared reference. Unsafe code that writes must justify that no two threads write to
+// the same element.
 unsafe impl Sync for MapMut<'_> {}
 
-/// Number of elements that a slice needs to hold maps, from the first to the last element.
+/// Number of elements that maps span in memory, from the first to the last element.
 ///
 /// # Panics
 /// If pixels overlap, or the size exceeds the address space.
 fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
-    // Maps without channels take no memory, but visiting their pixels takes time.
+    // Maps without channels need no memory, but iterating over their pixels takes time.
     assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} pixels without channels are too large");
     assert!(pitch >= c, "pitch {pitch} is less than {c} channels");
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
@@ -66,7 +67,7 @@ fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
 }
 
 impl<'a> Map<'a> {
-    /// A view of maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
+    /// A view of maps of shape `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
     /// If the slice is too short, or pixels overlap.
@@ -83,7 +84,7 @@ impl<'a> Map<'a> {
 }
 
 impl<'a> MapMut<'a> {
-    /// A mutable view of maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
+    /// A mutable view of maps of shape `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
     /// If the slice is too short, or pixels overlap.
@@ -93,12 +94,12 @@ impl<'a> MapMut<'a> {
         unsafe { Self::from_raw(data.as_mut_ptr(), sizes, pitch) }
     }
 
-    /// A mutable view of maps of sizes `[N, H, W, C]` in memory that may be uninitialized and must then be written before it is
-    /// read.
+    /// A mutable view of maps of shape `[N, H, W, C]` in memory that may be uninitialized. Uninitialized elements must be written
+    /// before they are read.
     ///
     /// # Safety
-    /// For the lifetime, the channels of all pixels must be writable at `at`, with `pitch` elements from one pixel to the next,
-    /// and the memory must not be accessed through any other pointer.
+    /// For the lifetime, the channels of all pixels must be writable at `at`, with a pixel stride of `pitch` elements, and the
+    /// memory must not be accessed through any other pointer.
     ///
     /// # Panics
     /// If pixels overlap, or the size exceeds the address space.

@@ -1,4 +1,4 @@
-//! Channel statistics, and elementwise passes of batch normalization in training.
+//! Channel statistics and elementwise passes of batch normalization in training mode.
 
 use crate::buffer::Buffer;
 use crate::map::{Map, MapMut};
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Number of partial sums, which does not depend on the number of cores.
 const PARTS: usize = 16;
-/// Number of elements processed at a time, so that they stay in the L1 cache between the passes for mean and variance.
+/// Number of elements processed at a time. They stay in the L1 cache between the passes for mean and variance.
 const NEAR: usize = 1 << 12;
 
 /// `Σ x` over all pixels of each channel. The result does not depend on the number of cores.
@@ -22,14 +22,14 @@ pub fn channel_sums(x: &Map) -> Vec<f32> {
 /// `Σ a` and `Σ a (b − mean)` over all pixels of each channel, in one pass. The result does not depend on the number of cores.
 ///
 /// # Panics
-/// If sizes differ.
+/// If the sizes differ.
 pub fn channel_products(a: &Map, b: &Map, mean: &[f32]) -> (Vec<f32>, Vec<f32>) {
     assert!((a.n, a.h, a.w, a.c) == (b.n, b.h, b.w, b.c) && mean.len() == a.c, "{a:?} and {b:?} do not match");
     let [sums, products] = totals(a, |range, to| simd::run(Sums { of: Product(a, b, mean), x: a, range, to }));
     (sums, products)
 }
 
-/// Mean and biased variance of each channel, in one pass over memory. They are computed for blocks of pixels and then combined
+/// Mean and biased variance of each channel, in one pass over memory. They are computed per block of pixels and then combined
 /// (Chan, Golub & LeVeque 1983). The result does not depend on the number of cores.
 pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     let c = x.c;
@@ -55,7 +55,7 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
 /// Computes `y = a x + b z + c` with one `a`, `b` and `c` per channel, followed by the epilogue.
 ///
 /// # Panics
-/// If sizes differ.
+/// If the sizes differ.
 pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogue: Epilogue) {
     for map in [x, z] {
         assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
@@ -72,7 +72,7 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
 /// Computes the elementwise product `y = x m`.
 ///
 /// # Panics
-/// If sizes differ.
+/// If the sizes differ.
 pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     for map in [x, m] {
         assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
@@ -81,7 +81,7 @@ pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
 }
 
-/// Computes partial results. `f` writes `N` values per channel for each range of pixels. Returns the number of ranges, and the
+/// Computes partial results: `f` writes `N` values per channel for each range of pixels. Returns the number of ranges and the
 /// values.
 fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> (usize, Buffer) {
     let (pixels, c) = (x.pixels(), x.c);
@@ -89,7 +89,7 @@ fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> 
     let mut all = Buffer::zeros(parts * N * c);
     let at = SharedPtr(all.numbers_mut().as_mut_ptr());
     thread_team::run(parts, |part| {
-        // SAFETY: each range has its own part of the buffer, which belongs to one task.
+        // SAFETY: each range writes to a separate part of the buffer, which belongs to one task.
         let to = unsafe { at.get().add(part * N * c) };
         f(thread_team::part(pixels, part, parts), to);
     });
@@ -112,7 +112,7 @@ fn blocks(x: &Map, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// `N` values per channel of a pixel, to be summed over pixels.
 trait Summand<const N: usize> {
-    /// The values of `n` channels of a pixel, starting with channel `c`.
+    /// The values of `n` channels of a pixel, starting at channel `c`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixel must exist in all maps.
@@ -125,7 +125,7 @@ struct Value<'a>(&'a Map<'a>);
 impl Summand<1> for Value<'_> {
     #[inline(always)]
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         [unsafe { S::load_part(self.0.at.add(pixel * self.0.pitch + c), n) }]
     }
 }
@@ -136,7 +136,7 @@ struct Product<'a>(&'a Map<'a>, &'a Map<'a>, &'a [f32]);
 impl Summand<2> for Product<'_> {
     #[inline(always)]
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 2] {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let a = S::load_part(self.0.at.add(pixel * self.0.pitch + c), n);
             let b = S::load_part(self.1.at.add(pixel * self.1.pitch + c), n);
@@ -151,7 +151,7 @@ struct Square<'a>(&'a Map<'a>, &'a [f32; MOST_LANES]);
 impl Summand<1> for Square<'_> {
     #[inline(always)]
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
-        // SAFETY: as the caller promises; the means have room for a vector of any instruction set.
+        // SAFETY: guaranteed by the caller; the array of means can hold a vector of any instruction set.
         unsafe {
             let apart = S::sub(Value(self.0).at::<S>(pixel, c, n)[0], S::load_part(self.1.as_ptr(), n));
             [S::mul(apart, apart)]
@@ -159,7 +159,7 @@ impl Summand<1> for Square<'_> {
     }
 }
 
-/// The sum over a range of pixels of `n` channels, starting with channel `c`; four pixels are summed at a time.
+/// The sum of `n` channels, starting at channel `c`, over a range of pixels. Four pixels are summed at a time.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixels must exist in all maps.
@@ -193,7 +193,7 @@ unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usiz
     }
 }
 
-/// A task that adds the summands of a range of pixels to `N` sums per channel.
+/// A task that adds the values of a range of pixels to `N` sums per channel.
 struct Sums<'a, T, const N: usize> {
     of: T,
     x: &'a Map<'a>,
@@ -210,7 +210,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
             let mut c = 0;
             while c < self.x.c {
                 let n = (self.x.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of these pixels exist in the maps, and in the sums, which start as zeros.
+                // SAFETY: channels `c..c + n` exist in the maps, for these pixels, and in the sums, which are zero-initialized.
                 unsafe {
                     let sums = sum::<S, T, N>(&self.of, block.clone(), c, n);
                     for k in 0..N {
@@ -224,7 +224,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
     }
 }
 
-/// A task that computes the mean of each channel over a range of pixels, and the sum of squared deviations from that mean.
+/// A task that computes the mean of each channel over a range of pixels and the sum of squared deviations from it.
 struct Moments<'a> {
     x: &'a Map<'a>,
     range: Range<usize>,
@@ -243,7 +243,7 @@ impl Task for Moments<'_> {
             let mut c = 0;
             while c < all {
                 let n = (all - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of these pixels exist in the map, and in the results, which start as zeros.
+                // SAFETY: channels `c..c + n` exist in the map, for these pixels, and in the results, which are zero-initialized.
                 unsafe {
                     let (mean, squares) = (self.to.add(c), self.to.add(all + c));
                     let m = S::mul(sum::<S, _, 1>(&Value(self.x), block.clone(), c, n)[0], S::splat(1.0 / count));

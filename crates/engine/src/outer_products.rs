@@ -1,21 +1,21 @@
-//! Sums of outer products, that is, the matrix product `aᵀ b` over many rows.
+//! Sums of outer products: the matrix product `aᵀ b` over many rows.
 
 use crate::simd::Simd;
 use crate::tile::{Prefetch, multiply, with_rows};
 
-/// Rows of a matrix, which start `apart` elements from one another.
+/// Rows of a matrix with a stride of `apart` elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows {
     pub at: *const f32,
     pub apart: usize,
 }
 
-/// Writes `aᵀ b`, `(m, n)`, to rows `apart` from one another, the first of which is at `to`; with `more`, adds it to what is there.
-/// `a` has `count` rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
+/// Writes `aᵀ b`, `(m, n)`, to the rows at `to`, which have stride `apart`; with `more`, adds it to the existing values. `a` has
+/// `count` rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`. The rows of `a` and `b` must be readable; the `m` rows of `n` elements at `to`
-/// must be writable and used by no other thread and, with `more`, initialized.
+/// must be writable, not used by any other thread and, with `more`, initialized.
 #[inline(always)]
 pub(crate) unsafe fn outer_products<S: Simd>(
     (m, n, count): (usize, usize, usize),
@@ -45,12 +45,12 @@ pub(crate) unsafe fn outer_products<S: Simd>(
     }
 }
 
-/// Maximum number of rows of sums that stay in registers, if the rows are two vectors wide (`wide`) or one.
+/// Maximum number of rows of sums that fit in registers, for rows of two vectors (`wide`) or one.
 #[inline(always)]
 fn most_rows<S: Simd>(wide: bool) -> usize {
     match (wide, S::ROWS) {
         (false, _) => 12,
-        // With 16 registers, sums of six rows leave too few others, so that the compiler spills two of them in each step.
+        // With 16 registers, the sums of six rows leave too few free, and the compiler spills two of them in each step.
         (true, 6) => 5,
         (true, rows) => rows,
     }
@@ -59,7 +59,7 @@ fn most_rows<S: Simd>(wide: bool) -> usize {
 /// Computes `M` rows of `V` vectors of the result.
 ///
 /// # Safety
-/// As for [`outer_products`].
+/// Same as for [`outer_products`].
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     count: usize,
@@ -68,7 +68,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (to, apart): (*mut f32, usize),
     more: bool,
 ) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let sums = multiply::<S, M, V>(count, (a.at, 1, a.apart), (b.at, b.apart), Prefetch(b.at, b.apart));
         for m in 0..M {

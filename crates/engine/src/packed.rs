@@ -6,25 +6,25 @@ use crate::thread_team;
 use crate::weight_view::WeightView;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Number of columns of the widest panel of any instruction set.
+/// Width of the widest panel of any instruction set, in columns.
 pub(crate) const MOST_WIDE: usize = 32;
-/// Number of rows that are packed together.
+/// Number of rows packed at a time.
 const ROWS: usize = 16;
 
-/// Matrices `(groups, k, o)`, stored in panels of columns that are two vectors wide. The `k` rows of a panel follow one another.
-/// The last panel is padded with zeros, or is only one vector wide if that is enough.
+/// Matrices `(groups, k, o)`, stored in panels of columns that are two vectors wide. The `k` rows of a panel are contiguous. The
+/// last panel is padded with zeros, or only one vector wide if that suffices.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub level: Level,
     lanes: usize,
     pub k: usize,
     pub o: usize,
-    /// Whether all elements are finite. Only then may rows whose input is zero be skipped, since 0 · NaN is NaN.
+    /// Whether all elements are finite. Only then can rows with zero input be skipped, since 0 · NaN is NaN.
     pub finite: bool,
     numbers: Buffer,
 }
 
-/// Whether no element is NaN or infinite. Uses that `0 · v` is 0 only for finite `v`.
+/// Whether all elements are finite. Relies on `0 · v` being 0 only for finite `v`.
 fn all_finite(numbers: &[f32]) -> bool {
     let mut sums = [0.0; 16];
     let (chunks, rest) = numbers.as_chunks::<16>();
@@ -52,7 +52,7 @@ impl Packed {
                     let start = at.get().add(g * packed.group() + first * k);
                     std::slice::from_raw_parts_mut(start, width * k)
                 };
-                // Packs several rows at a time, since in one of the directions they are contiguous in `w`.
+                // Packs several rows at a time because they are contiguous in `w` in one of the two directions.
                 for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
                     let starts: [usize; ROWS] = std::array::from_fn(|row| {
                         let (c, tap) = of((block * ROWS + row).min(k - 1));
@@ -73,8 +73,8 @@ impl Packed {
         packed
     }
 
-    /// Packs a matrix whose rows are written by `of(k, columns, entries)`, for all groups at once. `columns` holds the first
-    /// column and the number of columns.
+    /// Packs a matrix whose rows are written by `of(k, columns, entries)`, for all groups at once. `columns` is the first column
+    /// and the number of columns.
     pub fn by_row(
         groups: usize,
         k: usize,
@@ -141,14 +141,14 @@ impl Packed {
     }
 }
 
-/// A pointer that threads share in order to write to disjoint parts.
+/// A pointer shared by threads that write to disjoint parts.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedPtr(pub *mut f32);
 
-// SAFETY: a pointer by itself is only data. Each use of it is unsafe and must justify that no two threads write to the same
+// SAFETY: sending a pointer is harmless. Each dereference is unsafe and must justify that no two threads write to the same
 // element.
 unsafe impl Send for SharedPtr {}
-// SAFETY: a reference to the pointer gives no more access than a copy of it, which is safe to send.
+// SAFETY: a reference to the pointer allows no more than a copy of it, which is safe to send.
 unsafe impl Sync for SharedPtr {}
 
 impl SharedPtr {

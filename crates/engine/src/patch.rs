@@ -1,16 +1,16 @@
-//! A square patch of a map, with zeros where it extends past the border.
+//! A square patch of a feature map, with zeros where it extends past the border.
 
 use crate::map::Map;
 use crate::simd::Simd;
 use std::ops::Range;
 
-/// The pixels of a square patch of `A` rows and columns of a map.
+/// An `A × A` patch of a feature map.
 pub(crate) struct Patch<const A: usize> {
-    /// Address of the patch's first pixel, which may lie outside of the map.
+    /// Address of the patch's first pixel, which may lie outside the map.
     at: *const f32,
-    /// Distance between rows, in elements.
+    /// Stride between rows, in elements.
     row: usize,
-    /// Distance between pixels, in elements.
+    /// Stride between pixels, in elements.
     pitch: usize,
     /// The rows and columns of the patch that lie inside the map.
     rows: Range<usize>,
@@ -18,8 +18,8 @@ pub(crate) struct Patch<const A: usize> {
 }
 
 impl<const A: usize> Patch<A> {
-    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be negative numbers, wrapped
-    /// around.
+    /// The patch of picture `n` that starts at `(top, left)` minus the padding. `top` and `left` may be negative, in two's
+    /// complement.
     #[inline(always)]
     pub fn new(x: &Map, n: usize, (top, left): (usize, usize), padding: (usize, usize)) -> Self {
         let (top, left) = (top.wrapping_sub(padding.0) as isize, left.wrapping_sub(padding.1) as isize);
@@ -43,11 +43,11 @@ impl<const A: usize> Patch<A> {
         self.rows == (0..A) && self.columns == (0..A)
     }
 
-    /// At most `lanes` channels of column `j`, starting with channel `c`. `WHOLE` skips the border checks.
+    /// At most `lanes` channels of column `j`, starting at channel `c`. `WHOLE` skips the border checks.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. The map that the patch was taken from must still be readable and have these
-    /// channels; if `WHOLE`, all pixels of the patch must lie inside the map.
+    /// The CPU must have the instruction set of `S`. The map that the patch belongs to must still be readable and have these
+    /// channels. If `WHOLE`, all pixels of the patch must lie inside the map.
     #[inline(always)]
     pub unsafe fn column<S: Simd, const WHOLE: bool>(&self, j: usize, c: usize, lanes: usize) -> [S::V; A] {
         // SAFETY: only pixels inside the map are read.

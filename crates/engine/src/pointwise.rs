@@ -1,16 +1,16 @@
-//! Elementwise passes over maps.
+//! Elementwise passes over feature maps.
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Applies an epilogue to each element of `x`. This computes copies, sums, batch norms, activations and multiplication by slopes.
+/// Applies an epilogue to each element of `x`. Covers copies, sums, batch norms, activations and their VJPs.
 ///
 /// # Panics
-/// If sizes differ.
+/// If the sizes differ.
 pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
-    assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
+    assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} and {y:?} do not match");
     epilogue.check(y);
     let y = &*y;
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
@@ -19,9 +19,9 @@ pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
 /// Sums all pictures of `x` into the single picture `y`.
 ///
 /// # Panics
-/// If sizes differ.
+/// If the sizes differ.
 pub fn sum_pictures(x: &Map, y: &mut MapMut) {
-    assert!(x.n > 0 && (1, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
+    assert!(x.n > 0 && (1, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} and {y:?} do not match");
     let y = &*y;
     thread_team::ranges(y.pixels(), (1 << 14) / (x.n * y.c).max(1) + 1, |range| simd::run(Sum { x, y, range }));
 }

@@ -13,16 +13,16 @@ const GRAIN: usize = 1 << 12;
 pub struct Pool {
     /// Height and width of the window.
     pub kernel: (usize, usize),
-    /// Distance between adjacent windows, along height and along width.
+    /// Stride along height and width.
     pub stride: (usize, usize),
-    /// Number of positions added before the first row and before the first column.
+    /// Padding before the first row and the first column.
     pub padding: (usize, usize),
-    /// Distance between adjacent taps, along height and along width.
+    /// Distance between adjacent taps, along height and width.
     pub dilation: (usize, usize),
 }
 
 impl Pool {
-    /// Checks that the sizes of the window are valid.
+    /// Checks that the window's parameters are valid.
     ///
     /// # Panics
     /// If a size is zero or too large.
@@ -33,7 +33,7 @@ impl Pool {
         assert!(kernel.0 * kernel.1 <= MOST_TAPS, "{self:?} is too large");
     }
 
-    /// The input row or column that a tap of a window reads; `None` if it lies outside of the map.
+    /// The input row or column read by a tap of a window; `None` if it lies outside the map.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
         let place = (window * stride + tap * dilation).wrapping_sub(padding);
@@ -57,20 +57,20 @@ impl Pool {
         if first + (kernel - 1) * dilation < size { Some(first) } else { None }
     }
 
-    /// The distances, in pixels, of all taps of a window from its first tap, in a map of width `w`.
+    /// The offsets, in pixels, of a window's taps from its first tap, in a map of width `w`.
     fn offsets(&self, w: usize) -> Vec<usize> {
         let rows = (0..self.kernel.0).map(|a| a * self.dilation.0 * w);
         rows.flat_map(|row| (0..self.kernel.1).map(move |b| row + b * self.dilation.1)).collect()
     }
 
-    /// Whether each pixel of a map of `from` lies in exactly one of the windows of an output of `to`.
+    /// Whether each pixel of a map of size `from` lies in exactly one window, for an output of size `to`.
     fn tiles(&self, from: (usize, usize), to: (usize, usize)) -> bool {
         let plain = self.padding == (0, 0) && self.dilation == (1, 1) && self.kernel == self.stride;
         plain && (to.0 * self.kernel.0, to.1 * self.kernel.1) == from
     }
 
-    /// Writes the maximum of each window of `x` to `y`. NaN counts as the maximum, and a window without a tap inside the map
-    /// gives −∞.
+    /// Writes the maximum of each window of `x` to `y`. NaN counts as the maximum. The maximum of a window without taps inside
+    /// the map is −∞.
     ///
     /// # Panics
     /// If the sizes of the maps do not match.
@@ -83,8 +83,8 @@ impl Pool {
         });
     }
 
-    /// The VJP of [`Pool::max`]: each window's gradient goes to the window's maximum, in a tie to the first in row order. With
-    /// `positive`, only positive maxima get a gradient, which fuses the VJP of a ReLU before the pool.
+    /// The VJP of [`Pool::max`]: each window's gradient is routed to its maximum (in a tie, the first in row-major order). With
+    /// `positive`, only positive maxima receive a gradient, which fuses the VJP of a ReLU before the pooling.
     ///
     /// # Panics
     /// If the sizes of the maps do not match.
@@ -97,7 +97,7 @@ impl Pool {
         );
         let dx = &*dx;
         let tiled = self.tiles((dx.h, dx.w), (y.h, y.w));
-        // Each task writes some rows of a picture, and visits all windows that overlap these rows.
+        // Each task writes some rows of a picture and visits all windows that overlap them.
         let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
         thread_team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
@@ -106,7 +106,7 @@ impl Pool {
         });
     }
 
-    /// Writes the sum of each window of `x`, divided by `divisor(row, column)` of the window, to `y`.
+    /// Writes the sum of each window of `x`, divided by the window's `divisor(row, column)`, to `y`.
     ///
     /// # Panics
     /// If the sizes of the maps do not match.
@@ -142,7 +142,7 @@ impl Pool {
     /// If the sizes of the maps do not match.
     pub fn mean_vjp(&self, dy: &Map, dx: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
-        assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} to {dx:?}");
+        assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} and {dx:?} do not match");
         let [rows, columns] = self.axes();
         let dx = &*dx;
         thread_team::run(dx.n, |n| {
@@ -173,7 +173,7 @@ impl Pool {
 /// Pixel `i` must lie within the maps, and no thread may write to it while the slice is in use.
 #[inline(always)]
 unsafe fn pixel<'a>(x: &Map<'a>, i: usize) -> &'a [f32] {
-    // SAFETY: the caller names a pixel of the maps.
+    // SAFETY: the caller guarantees that the pixel exists.
     unsafe { std::slice::from_raw_parts(x.at.add(i * x.pitch), x.c) }
 }
 
@@ -189,8 +189,8 @@ impl Task for Max<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `Pool::at` returns only rows and columns within the map, `Pool::max` checked the other sizes, and each row of
-        // outputs belongs to one task.
+        // SAFETY: `Pool::at` returns only rows and columns within the map, `Pool::max` checked the other sizes, and each output
+        // row belongs to one task.
         unsafe {
             let (pool, x, y) = (self.pool, self.x, self.y);
             let [rows, columns] = pool.axes();
@@ -222,7 +222,7 @@ impl Task for Max<'_> {
 }
 
 impl Max<'_> {
-    /// Writes the maximum of the pixels at some distances from `first` to `to`.
+    /// Writes the maximum of the pixels at offsets `taps` from `first` to `to`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and one at `to` that no other thread
@@ -231,7 +231,7 @@ impl Max<'_> {
     unsafe fn window<S: Simd>(&self, first: *const f32, taps: &[usize], to: *mut f32) {
         let mut c = 0;
         while c < self.y.c {
-            // SAFETY: as the caller promises.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 if self.y.c - c >= S::LANES {
                     self.channels::<S, true>(first.add(c), taps, to.add(c), S::LANES);
@@ -246,10 +246,10 @@ impl Max<'_> {
     /// Writes the maximum of `n` channels, or of a whole vector if `FULL`.
     ///
     /// # Safety
-    /// As for [`window`](Self::window), for these channels.
+    /// Same as for [`window`](Self::window), for these channels.
     #[inline(always)]
     unsafe fn channels<S: Simd, const FULL: bool>(&self, first: *const f32, taps: &[usize], to: *mut f32, n: usize) {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let mut best = S::splat(f32::NEG_INFINITY);
             for (t, &tap) in taps.iter().enumerate() {
@@ -270,7 +270,7 @@ struct MaxVjp<'a> {
     n: usize,
     band: std::ops::Range<usize>,
     positive: bool,
-    /// Whether each pixel lies in exactly one window, so that gradients need not be added up.
+    /// Whether each pixel lies in exactly one window, so gradients need not be accumulated.
     tiled: bool,
 }
 
@@ -286,7 +286,7 @@ impl Task for MaxVjp<'_> {
             let [rows, columns] = pool.axes();
             let offsets: Vec<_> = pool.offsets(x.w).iter().map(|o| (o * x.pitch, Some(o * dx.pitch))).collect();
             let mut taps = Vec::with_capacity(offsets.len());
-            // Rows are cleared just before their first window is visited, while they are in the cache.
+            // Rows are cleared just before their first window is visited, so that they are in the cache.
             let mut clear = if self.tiled { self.band.end } else { self.band.start };
             let mut lines = Vec::with_capacity(pool.kernel.0);
             for i in 0..y.h {
@@ -323,7 +323,7 @@ impl Task for MaxVjp<'_> {
 }
 
 impl MaxVjp<'_> {
-    /// Zeroes rows `from..to` of the band, and returns the row after them.
+    /// Zeros rows `from..to` of the band and returns the index of the row after them.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, `from` must be at most the end of the band, and no other thread may use the
@@ -340,12 +340,12 @@ impl MaxVjp<'_> {
         }
     }
 
-    /// Computes all channels of a window. Each tap has distances from the addresses `first` in `x` and in `dx`; without the latter, it
-    /// is not written. `from` is the window's maximum and the gradient of it.
+    /// Computes all channels of a window. Each tap has an offset from the first address in `x` and, unless it is not to be
+    /// written, one from the first address in `dx`. `from` is the window's maximum and its gradient.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and no other thread may use those that
-    /// are written.
+    /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and no other thread may use the
+    /// ones that are written.
     #[inline(always)]
     unsafe fn window<S: Simd>(
         &self,
@@ -355,7 +355,7 @@ impl MaxVjp<'_> {
     ) {
         let mut c = 0;
         while c < self.dx.c {
-            // SAFETY: as the caller promises.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let (first, from) = ((first.0.add(c), first.1.add(c)), (from.0.add(c), from.1.add(c)));
                 match (self.dx.c - c >= S::LANES, self.tiled) {
@@ -369,11 +369,11 @@ impl MaxVjp<'_> {
         }
     }
 
-    /// Computes `n` channels of a window, or a whole vector if `FULL`. The gradient goes to the first element that equals the maximum.
-    /// If `TILED`, overwrites what is there.
+    /// Computes `n` channels of a window, or a whole vector if `FULL`. The gradient goes to the first element that equals the
+    /// maximum. If `TILED`, overwrites the existing gradients.
     ///
     /// # Safety
-    /// As for [`window`](Self::window), for these channels.
+    /// Same as for [`window`](Self::window), for these channels.
     #[inline(always)]
     unsafe fn channels<S: Simd, const FULL: bool, const TILED: bool>(
         &self,
@@ -382,7 +382,7 @@ impl MaxVjp<'_> {
         (best, dy): (*const f32, *const f32),
         n: usize,
     ) {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let best = load::<S, FULL>(best, n);
             let mut left = load::<S, FULL>(dy, n);
@@ -407,6 +407,6 @@ impl MaxVjp<'_> {
 /// The CPU must have the instruction set of `S`, and `n` elements, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
-    // SAFETY: what the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }

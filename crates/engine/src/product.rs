@@ -1,4 +1,4 @@
-//! Products of patches and weights, split over all cores.
+//! Matrix products of patches and weights, parallelized over all cores.
 
 use crate::buffer::Scratch;
 use crate::gemm::{BLOCK, block, within_zeros};
@@ -14,7 +14,7 @@ const FEW: usize = 4 * BLOCK;
 /// Maximum number of weights that stay in the cache between blocks.
 const NEAR: usize = 1 << 16;
 
-/// Multiplies the patches of all pixels by the weights, in parallel blocks.
+/// Multiplies the patches of all pixels by the weights, block by block in parallel.
 pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed, groups: usize, epilogue: Epilogue) {
     let pixels = x.n * patches.grid.0 * patches.grid.1;
     if pixels == 0 {
@@ -27,7 +27,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     if pixels <= FEW && panels >= 2 * wanted && patches.len() * weights.o >= NEAR {
         return (0..groups).for_each(|g| in_stages((x, y), patches, (weights, g), (pixels, wanted), epilogue));
     }
-    // Each thread gets whole blocks. With few pixels, channels are split too.
+    // Each thread gets whole blocks. With few pixels, the channels are split as well.
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
     let shares =
         if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
@@ -79,8 +79,8 @@ impl Task for Copies<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `in_stages` made room for all chunks of all patches; the pixels of `range` lie within the grid, and each patch
-        // is copied by one task.
+        // SAFETY: `in_stages` allocated space for all chunks of all patches; the pixels of `range` lie within the grid, and each
+        // patch is copied by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             for i in self.range {
@@ -94,7 +94,7 @@ impl Task for Copies<'_> {
     }
 }
 
-/// A task that finds the nonzero columns of each chunk of patches; it returns all columns if some weights are not finite.
+/// A task that finds the nonzero columns of each chunk of patches. It returns all columns if any weight is not finite.
 struct Chunks {
     a: *const f32,
     pixels: usize,

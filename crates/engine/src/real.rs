@@ -1,4 +1,4 @@
-//! The types for which formulas are written: f32, f64, and vectors of f32.
+//! The scalar types that formulas are generic over: f32, f64 and vectors of f32.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

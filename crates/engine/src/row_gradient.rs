@@ -1,5 +1,5 @@
-//! A part of the gradient of a convolution's weights, computed by rows of output pixels. The taps of a row of the kernel are
-//! adjacent in memory, so that no patch is copied.
+//! Weight gradients of a convolution, computed by rows of output pixels. The taps of a kernel row are adjacent in memory, so no
+//! patches are copied.
 
 use crate::buffer::Scratch;
 use crate::im2col::{Patches, copy, zero};
@@ -8,34 +8,34 @@ use crate::outer_products::{Rows, outer_products};
 use crate::simd::{Simd, Task};
 use std::ops::Range;
 
-/// Minimum number of pixels of a row of outputs, over which products are summed in registers.
+/// Minimum number of pixels in an output row, over which products are summed in registers.
 const LEAST: usize = 12;
-/// Maximum number of sums, so that they stay in a cache near the core.
+/// Maximum number of sums that stay in a core's cache.
 const SUMS: usize = 1 << 14;
 
-/// A task that computes the sums of all weights for some pictures. The convolution must have one group.
+/// A task that computes the gradient of all weights for some pictures. The convolution must have one group.
 pub(crate) struct RowGradient<'a> {
     pub patches: &'a Patches,
     pub dy: &'a Map<'a>,
     pub x: &'a Map<'a>,
     /// The pictures.
     pub range: Range<usize>,
-    /// The sums, a row of `width` output channels for each element of a patch.
+    /// The sums: a row of `width` output channels for each element of a patch.
     pub sums: *mut f32,
     pub width: usize,
 }
 
 impl RowGradient<'_> {
-    /// Whether this is faster than products of copied patches.
+    /// Whether this is faster than im2col.
     pub fn pays(patches: &Patches, width: usize) -> bool {
         let columns = padded(patches);
-        // The columns of the padding are multiplied as well.
+        // Columns in the padding are multiplied as well.
         let few = columns.len() <= 2 * patches.grid.1 * patches.step.1 + 64;
         few && patches.grid.1 >= LEAST && patches.len() * width <= SUMS && patches.runs.iter().all(|r| r.taps > 1)
     }
 }
 
-/// The columns of the input that the taps of a row of output pixels read. Columns in the padding on the left are negative.
+/// The input columns read by the taps of an output row. Columns in the left padding are negative.
 fn padded(patches: &Patches) -> Range<isize> {
     let last = (patches.grid.1.max(1) - 1) * patches.step.1;
     let first = patches.runs.iter().map(|r| r.dx).min().unwrap_or(0);
@@ -80,7 +80,7 @@ impl Task for RowGradient<'_> {
 }
 
 impl RowGradient<'_> {
-    /// Copies some columns of a row of the input to `to`, with zeros outside of the map.
+    /// Copies some columns of an input row to `to`, with zeros outside the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the row must exist, and `to` must have room for the columns.
@@ -88,7 +88,7 @@ impl RowGradient<'_> {
     unsafe fn line<S: Simd>(&self, row: usize, columns: &Range<isize>, to: *mut f32) {
         let (x, c) = (self.x, self.patches.c);
         let inside = columns.start.clamp(0, x.w as isize)..columns.end.clamp(0, x.w as isize);
-        // SAFETY: as the caller promises; columns inside the map are copied, and the others are zeros.
+        // SAFETY: guaranteed by the caller; columns inside the map are copied, and the others are zeros.
         unsafe {
             let before = (inside.start - columns.start) as usize * c;
             zero::<S>(to, before.min(columns.len() * c));
@@ -105,7 +105,7 @@ impl RowGradient<'_> {
         }
     }
 
-    /// Copies a row of `dy` to `to`, filled up with zeros to whole vectors.
+    /// Copies a row of `dy` to `to`, padding each pixel with zeros to whole vectors.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; a row must be readable at `dy`, and `to` must have room for it.
@@ -113,7 +113,7 @@ impl RowGradient<'_> {
     unsafe fn filled<S: Simd>(&self, dy: *const f32, to: *mut f32) -> Rows {
         let o = self.dy.c;
         for i in 0..self.patches.grid.1 {
-            // SAFETY: as the caller promises.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let to = to.add(i * self.width);
                 copy::<S>(dy.add(i * self.dy.pitch), to, o);

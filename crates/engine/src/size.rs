@@ -1,12 +1,12 @@
-//! Checks of sizes that unsafe code relies on: axes are bounded, and products do not overflow.
+//! Size checks that unsafe code relies on: axes are bounded, and products do not overflow.
 
-/// The largest axis, stride, padding or count. It is chosen so that an index times a stride fits a `usize`.
+/// The largest axis, stride, padding or count, chosen so that an index times a stride fits in a `usize`.
 pub(crate) const MOST: usize = 1 << (usize::BITS / 2 - 1);
 
-/// The largest number of taps of a kernel, or of phases of a stride.
+/// The maximum number of taps of a kernel, or of phases of a stride.
 pub(crate) const MOST_TAPS: usize = 1 << 24;
 
-/// The largest padding of a convolution. It is bounded because some algorithms copy rows together with their padding.
+/// The largest padding of a convolution, bounded because some algorithms copy rows together with their padding.
 pub(crate) const MOST_PADDING: usize = 1 << 16;
 
 /// The product of several sizes.

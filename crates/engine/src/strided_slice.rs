@@ -1,25 +1,25 @@
-//! Strided slices of pixels, padded with zero channels, as in the parameter-free shortcuts of residual networks.
+//! Strided slices of pixels, padded with zero channels, as in parameter-free residual shortcuts.
 
 use crate::map::{Map, MapMut};
 use crate::size::{bounded, positive};
 use crate::thread_team;
 
-/// Selects every `step`-th pixel from `start` on, and adds zero channels before and after the pixel's own channels.
+/// Selects every `step`-th pixel starting at `start`, and adds zero channels before and after the existing channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StridedSlice {
     /// First row and first column.
     pub start: (usize, usize),
-    /// Distance between selected pixels, in rows and in columns.
+    /// Stride between selected pixels, in rows and columns.
     pub step: (usize, usize),
-    /// Number of zero channels before the pixel's own channels.
+    /// Number of zero channels before the existing channels.
     pub before: usize,
 }
 
 impl StridedSlice {
-    /// The composition of this slice and a slice of its result.
+    /// The composition of this slice with a slice of its result.
     ///
     /// # Panics
-    /// If sizes are too large for any map.
+    /// If the sizes are too large for any map.
     pub fn then(self, next: Self) -> Self {
         bounded(&[self.start.0, self.start.1, self.step.0, self.step.1, self.before]);
         bounded(&[next.start.0, next.start.1, next.step.0, next.step.1, next.before]);
@@ -30,7 +30,7 @@ impl StridedSlice {
         }
     }
 
-    /// Copies the selected pixels of `x` to `y`, and zeroes the other channels of `y`.
+    /// Copies the selected pixels of `x` to `y` and zeros the other channels of `y`.
     ///
     /// # Panics
     /// If `y` is larger than the slice, has too few channels, or has a different number of pictures than `x`.
@@ -58,7 +58,7 @@ impl StridedSlice {
     /// The VJP of [`StridedSlice::forward`]: writes the gradient `dy` to the selected pixels of `dx`, and 0 elsewhere.
     ///
     /// # Panics
-    /// If sizes do not match.
+    /// If the sizes do not match.
     pub fn backward(&self, dy: &Map, dx: &mut MapMut) {
         self.check(&dx.read(), [dy.n, dy.h, dy.w, dy.c]);
         let picked = |place: usize, start: usize, step: usize, count: usize| {

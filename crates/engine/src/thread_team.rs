@@ -1,11 +1,11 @@
-//! A thread team that splits work over all cores. Workers spin for a moment before they sleep, and the calling thread works too.
+//! A thread team that distributes work over all cores. Workers spin briefly before they sleep, and the calling thread also works.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, TryLockError};
 use std::thread::Thread;
 
-/// Number of spins before a worker goes to sleep, which take some tens of microseconds.
+/// Number of spins before a worker goes to sleep (tens of microseconds).
 const SPINS: usize = 4000;
 
 type Job = dyn Fn(usize) + Sync;
@@ -13,9 +13,8 @@ type Job = dyn Fn(usize) + Sync;
 /// The hook that a job's calling thread runs before each task it executes itself.
 static BEFORE_TASK: OnceLock<fn()> = OnceLock::new();
 
-/// Registers a hook that a job's calling thread runs before each task it executes itself. `f` may unwind to cancel
-/// the job; tasks that have not begun are then skipped, and the thread continues to unwind. Only the first registration has an
-/// effect.
+/// Registers a hook that a job's calling thread runs before each task it executes itself. `f` may unwind to cancel the job: tasks
+/// that have not started are skipped, and the thread continues to unwind. Only the first registration has an effect.
 pub fn before_each_task(f: fn()) {
     // Later registrations have no effect.
     let _ = BEFORE_TASK.set(f);
@@ -32,11 +31,11 @@ struct ThreadTeam {
     /// A lock held by the thread whose job is running.
     caller: Mutex<()>,
     job: UnsafeCell<(*const Job, usize)>,
-    /// Number of the job that workers may join; 0 if there is none.
+    /// ID of the job that workers may join, or 0 if there is none.
     open: AtomicUsize,
     jobs: AtomicUsize,
     next: AtomicUsize,
-    /// Number of workers that are in the job, or about to check whether they may join it.
+    /// Number of workers that are in the job or about to check whether they may join it.
     inside: AtomicUsize,
     panicked: AtomicBool,
     workers: OnceLock<Vec<(Thread, &'static AtomicBool)>>,
@@ -56,12 +55,12 @@ static TEAM: ThreadTeam = ThreadTeam {
     workers: OnceLock::new(),
 };
 
-/// Number of threads of a job started on this thread. It is 1 on a rayon worker, since rayon workers already run in parallel.
+/// Number of threads used by jobs started on this thread: 1 on a rayon worker, since rayon workers already run in parallel.
 pub fn size() -> usize {
     if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
 }
 
-/// Calls `f` with each of `0..tasks`, in any order, on all cores. Returns after all calls have finished.
+/// Calls `f` with each index in `0..tasks`, in any order, on all cores. Returns after all calls have finished.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     let f = |i: usize| f(i);
     let alone = |tasks: usize| {
@@ -85,7 +84,7 @@ pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     }
 }
 
-/// Like [`run`], but makes all calls on this thread if `threads` is 1.
+/// Like [`run`], but makes all calls on the calling thread if `threads` is 1.
 pub fn run_some(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
     if threads == 1 { (0..tasks).for_each(f) } else { run(tasks, f) }
 }
@@ -97,20 +96,21 @@ pub fn ranges(n: usize, grain: usize, f: impl Fn(std::ops::Range<usize>) + Sync)
     run(count, |i| f(part(n, i, count)));
 }
 
-/// The range of part `i` if `0..n` is split into `count` parts of nearly the same length.
+/// The range of part `i` when `0..n` is split into `count` parts of nearly equal length.
 #[inline(always)]
 pub fn part(n: usize, i: usize, count: usize) -> std::ops::Range<usize> {
     i * n / count..(i + 1) * n / count
 }
 
-/// Splits a slice into parts of `size` elements, of which the last may be shorter, and calls `f` with the index of each part and
-/// the part, on all cores.
+/// Splits a slice into parts of `size` elements (the last may be shorter), and calls `f` with each part and its index on all
+/// cores.
 pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     struct At<T>(*mut T);
     // SAFETY: each task accesses only its own part of the slice.
     unsafe impl<T: Send> Sync for At<T> {}
     impl<T> At<T> {
-        /// The address `count` elements on. This is a method so that a closure captures the wrapper rather than the pointer.
+        /// The pointer advanced by `count` elements. This is a method so that closures capture the wrapper rather than the
+        /// pointer.
         fn add(&self, count: usize) -> *mut T {
             // SAFETY: `count` is below the length of the slice.
             unsafe { self.0.add(count) }
@@ -119,14 +119,14 @@ pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + 
     let (len, size, at) = (all.len(), size.max(1), At(all.as_mut_ptr()));
     run(len.div_ceil(size), |i| {
         let count = size.min(len - i * size);
-        // SAFETY: parts do not overlap, and the slice is borrowed until all are done.
+        // SAFETY: the parts do not overlap, and the slice is borrowed until all tasks are done.
         f(i, unsafe { std::slice::from_raw_parts_mut(at.add(i * size), count) });
     });
 }
 
 impl ThreadTeam {
     fn run(&'static self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
-        // SAFETY: all workers leave the job before this function returns, so `f` outlives its use.
+        // SAFETY: all workers leave the job before this function returns, so `f` outlives all uses.
         unsafe { *self.job.get() = (std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const Job>(f), tasks) };
         self.next.store(0, SeqCst);
         self.open.store(self.jobs.fetch_add(1, SeqCst) + 1, SeqCst);
@@ -202,7 +202,7 @@ impl ThreadTeam {
     }
 }
 
-/// A guard that closes the job and waits until all workers have left it, even if a task of the calling thread panics.
+/// A guard that closes the job and waits until all workers have left it, even if a task on the calling thread panics.
 struct Close(&'static ThreadTeam);
 
 impl Drop for Close {

@@ -1,10 +1,10 @@
-//! The innermost loop, which computes a tile of sums in registers, and the epilogue applied as the tile is written.
+//! The innermost loop, which accumulates a tile of sums in registers, and the epilogue applied when the tile is written.
 
 use crate::activation::Activation;
 use crate::map::{Map, MapMut};
 use crate::simd::Simd;
 
-/// Operations on a sum before it is written, applied in the order of the fields.
+/// Operations applied to a sum before it is written, in field order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// The bias of each channel, added to the sum.
@@ -17,23 +17,23 @@ pub struct Epilogue<'a> {
     pub save: Option<&'a MapMut<'a>>,
     /// The activation to apply.
     pub activation: Option<Activation>,
-    /// An activation whose slope multiplies the sum, and a map of the output's size with the values that the slope is
+    /// An activation whose derivative multiplies the sum, and a map of the output's size with the values that the derivative is
     /// computed from.
     pub slope: Option<(Activation, Map<'a>)>,
 }
 
 impl Epilogue<'_> {
-    /// Whether the epilogue has no activation other than ReLU. Any other one is a function call, around which the compiler saves
-    /// all vectors.
+    /// Whether the epilogue has no activation other than ReLU. Any other activation is a function call, around which the compiler
+    /// spills all vector registers.
     pub(crate) fn is_plain(&self) -> bool {
         let plain = |activation: Option<Activation>| activation.is_none_or(|a| a == Activation::Relu);
         plain(self.activation) && plain(self.slope.map(|s| s.0))
     }
 
-    /// Checks that the epilogue fits an output.
+    /// Checks that the epilogue matches an output.
     ///
     /// # Panics
-    /// If a slice or map of the epilogue does not have the size of the output.
+    /// If the size of a slice or map of the epilogue does not match the output.
     pub(crate) fn check(&self, y: &MapMut) {
         let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
         let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
@@ -46,22 +46,22 @@ impl Epilogue<'_> {
     }
 }
 
-/// How the sums of a tile are written.
+/// How to write the sums of a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct Exit<'a> {
     pub epilogue: Epilogue<'a>,
-    /// Whether to add to the sums that were written before.
+    /// Whether to add to the sums already written.
     pub more: bool,
-    /// Whether the sums are complete, so that the epilogue applies.
+    /// Whether the sums are complete, so the epilogue applies.
     pub last: bool,
 }
 
-/// Weights to prefetch for a later tile, given by an address and the distance between the addresses of successive steps of a sum.
+/// Weights to prefetch for a later tile: an address and the stride between successive steps of a sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Prefetch(pub *const f32, pub usize);
 
 impl Prefetch {
-    /// What tile `t` of `tiles` prefetches of the weights that follow the `count` rows of `width` elements at `b`.
+    /// The portion of the weights after the `count` rows of `width` elements at `b` that tile `t` of `tiles` prefetches.
     #[inline(always)]
     pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;
@@ -69,11 +69,11 @@ impl Prefetch {
     }
 }
 
-/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` are `bk` apart.
+/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` have stride `bk`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `M` rows, `am` apart, of `k` elements, `ak` apart, must be readable at `a`, and
-/// `k` rows, `bk` apart, of `V` vectors at `b`.
+/// The CPU must have the instruction set of `S`. `M` rows (stride `am`) of `k` elements (stride `ak`) must be readable at `a`,
+/// and `k` rows (stride `bk`) of `V` vectors at `b`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     k: usize,
@@ -81,7 +81,7 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     (mut b, bk): (*const f32, usize),
     Prefetch(mut prefetch, step): Prefetch,
 ) -> [[S::V; V]; M] {
-    // SAFETY: the loop reads only elements that the caller promises are readable; addresses to prefetch may be invalid.
+    // SAFETY: the loop reads only elements that the caller guarantees to be readable; prefetched addresses may be invalid.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for _ in 0..k {
@@ -104,8 +104,8 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Computes `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane. Rows of `x` and `w` are contiguous; the distances
-/// between rows are passed along with the pointers. This is a separate function so that the sums stay in registers.
+/// Computes `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane. Rows of `x` and `w` are contiguous; the row
+/// strides are passed along with the pointers. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`. `R` rows of `count` elements must be readable at `x`, and `O` such rows at `w`.
@@ -116,7 +116,7 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
     (w, w_apart): (*const f32, usize),
     count: usize,
 ) -> [[S::V; O]; R] {
-    // SAFETY: the loop stays below `count`; its last vector is loaded in part.
+    // SAFETY: the loop stays below `count`; the last vector is loaded partially.
     unsafe {
         let mut k = 0;
         while k + S::LANES <= count {
@@ -147,19 +147,19 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
 /// Applies the epilogue to `v` and writes `n` of its lanes to `to`, which is channel `c` of pixel `pixel` of the output.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `to` must point to channel `c` of pixel `pixel` of the output; `n` elements,
-/// or a vector if that is less, must be writable there and used by no other thread. The epilogue must fit the output.
+/// The CPU must have the instruction set of `S`. `to` must point to channel `c` of pixel `pixel` of the output; `n` elements, or
+/// a whole vector if that is less, must be writable there and not used by any other thread. The epilogue must match the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { finish_row::<S, false, 1>([v], (to, 0), pixel, c, n, exit) }
 }
 
-/// Like [`finish`], for channel `c` of `N` adjacent pixels, the first of which is `pixel`; `at` is the address in the first pixel
-/// and the distance between pixels. If `PLAIN`, assumes that the epilogue is plain.
+/// Like [`finish`], for channel `c` of `N` adjacent pixels starting at `pixel`. `at` is the address in the first pixel and the
+/// stride between pixels. If `PLAIN`, assumes that the epilogue is plain.
 ///
 /// # Safety
-/// As for [`finish`], for each pixel.
+/// Same as for [`finish`], for each pixel.
 #[inline(always)]
 pub(crate) unsafe fn finish_row<S: Simd, const PLAIN: bool, const N: usize>(
     v: [S::V; N],
@@ -169,7 +169,7 @@ pub(crate) unsafe fn finish_row<S: Simd, const PLAIN: bool, const N: usize>(
     n: usize,
     exit: &Exit,
 ) {
-    // SAFETY: as the caller promises for `at`, `pixel`, `c` and `n`.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if n >= S::LANES {
             through::<S, true, PLAIN, N>(v, at, pixel, c, n, exit);
@@ -185,27 +185,27 @@ pub(crate) unsafe fn finish_row<S: Simd, const PLAIN: bool, const N: usize>(
 /// The CPU must have the instruction set of `S`, and `n` elements, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
 /// Stores `n` lanes, or a whole vector if `FULL`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` elements, or a whole vector if `FULL`, must be writable at `at` and used by no
-/// other thread.
+/// The CPU must have the instruction set of `S`; `n` elements, or a whole vector if `FULL`, must be writable at `at` and not used
+/// by any other thread.
 #[inline(always)]
 unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, n: usize, v: S::V) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { if FULL { S::store(at, v) } else { S::store_part(at, n, v) } }
 }
 
-/// Applies the epilogue to channel `c` of `N` adjacent pixels and writes them, as [`finish_row`] does. Each operation is applied to
-/// all pixels before the next one, so that it is looked up once.
+/// Applies the epilogue to channel `c` of `N` adjacent pixels and writes them, as [`finish_row`] does. Each operation is applied
+/// to all pixels before the next one, so that it is dispatched only once.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in `N` pixels
-/// from `pixel` on of the output, and be writable at `to` and used by no other thread. The epilogue must fit the output.
+/// The CPU must have the instruction set of `S`; `n` channels starting at `c`, or a whole vector if `FULL`, must exist in `N`
+/// output pixels starting at `pixel`, be writable at `to` and not used by any other thread. The epilogue must match the output.
 #[inline(always)]
 unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
     mut v: [S::V; N],
@@ -234,7 +234,7 @@ unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
 /// Applies the epilogue to channel `c` of `N` adjacent pixels; if `PLAIN`, assumes that it is plain.
 ///
 /// # Safety
-/// As for [`through`].
+/// Same as for [`through`].
 #[inline(always)]
 unsafe fn apply<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
     v: &mut [S::V; N],
@@ -243,7 +243,7 @@ unsafe fn apply<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
     n: usize,
     e: &Epilogue,
 ) {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if let Some(bias) = e.bias {
             let bias = load::<S, FULL>(bias.as_ptr().add(c), n);
@@ -281,7 +281,7 @@ unsafe fn apply<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
     }
 }
 
-/// Calls a function that is generic over a tile's number of rows, with `$m` rows (1 to 12).
+/// Calls a function that is generic over the number of rows of a tile, with `$m` rows (1 to 12).
 macro_rules! with_rows {
     ($m:expr, $S:ident, $limit:expr, $f:ident::<$V:literal>($($arg:expr),*)) => {
         match $m {

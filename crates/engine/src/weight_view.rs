@@ -1,8 +1,8 @@
 //! A strided view of a layer's weights, for a convolution or its transpose.
 
 /// A view of weights `(O, C/groups, kh, kw)`. The weight of group `g` and tap `t` from input channel `c` to output channel `o`
-/// has index `g · group_stride + c · input_stride + o · output_stride + t`. For the gradient of the input, the layer's output
-/// channels are the inputs.
+/// has index `g · group_stride + c · input_stride + o · output_stride + t`. For the input gradient, the roles of input and output
+/// channels are swapped.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightView<'a> {
     pub numbers: &'a [f32],
@@ -12,7 +12,7 @@ pub(crate) struct WeightView<'a> {
 }
 
 impl WeightView<'_> {
-    /// The index of the weight for a group, an input channel, a tap and output channel 0.
+    /// The index of the weight for a group, an input channel and a tap, at output channel 0.
     #[inline(always)]
     pub fn start(&self, g: usize, c: usize, tap: usize) -> usize {
         g * self.group_stride + c * self.input_stride + tap

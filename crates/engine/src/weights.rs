@@ -1,4 +1,4 @@
-//! The gradient of a convolution's weights, as a sum over pixels of products.
+//! The weight gradient of a convolution, as a sum of products over pixels.
 
 use crate::buffer::Scratch;
 use crate::conv::{Algorithm, Sizes, Slide, forward_patches};
@@ -12,14 +12,14 @@ use crate::size::product;
 use crate::thread_team;
 use crate::winograd_gradient::WinogradGradient;
 
-/// Number of pixels multiplied at a time.
+/// Number of pixels processed at a time.
 const BLOCK: usize = 96;
 /// Number of partial sums of a batch, which does not depend on the number of cores.
 const PARTS: usize = 8;
-/// Maximum number of elements in all partial sums together, unless there is only one.
+/// Maximum total number of elements in all partial sums, unless there is only one.
 const SUMS: usize = 1 << 23;
 
-/// Computes the gradient of a convolution's weights, `Σ dy · xᵀ` over all pixels of a batch.
+/// Computes the weight gradient of a convolution, `Σ dy · xᵀ` over all pixels of a batch.
 #[derive(Debug)]
 pub struct WeightGradient {
     patches: Patches,
@@ -29,7 +29,7 @@ pub struct WeightGradient {
 }
 
 impl WeightGradient {
-    /// Prepares the weight gradient of a convolution of these sizes.
+    /// Prepares the weight gradient of a convolution with these sizes.
     ///
     /// # Panics
     /// If `slide` does not fit `sizes`.
@@ -38,11 +38,11 @@ impl WeightGradient {
         Self { patches: forward_patches(sizes, slide), sizes, slide, algorithm }
     }
 
-    /// Writes the gradient of the weights, summed over the batch, to `dw`, `(O, C/groups, kh, kw)`. The result does not depend on
-    /// the number of cores.
+    /// Writes the weight gradient, summed over the batch, to `dw`, `(O, C/groups, kh, kw)`. The result does not depend on the
+    /// number of cores.
     ///
     /// # Panics
-    /// If the maps or `dw` do not have the sizes of the convolution.
+    /// If the sizes of the maps or `dw` do not match the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input, output, from, to } = self.sizes;
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
@@ -108,7 +108,7 @@ impl Task for Part<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these
-        // rows of the sums belong to one task.
+        // rows of sums belong to one task.
         unsafe {
             let patches = &self.of.patches;
             let pixels = patches.grid.0 * patches.grid.1;

@@ -1,5 +1,5 @@
-//! Convolutions of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308):
-//! F(4x4, 3x3), F(2x2, 3x3) on small maps, and F(2x2, 5x5).
+//! Winograd convolutions with stride 1 (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308): F(4x4, 3x3), F(2x2, 3x3) on small
+//! maps, and F(2x2, 5x5). The elements of a transformed tile are called frequencies, as with an FFT.
 
 use crate::buffer::{Scratch, odd_lines};
 use crate::conv::Algorithm;
@@ -14,7 +14,7 @@ use crate::weight_view::WeightView;
 use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
 
-/// A Winograd convolution. A tile has `size` output rows and columns, which read `side` input rows and columns.
+/// A Winograd convolution. A tile has `size` output rows and columns, computed from `side` input rows and columns.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     size: usize,
@@ -29,13 +29,13 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether Winograd transforms are faster than direct convolution for `c` input channels, `o` output channels and outputs of
-    /// `h × w`.
+    /// Whether Winograd transforms are faster than direct convolution for `c` input channels, `o` output channels and an output
+    /// size of `h × w`.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Transforms the weights of 3x3 or 5x5 taps, whose offsets are `taps`.
+    /// Transforms the weights of 3x3 or 5x5 taps with offsets `taps`.
     pub fn new(
         (c, o): (usize, usize),
         taps: &[usize],
@@ -43,7 +43,8 @@ impl Winograd {
         (from, to, algorithm): ((usize, usize), (usize, usize), Algorithm),
         w: WeightView,
     ) -> Self {
-        // Larger tiles have more than twice the weights. For few small maps, reading these costs more than the saved arithmetic.
+        // Larger tiles have more than twice as many weights. For a few small maps, reading them costs more than the arithmetic
+        // saved.
         let large = match to.0.min(to.1) {
             16.. => true,
             8.. => c * o <= 1 << 14 || algorithm == Algorithm::LargeBatch,
@@ -56,7 +57,7 @@ impl Winograd {
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }
 
-    /// A convolution that shares these weights, for maps of another size and with `less` padding removed.
+    /// A convolution that shares these weights, for feature maps of another size and with `less` padding removed.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), less: (usize, usize)) -> Self {
         let tiles = (to.0.div_ceil(self.size), to.1.div_ceil(self.size));
         Self {
@@ -68,7 +69,7 @@ impl Winograd {
         }
     }
 
-    /// Whether larger tiles are possible, which have more weights and need less arithmetic.
+    /// Whether larger tiles are possible; they have more weights and need less arithmetic.
     pub fn has_more(&self) -> bool {
         self.side < 6
     }
@@ -81,8 +82,8 @@ impl Winograd {
         self.c.div_ceil(CHUNK)
     }
 
-    /// Distance between the rows of two tiles in the transformed input. It is about the number of channels in a chunk, but not a
-    /// large power of two.
+    /// Stride between the rows of two tiles in the transformed input: roughly the number of channels in a chunk, but not a large
+    /// power of two.
     fn row(&self) -> usize {
         match self.c {
             ..=48 => self.c.next_multiple_of(16),
@@ -109,7 +110,7 @@ impl Winograd {
             let count = range.len();
             let mut scratch = Scratch::new(self.room(count));
             let v = scratch.at();
-            // SAFETY: the products follow the transformed input in memory.
+            // SAFETY: `room` includes the products, which follow the transformed input in memory.
             let m = unsafe { v.add(self.v(count)) };
             let stage = |step| Stage { w: self, x, y, v, m, count, start: range.start, step, epilogue };
             run_with(self.weights.level, stage(Step::In(0..count)));
@@ -118,8 +119,8 @@ impl Winograd {
         });
     }
 
-    /// Maximum number of tiles of a block, if each thread computes `own` tiles. Weights that exceed the caches are read once for many
-    /// tiles. Small weights leave room in the caches for the tiles, of which few make more blocks.
+    /// Maximum number of tiles per block, if each thread computes `own` tiles. Weights that exceed the caches are read once for
+    /// many tiles. Small weights leave room in the caches for the tiles; small blocks then help to balance a small workload.
     fn most_tiles(&self, own: usize) -> usize {
         match (self.c * self.o, own) {
             (..=0x2000, ..400) => 24,
@@ -128,14 +129,14 @@ impl Winograd {
         }
     }
 
-    /// Computes few tiles. All threads share each stage, so that each weight is read by only one thread.
+    /// Computes a small number of tiles. All threads share each stage, so each weight is read by only one thread.
     fn in_stages(&self, x: &Map, y: &MapMut, epilogue: Epilogue, tiles: usize, threads: usize) {
         if tiles == 0 {
             return;
         }
         let mut scratch = Scratch::new(self.room(tiles));
         let v = scratch.at();
-        // SAFETY: the products follow the transformed input in memory.
+        // SAFETY: `room` includes the products, which follow the transformed input in memory.
         let (v, m) = (SharedPtr(v), SharedPtr(unsafe { v.add(self.v(tiles)) }));
         let stage = |step| {
             let stage = Stage { w: self, x, y, v: v.get(), m: m.get(), count: tiles, start: 0, step, epilogue };
@@ -148,22 +149,22 @@ impl Winograd {
         thread_team::run(parts, |i| stage(Step::Out(part(i))));
     }
 
-    /// Number of elements in the transformed input of `tiles` tiles, whose order is frequency, chunk of channels, tile, row.
+    /// Number of elements in the transformed input of `tiles` tiles, ordered by frequency, chunk of channels, tile and row.
     fn v(&self, tiles: usize) -> usize {
         self.frequencies() * self.v_apart(tiles)
     }
 
-    /// Distance between two frequencies of the transformed input of `tiles` tiles.
+    /// Stride between frequencies in the transformed input of `tiles` tiles.
     fn v_apart(&self, tiles: usize) -> usize {
         odd_lines(self.chunks() * tiles * self.row())
     }
 
-    /// Distance between two frequencies of the products of `tiles` tiles.
+    /// Stride between frequencies in the products of `tiles` tiles.
     fn m_apart(&self, tiles: usize) -> usize {
         odd_lines(tiles * self.width())
     }
 
-    /// Distance between the products of adjacent tiles, in elements.
+    /// Stride between the products of adjacent tiles, in elements.
     fn width(&self) -> usize {
         self.o.next_multiple_of(16)
     }
@@ -180,7 +181,7 @@ enum Step {
     Out(std::ops::Range<usize>),
 }
 
-/// A task that runs one of the three steps of the convolution for some of the `count` tiles from tile `start` on.
+/// A task that runs one of the three steps of the convolution for some of the `count` tiles starting at tile `start`.
 struct Stage<'a> {
     w: &'a Winograd,
     x: &'a Map<'a>,
@@ -198,7 +199,7 @@ impl Task for Stage<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `v` and `m` have room for `count` tiles, `Winograd::run` checked the map and `Filter::run` the output; each
+        // SAFETY: `v` and `m` have room for `count` tiles; `Winograd::run` checked the map, and `Filter::run` the output; each
         // tile or frequency of a step belongs to one task.
         unsafe {
             let six = self.w.side == 6;
@@ -247,7 +248,7 @@ impl Stage<'_> {
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
         let (n, row, column) = self.place(t);
         let patch = Patch::new(self.x, n, (row, column), self.w.padding);
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             if patch.is_whole() {
                 self.transform::<S, A, true>(t, &patch);
@@ -260,7 +261,7 @@ impl Stage<'_> {
     /// Transforms a patch into the rows of tile `t`.
     ///
     /// # Safety
-    /// As for [`read`](Self::read); if `WHOLE`, the patch must lie completely inside the map.
+    /// Same as for [`read`](Self::read); if `WHOLE`, the patch must lie completely inside the map.
     #[inline(always)]
     unsafe fn transform<S: Simd, const A: usize, const WHOLE: bool>(&self, t: usize, patch: &Patch<A>) {
         // SAFETY: `v` has a row for each frequency, chunk and tile.
@@ -377,7 +378,7 @@ impl Stage<'_> {
 /// Multiplies `M` tiles by a panel of the weights of one frequency.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `M` tiles from `start` on must exist and be multiplied by no other thread, and
+/// The CPU must have the instruction set of `S`. `M` tiles starting at `start` must exist, no other thread may multiply them, and
 /// `count` rows of `V` vectors must be readable at `panel`.
 #[inline(always)]
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
@@ -461,8 +462,8 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
     }
 }
 
-/// Multiplies a column of four or two elements by the matrix `A`, which maps the gradient of a tile's output to that of its
-/// products.
+/// Multiplies a column of two or four elements by the matrix `A`, which maps the gradient of a tile's output to the gradient of
+/// its products.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.

@@ -1,5 +1,5 @@
-//! The gradient of a convolution's weights with fewer multiplications. It is the transpose of F(4x4, 3x3) and F(2x2, 5x5):
-//! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G`, where the sum runs over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
+//! The Winograd weight gradient of a convolution, the transpose of F(4x4, 3x3) and F(2x2, 5x5): `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G`,
+//! where the sum runs over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
 
 use crate::buffer::{Scratch, odd_lines};
 use crate::conv::{Sizes, Slide};
@@ -19,18 +19,18 @@ const SIDE: usize = 6;
 const MOST_TAPS: usize = 5;
 /// Number of frequencies of a tile.
 const ALL: usize = SIDE * SIDE;
-/// Number of input channels of a task.
+/// Number of input channels per task.
 const CHUNK: usize = 64;
 /// Maximum number of partial sums of a batch, which does not depend on the number of cores.
 const PARTS: usize = 8;
-/// Minimum number of tiles of a part, below which writing and adding up its sums takes too long.
+/// Minimum number of tiles per part. With fewer tiles, writing and accumulating the sums takes too long.
 const LEAST: usize = 64;
-/// Maximum number of elements in all partial sums together, unless there is only one.
+/// Maximum total number of elements in all partial sums, unless there is only one.
 const SUMS: usize = 1 << 23;
 /// Approximate number of transformed elements that stay in a core's cache.
 const NEAR: usize = 1 << 17;
 
-/// Computes the gradient of a convolution's weights, `Σ dy · xᵀ` over all pixels of a batch, by frequencies of tiles.
+/// Computes the weight gradient of a convolution, `Σ dy · xᵀ` over all pixels of a batch, frequency by frequency.
 pub(crate) struct WinogradGradient {
     sizes: Sizes,
     padding: (usize, usize),
@@ -56,7 +56,7 @@ impl WinogradGradient {
         Self { sizes, padding: slide.padding, taps, size, tiles }
     }
 
-    /// Writes the gradient of the weights to `dw`, `(O, C, k, k)`. The maps must have the sizes of the convolution.
+    /// Writes the weight gradient to `dw`, `(O, C, k, k)`. The maps must have the sizes of the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input: c, output: o, .. } = self.sizes;
         let level = simd::level();
@@ -85,7 +85,7 @@ impl WinogradGradient {
     }
 }
 
-/// A task that sums the parts of one input channel and transforms the sums to the gradients of the channel's weights.
+/// A task that adds the partial sums of one input channel and transforms the result into the channel's weight gradient.
 struct Taps<'a> {
     of: &'a WinogradGradient,
     g: &'a [[f32; MOST_TAPS]; SIDE],
@@ -101,13 +101,13 @@ impl Task for Taps<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `WinogradGradient::run` made sums for all parts and channels, and each input channel belongs to one task.
+        // SAFETY: `WinogradGradient::run` allocated sums for all parts and channels, and each input channel belongs to one task.
         unsafe { if self.of.taps == 3 { self.transform::<S, 3>() } else { self.transform::<S, 5>() } }
     }
 }
 
 impl Taps<'_> {
-    /// Transforms the sums to the gradients of `K × K` weights.
+    /// Transforms the sums into the gradients of `K × K` weights.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`. Each part must have `width` sums for each frequency and input channel, where
@@ -118,7 +118,7 @@ impl Taps<'_> {
         let apart = ALL * input * self.width;
         let mut out = [0f32; MOST_TAPS * MOST_TAPS * MOST_LANES];
         for o in (0..output).step_by(S::LANES) {
-            // SAFETY: as the caller promises.
+            // SAFETY: guaranteed by the caller.
             unsafe {
                 let mut half = [[S::splat(0.0); SIDE]; K];
                 for f in 0..ALL {
@@ -158,7 +158,7 @@ struct Part<'a> {
     x: &'a Map<'a>,
     range: std::ops::Range<usize>,
     channels: std::ops::Range<usize>,
-    /// The sums of the first channel: for each channel, a row of output channels for each frequency.
+    /// The sums of the first channel. Each channel has a row of output channels per frequency.
     sums: *mut f32,
     width: usize,
 }
@@ -169,11 +169,11 @@ struct Tiles {
     x: *mut f32,
     dy: *mut f32,
     count: usize,
-    /// Distance between rows of `x`, in elements.
+    /// Stride between rows of `x`, in elements.
     apart: usize,
-    /// Distance between two frequencies of `x`.
+    /// Stride between frequencies in `x`.
     x_apart: usize,
-    /// Distance between two frequencies of `dy`.
+    /// Stride between frequencies in `dy`.
     dy_apart: usize,
 }
 
@@ -194,7 +194,7 @@ impl Task for Part<'_> {
             let own = thread_team::part(end - start, block, blocks);
             let (first, last) = (start + own.start, start + own.end);
             // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of
-            // the sums belong to one task.
+            // the sums belong to this task.
             unsafe {
                 let tiles = Tiles { x, dy: x.add(ALL * x_apart), count: last - first, apart, x_apart, dy_apart };
                 for t in first..last {
@@ -246,7 +246,7 @@ impl Part<'_> {
     /// transformed.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
-        // SAFETY: these channels of the sums belong to one task, and the transformed rows were written.
+        // SAFETY: these channels of the sums belong to this task, and the transformed rows were written.
         unsafe {
             let x = Rows { at: tiles.x.add(f * tiles.x_apart), apart: tiles.apart };
             let dy = Rows { at: tiles.dy.add(f * tiles.dy_apart), apart: self.width };
@@ -256,12 +256,11 @@ impl Part<'_> {
     }
 }
 
-/// Transforms some channels of a patch along both sides. Writes a row for each frequency, the first one at `to` and the others
-/// `apart` from one another.
+/// Transforms some channels of a patch along both axes. Writes a row for each frequency to `to`, with stride `apart`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. The map must have these channels and, if `WHOLE`, all pixels of the patch. At
-/// each of the rows, the number of channels rounded up to whole vectors must be writable and used by no other thread.
+/// The CPU must have the instruction set of `S`. The map must have these channels and, if `WHOLE`, all pixels of the patch. In
+/// each of the rows, the number of channels rounded up to whole vectors must be writable and not used by any other thread.
 #[inline(always)]
 unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     patch: &Patch<N>,
@@ -269,7 +268,7 @@ unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     (to, apart): (*mut f32, usize),
 ) {
     for c in channels.clone().step_by(S::LANES) {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let mut half = [[S::splat(0.0); N]; SIDE];
             for j in 0..N {
@@ -288,13 +287,13 @@ unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     }
 }
 
-/// Transforms one column of a tile's input, or of the gradient of its output.
+/// Transforms one column of a tile's input or of the gradient of its output.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
 #[inline(always)]
 unsafe fn along<S: Simd, const N: usize>(column: [S::V; N]) -> [S::V; SIDE] {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if N == SIDE {
             let mut d = [S::splat(0.0); SIDE];

@@ -4,8 +4,8 @@ use crate::packed::{MOST_WIDE, Packed};
 use crate::simd::{self, Simd, Task};
 use crate::weight_view::WeightView;
 
-/// Evaluation points of F(4, 3) and F(2, 5) are 0, infinity, ±2/3 and ±3/2. Their rounding errors are less than half of those for
-/// the usual ±1 and ±2, and since the product of 2/3 and 3/2 is 1, the transforms stay short.
+/// The evaluation points of F(4, 3) and F(2, 5) are 0, infinity, ±2/3 and ±3/2. Their rounding errors are less than half of those
+/// of the usual ±1 and ±2, and since 2/3 · 3/2 = 1, the transforms stay short.
 pub(crate) const P: f64 = 2.0 / 3.0;
 pub(crate) const Q: f64 = 3.0 / 2.0;
 

@@ -1,4 +1,4 @@
-//! Vectors of 256 bits with fused multiply-add.
+//! 256-bit vectors with fused multiply-add.
 
 use super::{Simd, Task};
 use std::arch::x86_64::*;
@@ -17,7 +17,7 @@ pub struct Vector(__m256);
 /// The CPU must have AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
-    // SAFETY: the caller makes sure that the CPU has the instruction set.
+    // SAFETY: the caller guarantees that the CPU has the instruction set.
     unsafe { task.run::<Avx2>() }
 }
 
@@ -40,37 +40,38 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX2.
+        // SAFETY: the caller guarantees that the CPU has AVX2.
         unsafe { Vector(_mm256_set1_ps(v)) }
     }
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX2 and that eight elements are readable.
+        // SAFETY: the caller guarantees that the CPU has AVX2 and that eight elements are readable.
         unsafe { Vector(_mm256_loadu_ps(at)) }
     }
 
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
-        // SAFETY: a hint; the CPU ignores invalid addresses.
+        // SAFETY: prefetching is only a hint; the CPU ignores invalid addresses.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX2 and that the lanes of the mask are readable; others are not read.
+        // SAFETY: the caller guarantees that the CPU has AVX2 and that the lanes of the mask are readable; the others are not
+        // read.
         unsafe { Vector(_mm256_maskload_ps(at, mask(n))) }
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: Vector) {
-        // SAFETY: the caller makes sure that eight elements are writable; `v` exists, so the CPU has AVX2.
+        // SAFETY: the caller guarantees that eight elements are writable; `v` exists, so the CPU has AVX2.
         unsafe { _mm256_storeu_ps(at, v.0) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: Vector) {
-        // SAFETY: the caller makes sure that the lanes of the mask are writable; others are not written.
+        // SAFETY: the caller guarantees that the lanes of the mask are writable; the others are not written.
         unsafe { _mm256_maskstore_ps(at, mask(n), v.0) }
     }
 
@@ -119,6 +120,6 @@ impl Simd for Avx2 {
 /// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn mask(n: usize) -> __m256i {
-    // SAFETY: the caller makes sure that the CPU has AVX2.
+    // SAFETY: the caller guarantees that the CPU has AVX2.
     unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n.min(8) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
 }

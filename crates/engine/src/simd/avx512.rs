@@ -1,4 +1,4 @@
-//! Vectors of 512 bits.
+//! 512-bit vectors.
 
 use super::{Simd, Task};
 use std::arch::x86_64::*;
@@ -17,7 +17,7 @@ pub struct Vector(__m512);
 /// The CPU must have AVX-512F, AVX-512DQ, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
-    // SAFETY: the caller makes sure that the CPU has the instruction set.
+    // SAFETY: the caller guarantees that the CPU has the instruction set.
     unsafe { task.run::<Avx512>() }
 }
 
@@ -40,38 +40,38 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX-512.
+        // SAFETY: the caller guarantees that the CPU has AVX-512.
         unsafe { Vector(_mm512_set1_ps(v)) }
     }
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX-512 and that sixteen elements are readable.
+        // SAFETY: the caller guarantees that the CPU has AVX-512 and that sixteen elements are readable.
         unsafe { Vector(_mm512_loadu_ps(at)) }
     }
 
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
-        // SAFETY: a hint; the CPU ignores invalid addresses.
+        // SAFETY: prefetching is only a hint; the CPU ignores invalid addresses.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX-512 and that the lanes of the mask are readable; others are not
+        // SAFETY: the caller guarantees that the CPU has AVX-512 and that the lanes of the mask are readable; the others are not
         // read.
         unsafe { Vector(_mm512_maskz_loadu_ps(mask(n), at)) }
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: Vector) {
-        // SAFETY: the caller makes sure that sixteen elements are writable; `v` exists, so the CPU has AVX-512.
+        // SAFETY: the caller guarantees that sixteen elements are writable; `v` exists, so the CPU has AVX-512.
         unsafe { _mm512_storeu_ps(at, v.0) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: Vector) {
-        // SAFETY: the caller makes sure that the lanes of the mask are writable; others are not written.
+        // SAFETY: the caller guarantees that the lanes of the mask are writable; the others are not written.
         unsafe { _mm512_mask_storeu_ps(at, mask(n), v.0) }
     }
 

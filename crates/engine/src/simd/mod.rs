@@ -1,7 +1,7 @@
-//! Vectors of f32, with one source for all instruction sets, of which one is selected at run time.
+//! Vectors of f32: one source for all instruction sets, with the instruction set selected at run time.
 //!
-//! Arithmetic is written once, generic over [`Simd`] and always inlined. A [`Task`] is the unit that is compiled for each
-//! instruction set, and [`run`] selects the best instruction set that the CPU supports.
+//! Arithmetic is written once, generic over [`Simd`] and always inlined. A [`Task`] is the unit compiled for each instruction
+//! set, and [`run`] selects the best one that the CPU supports.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 ///
 /// Arithmetic is safe because it takes vectors, which only unsafe functions create.
 pub trait Simd: Copy + 'static {
-    /// A vector, whose existence proves that the CPU has the instruction set.
+    /// A vector. Its existence proves that the CPU has the instruction set.
     type V: Copy;
     /// Number of lanes, at most [`MOST_LANES`].
     const LANES: usize;
@@ -31,7 +31,7 @@ pub trait Simd: Copy + 'static {
     /// # Safety
     /// The CPU must have the instruction set.
     unsafe fn splat(v: f32) -> Self::V;
-    /// Reads all lanes from `at`, which need not be aligned.
+    /// Loads all lanes from `at`, which need not be aligned.
     ///
     /// # Safety
     /// The CPU must have the instruction set, and `LANES` elements at `at` must be readable.
@@ -41,20 +41,20 @@ pub trait Simd: Copy + 'static {
     /// # Safety
     /// The CPU must have the instruction set.
     unsafe fn prefetch(at: *const f32);
-    /// Reads the first `n` lanes from `at`, or all lanes if `n` is larger; the other lanes are 0.
+    /// Loads the first `n` lanes from `at`, or all lanes if `n` is larger; the other lanes are 0.
     ///
     /// # Safety
     /// The CPU must have the instruction set, and `min(n, LANES)` elements at `at` must be readable.
     unsafe fn load_part(at: *const f32, n: usize) -> Self::V;
-    /// Writes all lanes to `at`, which need not be aligned.
+    /// Stores all lanes to `at`, which need not be aligned.
     ///
     /// # Safety
-    /// `LANES` elements at `at` must be writable, and no other thread may use them meanwhile.
+    /// `LANES` elements at `at` must be writable, and no other thread may use them in the meantime.
     unsafe fn store(at: *mut f32, v: Self::V);
-    /// Writes the first `n` lanes to `at`, or all lanes if `n` is larger.
+    /// Stores the first `n` lanes to `at`, or all lanes if `n` is larger.
     ///
     /// # Safety
-    /// `min(n, LANES)` elements at `at` must be writable, and no other thread may use them meanwhile.
+    /// `min(n, LANES)` elements at `at` must be writable, and no other thread may use them in the meantime.
     unsafe fn store_part(at: *mut f32, n: usize, v: Self::V);
     /// `a + b`.
     fn add(a: Self::V, b: Self::V) -> Self::V;
@@ -72,7 +72,7 @@ pub trait Simd: Copy + 'static {
     fn exp2(n: Self::V) -> Self::V;
     /// `a` where `x > 0`, else `b`.
     fn choose(x: Self::V, a: Self::V, b: Self::V) -> Self::V;
-    /// `a · b + c`, rounded only once if the instruction set can do so.
+    /// `a · b + c`, with a single rounding if the instruction set has fused multiply-add.
     fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The lanewise maximum; `b` if either is NaN or both are 0.
     fn max(a: Self::V, b: Self::V) -> Self::V;
@@ -88,16 +88,16 @@ pub trait Simd: Copy + 'static {
     fn sum(v: Self::V) -> f32;
 }
 
-/// Maximum number of lanes of all instruction sets.
+/// Maximum number of lanes of any instruction set.
 pub const MOST_LANES: usize = 16;
 /// Number of instruction sets.
 pub(crate) const LEVELS: usize = 4;
 
-/// Work that is compiled once for each instruction set.
+/// Work that is compiled for each instruction set.
 pub trait Task {
     /// The task's result.
     type Out;
-    /// Runs the task. This function and all that it calls must be `#[inline(always)]`, or they are compiled without the
+    /// Runs the task. This function and everything it calls must be `#[inline(always)]`, or they are compiled without the
     /// instruction set.
     ///
     /// # Safety
@@ -111,16 +111,16 @@ pub trait Task {
 pub enum Level {
     /// Plain arithmetic, without vector instructions.
     Scalar = 1,
-    /// NEON, with 128 bits, on every 64-bit ARM.
+    /// NEON: 128 bits, available on every 64-bit ARM CPU.
     Neon = 2,
-    /// AVX2, with 256 bits and fused multiply-add.
+    /// AVX2: 256 bits, with fused multiply-add.
     Avx2 = 3,
-    /// AVX-512, with 512 bits.
+    /// AVX-512: 512 bits.
     Avx512 = 4,
 }
 
 impl Level {
-    /// The instruction set with this index, which is its [`Simd::LEVEL`].
+    /// The instruction set with this index, as in [`Simd::LEVEL`].
     pub(crate) fn of(number: usize) -> Self {
         [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512][number]
     }
@@ -139,7 +139,7 @@ impl Level {
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 /// The instruction set in use: the one named by the environment variable `GRADSCOPE_SIMD` (`scalar`, `neon`, `avx2`, `avx512`) if
-/// the CPU supports it, else the best one that the CPU supports.
+/// the CPU supports it, otherwise the best supported one.
 pub fn level() -> Level {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Level::Scalar,
@@ -157,14 +157,14 @@ pub fn level() -> Level {
 }
 
 /// Selects an instruction set, for tests and benchmarks. Does nothing if the CPU does not support it. Weights that are already
-/// packed keep their instruction set.
+/// packed keep using theirs.
 pub fn set_level(level: Level) {
     if available().contains(&level) {
         CHOSEN.store(level as u8, Ordering::Relaxed);
     }
 }
 
-/// The name of an instruction set in the environment variable `GRADSCOPE_SIMD`.
+/// The name of an instruction set, as used by the environment variable `GRADSCOPE_SIMD`.
 pub fn name(level: Level) -> &'static str {
     match level {
         Level::Scalar => "scalar",
@@ -179,7 +179,7 @@ pub fn available() -> Vec<Level> {
     [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512].into_iter().filter(|&level| has(level)).collect()
 }
 
-/// Whether the CPU supports an instruction set. The check is cheap, since the standard library caches the detection.
+/// Whether the CPU supports an instruction set. The check is cheap because the standard library caches the result.
 fn has(level: Level) -> bool {
     match level {
         Level::Scalar => true,
@@ -199,12 +199,12 @@ fn best() -> Level {
     available().last().copied().unwrap_or(Level::Scalar)
 }
 
-/// Runs a task in the instruction set in use, which is [`level`].
+/// Runs a task with the instruction set in use; see [`level`].
 pub fn run<T: Task>(task: T) -> T::Out {
     run_with(level(), task)
 }
 
-/// Runs a task in the given instruction set.
+/// Runs a task with the given instruction set.
 ///
 /// # Panics
 /// If the CPU does not support the instruction set.
@@ -214,13 +214,13 @@ pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
     unsafe { run_at(level, task) }
 }
 
-/// Runs a task in the given instruction set, without checking that the CPU supports it.
+/// Runs a task with the given instruction set, without checking that the CPU supports it.
 ///
 /// # Safety
 /// The CPU must support the instruction set.
 #[inline(always)]
 pub(crate) unsafe fn run_at<T: Task>(level: Level, task: T) -> T::Out {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
