@@ -1,16 +1,15 @@
-//! Relevance that a rule absorbs at a layer.
+//! Relevance that a rule absorbs in a layer.
 
 use std::ops::AddAssign;
 
-/// Relevance that a rule does not pass on to a layer's inputs, by cause.
+/// Relevance that a rule does not propagate to a layer's inputs, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Absorbed {
     /// Relevance absorbed by the bias in the denominator.
     pub bias: f64,
     /// Relevance absorbed by the denominator's stabilizer.
     pub stabilizer: f64,
-    /// Relevance that is lost because there are no contributions to divide it among, such as negative ones if all are
-    /// positive.
+    /// Relevance lost because there are no contributions to distribute it to, such as negative ones if all are positive.
     pub missing: f64,
 }
 
@@ -23,7 +22,7 @@ impl AddAssign for Absorbed {
 }
 
 impl Absorbed {
-    /// The relevance absorbed by all causes together.
+    /// Total absorbed relevance.
     pub fn total(&self) -> f64 {
         self.bias + self.stabilizer + self.missing
     }

@@ -1,4 +1,4 @@
-//! Batch statistics, as batch normalization computes them in training.
+//! Batch statistics, as computed by batch normalization in training mode.
 
 use super::trace::Trace;
 use crate::graph::NodeId;
@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 pub struct BatchStatistics {
     /// The mean, `(C)`.
     pub mean: Tensor,
-    /// The variance, `(C)`, with Bessel's correction, as in PyTorch's running statistics.
+    /// The unbiased variance, `(C)`, as in PyTorch's running statistics.
     pub variance: Tensor,
 }
 

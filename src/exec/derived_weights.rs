@@ -12,12 +12,12 @@ use std::sync::Mutex;
 #[derive(Default)]
 struct DerivedWeights(Mutex<HashMap<(NodeId, &'static str), Numbered>>);
 
-/// The parameter of a transformation, and the transformed weight.
+/// The parameter of a transformation and the transformed weight.
 type Numbered = (f64, Tensor);
 
 impl LayerContext {
-    /// The node's weight transformed by `of`. The result is cached under `name` and reused if `number`, the parameter of the
-    /// transformation, is the same; the cache holds one entry per name.
+    /// The node's weight, transformed by `of`. The result is cached under `name` and reused while `number`, the parameter of the
+    /// transformation, stays the same. The cache holds one entry per name.
     ///
     /// # Panics
     /// If the node has no parameters.

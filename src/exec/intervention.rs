@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 /// A function that replaces a node's value before other nodes read it.
 ///
-/// The result must have the shape of the value in all dimensions but the batch, which may grow to a multiple of its size,
-/// with one row per variant.
+/// The result must have the same shape as the value except for the batch, which may grow to a multiple of its size, with one row
+/// per variant.
 pub type Intervention<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
 
 impl Graph {
     /// Runs the network and passes each node's value through `edit` before other nodes read it. An edit can ablate or patch
     /// activations, report progress, or stop the run with an error.
     ///
-    /// If an edit enlarges the batch, the values of other branches are tiled: row `r` of the larger batch belongs to picture
+    /// If an edit enlarges the batch, the values of other branches are tiled, so row `r` of the larger batch belongs to picture
     /// `r % N`.
     ///
-    /// Errors if an edit fails, or returns a value whose shape differs in more than the batch.
+    /// Errors if an edit fails or returns a value whose shape differs in more than the batch.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {
         self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
@@ -32,11 +32,11 @@ impl Graph {
 }
 
 impl Trace {
-    /// Runs the same pictures again, with the values of the nodes selected by `chosen` passed through `edit`. Only nodes that
-    /// depend on the selected ones are recomputed; all others keep the values of this trace.
+    /// Reruns the same pictures, passing the values of the nodes selected by `chosen` through `edit`. Only nodes that depend on
+    /// the selected nodes are recomputed; the others keep their values from this trace.
     ///
-    /// The result equals that of [`Graph::forward_with`] with the same edit. A backward pass through the new trace treats an edit
-    /// as the identity, so that the gradient at an edited node is that of the unmodified network.
+    /// The result is the same as that of [`Graph::forward_with`] with the same edit. A backward pass through the new trace treats
+    /// an edit as the identity, so that the gradient at an edited node is that of the unmodified network.
     pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Intervention) -> Result<Trace> {
         let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;
         let mut changed = vec![false; values.len()];
@@ -55,8 +55,8 @@ impl Trace {
 }
 
 impl Node {
-    /// Applies the node's operation to its inputs, taken from `values`, which holds the values of all nodes. Constants are
-    /// converted to the type of the network's input.
+    /// Applies the node's operation to its inputs, which are looked up in `values`, the values of all nodes. Constants are
+    /// converted to the dtype of the network's input.
     fn forward_on(&self, values: &[Tensor]) -> Result<Tensor> {
         if self.inputs.is_empty() {
             return Ok(self.forward(&[])?.to_dtype(values[0].dtype())?.to_device(values[0].device())?);

@@ -1,4 +1,4 @@
-//! Execution of a network: forward runs, interventions, occlusion, and the traces that backward passes read.
+//! Execution of a network: forward runs, interventions, occlusion, and the traces read by backward passes.
 
 mod absorbed;
 mod batch_statistics;

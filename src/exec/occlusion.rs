@@ -7,14 +7,14 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
 impl Trace {
-    /// The logits, `(K, classes)`, of `K` versions of the picture. In version `k`, window `k` is replaced by the same region of
-    /// `fill`, which has shape `(1, C, H, W)`.
+    /// The logits, `(K, classes)`, of `K` copies of the picture. In copy `k`, window `k` is replaced by the same region of
+    /// `fill`, `(1, C, H, W)`.
     ///
-    /// Values that a window does not affect are taken from this run; the results equal those of full runs up to rounding. A
-    /// window may be empty. `tick` is called before each step and may stop the run with an error.
+    /// Values not affected by a window are reused from this run. The results equal those of full runs up to rounding. A window
+    /// may be empty. `tick` is called before each step and may stop the run with an error.
     ///
     /// Errors if the run has more than one picture, there are no windows, a window extends beyond the picture, `fill` does not
-    /// have the picture's shape, or the network outputs no class scores.
+    /// have the picture's shape, or the network does not output class scores.
     pub fn occluded(
         &self,
         windows: &[PixelWindow],
@@ -35,7 +35,7 @@ impl Trace {
             ensure!(inside, "a window must lie inside the picture of {h} rows and {w} columns, got {v:?}");
         }
         self.graph.check_classes()?;
-        ensure!(!windows.is_empty(), "no windows to cover");
+        ensure!(!windows.is_empty(), "occlusion expects at least one window");
         let fill = fill.to_dtype(x.dtype())?;
         let local = self.fused().map_or(Ok(None), |run| run.occluded(&self.graph, windows, &fill, tick))?;
         match local {
@@ -44,7 +44,7 @@ impl Trace {
         }
     }
 
-    /// Like [`occluded`](Self::occluded), but runs the whole network on every version of the picture and does not check the
+    /// Like [`occluded`](Self::occluded), but runs the whole network on every copy of the picture and does not check the
     /// arguments.
     pub fn occluded_plainly(
         &self,

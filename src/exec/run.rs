@@ -8,8 +8,8 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Maximum number of elements, summed over all nodes, in a batch whose scores are computed at once. In f32 that is 4 GiB, of
-/// which about a fifth is held at any one time.
+/// Maximum number of elements, summed over all nodes, for a batch whose scores are computed at once. In f32, this is 4 GiB, about
+/// a fifth of which is live at any one time.
 pub const MAX_BATCH_ELEMENTS: usize = 1 << 30;
 
 impl Graph {
@@ -27,8 +27,8 @@ impl Graph {
         }
     }
 
-    /// Runs a network in [training mode](Graph::in_training). The value of each dropout node is multiplied by the node's mask,
-    /// which has the same shape.
+    /// Runs a network in [training mode](Graph::in_training). The value of each dropout node is multiplied by its mask, which has
+    /// the same shape.
     pub fn forward_masked(self: &Arc<Self>, x: &Tensor, masks: &Masks) -> Result<Trace> {
         self.check_input(x)?;
         if let Some(plan) = fused::plan(self, x)? {

@@ -1,4 +1,4 @@
-//! The device and precision in which networks run.
+//! The device and precision that networks run with.
 
 use crate::backend::Accumulation;
 use crate::graph::Graph;
@@ -7,17 +7,17 @@ use candle_core::{DType, Device};
 use std::fmt;
 use std::str::FromStr;
 
-/// The device and the precision of runs. A network that was [placed](Graph::placed) with these options carries them: its weights
-/// determine device and dtype, and its convolutions how they are computed.
+/// The device and precision of runs. A network [placed](Graph::placed) with these options stores them implicitly: its weights
+/// determine the device and dtype, and its convolutions the accumulation.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// The device of weights, pictures and the tensors that scripts create.
+    /// The device of weights, pictures and tensors created by scripts.
     pub device: Device,
-    /// How weights are stored and results computed.
+    /// How weights are stored and results are computed.
     pub precision: Precision,
 }
 
-/// How weights are stored and results computed.
+/// How weights are stored and results are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
     /// The dtype of the weights. bf16 and f16 only save memory: computations are in f32.
@@ -33,7 +33,7 @@ impl Default for RunOptions {
     }
 }
 
-/// The precisions that can be chosen by name.
+/// The precisions that can be selected by name.
 const NAMES: [(&str, Precision); 5] = [
     ("f32", Precision { storage: DType::F32, accumulation: Accumulation::Winograd }),
     ("f64", Precision { storage: DType::F64, accumulation: Accumulation::Direct }),
@@ -55,7 +55,7 @@ impl FromStr for Precision {
 }
 
 impl fmt::Display for Precision {
-    /// The name by which users choose the precision.
+    /// The name by which users select the precision.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match (self.storage, self.accumulation) {
             (DType::F32, Accumulation::Tf32) => "tf32",
@@ -65,7 +65,7 @@ impl fmt::Display for Precision {
 }
 
 impl Graph {
-    /// The same network with its weights on the given device and in the given precision.
+    /// The same network with its weights on the given device, in the given precision.
     pub fn placed(&self, options: &RunOptions) -> Result<Self> {
         let Precision { storage, accumulation } = options.precision;
         self.with_accumulation(accumulation).to(storage, &options.device)

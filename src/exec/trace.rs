@@ -1,4 +1,4 @@
-//! Traces, which hold the values of a run.
+//! Traces: the values of a run.
 
 use super::fused::FusedRun;
 use crate::graph::{Graph, NodeId};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The values of all nodes for one batch of pictures.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// The network that ran.
+    /// The network that was run.
     pub graph: Arc<Graph>,
     values: Values,
 }
@@ -57,7 +57,7 @@ impl Trace {
         self.value(self.graph.find(name)?)
     }
 
-    /// The batch of pictures that ran.
+    /// The batch of pictures that was run.
     pub fn input(&self) -> &Tensor {
         match &self.values {
             Values::Each(values) => &values[0],
@@ -65,7 +65,7 @@ impl Trace {
         }
     }
 
-    /// The logits, `(N, classes)`; a single logit `z` gives the pair `[0, z]`.
+    /// The logits, `(N, classes)`. A single logit `z` becomes the pair `[0, z]`.
     ///
     /// Errors if the network outputs a map instead of class scores.
     pub fn logits(&self) -> Result<Tensor> {
@@ -73,12 +73,12 @@ impl Trace {
         self.graph.scores.logits(self.value(self.graph.logits)?)
     }
 
-    /// Converts a gradient with respect to the logits, `(N, classes)`, to a seed at the node that holds them.
+    /// Converts a gradient with respect to the logits, `(N, classes)`, to a seed at the logits node.
     pub fn seed(&self, gradient: &Tensor) -> Result<(NodeId, Tensor)> {
         self.graph.seed(gradient, &self.dims(self.graph.logits)?)
     }
 
-    /// The fused run that the trace is of; `None` if the network ran node by node.
+    /// The underlying fused run; `None` if the network ran node by node.
     pub fn fused(&self) -> Option<&FusedRun> {
         match &self.values {
             Values::Each(_) => None,
@@ -86,12 +86,12 @@ impl Trace {
         }
     }
 
-    /// The same values with [`Graph::exact`] as the network, for backward passes by rules, which magnify rounding errors.
+    /// The same values, with [`Graph::exact`] as the network, for rule-based backward passes, which magnify rounding errors.
     pub fn exact(&self) -> Self {
         Self { graph: self.graph.exact(), values: self.values.clone() }
     }
 
-    /// Memory taken by the trace's values, in bytes.
+    /// Memory used by the trace's values, in bytes.
     pub fn bytes(&self) -> usize {
         match &self.values {
             Values::Each(values) => values.iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum(),

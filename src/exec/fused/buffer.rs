@@ -4,12 +4,12 @@ use crate::sync::LockUnpoisoned;
 use gradscope_engine::Buffer;
 use std::sync::Mutex;
 
-/// Buffers that are free for reuse.
+/// Buffers available for reuse.
 static FREE: Mutex<Vec<Buffer>> = Mutex::new(vec![]);
 /// Maximum total size of the free buffers, in bytes.
 const MOST: usize = 512 << 20;
 
-/// A buffer with arbitrary content, which returns to the pool when dropped.
+/// An uninitialized buffer that returns to the pool when dropped.
 #[derive(Debug)]
 pub(super) struct PooledBuffer(Buffer);
 

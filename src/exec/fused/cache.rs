@@ -17,7 +17,7 @@ const SIZES: usize = 4;
 struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
-    /// The cached plan for inputs of this shape, without the batch; it becomes the most recently used one.
+    /// The cached plan for this input shape, excluding the batch. Marks the plan as most recently used.
     fn get(&self, input: &[usize]) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.input == input)?;
@@ -41,10 +41,10 @@ impl Plans {
     }
 }
 
-/// The plan for batches of the shape of `x`; `None` if the network must run node by node, as in f64, on another device, or
-/// without weights.
+/// The plan for batches of the shape of `x`; `None` if the network must run node by node: in f64, on another device, or without
+/// weights.
 ///
-/// No lock is held while a plan is made, because packing weights uses all cores and a rayon task may re-enter this function.
+/// No lock is held while a plan is built, because packing weights uses all cores and a rayon task may reenter this function.
 pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
     let fits = |t: &Tensor| compute_dtype(t.dtype()) == DType::F32 && !backend::runs_portably(t);
     let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));

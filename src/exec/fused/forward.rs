@@ -14,7 +14,7 @@ use gradscope_engine::{
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// The values of one batch, stored channels last. The values of nodes that were read are also stored channels first.
+/// The values of one batch, stored channels last. Values that have been read are also stored channels first.
 #[derive(Debug)]
 pub struct FusedRun {
     pub(super) plan: Arc<Plan>,
@@ -23,7 +23,7 @@ pub struct FusedRun {
     pub(super) n: usize,
     pub(super) buffers: Vec<PooledBuffer>,
     seen: Vec<OnceLock<Tensor>>,
-    /// For each step that is batch normalization in training, the batch statistics.
+    /// The batch statistics of each step that is batch normalization in training mode.
     statistics: Vec<OnceLock<Statistics>>,
     /// The dropout masks, by node.
     masks: Masks,
@@ -61,7 +61,7 @@ impl FusedRun {
         Ok(run)
     }
 
-    /// Computes only the value of the logits node, and releases buffers after their last use. `None` if the node lies inside a
+    /// Computes only the value of the logits node and releases buffers after their last use. `None` if the node lies inside a
     /// step.
     pub(in crate::exec) fn logits(
         plan: Arc<Plan>,
@@ -107,14 +107,14 @@ impl FusedRun {
         Ok(())
     }
 
-    /// Takes a buffer out of the run and makes it large enough for its value; the caller puts it back.
+    /// Takes a buffer out of the run and makes it large enough for its value. The caller must put it back.
     fn take(&mut self, buffer: usize) -> PooledBuffer {
         let len = self.n * self.plan.buffers[buffer];
         let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::new(0));
         if taken.numbers().len() < len { PooledBuffer::new(len) } else { taken }
     }
 
-    /// Computes one step's value into its buffer, and the input of its activation into `saved`.
+    /// Writes one step's value to its buffer, and the input of its activation to `saved`.
     fn step(
         &self,
         graph: &Graph,
@@ -186,14 +186,14 @@ impl FusedRun {
         Ok(())
     }
 
-    /// Whether every step that reads the input is a normalization. Those read NCHW directly, so the input needs no layout
-    /// conversion.
+    /// Whether every step that reads the input is a normalization. Normalizations read NCHW directly, so the input needs no
+    /// layout conversion.
     fn only_normalized(&self) -> bool {
         let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
         self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, StepKernel::Normalized(_)))
     }
 
-    /// The value of a step, as maps.
+    /// The value of a step as feature maps.
     pub(super) fn map(&self, step: usize) -> gradscope_engine::Map<'_> {
         let slot = &self.plan.steps[step].to;
         slot.map(self.n, self.buffers[slot.buffer].numbers())
@@ -207,18 +207,18 @@ impl FusedRun {
         Ok(buffer)
     }
 
-    /// The batch statistics of a step; errors if it has not run or is not batch normalization in training.
+    /// The batch statistics of a step. Errors if it has not run or is not batch normalization in training mode.
     pub(super) fn statistics(&self, step: usize) -> Result<&Statistics> {
         self.statistics[step].get().context("batch normalization has not run")
     }
 
-    /// The batch statistics of node `id`; `None` unless it is batch normalization in training.
+    /// The batch statistics of node `id`; `None` unless it is batch normalization in training mode.
     pub(in crate::exec) fn statistics_of(&self, graph: &Graph, id: NodeId) -> Option<&Statistics> {
         let step = self.plan.steps.iter().position(|step| step.first == id)?;
         self.statistics[step].get().filter(|_| graph.nodes[id].op.tracked().is_some())
     }
 
-    /// The values from which the slope of a step's activation is computed: the activation's input or output.
+    /// The values from which the derivative of a step's activation is computed: its input or its output.
     pub(super) fn saved(&self, step: usize, activation: Activation) -> gradscope_engine::Map<'_> {
         let own = &self.plan.steps[step];
         match (activation.saves(), own.saved) {
@@ -243,7 +243,7 @@ impl FusedRun {
         let slot = |slot: &Slot| slot.tensor(self.n, self.buffers[slot.buffer].numbers(), &self.dims(id));
         let kept = |step: usize| self.plan.steps[step].saved.filter(|s| !self.buffers[s.buffer].numbers().is_empty());
         let value = match (self.plan.ends[id], self.plan.saved[id].and_then(kept)) {
-            // The input's buffer is empty if only normalizations read the input.
+            // The input buffer is empty if only normalizations read the input.
             (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Input) => {
                 self.input.reshape(self.dims(id))?
             }
@@ -263,7 +263,7 @@ impl FusedRun {
         [&[self.n], &self.plan.shapes[id][1..]].concat()
     }
 
-    /// Memory taken by the run's values, in bytes.
+    /// Memory used by the run's values, in bytes.
     pub(in crate::exec) fn bytes(&self) -> usize {
         self.buffers.iter().map(|r| size_of_val(r.numbers())).sum()
     }
@@ -291,7 +291,7 @@ pub(super) fn dense(slot: &Slot, n: usize, buffer: &[f32]) -> PooledBuffer {
     copy
 }
 
-/// Repeats the single row of a value without inputs, such as a constant, for each of `n` pictures; converts constants to f32.
+/// Repeats the value of a node without inputs, such as a constant, for each of `n` pictures. Converts it to f32.
 pub(super) fn batched(value: Tensor, n: usize) -> Result<Tensor> {
     let value = value.to_dtype(DType::F32)?;
     if value.dims()[0] == n {

@@ -1,4 +1,4 @@
-//! Incremental runs for occlusion, which recompute only what depends on a changed window of the picture.
+//! Incremental runs for occlusion, which recompute only values that depend on a changed window of the picture.
 
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, batched};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
 
-/// The changed part of a step's value for each window, stored as dense maps in a buffer of its own.
+/// The changed part of a step's value for each window, stored as dense maps in a separate buffer.
 struct Part {
     rows: ReceptiveRange,
     columns: ReceptiveRange,
@@ -20,7 +20,7 @@ struct Part {
     buffer: PooledBuffer,
 }
 
-/// A step's part, either borrowed or cut out on demand.
+/// Part of a step's value, either borrowed or cropped on demand.
 enum Piece<'a> {
     Here(&'a Part),
     Cut(Part),
@@ -47,9 +47,9 @@ struct IncrementalRun<'a> {
 }
 
 impl FusedRun {
-    /// The logits, `(K, …)`, of `K` versions of the picture, each with one window replaced by the same region of `fill`. `None`
-    /// unless this is a run of one picture outside of training. `tick` is called before each step and may stop the run with
-    /// an error.
+    /// The logits, `(K, …)`, of `K` copies of the picture, each with one window replaced by the same region of `fill`. `None`
+    /// unless this is a run of one picture in evaluation mode. `tick` is called before each step and may stop the run with an
+    /// error.
     pub fn occluded(
         &self,
         graph: &Graph,
@@ -60,7 +60,7 @@ impl FusedRun {
         let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
             return Ok(None);
         };
-        // In training, every value depends on the whole batch.
+        // In training mode, every value depends on the whole batch.
         if self.plan.steps.iter().any(|step| matches!(step.work, StepKernel::BatchNorm(..) | StepKernel::Mask)) {
             return Ok(None);
         }
@@ -90,8 +90,8 @@ impl IncrementalRun<'_> {
         self.run.plan.steps[step].to
     }
 
-    /// The changed part of the picture for each window. A window smaller than the largest one is surrounded by pixels of the
-    /// picture.
+    /// The changed part of the picture for each window. Windows smaller than the largest are padded with surrounding pixels of
+    /// the picture.
     fn picture(&self, windows: &[PixelWindow], fill: &Tensor) -> Result<Part> {
         let x = &self.run.input;
         let (_, c, h, w) = x.dims4()?;
@@ -217,7 +217,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j))))
     }
 
-    /// The part of a step that runs the node's own operation, on whole values.
+    /// The part of a step that runs an unfused operation, computed on whole values.
     fn operation(&self, step: &Step) -> Result<Part> {
         let node = &self.graph.nodes[step.node];
         let value = |(&read, &id): (&usize, &usize)| {
@@ -234,13 +234,13 @@ impl IncrementalRun<'_> {
         self.parts[step].as_ref().context("the value was already released")
     }
 
-    /// The rows and columns of the outputs whose windows overlap the part of step `read`.
+    /// The rows and columns of outputs whose windows overlap the part of step `read`.
     fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(ReceptiveRange, ReceptiveRange)> {
         let part = self.part(read)?;
         Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
-    /// The union of the given rows and columns with those of the part that the step adds.
+    /// The union of the given rows and columns with those of the part that is added by the step.
     fn joined(
         &self,
         step: &Step,
@@ -251,8 +251,8 @@ impl IncrementalRun<'_> {
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
-    /// The input that the windows of the given output rows and columns read, with `outside` beyond the map, and the padding still
-    /// to be applied. That padding is the windows' own if the outputs cover the whole map, and otherwise none.
+    /// The input read by the windows of the given output rows and columns, with `outside` beyond the map, and the padding still
+    /// to be applied: that of the windows if the outputs cover the whole map, otherwise none.
     fn piece(
         &self,
         read: usize,
@@ -342,7 +342,7 @@ impl Part {
     }
 }
 
-/// The windows of a pool along height and along width.
+/// The windows of a pool along height and width.
 fn axes(pool: &Pool) -> (Window, Window) {
     let Pool { kernel: k, stride: s, padding: p, dilation: d } = *pool;
     (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))

@@ -1,7 +1,8 @@
-//! Memory layout of values. Each value has its own buffer, or a channel range of the concatenation that is its sole consumer.
+//! Memory layout of values. Each value occupies a separate buffer or, if its sole consumer is a concatenation, a channel range of
+//! that buffer.
 //!
-//! Channels are innermost. For a map `(N, C, H, W)` they are dimension 1; for any other value they are the last dimension, so its
-//! memory order is that of the tensor.
+//! Channels are innermost. In a feature map `(N, C, H, W)`, channels are dimension 1. In any other value, they are the last
+//! dimension, so the memory order is that of the tensor.
 
 use super::segment::{Segment, Segments};
 use crate::backend;
@@ -20,14 +21,14 @@ pub(super) struct Slot {
     pub h: usize,
     pub w: usize,
     pub c: usize,
-    /// Number of channels in the buffer, which is the distance between pixels in elements.
+    /// Number of channels in the buffer, which is the stride between pixels in elements.
     pub pitch: usize,
-    /// Whether the value's tensor has its channels before height and width.
+    /// Whether the value's tensor is channels first.
     pub channels_first: bool,
 }
 
 impl Slot {
-    /// The slot for a copy of this slot's value alone in a buffer.
+    /// The slot for a copy of the value in a separate buffer.
     pub fn alone(self) -> Self {
         Self { first: 0, pitch: self.c, ..self }
     }
@@ -47,22 +48,22 @@ impl Slot {
         self.h * self.w
     }
 
-    /// A view of the value of `n` pictures in `buffer`, as maps.
+    /// A view of the value of `n` pictures in `buffer`, as feature maps.
     pub fn map<'a>(&self, n: usize, buffer: &'a [f32]) -> Map<'a> {
         Map::new(&buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// A mutable view of the value of `n` pictures in `buffer`, as maps.
+    /// A mutable view of the value of `n` pictures in `buffer`, as feature maps.
     pub fn map_mut<'a>(&self, n: usize, buffer: &'a mut [f32]) -> MapMut<'a> {
         MapMut::new(&mut buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// Whether a dense value has its elements in the order of the tensor.
+    /// Whether the elements of a dense value are in tensor order.
     fn is_in_order(&self) -> bool {
         !self.channels_first || self.rows() == 1 || self.c == 1
     }
 
-    /// The value as a tensor of shape `shape`.
+    /// The value as a tensor with the given shape.
     pub fn tensor(&self, n: usize, buffer: &[f32], shape: &[usize]) -> Result<Tensor> {
         if self.is_dense() && self.is_in_order() {
             return backend::tensor(buffer[self.first..][..n * self.len()].to_vec(), shape);
@@ -72,7 +73,7 @@ impl Slot {
         backend::tensor(elements, shape)
     }
 
-    /// Copies the value from `buffer` to `to`, in the order of the tensor.
+    /// Copies the value from `buffer` to `to`, in tensor order.
     pub fn read(&self, n: usize, buffer: &[f32], to: &mut [f32]) {
         if self.channels_first {
             return to_channels_first(&self.map(n, buffer), to);
@@ -81,7 +82,7 @@ impl Slot {
         to.chunks_exact_mut(self.c.max(1)).zip(from).for_each(|(to, from)| to.copy_from_slice(&from[..self.c]));
     }
 
-    /// Copies a tensor's elements to the value's place in `buffer`.
+    /// Copies a tensor's elements to the value's slot in `buffer`.
     pub fn write(&self, n: usize, elements: &[f32], buffer: &mut [f32]) {
         if self.channels_first {
             return to_channels_last(elements, &mut self.map_mut(n, buffer));
@@ -96,7 +97,7 @@ impl Slot {
 pub(super) struct Layout {
     /// The slot of each step's value.
     pub slots: Vec<Slot>,
-    /// The slot in which each step saves its activation's input, if it saves it.
+    /// The slot in which each step saves its activation's input, if any.
     pub saved: Vec<Option<Slot>>,
     /// Number of elements per picture of each buffer.
     pub buffers: Vec<usize>,
@@ -105,7 +106,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Decides where the values of these segments are stored.
+    /// Assigns slots to the values of these segments.
     pub fn new(segments: &Segments, shapes: &[Vec<usize>]) -> Self {
         let steps = &segments.steps;
         let mut uses = vec![0; steps.len()];
@@ -131,7 +132,7 @@ impl Layout {
     }
 }
 
-/// Whether a step saves its activation's input: the slope is computed from it, and no other step stores it as its value.
+/// Whether a step saves its activation's input: the derivative is computed from it, and no other step stores it.
 fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }

@@ -1,8 +1,8 @@
-//! Fused runs in f32 on the CPU. Maps are stored channels last, convolutions apply the following batch norm, sum and activation,
-//! concatenations are written in place, and buffers are reused.
+//! Fused f32 runs on the CPU. Feature maps are stored channels last, the batch norm, sum and activation after a convolution are
+//! fused into it, concatenations are written in place, and buffers are reused.
 //!
-//! A plan is made once per input size, and a [`FusedRun`] runs one batch through it. The value of every node can be read as a
-//! channels-first tensor; values inside a step are computed on demand.
+//! A plan is built once per input size, and a [`FusedRun`] executes it on one batch. The value of every node can be read as a
+//! channels-first tensor. Values inside a step are computed on demand.
 
 mod backward;
 mod buffer;

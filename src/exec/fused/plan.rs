@@ -9,18 +9,18 @@ use anyhow::Result;
 /// The steps of a network for one input size, and where their values are stored.
 #[derive(Debug)]
 pub(in crate::exec) struct Plan {
-    /// The input shape without the batch.
+    /// The input shape, excluding the batch.
     pub(super) input: Vec<usize>,
     pub(super) steps: Vec<Step>,
     /// Number of elements per picture of each buffer.
     pub(super) buffers: Vec<usize>,
     /// The last step that uses each buffer.
     pub(super) last: Vec<usize>,
-    /// Shape of each node's value for a single picture.
+    /// Shape of each node's value, with a batch of one.
     pub(super) shapes: Vec<Vec<usize>>,
     /// For each node, the step that computes its value; `None` for nodes inside a step.
     pub(super) ends: Vec<Option<usize>>,
-    /// For each node, the step that saves its value because the slope of the step's activation is computed from it.
+    /// For each node, the step that saves its value to compute the derivative of the step's activation.
     pub(super) saved: Vec<Option<usize>>,
     /// Number of consumers of each step's value.
     pub(super) uses: Vec<usize>,

@@ -1,9 +1,9 @@
-//! For each picture, the range of positions along an axis that a change to the input affects.
+//! Ranges of positions along an axis that are affected by a change to the input.
 
 use crate::backend::Window;
 
-/// The range of positions along an axis that a change to the input affects, given by its start for each picture. All ranges have
-/// the same length, so that those of a batch form one map.
+/// The range of positions along an axis affected by a change to the input, given by its start for each picture. All ranges have
+/// the same length, so that the ranges of a batch form one map.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReceptiveRange {
     pub at: Vec<usize>,
@@ -11,7 +11,7 @@ pub(super) struct ReceptiveRange {
 }
 
 impl ReceptiveRange {
-    /// Ranges `start..end` on an axis of `size` positions; shorter ones are extended to the length of the longest.
+    /// Ranges `start..end` on an axis of `size` positions. Shorter ranges are extended to the length of the longest.
     pub fn new(parts: impl Iterator<Item = (usize, usize)> + Clone, size: usize) -> Self {
         let len = parts.clone().map(|(start, end)| end - start).max().unwrap_or(0).clamp(1, size);
         Self { at: parts.map(|(start, _)| start.min(size - len)).collect(), len }
@@ -22,7 +22,7 @@ impl ReceptiveRange {
         Self { at: vec![0; n], len: size }
     }
 
-    /// The range of outputs whose windows `w` overlap this range, out of `to` outputs.
+    /// The range of outputs, out of `to`, whose windows `w` overlap this range.
     pub fn seen(&self, w: &Window, to: usize) -> Self {
         let reach = w.dilation * (w.kernel - 1);
         let part = |&at: &usize| {
@@ -33,14 +33,14 @@ impl ReceptiveRange {
         Self::new(self.at.iter().map(part), to)
     }
 
-    /// The range of outputs that a slice with this start and step takes from this range, out of `to` outputs.
+    /// The range of outputs, out of `to`, that a slice with this start and step reads from this range.
     pub fn picked(&self, start: usize, step: usize, to: usize) -> Self {
         let from = |&at: &usize| at.saturating_sub(start).div_ceil(step).min(to - 1);
         let end = |&at: &usize| (at + self.len).saturating_sub(start).div_ceil(step).min(to);
         Self::new(self.at.iter().map(|at| (from(at), end(at).max(from(at) + 1))), to)
     }
 
-    /// The range of inputs that a slice with this start and step reads for the outputs in this range.
+    /// The range of inputs that a slice with this start and step reads to produce the outputs in this range.
     pub fn spread(&self, start: usize, step: usize) -> Self {
         Self { at: self.at.iter().map(|at| at * step + start).collect(), len: 1 + (self.len - 1) * step }
     }

@@ -4,7 +4,7 @@ use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
 use gradscope_engine::{Activation, Saves};
 
-/// A chain of nodes that one step computes.
+/// A chain of nodes computed by one step.
 #[derive(Debug)]
 pub(super) struct Segment {
     /// The pattern of the first node of the chain.
@@ -13,7 +13,7 @@ pub(super) struct Segment {
     pub first: NodeId,
     /// The last node of the chain, whose value the step computes.
     pub last: NodeId,
-    /// The batch norm, or other per-channel scale and shift, in the chain.
+    /// The batch norm or other per-channel affine node in the chain.
     pub norm: Option<NodeId>,
     /// The steps whose values the segment reads.
     pub reads: Vec<usize>,
@@ -76,7 +76,7 @@ pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     Segments { steps, ends }
 }
 
-/// The pattern of a node, or a more general one if fused steps do not support the node's shapes.
+/// The pattern of a node, or a more general pattern if fused steps do not support the node's shapes.
 fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     let node = &graph.nodes[id];
     let Some(&first) = node.inputs.first() else { return Pattern::Other };
@@ -92,7 +92,7 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     }
 }
 
-/// The longest chain of nodes that starts at `first` and that one step can compute.
+/// The longest chain of nodes, starting at `first`, that one step can compute.
 fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> Chain {
     let inputs = &graph.nodes[first].inputs;
     let mut c = Chain {
