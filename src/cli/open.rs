@@ -27,7 +27,7 @@ pub const OWN_MODEL: &str = "shapes";
 pub fn host(args: &HostArgs) -> Result<Host> {
     for (option, folder) in [("--plugins", &args.plugins), ("--models", &args.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
-            return Err(usage(anyhow!("{option}: no folder \"{}\"", words::path(&folder))));
+            return Err(usage(anyhow!("{option}: there is no folder \"{}\"", words::path(&folder))));
         }
     }
     let (plugins, models) = (Folders::plugins(args.plugins.as_deref()), Folders::models(args.models.as_deref()));

@@ -1,16 +1,16 @@
-//! What callers allow and get: whether missing files may be downloaded, who watches downloads, and the files found.
+//! The interface to callers: whether missing files may be downloaded, who watches downloads, and which files were found.
 
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A function that is told about downloads several times a second; an error from it ends the download.
+/// Called several times a second during a download; an error from it cancels the download.
 pub type Watcher = Arc<dyn Fn(&Transfer) -> Result<()> + Send + Sync>;
 
-/// Whether files that no cache has may be downloaded.
+/// Whether files missing from the caches may be downloaded.
 #[derive(Clone, Default)]
 pub enum Access {
-    /// Files are only taken from caches.
+    /// Only cached files are used.
     #[default]
     CacheOnly,
     /// Missing files are downloaded.
@@ -22,9 +22,9 @@ pub enum Access {
 pub struct Transfer {
     /// Name of the file.
     pub file: String,
-    /// Address that the file comes from.
+    /// URL of the file.
     pub from: String,
-    /// Number of bytes that are already here.
+    /// Number of bytes downloaded so far.
     pub done: u64,
     /// Size of the file in bytes, if known.
     pub total: Option<u64>,
@@ -33,10 +33,10 @@ pub struct Transfer {
 /// The files of a network on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The weight file, the index of its shards, or the graph file; card files lie beside it.
+    /// The weight file, the index of its shards, or the graph file; card files are next to it.
     pub file: PathBuf,
-    /// The hub name with the revision that was found, with which the same files are found again.
+    /// The hub name with the resolved revision, which refers to the same files when used again.
     pub name: String,
-    /// What the network is called on the hub: the repository's name without its owner, or torchvision's name.
+    /// The network's name on the hub: the repository's name without its owner, or torchvision's name.
     pub title: String,
 }

@@ -1,4 +1,4 @@
-//! Downloads one file so that it only appears under its name once it is whole. An interrupted download is resumed.
+//! Downloads a file, which appears under its final name only once it is complete. An interrupted download is resumed.
 
 use super::access::{Transfer, Watcher};
 use super::http::Client;
@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 const UNFINISHED: &str = ".gradscope.incomplete";
 /// Number of bytes read at a time.
 const CHUNK: usize = 1 << 16;
-/// Number of attempts in a row that may end without a single byte before the download fails.
+/// Number of consecutive attempts without a single byte before the download fails.
 const ATTEMPTS: u32 = 5;
-/// Pause before a broken download is resumed.
+/// Pause before an interrupted download is resumed.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Time between two calls of the watcher.
+/// Minimum interval between calls of the watcher.
 const WATCHED: Duration = Duration::from_millis(50);
 
 /// A file on a server.
 pub struct Remote<'a> {
-    /// Its address.
+    /// The URL.
     pub url: &'a str,
     /// The token that grants access, if any.
     pub token: Option<&'a str>,
@@ -39,9 +39,9 @@ pub struct Remote<'a> {
     pub sha256: &'a str,
 }
 
-/// Downloads a file to `to`, unless another process has done so in the meantime; waits while it does.
+/// Downloads a file to `to`. If another process is downloading it, waits for that process and does nothing.
 ///
-/// Errors with a [`Refusal`] if the server does not provide the file; if the contents are not those expected; or with the error of
+/// Errors with a [`Refusal`] if the server does not provide the file; if the contents are not as expected; or with the error of
 /// `watch`.
 pub fn download(client: &Client, remote: &Remote, to: &Path, watch: &Watcher) -> Result<()> {
     let downloading = || format!("downloading \"{}\"", words::name(remote.name));
@@ -69,13 +69,13 @@ pub fn download(client: &Client, remote: &Remote, to: &Path, watch: &Watcher) ->
     std::fs::rename(&part, to).with_context(|| format!("writing \"{}\"", words::path(to)))
 }
 
-/// Where a download is kept until it is whole.
+/// The path of an incomplete download.
 fn unfinished(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     file.with_file_name(format!("{name}{UNFINISHED}"))
 }
 
-/// Appends what is missing to `file`; after a broken connection, tries again.
+/// Appends the missing bytes to `file`, reconnecting if the connection is lost.
 fn receive(client: &Client, remote: &Remote, file: &mut File, progress: &mut Progress) -> Result<()> {
     let (begun, mut failures) = (file.metadata()?.len(), 0);
     loop {
@@ -89,7 +89,7 @@ fn receive(client: &Client, remote: &Remote, file: &mut File, progress: &mut Pro
                 None => return Ok(()),
                 Some(why) => why,
             },
-            // The beginning that is here is longer than the file.
+            // The partial download is longer than the file on the server.
             Err(Refusal::Status { status: 416, .. }) if here > 0 => {
                 file.set_len(0)?;
                 "the file has changed".into()
@@ -104,13 +104,14 @@ fn receive(client: &Client, remote: &Remote, file: &mut File, progress: &mut Pro
         failures = if now > here { 0 } else { failures + 1 };
         if failures >= ATTEMPTS {
             let of = total.map(|total| format!(" of {}", size_text(total))).unwrap_or_default();
-            bail!("the connection broke off at {}{of} ({why}); run the command again to resume", size_text(now));
+            bail!("the connection was lost at {}{of} ({why}); run the command again to resume", size_text(now));
         }
         progress.pause(now)?;
     }
 }
 
-/// Appends a body to `file`, of which the first `here` bytes are present. Returns why it ended early; `None` if it is whole.
+/// Appends a response body to `file`, which already holds `here` bytes. Returns why the body ended early, or `None` if it is
+/// complete.
 fn append(
     file: &mut File,
     mut body: Body,
@@ -140,7 +141,7 @@ fn append(
     Ok(short.then(|| "the server sent less than it announced".into()))
 }
 
-/// Errors if the contents do not have the hash that was announced.
+/// Errors if the contents do not have the expected hash.
 fn verify(part: &Path, remote: &Remote, progress: &mut Progress) -> Result<()> {
     let mut file = open(part, u64::MAX)?;
     file.seek(SeekFrom::Start(0))?;
@@ -158,7 +159,7 @@ fn verify(part: &Path, remote: &Remote, progress: &mut Progress) -> Result<()> {
     Ok(())
 }
 
-/// Tells the watcher about a download, but not for every chunk.
+/// Reports a download to the watcher at a limited rate.
 struct Progress<'a> {
     transfer: Transfer,
     watch: &'a Watcher,
@@ -197,15 +198,15 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The error for a server that cannot be reached or fails, with what else would work.
+/// The error for a server that is unreachable or failing, with an alternative.
 pub fn failed(error: &anyhow::Error, server: &str, instead: &str) -> Option<anyhow::Error> {
     match error.downcast_ref::<Refusal>()? {
         Refusal::Unreachable(why) => Some(anyhow!("cannot reach {server} ({why}); {instead}")),
         Refusal::Status { status: 429, .. } => {
-            Some(anyhow!("{server} refuses more requests for now (429); wait a few minutes, or {instead}"))
+            Some(anyhow!("{server} is limiting the rate of requests (429); wait a few minutes, or {instead}"))
         }
         Refusal::Status { status: status @ 500.., .. } => {
-            Some(anyhow!("{server} fails with status {status}; try again later, or {instead}"))
+            Some(anyhow!("{server} failed with status {status}; try again later, or {instead}"))
         }
         Refusal::Status { .. } => None,
     }
@@ -312,7 +313,7 @@ mod tests {
             _ => Reply { status: 503, ..Reply::default() },
         });
         let error = format!("{:#}", fetched(&server, folder.path(), "", &unwatched()).unwrap_err());
-        assert!(error.contains("broke off at 488 KiB of 1 MiB"), "{error}");
+        assert!(error.contains("was lost at 488 KiB of 1 MiB"), "{error}");
         assert!(error.contains("503") && error.contains("resume"), "{error}");
     }
 

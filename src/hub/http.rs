@@ -16,12 +16,12 @@ const REDIRECTS: u32 = 5;
 /// Maximum size of a file of certificate authorities, in bytes.
 const CERTIFICATES: u64 = 16 << 20;
 
-/// An HTTP client, which uses the proxy that the environment names.
+/// An HTTP client that uses the proxy set in the environment.
 pub struct Client(Agent);
 
 impl Client {
-    /// Creates a client that waits this long for a connection and for each part of an answer. It trusts the certificate authorities
-    /// in the PEM file `certificates` if one is given, else Mozilla's.
+    /// Creates a client with this timeout for connecting and for each read. It trusts the certificate authorities in the PEM file
+    /// `certificates` if one is given, else Mozilla's.
     pub fn new(timeout: Duration, certificates: Option<&Path>) -> Result<Self> {
         let roots = certificates.map_or(Ok(RootCerts::WebPki), authorities)?;
         let config = Agent::config_builder()
@@ -38,8 +38,8 @@ impl Client {
         Ok(Self(config.build().new_agent()))
     }
 
-    /// The headers of a file on the Hugging Face hub. Redirects within the hub, as for renamed repositories, are followed; one to
-    /// another host is not, since the hub's own answers have the headers.
+    /// The headers of a file on the Hugging Face hub. Redirects within the hub, as for renamed repositories, are followed.
+    /// Redirects to other hosts are not, since only the hub's own responses have these headers.
     pub fn head(&self, url: &str, token: Option<&str>) -> Result<Head, Refusal> {
         let (mut linked, mut commit) = (None, None);
         let reply = self.follow(
@@ -62,7 +62,7 @@ impl Client {
         Ok(Head { commit: text(&reply, "x-repo-commit").or(commit), etag, size })
     }
 
-    /// The contents of a file from position `from` on.
+    /// The contents of a file, starting at byte offset `from`.
     pub fn get(&self, url: &str, token: Option<&str>, from: u64) -> Result<Body, Refusal> {
         let request = |url: &str| match from {
             0 => self.0.get(url),
@@ -75,15 +75,15 @@ impl Client {
             StatusCode::PARTIAL_CONTENT => {
                 let range = text(&reply, "content-range");
                 let range = range.as_deref().and_then(range_of).filter(|(start, _)| *start == from);
-                range.ok_or_else(|| Refusal::Unreachable("the server sent another part of the file".into()))?
+                range.ok_or_else(|| Refusal::Unreachable("the server sent the wrong part of the file".into()))?
             }
             _ => return Err(refusal(&reply)),
         };
         Ok(Body { start, total, reader: Box::new(reply.into_body().into_reader()) })
     }
 
-    /// Sends a request, and sends it again to where the answers redirect it, if `follows` accepts the answer and its target. The token is
-    /// only sent to the first host.
+    /// Sends a request and follows its redirects, as long as `follows` accepts the response and its target. The token is only sent
+    /// to the first host.
     fn follow(
         &self,
         url: &str,
@@ -102,7 +102,7 @@ impl Client {
             match to.filter(|to| follows(&reply, to)) {
                 None => return Ok(reply),
                 Some(to) if at.starts_with("https:") && !to.starts_with("https:") => {
-                    return Err(Refusal::Unreachable("it redirects to a connection that is not encrypted".into()));
+                    return Err(Refusal::Unreachable("it redirects to an unencrypted connection".into()));
                 }
                 Some(to) => at = to,
             }
@@ -113,20 +113,19 @@ impl Client {
 
 /// The certificate authorities in a PEM file.
 fn authorities(file: &Path) -> Result<RootCerts> {
-    let reading = || {
-        format!("reading the certificates \"{}\", which SSL_CERT_FILE or REQUESTS_CA_BUNDLE names", words::path(file))
-    };
+    let reading =
+        || format!("reading the certificates \"{}\" set by SSL_CERT_FILE or REQUESTS_CA_BUNDLE", words::path(file));
     let pem = read_whole(file, CERTIFICATES).with_context(reading)?;
     let found = parse_pem(&pem).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
         _ => None,
     });
     let found: Vec<_> = found.collect();
-    ensure!(!found.is_empty(), "{}: it has no certificate", reading());
+    ensure!(!found.is_empty(), "{}: it contains no certificates", reading());
     Ok(RootCerts::new_with_certs(&found))
 }
 
-/// The start and the size of the whole in a header such as `bytes 100-199/200`.
+/// The start and the total size in a `Content-Range` header such as `bytes 100-199/200`.
 fn range_of(header: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
@@ -139,7 +138,7 @@ fn refusal<T>(reply: &Response<T>) -> Refusal {
 fn unreachable(error: ureq::Error) -> Refusal {
     let why = error.to_string();
     let hint = if why.contains("certificate") {
-        "; SSL_CERT_FILE names the certificate authorities of your network"
+        "; set SSL_CERT_FILE to the certificate authorities of your network"
     } else {
         ""
     };
@@ -154,13 +153,13 @@ fn number<T>(reply: &Response<T>, header: &str) -> Option<u64> {
     text(reply, header)?.parse().ok()
 }
 
-/// The scheme and host of an address: `https://huggingface.co`.
+/// The scheme and host of a URL: `https://huggingface.co`.
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     &url[..url[host..].find('/').map_or(url.len(), |at| host + at)]
 }
 
-/// The address that a redirect from `url` to `to` leads to.
+/// The URL that a redirect from `url` to `to` leads to.
 fn joined(url: &str, to: &str) -> String {
     match to {
         _ if to.starts_with("//") => format!("{}:{to}", url.split(':').next().unwrap_or("https")),

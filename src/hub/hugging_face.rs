@@ -1,4 +1,4 @@
-//! Finds the files of a repository on the Hugging Face hub: in the cache, else by download.
+//! Finds the files of a repository on the Hugging Face hub, in the cache or by downloading them.
 
 use super::access::{Access, Found, Watcher};
 use super::download::{Remote, download, failed};
@@ -15,14 +15,14 @@ use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Card files that are wanted beside the weights.
+/// Card files to find along with the weights.
 const CARDS: [&str; 2] = ["config.json", "preprocessor_config.json"];
 /// Maximum size of `config.json` in bytes.
 const CONFIG_BYTES: u64 = 64 << 20;
 
-/// Finds the weights of a repository, and the card files beside them.
+/// Finds the weights of a repository and its card files.
 ///
-/// Files in the cache are used without asking the hub, even if the revision has moved on since they were downloaded.
+/// Cached files are used without contacting the hub, even if the revision has moved on since they were downloaded.
 pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Result<Found> {
     let cached = Repository::new(&settings.cache, &name.repository);
     let commit = cached.commit(&name.revision);
@@ -52,13 +52,13 @@ pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Res
     Ok(Found { file, name: HuggingFaceName { revision: commit, ..name.clone() }.to_string(), title })
 }
 
-/// The hub, if downloads are possible; else why not, and what would work.
+/// The hub if downloads are possible, otherwise the reason and what would work.
 fn online<'a>(name: &'a HuggingFaceName, settings: &'a Settings, access: &'a Access) -> Result<Online<'a>, String> {
     let by_hand = by_hand(name, settings);
     match (access, settings.offline) {
-        (Access::CacheOnly, _) => {
-            Err(format!("scripts download nothing; run \"gradscope card {name}\" once, which does; or {by_hand}"))
-        }
+        (Access::CacheOnly, _) => Err(format!(
+            "scripts cannot download files; run \"gradscope card {name}\" once to download it, or {by_hand}"
+        )),
         (Access::Download(_), Some(variable)) => Err(format!("{variable} forbids downloads; {by_hand}")),
         (Access::Download(watch), None) => {
             let client = Client::new(settings.timeout, settings.certificates.as_deref());
@@ -68,21 +68,21 @@ fn online<'a>(name: &'a HuggingFaceName, settings: &'a Settings, access: &'a Acc
     }
 }
 
-/// What to copy where if there is no network.
+/// Instructions for copying the files by hand if there is no network.
 fn by_hand(name: &HuggingFaceName, settings: &Settings) -> String {
     let HuggingFaceName { repository, file, revision } = name;
     let file = file.as_deref().unwrap_or(WEIGHTS[0]);
     let last = file.rsplit('/').next().unwrap_or(file);
     let folder = Repository::new(&settings.cache, repository);
     format!(
-        "on a machine with a network, save {file} and config.json of {}/{repository}/tree/{revision} in one folder, copy it here and \
+        "on a machine with network access, save {file} and config.json from {}/{repository}/tree/{revision} in one folder, copy it here and \
          open it with -m FOLDER/{last}, or copy the cache folder to \"{}\"",
         settings.endpoint,
         words::path(folder.folder())
     )
 }
 
-/// A repository on the hub that can be reached.
+/// A repository on the hub, with a client to access it.
 struct Online<'a> {
     name: &'a HuggingFaceName,
     settings: &'a Settings,
@@ -132,7 +132,7 @@ impl Online<'_> {
 
     /// Downloads the card files that are neither in the cache nor known to be missing from the repository.
     fn cards(&self, commit: &str) -> Result<()> {
-        // Card files are those beside the weights.
+        // Only card files next to the weights count, and these are in the root of the repository.
         if self.name.file.as_ref().is_some_and(|file| file.contains('/')) {
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Whether a commit has timm's `config.json`, which no other card file accompanies.
+    /// Whether a commit has timm's `config.json`, which comes without other card files.
     fn is_of_timm(&self, commit: &str) -> bool {
         let text = read_text(&self.repository.file(commit, CARDS[0]), CONFIG_BYTES).unwrap_or_default();
         decoding("JSON", || serde_json::from_str::<Value>(&text))
@@ -184,15 +184,15 @@ impl Online<'_> {
         format!("{endpoint}/{repository}/resolve/{}/{file}", revision.replace('/', "%2F"))
     }
 
-    /// The error for a server that does not answer as the hub does.
+    /// The error for a server that does not respond like the hub.
     fn foreign(&self, header: &str) -> String {
         format!(
-            "{} does not answer like the Hugging Face hub (no {header}); is HF_ENDPOINT right?",
+            "{} does not respond like the Hugging Face hub (no {header}); is HF_ENDPOINT right?",
             self.settings.endpoint
         )
     }
 
-    /// Says what a refusal means and what to check; other errors stay as they are.
+    /// Explains what a refusal means and what to check; returns other errors unchanged.
     fn refused(&self, error: Error) -> Error {
         let (endpoint, name) = (&self.settings.endpoint, self.name);
         if let Some(error) = failed(&error, endpoint, &by_hand(name, self.settings)) {
@@ -202,16 +202,15 @@ impl Online<'_> {
         let repository = &name.repository;
         let token = match &self.settings.token {
             None => "set HF_TOKEN to a token that has access",
-            Some(_) => "the token in HF_TOKEN, or of \"hf auth login\", does not have access",
+            Some(_) => "use a token that has access; the one from HF_TOKEN or \"hf auth login\" does not",
         };
         match (status, &**code) {
             (_, "GatedRepo") | (403, _) => anyhow!(
                 "access to {endpoint}/{repository} is restricted ({status}): request it on that page, then {token}"
             ),
-            (_, "RevisionNotFound") => anyhow!(
-                "{endpoint}/{repository} has no revision \"{}\"; leave out @{0} for the newest files",
-                name.revision
-            ),
+            (_, "RevisionNotFound") => {
+                anyhow!("{endpoint}/{repository} has no revision \"{}\"; omit @{0} for the latest files", name.revision)
+            }
             (401, _) => anyhow!(
                 "no access to {endpoint}/{repository} (401): there is no such repository, or it is private; check owner, name and tag, \
                  or {token}"
@@ -219,7 +218,7 @@ impl Online<'_> {
             (404, _) => anyhow!(
                 "there is no repository {endpoint}/{repository} (404); check owner, name and tag, or, if it is private, {token}"
             ),
-            _ => anyhow!("{endpoint}/{repository} is refused with status {status}"),
+            _ => anyhow!("{endpoint}/{repository} refused the request with status {status}"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Networks named by a hub, such as `hf:timm/resnet50.a1_in1k` or `torchvision:resnet50`: their files come from the caches that
-//! Python's libraries share, or are downloaded into them.
+//! Networks on hubs, such as `hf:timm/resnet50.a1_in1k` or `torchvision:resnet50`. Their files come from the caches shared with the
+//! Python libraries, or are downloaded into them.
 
 mod name;
 mod settings;
@@ -27,7 +27,7 @@ pub use torchvision::{TorchvisionWeights, torchvision_weights};
 use anyhow::Result;
 use settings::Settings;
 
-/// Finds the files of a network in the caches and downloads those that are missing.
+/// Finds the files of a network in the caches and downloads the missing ones.
 ///
 /// Errors if a file is missing and may not or cannot be downloaded; the message says which file to copy where.
 pub fn find(name: &HubName, access: &Access) -> Result<Found> {

@@ -8,10 +8,10 @@ use std::str::FromStr;
 /// Maximum length of each part of a name, as on the Hugging Face hub.
 const LONGEST: usize = 96;
 
-/// The revision of a repository that is used if none is named.
+/// The revision of a repository to use if none is given.
 pub(super) const MAIN: &str = "main";
 
-/// A network named by a hub.
+/// A network on a hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubName {
     /// `hf:OWNER/NAME`, also `timm:NAME.TAG` for `hf:timm/NAME.TAG`.
@@ -51,7 +51,7 @@ pub struct TorchvisionName {
     pub weights: Option<String>,
 }
 
-/// Whether a text begins as hub names do.
+/// Whether a text starts like a hub name.
 pub fn is_hub_name(text: &str) -> bool {
     ["hf:", "hf-hub:", "timm:", "torchvision:"].iter().any(|prefix| text.starts_with(prefix))
 }
@@ -131,7 +131,7 @@ fn is_id(text: &&str) -> bool {
     is_part(text) && !text.contains("--") && !text.starts_with('-') && !text.ends_with(['-', '.'])
 }
 
-/// Whether a text is one segment of a path that stays within its folder and needs no escapes in a URL.
+/// Whether a text is a single path segment that stays within its folder and needs no escaping in a URL.
 pub(super) fn is_part(text: &&str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     (1..=LONGEST).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('.') && !text.contains("..")

@@ -1,13 +1,13 @@
-//! Stands for the HTTP client in builds without the feature `hub`.
+//! Stand-in for the HTTP client in builds without the `hub` feature.
 
 use super::reply::{Body, Head, Refusal};
 use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 
-const WHY: &str = "this build downloads nothing; build it with --features hub";
+const WHY: &str = "this build cannot download files; build it with --features hub";
 
-/// A client that reaches nothing.
+/// A client whose requests all fail.
 pub struct Client;
 
 impl Client {
@@ -16,12 +16,12 @@ impl Client {
         Ok(Self)
     }
 
-    /// Errors: this build downloads nothing.
+    /// Always errors, because this build cannot download files.
     pub fn head(&self, _: &str, _: Option<&str>) -> Result<Head, Refusal> {
         Err(Refusal::Unreachable(WHY.into()))
     }
 
-    /// Errors: this build downloads nothing.
+    /// Always errors, because this build cannot download files.
     pub fn get(&self, _: &str, _: Option<&str>, _: u64) -> Result<Body, Refusal> {
         Err(Refusal::Unreachable(WHY.into()))
     }

@@ -1,4 +1,4 @@
-//! What an HTTP server answers, as far as hubs need it.
+//! The parts of HTTP responses that hubs need.
 
 use std::fmt;
 use std::io::Read;
@@ -16,26 +16,26 @@ pub struct Head {
 
 /// The contents of a file.
 pub struct Body {
-    /// Position in the file where the contents begin; 0 if the server ignored the position that was asked for.
+    /// Byte offset of the contents in the file; 0 if the server ignored the requested offset.
     pub start: u64,
-    /// Size of the whole file in bytes, if known.
+    /// Size of the complete file in bytes, if known.
     pub total: Option<u64>,
     /// The contents.
     pub reader: Box<dyn Read + Send>,
 }
 
-/// Why there is no answer, or none with a file.
+/// Why a request returned no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "hub"), allow(dead_code))]
 pub enum Refusal {
-    /// The server answered with an error.
+    /// The server responded with an error.
     Status {
         /// The HTTP status, such as 404.
         status: u16,
-        /// The hub's name for the error, such as `RepoNotFound`; empty if it gives none.
+        /// The hub's name for the error, such as `RepoNotFound`; empty if there is none.
         code: String,
     },
-    /// No answer arrived.
+    /// No response arrived.
     Unreachable(String),
 }
 

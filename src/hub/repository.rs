@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Weight files in the order in which they are preferred.
+/// Weight files, in order of preference.
 pub const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 /// Suffix of the names of index files of sharded weights.
@@ -73,7 +73,7 @@ impl Repository {
         write_whole(&file, b"")
     }
 
-    /// The weights of a commit, if they are complete: `file`, or else the first of [`WEIGHTS`].
+    /// The weights of a commit, if they are complete: `file` if given, else the first of [`WEIGHTS`].
     pub fn weights(&self, commit: &str, file: Option<&str>) -> Option<PathBuf> {
         let complete = |name: &&str| {
             let path = self.file(commit, name);
@@ -86,7 +86,7 @@ impl Repository {
         name.map(|name| self.file(commit, name))
     }
 
-    /// Makes the contents with this hash a file of a commit. Where links are not possible, the contents are moved.
+    /// Links the contents with this hash to a file of a commit, or moves them where links are not possible.
     pub fn link(&self, etag: &str, commit: &str, name: &str) -> Result<PathBuf> {
         let (blob, file) = (self.blob(etag), self.file(commit, name));
         create_folder(file.parent().unwrap_or(&self.0))?;
@@ -105,7 +105,7 @@ impl Repository {
     }
 }
 
-/// The names of the shards that an index lists, which lie in its folder; none if `path` is not an index. Errors if the index is damaged.
+/// The names of the shards listed in an index, all in its folder; none if `path` is not an index. Errors if the index is damaged.
 pub fn shards(path: &Path) -> Result<BTreeSet<String>> {
     if !path.to_string_lossy().ends_with(INDEX) {
         return Ok(BTreeSet::new());
@@ -118,12 +118,12 @@ pub fn shards(path: &Path) -> Result<BTreeSet<String>> {
     map.values().map(name).collect::<Option<_>>().context("it lists files outside its folder").with_context(reading)
 }
 
-/// Whether a revision is a whole commit hash.
+/// Whether a revision is a full commit hash.
 pub fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Links `file`, which has the name `name` within its snapshot, to `blob` by a relative path, so that the cache can be moved.
+/// Links `file`, which is called `name` within its snapshot, to `blob` by a relative path, so that the cache can be moved.
 #[cfg(unix)]
 fn symlink(blob: &Path, file: &Path, name: &str) -> std::io::Result<()> {
     let up = "../".repeat(name.matches('/').count() + 2);
@@ -131,7 +131,7 @@ fn symlink(blob: &Path, file: &Path, name: &str) -> std::io::Result<()> {
     std::os::unix::fs::symlink(Path::new(&up).join("blobs").join(hash), file)
 }
 
-/// Errors: on systems other than Unix, links need special rights.
+/// Always errors: on systems other than Unix, creating links requires special privileges.
 #[cfg(not(unix))]
 fn symlink(_: &Path, _: &Path, _: &str) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())

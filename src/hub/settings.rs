@@ -1,4 +1,4 @@
-//! Where caches and hubs are, from the environment variables that Python's libraries read too.
+//! Locations of caches and hubs, from the environment variables that the Python libraries use too.
 
 use crate::data::read_text;
 use anyhow::{Result, ensure};
@@ -6,16 +6,16 @@ use directories::BaseDirs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Address of the Hugging Face hub, which `HF_ENDPOINT` replaces.
+/// URL of the Hugging Face hub; `HF_ENDPOINT` overrides it.
 const HUGGING_FACE: &str = "https://huggingface.co";
-/// Address of torchvision's weights, which `GRADSCOPE_TORCHVISION_URL` replaces.
+/// URL of torchvision's weights; `GRADSCOPE_TORCHVISION_URL` overrides it.
 const TORCHVISION: &str = "https://download.pytorch.org/models";
-/// Maximum size of the file with the token, in bytes.
+/// Maximum size of the token file in bytes.
 const TOKEN_BYTES: u64 = 4096;
 
 /// Caches, hubs and access to them.
 pub struct Settings {
-    /// Address of the Hugging Face hub, without a slash at its end.
+    /// URL of the Hugging Face hub, without a trailing slash.
     pub endpoint: String,
     /// The hub's cache.
     pub cache: PathBuf,
@@ -25,9 +25,9 @@ pub struct Settings {
     pub offline: Option<&'static str>,
     /// The folder of the weights that torchvision downloads.
     pub checkpoints: PathBuf,
-    /// Address of torchvision's weights, without a slash at its end.
+    /// URL of torchvision's weights, without a trailing slash.
     pub torchvision: String,
-    /// How long to wait for an answer.
+    /// Timeout for connecting and for each read.
     pub timeout: Duration,
     /// File of the certificate authorities to trust instead of the built-in ones.
     pub certificates: Option<PathBuf>,
@@ -62,7 +62,7 @@ impl Settings {
         });
         ensure!(
             token.iter().flat_map(|token| token.bytes()).all(|byte| byte.is_ascii_graphic()),
-            "the token for the Hugging Face hub, in HF_TOKEN or the file \"token\", has characters that no token has"
+            "the token for the Hugging Face hub, in HF_TOKEN or the file \"token\", contains invalid characters; set HF_TOKEN to the token alone"
         );
         let seconds =
             set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|s| (1..=3600).contains(s));
@@ -83,7 +83,7 @@ fn address(name: &str, given: Option<String>, default: &str) -> Result<String> {
     let address = given.unwrap_or_else(|| default.into());
     let plain = address.bytes().all(|byte| byte.is_ascii_graphic());
     let known = address.starts_with("https://") || address.starts_with("http://");
-    ensure!(plain && known, "{name} is not an address; expected one such as {default}");
+    ensure!(plain && known, "{name} is not a URL; expected one such as {default}");
     Ok(address.trim_end_matches('/').into())
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let said = |pairs| settings(pairs).err().unwrap().to_string();
         assert!(
             said(&[("HF_ENDPOINT", "huggingface.co")])
-                .contains("HF_ENDPOINT is not an address; expected one such as https://")
+                .contains("HF_ENDPOINT is not a URL; expected one such as https://")
         );
         assert!(said(&[("GRADSCOPE_TORCHVISION_URL", "file:///x")]).contains("GRADSCOPE_TORCHVISION_URL"));
         let secret = said(&[("HF_TOKEN", "hf_secret\u{1b}")]);

@@ -183,7 +183,7 @@ fn a_network_is_downloaded_once_into_the_hubs_cache_and_then_opened_without_the_
     assert_says(&home.printed(NOBODY, &["card", "-w", "timm:shapes.a1"]), &["0.4, 0.5, 0.6", &pinned]);
     assert_says(&home.printed(NOBODY, &["layers", "-m", "shapes", "-w", "hf:timm/shapes.a1"]), &["conv"]);
     let said = home.wrong(NOBODY, &["card", "hf:timm/shapes.a1", "--write"], 1);
-    assert_says(&said, &["not into a hub's cache"]);
+    assert_says(&said, &["not in a hub's cache"]);
 }
 
 #[test]
@@ -253,10 +253,10 @@ fn refusals_say_what_to_check() {
         &said(&server, "hf:timm/nothing.a1", ""),
         &["no repository", "/timm/nothing.a1 (404)", "check owner, name and tag"],
     );
-    assert_says(&said(&server, "hf:timm/shapes.a1@v2", ""), &["no revision \"v2\"", "leave out @v2"]);
+    assert_says(&said(&server, "hf:timm/shapes.a1@v2", ""), &["no revision \"v2\"", "omit @v2"]);
     let (private, gated) = (refusing(401, "RepoNotFound"), refusing(403, "GatedRepo"));
     assert_says(&said(&private, "hf:a/b", ""), &["/a/b (401)", "private", "set HF_TOKEN"]);
-    assert_says(&said(&private, "hf:a/b", "hf_secret"), &["the token in HF_TOKEN", "does not have access"]);
+    assert_says(&said(&private, "hf:a/b", "hf_secret"), &["use a token that has access", "the one from HF_TOKEN"]);
     assert_says(&said(&gated, "hf:a/b", ""), &["/a/b is restricted (403)", "request it", "set HF_TOKEN"]);
     assert_says(
         &said(&refusing(503, ""), "hf:a/b", ""),
@@ -268,14 +268,14 @@ fn refusals_say_what_to_check() {
     {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let odd = hub_with(files(&[]), move |_, _| Reply { status: 200, headers: headers.clone(), ..Reply::default() });
-        assert_says(&said(&odd, "hf:a/b", ""), &["does not answer like the Hugging Face hub"]);
+        assert_says(&said(&odd, "hf:a/b", ""), &["does not respond like the Hugging Face hub"]);
     }
     let home = Home::new();
     let mut command = home.command(NOBODY, &["card", "hf:a/b"]);
     let out = command.env("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).output().unwrap();
     assert_says(&failed(&out, 1), &["README.md", "SSL_CERT_FILE", "no certificate"]);
     let wrong = Home::new().wrong("huggingface.co", &["card", "hf:a/b"], 1);
-    assert_says(&wrong, &["HF_ENDPOINT is not an address; expected one such as https://huggingface.co"]);
+    assert_says(&wrong, &["HF_ENDPOINT is not a URL; expected one such as https://huggingface.co"]);
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn scripts_open_what_is_in_the_cache_and_download_nothing() {
     let server = hub(files(&[("model.safetensors", &weights()), ("config.json", CONFIG.as_bytes())]));
     fs::write(home.0.path().join("p.rhai"), "print(model(\"hf:timm/shapes.a1\").layers.len() > 3);").unwrap();
     let said = home.wrong(&server.address(), &["exec", "p.rhai"], 1);
-    assert_says(&said, &["scripts download nothing", "gradscope card hf:timm/shapes.a1"]);
+    assert_says(&said, &["scripts cannot download files", "gradscope card hf:timm/shapes.a1"]);
     assert_eq!(asked(&server), [] as [&str; 0]);
     home.printed(&server.address(), &["card", "hf:timm/shapes.a1"]);
     assert_eq!(home.printed(NOBODY, &["exec", "p.rhai"]), "true\n");
