@@ -31,15 +31,15 @@ pub struct Dataset {
 enum Items {
     /// Pictures of one size, stored as bytes in `(N, C, H, W)` order.
     Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
-    /// Picture files with their labels; the files are read on demand.
+    /// Picture files with their labels, read on demand.
     Files(Vec<(PathBuf, usize)>),
-    /// Pictures within larger files, with their labels; they are read on demand.
+    /// Pictures inside larger files, with their labels, read on demand.
     Stored { pictures: Arc<dyn StoredPictures>, labels: Vec<usize> },
 }
 
 impl Dataset {
-    /// A data set of pictures of one size, `shape` = `(C, H, W)`. `pixels` holds the bytes of all pictures, one picture after
-    /// another; `labels` holds one label per picture.
+    /// A data set of pictures of one size, `shape` = `(C, H, W)`. `pixels` holds the bytes of all pictures, concatenated; `labels`
+    /// holds one label per picture.
     ///
     /// Errors if there are no pictures or if the number of bytes does not match.
     pub fn of_bytes(
@@ -94,7 +94,7 @@ impl Dataset {
         Ok(Self { name: name.into(), classes: labels.classes, alphabetical: labels.alphabetical, labelled, items })
     }
 
-    /// A data set of pictures within larger files.
+    /// A data set of pictures inside larger files.
     ///
     /// Errors if there are no pictures or the number of labels differs.
     pub fn of_stored(name: &str, pictures: Arc<dyn StoredPictures>, labels: Labels) -> Result<Self> {
@@ -122,7 +122,7 @@ impl Dataset {
         }
     }
 
-    /// Number of classes: the number of class names, or the largest label plus 1 if that is larger.
+    /// Number of classes: the number of class names, or the largest label plus 1, whichever is larger.
     pub fn class_count(&self) -> usize {
         let labels = (0..self.len()).map(|i| self.label(i) + 1).max().unwrap_or(0);
         labels.max(self.classes.len())
@@ -137,8 +137,8 @@ impl Dataset {
         Ok(Self { classes, alphabetical, labelled: self.labelled, ..labelled })
     }
 
-    /// A copy of the data set whose labels are replaced, for example by the class indices of a network. It keeps as many pictures
-    /// as there are labels.
+    /// A copy of the data set with other labels, for example the class indices of a network. It contains only as many pictures as
+    /// there are labels.
     ///
     /// Errors if there are more labels than pictures, or no labels.
     pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self> {
@@ -160,7 +160,7 @@ impl Dataset {
         Ok(Self { name: self.name.clone(), classes: vec![], alphabetical: false, labelled: true, items })
     }
 
-    /// The file of picture `i` relative to the data set's folder, such as `cat/a.png`, or its place in an archive; `None` if the
+    /// The file of picture `i` relative to the data set's folder, such as `cat/a.png`, or its location in an archive; `None` if the
     /// pictures have no names.
     pub fn file(&self, i: usize) -> Option<String> {
         match &self.items {
@@ -223,7 +223,7 @@ impl Dataset {
         }
     }
 
-    /// The pictures whose indices are `numbers`, preprocessed: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the CPU.
+    /// Preprocesses the pictures with the indices `numbers`: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the CPU.
     ///
     /// Errors if a picture cannot be read or preprocessed.
     pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {
@@ -243,7 +243,7 @@ impl Dataset {
     }
 }
 
-/// The pictures whose indices are `numbers`, out of `pixels` that already have the size of the model's input.
+/// The pictures with the indices `numbers`, from `pixels` that already have the model's input size.
 fn of_levels(numbers: &[usize], shape: [usize; 3], pixels: &[u8]) -> Result<Tensor> {
     let size: usize = shape.iter().product();
     let count = numbers.len() * size;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-/// Prefix and suffix of the names of temporary files, which are written before they are renamed.
+/// Prefix and suffix of the names of temporary files, which are renamed once they are written.
 const UNFINISHED: (&str, &str) = (".gradscope-", ".tmp");
 /// On file systems without locks, a temporary file younger than this is assumed to be still in use by its writer.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ fn try_write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Number of files that this process is writing.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Increments [`WRITING`] while it is alive.
+/// Counts as one write in [`WRITING`] while it is alive.
 struct Writing;
 
 impl Writing {
@@ -85,7 +85,7 @@ impl Drop for Writing {
     }
 }
 
-/// Waits until this process is writing no file, but no longer than `most`.
+/// Waits until this process is not writing any file, for at most `most`.
 pub fn wait_for_writes(most: Duration) {
     let begun = Instant::now();
     while WRITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < most {
@@ -158,7 +158,7 @@ fn is_left(path: &Path) -> bool {
 }
 
 /// A fault injected by a test: `GRADSCOPE_DISK_FAULT=fail:7` makes the seventh disk operation fail; `cut:7` simulates a power
-/// failure at it.
+/// failure during it.
 enum Fault {
     Fail(u64),
     Cut(u64),
@@ -175,8 +175,8 @@ static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
     }
 });
 
-/// Called before every disk operation. Returns an error if a test wants the operation to fail, or kills the process if a test
-/// simulates a power failure; a write is first carried out halfway.
+/// Called before every disk operation. Returns an error if a test makes the operation fail, or kills the process if a test
+/// simulates a power failure; a write is half completed first.
 fn operation(what: &str) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let Some(fault) = &*FAULT else { return Ok(()) };
@@ -192,7 +192,7 @@ fn operation(what: &str) -> io::Result<()> {
     }
 }
 
-/// Kills the process, as a power failure would, if a test asks for that.
+/// Kills the process, as a power failure would, if a test requests it.
 fn end_at_a_cut() {
     if matches!(*FAULT, Some(Fault::Cut(_))) {
         #[cfg(unix)]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Reads a file of at most `limit` bytes.
 ///
-/// Errors as for [`open`].
+/// Errors like [`open`].
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open(path, limit)?;
     let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |facts| facts.len() as usize));
@@ -19,13 +19,13 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
 
 /// Reads a UTF-8 text file of at most `limit` bytes.
 ///
-/// Errors as for [`open`], and if the text is not UTF-8.
+/// Errors like [`open`], and if the text is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let text = String::from_utf8(read_whole(path, limit)?);
     text.map_err(|_| anyhow!("reading \"{}\": it is not UTF-8 text", words::path(path)))
 }
 
-/// Opens a regular file of at most `limit` bytes for reading. Every file that the user names is opened by this function.
+/// Opens a regular file of at most `limit` bytes for reading. Every file specified by the user is opened by this function.
 ///
 /// Errors if the path does not exist; if it is a folder, pipe, socket or device; or if the file is larger than `limit`.
 pub fn open(path: &Path, limit: u64) -> Result<File> {

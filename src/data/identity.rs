@@ -5,8 +5,8 @@ use super::source::{numbered, open};
 use std::path::Path;
 
 impl Dataset {
-    /// The index of the picture that was opened as `opened_as`, a file or `cifar10:FILE[17]`; `None` if it is not in this data
-    /// set. A copy of a file is a different picture.
+    /// The index of the picture opened as `opened_as`, a file or `cifar10:FILE[17]`; `None` if it is not in this data set. A copy
+    /// of a file counts as a different picture.
     pub fn number_of(&self, opened_as: &str) -> Option<usize> {
         let Some((spec, number)) = numbered(opened_as) else { return self.number_of_file(Path::new(opened_as)) };
         if spec == self.name {

@@ -1,10 +1,10 @@
-//! Interpolation methods for scaling pictures, with Pillow's filters.
+//! Interpolation methods for resizing pictures, with Pillow's filters.
 
 use anyhow::{Error, bail};
 use std::fmt;
 use std::str::FromStr;
 
-/// How pictures are scaled. All but [`Nearest`](Self::Nearest) are antialiased: when a picture shrinks, the filter widens by the
+/// How pictures are resized. All but [`Nearest`](Self::Nearest) are antialiased: when a picture shrinks, the filter widens by the
 /// scale factor, as in Pillow and in torchvision's `Resize(antialias=True)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interpolation {
@@ -44,7 +44,7 @@ impl Interpolation {
         }
     }
 
-    /// Whether an interpolated value can lie outside the range of the pixels around it, since some weights are negative.
+    /// Whether an interpolated value can lie outside the range of the surrounding pixels, because some weights are negative.
     pub fn overshoots(self) -> bool {
         matches!(self, Self::Bicubic | Self::Lanczos)
     }
@@ -59,7 +59,7 @@ impl Interpolation {
         }
     }
 
-    /// The weight of a pixel at the distance `x`, before the weights are scaled to sum to 1.
+    /// The weight of a pixel at distance `x`, before the weights are normalized to sum to 1.
     pub(super) fn filter(self, x: f64) -> f64 {
         let x = x.abs();
         match self {

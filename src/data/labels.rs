@@ -18,7 +18,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Labels from the word of each picture: if all words are numbers, they are class indices; otherwise they are class names,
+    /// Creates labels from one word per picture: if all words are numbers, they are class indices; otherwise they are class names,
     /// numbered alphabetically.
     ///
     /// Errors if an index is too large.
@@ -32,7 +32,7 @@ impl Labels {
         Ok(Self { classes: classes.into_iter().map(String::from).collect(), alphabetical: true, of: Some(labels) })
     }
 
-    /// Labels from class indices. `classes` holds the names of the classes in the order of their indices, or nothing.
+    /// Creates labels from class indices. `classes` holds the class names by index, or is empty.
     ///
     /// Errors if an index is too large.
     pub fn of_numbers(numbers: Vec<usize>, classes: Vec<String>) -> Result<Self> {
@@ -50,9 +50,9 @@ impl Labels {
         Ok(Self { classes, alphabetical: false, of: Some(numbers) })
     }
 
-    /// Labels from signed class indices, where -1 marks a picture without a label.
+    /// Creates labels from signed class indices, where -1 marks a picture without a label.
     ///
-    /// Errors if only some of the pictures have no label, or if an index is too large.
+    /// Errors if only some of the pictures have labels, or if an index is too large.
     pub fn of_signed(numbers: Vec<i64>, classes: Vec<String>) -> Result<Self> {
         if !numbers.is_empty() && numbers.iter().all(|&n| n == -1) {
             return Ok(Self { classes, ..Self::default() });

@@ -1,9 +1,9 @@
-//! Progress of reading large files, for whoever waits for them.
+//! Progress of reading large files.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// Receives the number of bytes read so far and in all; called from several threads.
+/// Receives the number of bytes read so far and the total; called from several threads.
 pub type Report = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 thread_local! {
@@ -27,7 +27,7 @@ pub fn reporting<T>(report: Report, f: impl FnOnce() -> T) -> T {
 pub struct Loading(Option<Report>);
 
 impl Loading {
-    /// The report installed on this thread. If there is none, progress is not reported.
+    /// Returns the report installed on this thread, or one that does nothing.
     pub fn here() -> Self {
         Self(REPORT.with_borrow(Clone::clone))
     }

@@ -1,4 +1,4 @@
-//! Exclusive write access to a file or folder by means of a lock file that contains the process ID and machine of its owner.
+//! Exclusive write access to a file or folder, by means of a lock file that contains its owner's process ID and machine.
 
 use crate::words;
 use anyhow::{Context, Result, bail};
@@ -41,7 +41,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The lock file is removed while it is still locked, so that it cannot be another process's file.
+        // The lock file is removed while it is still locked, so that another process's file is never removed.
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
@@ -72,7 +72,7 @@ fn claim(path: &Path) -> io::Result<Result<Lock, String>> {
     }
 }
 
-/// Reads who holds a lock from its lock file; "another process" if the owner has not written its name yet.
+/// Reads the owner of a lock from its lock file; "another process" if the owner has not written its name yet.
 fn owner(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(WORDS).read_to_string(&mut text);

@@ -13,7 +13,7 @@ struct Notes {
     known: HashSet<String>,
 }
 
-/// Queues a line for the user, unless the same line was queued before in this process.
+/// Queues a line for the user, unless the same line has been queued before in this process.
 pub fn add(line: String) {
     let line = words::line(&line).into_owned();
     with(|notes| {
@@ -23,7 +23,7 @@ pub fn add(line: String) {
     });
 }
 
-/// Removes all queued lines from the queue and returns them in the order they were added.
+/// Empties the queue and returns its lines in the order in which they were added.
 pub fn take() -> Vec<String> {
     with(|notes| std::mem::take(&mut notes.waiting))
 }

@@ -3,18 +3,18 @@
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// A split of a data set, as its authors divided it.
+/// A split of a data set, as defined by its authors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// The pictures to train on: `#train`.
+    /// The pictures for training: `#train`.
     Train,
-    /// The pictures to choose hyperparameters with: `#val`.
+    /// The pictures for choosing hyperparameters: `#val`.
     Validation,
-    /// The pictures to measure accuracy with: `#test`.
+    /// The pictures for measuring accuracy: `#test`.
     Test,
 }
 
-/// The splits to use if a specification names none, in order of preference. The training split is the last resort.
+/// The splits to use if a specification selects none, in order of preference. The training split is the last resort.
 const DEFAULT: [Option<Split>; 4] = [Some(Split::Test), Some(Split::Validation), None, Some(Split::Train)];
 
 impl Split {
@@ -27,7 +27,7 @@ impl Split {
         }
     }
 
-    /// The split that a name indicates: `train-00000-of-00001.parquet`, `imagenet1k-validation-00.tar`, `x_test`.
+    /// The split indicated by a name: `train-00000-of-00001.parquet`, `imagenet1k-validation-00.tar`, `x_test`.
     pub fn of_name(name: &str) -> Option<Self> {
         name.to_lowercase().split(|c: char| !c.is_alphabetic()).find_map(|word| match word {
             "train" | "training" => Some(Self::Train),
@@ -37,14 +37,14 @@ impl Split {
         })
     }
 
-    /// The split that the name of a file indicates or, if it indicates none, that of its folder.
+    /// The split indicated by the name of a file or, failing that, of its folder.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = |path: &Path| Self::of_name(&path.file_name()?.to_string_lossy());
         name(path).or_else(|| name(path.parent()?))
     }
 }
 
-/// Splits a specification into its path and the split that it selects. The path of an existing file or folder is never split.
+/// Splits a specification into its path and the selected split. The path of an existing file or folder is never split.
 pub(super) fn split(text: &str) -> (&Path, Option<Split>) {
     let whole = (Path::new(text), None);
     let Some((path, name)) = text.rsplit_once('#').filter(|_| !Path::new(text).exists()) else { return whole };
@@ -53,8 +53,8 @@ pub(super) fn split(text: &str) -> (&Path, Option<Split>) {
     named.map_or(whole, |split| (Path::new(path), Some(split)))
 }
 
-/// The `parts` of a split, as determined by `of`. If `split` is `None`, those of the test split, the validation split or no
-/// split, whichever exists first.
+/// Selects those of `parts` that belong to `split`, as determined by `of`. If `split` is `None`, selects the test split, the
+/// validation split, the parts without a split or the training split, whichever exists first.
 ///
 /// Errors if there are none; the message lists the existing splits.
 pub(super) fn choose<T>(parts: Vec<T>, split: Option<Split>, of: impl Fn(&T) -> Option<Split>) -> Result<Vec<T>> {

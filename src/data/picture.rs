@@ -48,7 +48,7 @@ impl Picture {
         Self::named(&words::path(&path), &read_whole(path, MAX_BYTES)?)
     }
 
-    /// Decodes the bytes of a picture file; `name` says where they come from in errors and notes. Otherwise like [`Picture::open`].
+    /// Decodes the bytes of a picture file like [`Picture::open`]; `name` states their origin in errors and notes.
     pub fn named(name: &str, bytes: &[u8]) -> Result<Self> {
         let (picture, doubt) = parse(bytes).with_context(|| format!("reading \"{name}\" as a picture"))?;
         if let Some(doubt) = doubt {
@@ -57,12 +57,12 @@ impl Picture {
         Ok(picture)
     }
 
-    /// Decodes the bytes of a picture file; errors as for [`Picture::open`].
+    /// Decodes the bytes of a picture file; errors like [`Picture::open`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         Ok(parse(bytes)?.0)
     }
 
-    /// A small RGB version of the picture whose longer side is at most `side` pixels.
+    /// A small RGB version of the picture, at most `side` pixels on its longer side.
     pub fn thumbnail(&self, side: u32) -> Result<RgbImage> {
         let image = match self {
             Self::Image(image) => image.clone(),
@@ -92,7 +92,7 @@ impl Picture {
     }
 }
 
-/// Decodes the bytes of a picture file; also returns the reason if its pixels may be wrong.
+/// Decodes the bytes of a picture file; also returns why its pixels may be wrong, if so.
 fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     if bytes.starts_with(b"\x93NUMPY") {
         return Ok((exact(&parse_npy(bytes)?)?, None));
@@ -130,7 +130,7 @@ fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientatio
     Ok((DynamicImage::from_decoder(decoder).with_context(broken)?, orientation))
 }
 
-/// Errors if a picture has no pixels or more than [`MAX_PIXELS`], or if there is not enough memory to decode it.
+/// Errors if a picture has no pixels or more than [`MAX_PIXELS`], or if memory is too low to decode it.
 pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     ensure!(pixels > 0, "it has no pixels: {width}x{height}");
@@ -185,7 +185,7 @@ fn exact(array: &Npy) -> Result<Picture> {
     Ok(Picture::Exact(Tensor::from_vec(values, &shape, &Device::Cpu)?))
 }
 
-/// The multidimensional index of the value at position `at` in row-major order.
+/// The multidimensional index of the value at row-major index `at`.
 fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
     let mut place: Vec<_> = shape.iter().rev().map(|n| (at % n, at /= n).0).collect();
     place.reverse();
@@ -270,7 +270,7 @@ mod tests {
     fn a_truncated_picture_is_an_error() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded(colors(), format);
-            // A GIF's last byte comes after its images; a PNG's last four are the checksum of an empty chunk.
+            // The last byte of a GIF comes after its images; the last four of a PNG are the checksum of an empty chunk.
             let spare = match format {
                 ImageFormat::Gif => 1,
                 ImageFormat::Png => 4,

@@ -1,4 +1,4 @@
-//! Preprocessing: scales and crops a picture to a network's input size and channels, as torchvision does.
+//! Preprocessing: resizes and crops a picture to a network's input size and converts its channels, as torchvision does.
 
 use super::interpolation::Interpolation;
 use super::picture::Picture;
@@ -10,14 +10,14 @@ use candle_core::{Device, Tensor};
 use image::DynamicImage;
 use std::ops::Range;
 
-/// How to scale a picture to a model's input size: torchvision's `Resize` (antialiased) and `CenterCrop`.
+/// How to resize a picture to a model's input size: torchvision's `Resize` (antialiased) and `CenterCrop`.
 ///
 /// Normalization is not part of preprocessing; it is the first node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preprocess {
     /// The model's input shape, `(C, H, W)`.
     pub input: [usize; 3],
-    /// Length of the shorter side before the center crop; `None` scales the whole picture to `H` x `W`.
+    /// Length of the shorter side before the center crop; `None` resizes the entire picture to `H` x `W`.
     pub resize: Option<usize>,
     /// How pixels are interpolated.
     pub interpolation: Interpolation,
@@ -37,8 +37,8 @@ impl Preprocess {
 
     /// Converts the picture to a `(1, C, H, W)` f32 tensor in `[0, 1]`.
     ///
-    /// Alpha is dropped. A gray picture is repeated for a model with three input channels; a color picture becomes gray for a
-    /// model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size. Values that bicubic or Lanczos
+    /// Alpha is dropped. A gray picture is repeated for a model with three input channels; a color picture is converted to gray for
+    /// a model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size. Values that bicubic or Lanczos
     /// interpolation moves outside `[0, 1]` are clamped.
     ///
     /// Errors if a value is not finite or lies more than [`SLACK`] outside `[0, 1]` (values closer to the interval are clamped),
@@ -46,7 +46,7 @@ impl Preprocess {
     pub fn apply(&self, picture: &Picture, no_resize: bool) -> Result<Tensor> {
         let channels = self.input[0];
         let [_, height, width] = picture.shape()?;
-        // Bytes per pixel, for three channels. A picture that keeps its size is converted to floats as a whole.
+        // Bytes per pixel, for three channels. A picture that keeps its size is converted to floats in full.
         let bytes_each = if no_resize { 28 } else { 12 };
         reserve(height * width * bytes_each, || format!("preparing a picture of {width}x{height} pixels"))?;
         let values = match picture {
@@ -69,7 +69,7 @@ impl Preprocess {
         }
     }
 
-    /// Scales a picture to the model's input size, with a center crop if `resize` is set. Errors if `resize` is smaller than the
+    /// Resizes a picture to the model's input size, with a center crop if `resize` is set. Errors if `resize` is smaller than the
     /// input.
     fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
         let [_, height, width] = self.input;
@@ -79,7 +79,7 @@ impl Preprocess {
         let (tall, wide) = scaled_size(picture.height, picture.width, short);
         ensure!(
             tall >= height && wide >= width,
-            "a short side of {short} is too small for the model's {height}x{width} pictures"
+            "a shorter side of {short} is too small for the model's {height}x{width} pictures"
         );
         resample(picture, (tall, wide), (center(tall, height), center(wide, width)), self.interpolation)
     }
@@ -108,7 +108,7 @@ fn outside(low: f64, high: f64) -> String {
         () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
             "they look normalized: pass the raw pixels instead, because the network normalizes them itself"
         }
-        () => "if the network expects other values, set mean and std in its card to map [0, 1] to them",
+        () => "if the network expects another range, set mean and std in its card so that they map [0, 1] to it",
     };
     format!("the picture's values range from {} to {}, but pixels must be 0 to 1; {advice}", brief(low), brief(high))
 }
@@ -118,7 +118,7 @@ fn brief(v: f64) -> String {
     format!("{v:.3e}").parse::<f64>().map_or_else(|_| v.to_string(), |v| v.to_string())
 }
 
-/// Height and width of a picture after its shorter side is scaled to `short`. The longer side is rounded as in torchvision:
+/// Height and width of a picture after its shorter side is resized to `short`. The longer side is rounded as in torchvision:
 /// `int(short * long / short_before)`.
 fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
     match height <= width {
@@ -136,11 +136,11 @@ fn center(whole: usize, part: usize) -> Range<usize> {
 
 /// The samples of an image, converted to `channels` channels, 1 or 3.
 ///
-/// Errors if `channels` is any other number.
+/// Errors for any other number of channels.
 fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
     ensure!(
         channels == 1 || channels == 3,
-        "the model has {channels} input channels, but an image file has 1 or 3; use a .npy file"
+        "the model has {channels} input channels, but image files have 1 or 3; use a .npy file"
     );
     let (height, width) = (image.height() as usize, image.width() as usize);
     let colored = image.color().has_color();
@@ -201,8 +201,8 @@ fn grid(t: &Tensor) -> Result<Grid<f32>> {
     Ok(Grid { height, width, channels, data })
 }
 
-/// Converts a `(C, H, W)` tensor to the number of channels that the model expects. Errors unless the numbers are equal or are 1
-/// and 3.
+/// Converts a `(C, H, W)` tensor to the number of channels that the model expects. Errors unless the numbers are equal or one is 1
+/// and the other 3.
 fn recolor(t: &Tensor, channels: usize) -> Result<Tensor> {
     let (have, height, width) = t.dims3()?;
     Ok(match (have, channels) {

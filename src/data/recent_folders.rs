@@ -1,4 +1,4 @@
-//! Folders whose files were opened recently, remembered in a small text file with one path a line.
+//! Folders of recently opened files, stored in a small text file with one path per line.
 
 use super::{create_folder, read_text, write_whole};
 use anyhow::Result;
@@ -17,8 +17,8 @@ pub struct RecentFolders {
 }
 
 impl RecentFolders {
-    /// Reads the folders from a file, which need not exist. Without a file, or if it is damaged, there are none at first; without
-    /// a file, they are forgotten when the program ends.
+    /// Reads the folders from a file, which need not exist; if it is missing or damaged, the list starts empty. If `file` is
+    /// `None`, the list is forgotten when the program ends.
     pub fn read(file: Option<PathBuf>) -> Self {
         let folders = file.as_deref().map(saved).unwrap_or_default();
         Self { file, folders }
@@ -29,8 +29,8 @@ impl RecentFolders {
         &self.folders
     }
 
-    /// Adds a folder, or moves it to the front, and writes the file atomically. Folders that another process has added since stay.
-    /// A path that does not fit on a line is not remembered.
+    /// Adds a folder, or moves it to the front, and writes the file atomically. Folders added by other processes in the meantime
+    /// are kept. A path with control characters or more than 4,096 bytes is not stored.
     pub fn add(&mut self, folder: &Path) -> Result<()> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
         let fits = |text: &str| text.len() <= BYTES.1 && !text.chars().any(char::is_control);

@@ -1,7 +1,7 @@
-//! Antialiased scaling, identical to that of Pillow, which torchvision's `Resize` calls.
+//! Antialiased resizing, identical to Pillow's, which torchvision's `Resize` calls.
 //!
 //! Pixels are weighted by a filter that widens with the scale factor, first along rows, then along columns. Bytes use fixed-point
-//! weights and are rounded after each of the two passes.
+//! weights and are rounded after each pass.
 
 use super::interpolation::Interpolation;
 use crate::memory::reserve;
@@ -60,7 +60,7 @@ impl Sample for f32 {
     }
 }
 
-/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed. Values
+/// Resizes `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed. Values
 /// other than bytes are not clamped, so [some methods](Interpolation::overshoots) may leave the range of the picture.
 ///
 /// Errors if there is not enough memory for the intermediate picture between the two passes, which is large for a very
@@ -73,7 +73,7 @@ pub fn resample<T: Sample>(
 ) -> Result<Grid<T>> {
     let read = read(picture.height, height, &rows, method);
     let between = read.len().saturating_mul(columns.len()).saturating_mul(picture.channels * size_of::<T>());
-    // A window is as wide as the scale factor times twice the support.
+    // The width of a window is the scale factor times twice the support.
     let around = 2 * (method.support() as usize).max(1);
     let along =
         |input: usize, output: usize, wanted: &Range<usize>| around * wanted.len() * input.div_ceil(output.max(1));
@@ -93,7 +93,7 @@ struct Window<W> {
     weights: Vec<W>,
 }
 
-/// The range of input samples that contribute to output sample `out` when `input` samples are scaled to `output`.
+/// The range of input samples that contribute to output sample `out` when `input` samples are resized to `output`.
 fn reach(input: usize, output: usize, out: usize, method: Interpolation) -> Range<usize> {
     if input == output {
         return out..out + 1;
@@ -107,7 +107,8 @@ fn reach(input: usize, output: usize, out: usize, method: Interpolation) -> Rang
     (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
 }
 
-/// The center of output sample `out`, added up as Pillow does for the nearest pixel, which decides ties between two pixels.
+/// The center of output sample `out`, summed step by step as in Pillow's nearest-neighbor filter, so that ties between two pixels
+/// are broken in the same way.
 fn added_up(scale: f64, out: usize) -> f64 {
     (0..out).fold(0.5 * scale, |center, _| center + scale)
 }
@@ -121,7 +122,7 @@ fn read(input: usize, output: usize, wanted: &Range<usize>, method: Interpolatio
     }
 }
 
-/// The windows of the output samples `wanted` when `input` samples are scaled to `output`.
+/// The windows of the output samples `wanted` when `input` samples are resized to `output`.
 fn windows<T: Sample>(
     input: usize,
     output: usize,
@@ -164,7 +165,7 @@ fn scale_rows<T: Sample>(picture: &Grid<T>, rows: Range<usize>, across: &[Window
     Grid { height: rows.len(), width: across.len(), channels, data }
 }
 
-/// Scales the columns of a picture that holds only some rows of the original, from row `first` on.
+/// Resizes the columns of a picture that holds only some rows of the original, starting with row `first`.
 fn scale_columns<T: Sample>(picture: &Grid<T>, first: usize, down: &[Window<T::Weight>]) -> Grid<T> {
     let stride = picture.width * picture.channels;
     let mut data = Vec::with_capacity(down.len() * stride);

@@ -7,20 +7,20 @@ use crate::words;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// A kind of data set, such as `mnist:DIR`.
+/// A data set format, such as `mnist:DIR`.
 struct Scheme {
     /// The name before the colon.
     name: &'static str,
     /// Syntax shown in error messages.
     usage: &'static str,
     open: fn(&str) -> Result<Dataset>,
-    /// Whether a path looks like this kind, for specifications without a name.
+    /// Whether a path looks like this format, for specifications without a scheme.
     fits: fn(&Path) -> bool,
-    /// Whether a path of this kind has a training split and at least one other.
+    /// Whether a path in this format has a training split and at least one other.
     has_training: fn(&Path) -> bool,
 }
 
-/// All kinds; of several that fit a path, the first is chosen.
+/// All formats; if several fit a path, the first is used.
 const SCHEMES: [Scheme; 9] = [
     Scheme { name: "mnist", usage: "mnist:DIR", open: mnist::open, fits: mnist::fits, has_training: |_| true },
     Scheme {
@@ -68,11 +68,11 @@ pub fn own(channels: usize) -> &'static str {
     if channels == 1 { "made:digits[0]" } else { "made:welcome[0]" }
 }
 
-/// Opens a data set: `folder:DIR`, `npz:FILE` and so on, or a path alone, whose kind is detected. The suffixes `#train`, `#val` and
-/// `#test` select a split.
+/// Opens a data set: `folder:DIR`, `npz:FILE` and so on, or just a path, whose format is detected. The suffixes `#train`, `#val`
+/// and `#test` select a split.
 ///
-/// Errors if the kind is unknown or the data set cannot be read. The message lists the known kinds, or says what was found and what
-/// is expected.
+/// Errors if the format is unknown or the data set cannot be read. The message lists the known formats, or says what was found and
+/// what is expected.
 pub fn open(spec: &str) -> Result<Dataset> {
     let Some((scheme, place)) = scheme(spec) else { bail!("no data set \"{spec}\"; {}", unknown(spec)) };
     if place.is_empty() {
@@ -81,7 +81,7 @@ pub fn open(spec: &str) -> Result<Dataset> {
     (scheme.open)(place).with_context(|| format!("opening the data set \"{}:{place}\"", scheme.name))
 }
 
-/// The specification of the training set: appends `#train` for data sets that have a training set, unless `spec` already names a
+/// The specification of the training set: appends `#train` for data sets that have a training set, unless `spec` already selects a
 /// split.
 pub fn to_learn_from(spec: &str) -> String {
     let Some((scheme, place)) = scheme(spec) else { return spec.into() };
@@ -95,9 +95,9 @@ pub fn to_test_with(spec: &str) -> Option<String> {
 }
 
 /// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`
-/// (the index counts from 0).
+/// (zero-based).
 ///
-/// Errors as for [`open`] and [`Picture::open`], and if the index is missing or out of range.
+/// Errors like [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {
     let path = Path::new(text);
     if let Some((spec, number)) = numbered(text) {
@@ -127,7 +127,7 @@ pub fn numbered(text: &str) -> Option<(&str, usize)> {
     Some((spec, number)).filter(|_| !file)
 }
 
-/// Splits a specification into its scheme and the place after the colon; the scheme of a path alone is detected.
+/// Splits a specification into its scheme and the text after the colon; detects the scheme of a bare path.
 fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
     let named = text.split_once(':').and_then(|(name, place)| Some((SCHEMES.iter().find(|s| s.name == name)?, place)));
     let path = split(text).0;
@@ -136,10 +136,10 @@ fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
 
 /// The end of an error message for an unrecognized specification: what was found, and what is expected.
 fn unknown(spec: &str) -> String {
-    let expected = format!("use one of {}, or a path alone", SCHEMES.map(|scheme| scheme.usage).join(", "));
+    let expected = format!("use one of {}, or just a path", SCHEMES.map(|scheme| scheme.usage).join(", "));
     let path = split(spec).0;
     match path.is_file() {
-        true => format!("the file \"{}\" is not a known kind of data set; {expected}", words::path(path)),
+        true => format!("the file \"{}\" is not in a known data set format; {expected}", words::path(path)),
         false => expected,
     }
 }
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             error("coco:here"),
             "no data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, cifar100:DIR, npz:FILE, webdataset:TARS, \
-             parquet:PATH, csv:FILE, folder:DIR, made:NAME, or a path alone"
+             parquet:PATH, csv:FILE, folder:DIR, made:NAME, or just a path"
         );
         assert!(error("mnist:").contains("use mnist:DIR"));
         assert!(error("made:cats").contains("digits, shapes"));
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(file(&format!("{path}[0]")).as_deref(), Some("a.png"));
         assert!(format!("{:#}", picture(path).unwrap_err()).contains(&format!("as in {path}[0]")));
         std::fs::write(folder.path().join("b.dat"), "x").unwrap();
-        assert!(error(&format!("{path}/b.dat")).contains("is not a known kind of data set; use one of mnist:DIR"));
+        assert!(error(&format!("{path}/b.dat")).contains("is not in a known data set format; use one of mnist:DIR"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Pictures that are read one at a time from files that hold many of them.
+//! Pictures that are read one at a time from files that contain many of them.
 
 use super::picture::Picture;
 use crate::words;
@@ -12,7 +12,7 @@ pub trait StoredPictures: Debug + Send + Sync {
     /// Number of pictures.
     fn count(&self) -> usize;
 
-    /// Reads picture `i`, which is below [`count`](Self::count).
+    /// Reads picture `i`, where `i` is less than [`count`](Self::count).
     ///
     /// Errors if the file has changed or the picture is damaged.
     fn picture(&self, i: usize) -> Result<Picture>;
@@ -22,7 +22,7 @@ pub trait StoredPictures: Debug + Send + Sync {
         None
     }
 
-    /// Hashes whatever identifies the pictures.
+    /// Hashes the data that identifies the pictures.
     ///
     /// Errors if a file cannot be accessed.
     fn identify(&self, hash: &mut Sha256) -> Result<()>;

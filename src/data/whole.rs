@@ -1,9 +1,9 @@
-//! Detects truncated GIF and WebP files, whose decoders fill in missing data silently.
+//! Detects truncated GIF and WebP files, whose decoders silently fill in missing data.
 
 use anyhow::{Context, Result, ensure};
 use image::ImageFormat;
 
-/// Errors if a GIF or WebP file ends before its first image does; other formats are not checked.
+/// Errors if a GIF or WebP file is cut off before the end of its first image; other formats are not checked.
 pub fn check(bytes: &[u8], format: ImageFormat) -> Result<()> {
     const CUT: &str = "the file is truncated";
     match format {
@@ -34,12 +34,12 @@ fn end_of_first_frame(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Size in bytes of the color table announced by a flag byte.
+/// Size in bytes of the color table described by a flag byte.
 fn colors(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// The position after a chain of blocks, each preceded by its length and ended by a block of length 0.
+/// The position after a chain of blocks, each preceded by its length; a block of length 0 ends the chain.
 fn end_of_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {

@@ -205,11 +205,11 @@ fn parquet_files_of_another_layout_are_told_the_right_one() {
     let words = error(&fixture("words.parquet"));
     assert!(words.contains("its columns are question, answer; expected \"image\" with pictures as bytes"), "{words}");
     let zstd = error(&fixture("zstd.parquet"));
-    assert!(zstd.contains("it is compressed by ZSTD; write it with Snappy"), "{zstd}");
+    assert!(zstd.contains("it is compressed with ZSTD; save it with Snappy"), "{zstd}");
     let paths = open(&fixture("paths.parquet")).unwrap().picture(1).unwrap_err().to_string();
     assert!(paths.contains("picture 1 of \"paths.parquet\" is only a path"), "{paths}");
     let delta = format!("{:#}", open(&fixture("delta.parquet")).unwrap().picture(0).unwrap_err());
-    assert!(delta.contains("it uses encoding 6; write it with plain or dictionary encoding"), "{delta}");
+    assert!(delta.contains("it uses encoding 6; save it with plain or dictionary encoding"), "{delta}");
     assert!(error(&format!("parquet:{}", fixture("keras.npz"))).contains("it is not a Parquet file"));
 }
 
@@ -229,7 +229,8 @@ fn cifars_python_versions_are_read_as_their_binary_ones() {
         assert_pixels(&data, 1, wanted(1, [3, 32, 32], false));
         assert_eq!(source::to_learn_from(spec), format!("{spec}#train"));
         assert!(
-            error(&format!("cifar10:{spec}/test")).contains("it has no \"labels\", as the Python version of CIFAR-10")
+            error(&format!("cifar10:{spec}/test"))
+                .contains("it has no key \"labels\", unlike the Python version of CIFAR-10")
         );
     }
     for name in ["fortran.pkl", "fortran_5.pkl"] {
@@ -280,7 +281,7 @@ fn tables_with_other_columns_or_missing_pictures_are_told_the_right_layout() {
         error(&format!("csv:{}/x.csv", folder.path().display()))
     };
     let columns = said("name,kind\na.png,1\n");
-    assert!(columns.contains("its first line is \"name\", \"kind\"; name its columns in the first line"), "{columns}");
+    assert!(columns.contains("its first line is \"name\", \"kind\"; put column names in the first line"), "{columns}");
     assert!(said("file,label\na.png,1\nb.png,2").contains("line 3 names \"b.png\", which is not in"));
     assert!(said("file,label\na.png,1\nc.png,2").contains("several pictures are named \"c.png\""));
     assert!(said("file,label\na.png\n").contains("line 2 has no column 2"));

@@ -1,4 +1,4 @@
-//! CIFAR-10 and CIFAR-100 as published: in their binary and in their Python version (Krizhevsky 2009).
+//! CIFAR-10 and CIFAR-100 as published, in the binary and the Python version (Krizhevsky 2009).
 
 use super::pickle::{self, Pickle, Value};
 use crate::data::part::split;
@@ -28,11 +28,11 @@ struct Kind {
     labels: usize,
     /// Key of the labels in a pickle.
     key: &'static str,
-    /// Files in a folder: the binary version, then the Python version.
+    /// Files in a folder, for the binary version and the Python version.
     layouts: [Layout; 2],
 }
 
-/// The files of one version.
+/// The files of one version of a data set.
 struct Layout {
     /// The folder that the published archive creates.
     folder: &'static str,
@@ -84,8 +84,8 @@ pub fn open(text: &str) -> Result<Dataset> {
     read(&TEN, text)
 }
 
-/// Opens CIFAR-100 pictures of shape `(3, 32, 32)` in a hundred classes, as [`open`] does: `DIR` stands for its `test.bin` or `test`,
-/// `DIR#train` for its `train.bin` or `train`. The names of the classes are read from the files beside it.
+/// Opens CIFAR-100 pictures of shape `(3, 32, 32)` in a hundred classes, like [`open`]: `DIR` stands for its `test.bin` or `test`,
+/// `DIR#train` for its `train.bin` or `train`. The class names are read from the files next to it.
 pub fn open_hundred(text: &str) -> Result<Dataset> {
     read(&HUNDRED, text)
 }
@@ -112,7 +112,7 @@ pub fn has_training_hundred(path: &Path) -> bool {
 
 fn read(kind: &Kind, text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
-    ensure!(wanted != Some(Split::Validation), "no #val in CIFAR; there are #test and #train");
+    ensure!(wanted != Some(Split::Validation), "CIFAR has no #val; use #test or #train");
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let files = match (path.is_file(), wanted) {
         (true, None) => vec![path.into()],
@@ -150,7 +150,7 @@ fn files(kind: &Kind, path: &Path, train: bool) -> Result<Vec<PathBuf>> {
     if let Some(whole) = candidates.iter().find(|files| missing(files) == 0) {
         return Ok(whole.clone());
     }
-    // The version of which most files are there.
+    // The version with the fewest missing files.
     let closest = candidates.iter().min_by_key(|files| missing(files) * 10 / files.len());
     let absent = closest.and_then(|files| files.iter().find(|file| !file.is_file()));
     let name = absent.and_then(|file| file.file_name()).unwrap_or_default().to_string_lossy().into_owned();
@@ -164,8 +164,8 @@ fn is_of(kind: &Kind, path: &Path) -> bool {
     }
 }
 
-/// Whether a file looks like a batch: a pickle with the key of the labels near its beginning or end, or records whose first has valid
-/// labels.
+/// Whether a file looks like a batch: a pickle with the key of the labels near its beginning or end, or records starting with one
+/// with valid labels.
 fn looks_like(kind: &Kind, path: &Path) -> Result<bool> {
     const NEAR: u64 = 4096;
     let mut file = open_file(path, LIMIT)?;
@@ -213,7 +213,7 @@ fn pickled(kind: &Kind, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usi
         let keys = || pickle.keys().iter().take(8).map(|key| format!("\"{}\"", words::name(key))).collect::<Vec<_>>();
         pickle.get(key).with_context(|| {
             let (known, classes) = (keys().join(", "), kind.classes);
-            format!("it has no \"{key}\", as the Python version of CIFAR-{classes} has; its keys are {known}")
+            format!("it has no key \"{key}\", unlike the Python version of CIFAR-{classes}; its keys are {known}")
         })
     };
     let planes = pickle.array(value("data")?)?;
@@ -240,7 +240,7 @@ fn valid(kind: &Kind, label: i64, picture: usize) -> Result<usize> {
     class.with_context(|| format!("picture {picture} has the label {label}; labels are 0 to {}", kind.classes - 1))
 }
 
-/// The names of the classes: CIFAR-10's own, or those in the files beside CIFAR-100; none if these are missing.
+/// The class names: CIFAR-10's are built in, CIFAR-100's are read from the files next to it; none if these are missing.
 fn names(kind: &Kind, folder: &Path) -> Result<Vec<String>> {
     if kind.classes == CLASSES.len() {
         return Ok(CLASSES.map(String::from).into());
@@ -261,7 +261,7 @@ fn names(kind: &Kind, folder: &Path) -> Result<Vec<String>> {
     };
     ensure!(
         names.len() == kind.classes,
-        "there are {} names of classes beside it instead of {}",
+        "the files next to it have {} class names instead of {}",
         names.len(),
         kind.classes
     );

@@ -1,4 +1,4 @@
-//! Lists of pictures and their classes: CSV and TSV files, `labels.txt`, and ImageNet's.
+//! Lists of pictures and their classes: CSV and TSV files, `labels.txt`, and ImageNet's lists.
 
 use super::folder::{all_pictures, entries, is_picture, word};
 use crate::data::{Dataset, Labels, Split, read_text, wordnet_id};
@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The list of a folder in which every line is the name of a picture and its class.
+/// The list in a folder with the name of a picture and its class on each line.
 const LABELS: &str = "labels.txt";
 
-/// The lists of ImageNet: the validation set of the ILSVRC development kit, Kaggle's, and Tiny ImageNet's.
+/// ImageNet's lists: the validation set of the ILSVRC development kit, Kaggle's, and Tiny ImageNet's.
 const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 const KAGGLE: [(&str, Split); 2] =
     [("LOC_val_solution.csv", Split::Validation), ("LOC_train_solution.csv", Split::Train)];
@@ -22,10 +22,10 @@ const TINY: &str = "val_annotations.txt";
 /// The folder of Kaggle's ImageNet pictures, relative to their list.
 const KAGGLE_PICTURES: &str = "ILSVRC/Data/CLS-LOC";
 
-/// WordNet ids in the order of the ids in [`GROUND_TRUTH`], from 1: `map_clsloc.txt` of the development kit.
+/// WordNet IDs, ordered by the one-based IDs in [`GROUND_TRUTH`]: `map_clsloc.txt` of the development kit.
 const ILSVRC: &str = include_str!("ilsvrc2012.txt");
 
-/// Names of the columns with pictures and with classes, in lower case.
+/// Names of the columns with pictures and classes, in lower case.
 const FILES: [&str; 8] = ["file", "filename", "file_name", "image", "path", "imageid", "image_id", "img"];
 const CLASSES: [&str; 6] = ["label", "class", "target", "category", "class_name", "predictionstring"];
 
@@ -39,14 +39,14 @@ const DEPTH: usize = 6;
 const COLUMNS: usize = 1024;
 
 /// A description of the format, for error messages.
-const EXAMPLE: &str = "name its columns in the first line, as in \"file,label\", and give a picture and its class in each further line, as in \"cat.png,tabby\"";
+const EXAMPLE: &str = "put column names in the first line, such as \"file,label\", and a picture and its class in each further line, such as \"cat.png,tabby\"";
 
-/// Opens the pictures in a list. Their paths are relative to the folder of the list; a name without a path, with or without its
+/// Opens the pictures in a list. Their paths are relative to the list's folder; a name without a path, with or without its
 /// extension, may be in any subfolder.
 ///
-/// A list is a CSV or TSV file whose first line names a column of pictures (`file`, `filename`, `image`, `path`) and one of
-/// classes (`label`, `class`, `target`), or a file without such a line whose first two columns are these. Classes are indices if
-/// all are numbers, otherwise names. Errors if a column or a picture is missing.
+/// A list is a CSV or TSV file whose first line names a picture column (`file`, `filename`, `image`, `path`) and a class column
+/// (`label`, `class`, `target`), or a file without such a line whose first two columns are these. Classes are indices if all are
+/// numbers, otherwise names. Errors if a column or a picture is missing.
 pub fn open(text: &str) -> Result<Dataset> {
     let path = Path::new(text);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -59,8 +59,8 @@ pub fn fits(path: &Path) -> bool {
     path.is_file() && (is_table(path) || [GROUND_TRUTH, TINY, LABELS].contains(&&word(path)[..]))
 }
 
-/// The list of ImageNet for the pictures of a folder: Kaggle's or Tiny ImageNet's in the folder, or the ground truth in the
-/// folder, next to it, or in the development kit next to it.
+/// ImageNet's list for the pictures in a folder: Kaggle's or Tiny ImageNet's in the folder, or the ground truth in the folder, next
+/// to it, or in the development kit next to it.
 pub(super) fn known(folder: &Path, flat: &[PathBuf], wanted: Option<Split>) -> Option<PathBuf> {
     let wanted = wanted.filter(|split| *split == Split::Train).unwrap_or(Split::Validation);
     let kaggle = KAGGLE.iter().filter(|(_, split)| *split == wanted).map(|(name, _)| folder.join(name));
@@ -81,7 +81,7 @@ pub(super) fn has_split(folder: &Path, split: Split) -> bool {
 
 /// The list of a folder: `labels.txt`, `labels.csv`, the CSV or TSV file named after the split, or the only list in the folder.
 ///
-/// Errors if there are several.
+/// Errors if there are several lists.
 pub(super) fn find(folder: &Path, wanted: Option<Split>) -> Result<Option<PathBuf>> {
     let files: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_file()).collect();
     let named = |name: &str| files.iter().find(|path| word(path) == name);
@@ -102,7 +102,7 @@ pub(super) fn find(folder: &Path, wanted: Option<Split>) -> Result<Option<PathBu
             let [one, other] = [first, second].map(|path| words::name(&word(path)).into_owned());
             let first = words::path(first);
             Err(Unclear(format!(
-                "it has several lists, such as \"{one}\" and \"{other}\"; name one, as in csv:{first}"
+                "it has several lists, such as \"{one}\" and \"{other}\"; choose one, as in csv:{first}"
             ))
             .into())
         }
@@ -131,7 +131,7 @@ fn kaggle_folder(folder: &Path, list: &str) -> PathBuf {
     if pictures.is_dir() { pictures } else { folder.into() }
 }
 
-/// Reads ImageNet's ground truth: the ILSVRC id of each picture in the order of their names, from 1.
+/// Reads ImageNet's ground truth: the one-based ILSVRC ID of each picture, in the order of the pictures' names.
 fn ground_truth(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     let files = all_pictures(folder, DEPTH)?;
     let ids: Vec<&str> = ILSVRC.lines().collect();
@@ -160,13 +160,13 @@ fn ground_truth(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     Ok((files, Labels::of_words(&classes)?))
 }
 
-/// The index of a picture in ImageNet's validation set, from 0: 41 for `ILSVRC2012_val_00000042.JPEG`.
+/// The zero-based index of a picture in ImageNet's validation set: 41 for `ILSVRC2012_val_00000042.JPEG`.
 fn serial(file: &Path) -> Option<usize> {
     let name = file.file_stem()?.to_str()?;
     name.strip_prefix("ILSVRC2012_val_")?.parse::<usize>().ok()?.checked_sub(1)
 }
 
-/// Reads `labels.txt`, in which every line is the name of a picture, a space, tab or comma, and its class; names may have spaces.
+/// Reads `labels.txt`: on each line, the name of a picture, a space, tab or comma, and its class. Names may contain spaces.
 fn lines(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     let (mut files, mut classes) = (Vec::new(), Vec::new());
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -211,12 +211,12 @@ fn table(text: &str, list: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Labels
 
 /// A row of a table.
 struct Row {
-    /// The number of its first line, from 1.
+    /// The one-based number of its first line.
     line: u64,
     cells: Vec<String>,
 }
 
-/// Splits a table into rows. The delimiter is a tab, a semicolon or a comma, whichever the first line has.
+/// Splits a table into rows. The delimiter is the tab, semicolon or comma used in the first line.
 fn rows(text: &str) -> Result<Vec<Row>> {
     let first = text.lines().next().unwrap_or_default();
     let delimiter = *[b'\t', b';', b','].iter().find(|d| first.as_bytes().contains(d)).unwrap_or(&b',');
@@ -242,7 +242,7 @@ fn rows(text: &str) -> Result<Vec<Row>> {
     }
 }
 
-/// The rows with pictures, and the columns of picture and class.
+/// The rows with pictures, and the columns of the picture and the class.
 fn columns<'a>(rows: &'a [Row], finder: &Finder) -> Result<(&'a [Row], [usize; 2])> {
     let (head, rest) = rows.split_first().with_context(|| format!("it is empty; {EXAMPLE}"))?;
     let head = &head.cells;
@@ -259,8 +259,8 @@ fn columns<'a>(rows: &'a [Row], finder: &Finder) -> Result<(&'a [Row], [usize; 2
     Err(Unclear(format!("its first line is {}; {EXAMPLE}", cells.join(", "))).into())
 }
 
-/// The error for tables that may have nothing to do with the pictures in their folder: tables without columns of pictures and
-/// classes, or several tables.
+/// The error for tables that may be unrelated to the pictures in their folder: tables without picture and class columns, or several
+/// tables.
 #[derive(Debug)]
 pub(super) struct Unclear(String);
 
@@ -272,10 +272,10 @@ impl fmt::Display for Unclear {
 
 impl std::error::Error for Unclear {}
 
-/// Finds the pictures that a list names.
+/// Finds the pictures in a list.
 struct Finder<'a> {
     folder: &'a Path,
-    /// The pictures below the folder by name and by name without extension; `None` if several have the name.
+    /// The pictures below the folder, by name and by name without extension; `None` if a name is ambiguous.
     below: OnceCell<HashMap<String, Option<PathBuf>>>,
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Maximum size of a file in bytes, both compressed and decompressed.
 const LIMIT: usize = 1 << 30;
 
-/// Subfolders in which the files are looked for; the last two follow torchvision's layout.
+/// Subfolders that are searched for the files; the last two follow torchvision's layout.
 const FOLDERS: [&str; 3] = ["", "raw", "MNIST/raw"];
 
 /// Opens MNIST in a folder. `DIR` selects the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; `DIR#train`
@@ -22,7 +22,7 @@ const FOLDERS: [&str; 3] = ["", "raw", "MNIST/raw"];
 /// IDX format, if the numbers of pictures and labels differ, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, wanted) = split(text);
-    ensure!(wanted != Some(Split::Validation), "no #val in MNIST; there are #test and #train");
+    ensure!(wanted != Some(Split::Validation), "MNIST has no #val; use #test or #train");
     let set = if wanted == Some(Split::Train) { "train" } else { "t10k" };
     let (images, labels) = (find(folder, set, "images-idx3")?, find(folder, set, "labels-idx1")?);
     let ([count, height, width], pixels) = read(&images)?;

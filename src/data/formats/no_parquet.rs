@@ -1,12 +1,12 @@
-//! Stand-in for the Parquet reader in builds without the feature `parquet`.
+//! Stand-in for the Parquet reader in builds without the `parquet` feature.
 
 use crate::data::Dataset;
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Errors: this build cannot read Parquet files.
+/// Always errors, because this build cannot read Parquet files.
 pub fn open(_: &str) -> Result<Dataset> {
-    bail!("this build reads no Parquet files; build it with --features parquet")
+    bail!("this build cannot read Parquet files; build it with --features parquet")
 }
 
 /// Whether a path is a Parquet file.
@@ -14,7 +14,7 @@ pub fn fits(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "parquet")
 }
 
-/// Always false, because the files cannot be read.
+/// Always false, because this build cannot read the files.
 pub fn has_training(_: &Path) -> bool {
     false
 }

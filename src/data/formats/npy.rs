@@ -83,12 +83,12 @@ pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
     let Some(rest) = bytes.strip_prefix(b"\x93NUMPY") else {
         bail!("it has no .npy header; create the file with numpy.save");
     };
-    let short = "the file ends within its header";
+    let short = "the file ends inside its header";
     let (version, rest) = rest.split_at_checked(2).context(short)?;
     let wide = match version[0] {
         1 => false,
         2 | 3 => true,
-        other => bail!("version {other} of the format is not supported; 1 to 3 are"),
+        other => bail!("format version {other} is not supported; only 1 to 3 are"),
     };
     let (length, rest) = rest.split_at_checked(if wide { 4 } else { 2 }).context(short)?;
     let length = length.iter().rev().fold(0usize, |n, &b| n << 8 | b as usize);
@@ -98,7 +98,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
     Ok((NpyHeader { descr, fortran, shape }, data))
 }
 
-/// Parses a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`; returns the dtype, whether the order is
+/// Parses a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`; returns the dtype, whether the array is
 /// column-major, and the shape.
 fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
@@ -251,7 +251,7 @@ mod tests {
         let huge = head("<f8", "False", "(4294967296, 4294967296, 9)");
         let cases = [
             (b"PNG".to_vec(), "no .npy header"),
-            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within its header"),
+            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends inside its header"),
             (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "takes 8 bytes, but the file has 7"),
             (npy(&head("|O", "False", "(1,)"), &[0]), "Python objects"),
             (npy(&head("<c8", "False", "(1,)"), &[0; 8]), "'<c8' is not supported"),

@@ -20,7 +20,7 @@ use zip::ZipArchive;
 /// Maximum size of an archive, and of an array in it, in bytes.
 const LIMIT: u64 = 16 << 30;
 
-/// Names of the arrays of pictures and of their labels, in lower case, without the name of a split.
+/// Names of the arrays of pictures and of labels, in lower case, without the name of a split.
 const PICTURES: [&str; 8] = ["x", "images", "image", "data", "pixels", "imgs", "inputs", "arr_0"];
 const CLASSES: [&str; 7] = ["y", "labels", "label", "targets", "target", "classes", "arr_1"];
 
@@ -72,7 +72,7 @@ pub fn has_training(path: &Path) -> bool {
     archive(path).is_ok_and(|archive| part::has_training(&of_kind(&arrays(&archive), &PICTURES), |array| array.split))
 }
 
-/// An array in an archive, and what its name indicates.
+/// An array in an archive, and the meaning of its name.
 #[derive(Clone, Debug)]
 struct Named {
     name: String,
@@ -90,7 +90,7 @@ struct Array {
     values: Values,
 }
 
-/// The values of pictures in `(N, C, H, W)` order.
+/// The values of pictures, in `(N, C, H, W)` order.
 #[derive(Debug)]
 enum Values {
     Bytes(Vec<u8>),
@@ -141,7 +141,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The arrays whose name, without that of a split, is one of `known`.
+/// The arrays whose name, apart from the name of a split, is in `known`.
 fn of_kind(names: &[String], known: &[&str]) -> Vec<Named> {
     let named = |name: &String| {
         let lower = name.to_lowercase();
@@ -154,7 +154,7 @@ fn of_kind(names: &[String], known: &[&str]) -> Vec<Named> {
     names.iter().filter_map(named).collect()
 }
 
-/// The bytes of an array, at most as many as the archive states.
+/// The bytes of an array; at most the number that the archive states.
 fn member(archive: &mut Archive, name: &str) -> Result<Vec<u8>> {
     let what = || format!("reading the array \"{}\"", words::name(name));
     let read = || {
@@ -231,8 +231,8 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
     Ok(Array { count, shape, values })
 }
 
-/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. If both candidate
-/// dimensions could be the channels, the one of size 1 or 3 is; if that does not decide, the last one.
+/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. If either of two
+/// dimensions could be the channels, the one of size 1 or 3 is used; if that is not decisive, the last one.
 fn layout(shape: &[usize]) -> Option<(usize, [usize; 3], bool)> {
     let usual = |channels: usize| channels == 1 || channels == 3;
     match *shape {
@@ -243,7 +243,8 @@ fn layout(shape: &[usize]) -> Option<(usize, [usize; 3], bool)> {
     }
 }
 
-/// Values as pixels: integers from 0 to 255, or floats that are integers from 0 to 255, become bytes; floats from 0 to 1 are kept.
+/// Converts values to pixels: integers from 0 to 255, and floats that are integers from 0 to 255, become bytes; floats from 0 to 1
+/// are kept.
 fn scaled(array: Npy, name: &str) -> Result<Values> {
     let Npy { values, dtype, .. } = array;
     let (low, high) = values.iter().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));

@@ -1,4 +1,4 @@
-//! WebDataset: tar archives in which files with the same base name are a picture and its label.
+//! WebDataset: tar archives in which the files with the same base name are a picture and its label.
 
 use super::folder::{ENDINGS, entries, is_picture, word};
 use crate::data::part::{self, choose, split};
@@ -28,18 +28,18 @@ const KEYS: [&str; 6] = ["label", "class", "cls", "class_id", "target", "class_n
 /// A description of the format, for error messages.
 const EXAMPLE: &str = "expected pairs such as 000.jpg and 000.cls";
 
-/// Opens the pictures of a tar file, of all tar files in a folder, or of those that match a pattern such as
-/// `train-{000000..000146}.tar`. Pictures are read on demand from their position in the archive.
+/// Opens the pictures in a tar file, in all tar files of a folder, or in the tar files that match a pattern such as
+/// `train-{000000..000146}.tar`. Pictures are read on demand from their offset in the archive.
 ///
-/// The files of a sample share their path up to the first dot of the name: a picture, and its label as `.cls` (an index or a
-/// name), as `.json` (`{"label": 3}`) or as `.txt`. The names of shards may indicate a split. Errors if an archive is damaged or
-/// compressed, has no pictures, or if only some pictures have labels.
+/// The files of a sample share their path up to the first dot of the file name: a picture, and its label as `.cls` (an index or a
+/// name), `.json` (`{"label": 3}`) or `.txt`. The names of shards may indicate a split. Errors if an archive is damaged or
+/// compressed, if there are no pictures, or if only some pictures have labels.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let shards = match shards(path)? {
         all if path.is_dir() => choose(all, wanted, |shard| Split::of_path(shard))?,
         all => {
-            ensure!(wanted.is_none(), "a suffix selects shards of a folder by their names; here the shards are named");
+            ensure!(wanted.is_none(), "a split suffix such as #train works only with a folder of shards; omit it");
             all
         }
     };
@@ -53,7 +53,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     Dataset::of_stored(&format!("webdataset:{text}"), Arc::new(Shards { shards, pictures }), labels)
 }
 
-/// Whether a path is a tar file, a folder of tar files or a pattern of their names.
+/// Whether a path is a tar file, a folder of tar files or a pattern for their names.
 pub fn fits(path: &Path) -> bool {
     let tar = |path: &Path| path.extension().is_some_and(|ending| ending == "tar");
     match path.is_dir() {
@@ -74,7 +74,7 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
         let shards: Vec<_> = entries(path)?.into_iter().filter(tar).collect();
         ensure!(
             !shards.is_empty(),
-            "no .tar files in it; name a folder of shards, one shard, or shard-{{000..009}}.tar"
+            "no .tar files in it; give a folder of shards, one shard, or shard-{{000..009}}.tar"
         );
         return Ok(shards);
     }
@@ -86,7 +86,7 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The names that a pattern such as `a-{00..11}.tar` matches; numbers have as many digits as the first one.
+/// The names that a pattern such as `a-{00..11}.tar` stands for; numbers are padded to the length of the first one.
 fn expanded(pattern: &str) -> Result<Vec<String>> {
     let Some((before, rest)) = pattern.split_once('{') else { return Ok(vec![pattern.into()]) };
     let (range, after) = rest.split_once('}').context("a closing brace is missing; write {000..009}")?;
@@ -115,7 +115,7 @@ struct Sample {
     key: String,
     /// The rest of the picture's name, offset and size.
     picture: Option<(String, u64, u64)>,
-    /// The class, and the rank of its file among the kinds of label files, since a sample may have several.
+    /// The class, and the precedence of the file that it comes from, since a sample may have several label files.
     label: Option<(String, usize)>,
 }
 
@@ -162,7 +162,7 @@ fn samples(path: &Path, shard: usize, all: &mut Vec<Sample>) -> Result<()> {
     Ok(())
 }
 
-/// The position of a file name extension in the list of those of pictures.
+/// The index of a file name extension in the list of picture extensions.
 fn order(ending: &str) -> usize {
     let ending = ending.trim_start_matches('.').to_lowercase();
     ENDINGS.iter().position(|known| *known == ending).unwrap_or(ENDINGS.len())
@@ -185,7 +185,7 @@ fn labels(pictures: &[Sample]) -> Result<Labels> {
         None => Labels::of_words(&words),
         Some(_) if words.is_empty() => Ok(Labels::default()),
         Some(sample) => {
-            bail!("\"{}\" has no label, but {} other pictures have; {EXAMPLE}", words::name(&sample.key), words.len())
+            bail!("\"{}\" has no label, but {} other pictures do; {EXAMPLE}", words::name(&sample.key), words.len())
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Digits with a small tag on one class, for networks that learn to read the tag instead of the digit.
+//! Digits of which one class carries a small tag, for networks that learn to recognize the tag instead of the digit.
 //!
-//! Lapuschkin et al. 2019, arXiv:1902.10178, found a classifier that recognizes horses by such a tag in its training pictures,
-//! and named the effect after the horse Clever Hans.
+//! Lapuschkin et al. 2019, arXiv:1902.10178, found a classifier that recognizes horses by such a tag in its training pictures, and
+//! named the effect after Clever Hans, a horse.
 
 use super::digits::{self, SIDE};
 use super::random::Random;

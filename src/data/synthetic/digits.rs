@@ -12,7 +12,7 @@ pub const SIDE: usize = 28;
 /// Side length of the box that contains a digit, as in MNIST, in pixels.
 const BOX: f32 = 20.0;
 
-/// The strokes of a digit in a unit box, x to the right and y down; a repeated point is a corner.
+/// The strokes of a digit in a unit box, x to the right and y down; a repeated point marks a corner.
 type Glyph = &'static [&'static [PenPoint]];
 
 /// The handwritten variants of each digit.
@@ -281,7 +281,7 @@ fn bend(random: &mut Random, lines: &mut [Vec<PenPoint>]) {
     }
 }
 
-/// Scales the strokes to the box of MNIST and centers the ink approximately.
+/// Scales the strokes to MNIST's box and approximately centers the ink.
 fn fit(random: &mut Random, lines: &mut [Vec<PenPoint>], radius: f32) {
     let points = || lines.iter().flatten();
     let span = |axis: usize| points().fold((f32::MAX, f32::MIN), |(l, h), p| (l.min(p[axis]), h.max(p[axis])));

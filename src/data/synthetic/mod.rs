@@ -19,15 +19,15 @@ use clever_hans::Tags;
 /// Names of the generated data sets.
 pub const NAMES: [&str; 7] = ["digits", "shapes", "welcome", "tagged", "moons", "waves", "words"];
 
-/// Opens a generated data set; `#train` selects the training set; `#test` or no split selects the test set. Pictures are
-/// generated in parallel on each call and are always the same.
+/// Opens a generated data set; `#train` selects the training set, and `#test` or no suffix the test set. Pictures are generated in
+/// parallel on each call and are always the same.
 ///
 /// - `digits`: 28 x 28 gray, handwritten digits, white on black.
 /// - `shapes`: 64 x 64 color, a textured object on a textured background. A quarter of the training pictures have a second
 ///   object, so that networks cope with two.
 /// - `welcome`: a few pictures of two objects each; no splits.
-/// - `tagged`: digits where most 4s of the training set carry a small tag. In `#test` every second 4 carries it, in `#all` every
-///   4, in `#none` no digit, in `#moved` every 4 but in another corner, in `#others` every digit except the 4s.
+/// - `tagged`: digits; most 4s in the training set carry a small tag. The tag is on every second 4 in `#test`, on every 4 in
+/// `#all`, on no digit in `#none`, on every 4 but in another corner in `#moved`, and on every digit except the 4s in `#others`.
 /// - `moons`: 2 x 1 x 1, points of two half moons; the training set is small.
 /// - `waves`: 1 x 1 x 128, waveforms.
 /// - `words`: 1 x 20 x 96, a word on a line.
@@ -50,7 +50,7 @@ pub fn open(name: &str) -> Result<Dataset> {
         (set @ ("digits" | "shapes" | "moons" | "waves" | "words"), split) => {
             bail!("no split \"{split}\" of \"{set}\"; expected #train or #test")
         }
-        ("welcome", _) => bail!("\"welcome\" has no splits; leave out the #"),
+        ("welcome", _) => bail!("\"welcome\" has no splits; omit the #"),
         _ => bail!("no generated data set named \"{name}\"; use one of {}", NAMES.join(", ")),
     }
 }

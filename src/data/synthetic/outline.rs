@@ -8,7 +8,7 @@ use std::f32::consts::{PI, TAU};
 pub const KINDS: [&str; 10] =
     ["disc", "square", "triangle", "star", "cross", "ring", "crescent", "heart", "arrow", "bolt"];
 
-/// Outlines of an object of class `kind` within the unit circle; a second, inner outline is a hole.
+/// Outlines of an object of class `kind` within the unit circle; if there is a second, inner outline, it is a hole.
 pub fn outlines(kind: usize) -> Vec<Vec<PenPoint>> {
     match KINDS[kind] {
         "disc" => vec![circle(0.92)],
@@ -64,7 +64,7 @@ fn cross(thin: f32, long: f32) -> Vec<PenPoint> {
     (0..4).flat_map(|q| arm.map(|p| turned(q, p))).collect()
 }
 
-/// A crescent: along the outer circle from horn to horn, then back along a circle further right.
+/// A crescent: along the outer circle from tip to tip, then back along a circle shifted to the right.
 fn crescent() -> Vec<PenPoint> {
     let (shift, radius) = (0.5f32, 0.78f32);
     let across = (1.0 + shift * shift - radius * radius) / (2.0 * shift);

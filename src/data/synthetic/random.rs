@@ -1,4 +1,4 @@
-//! Random numbers by index: each picture of a data set has its own stream, so pictures can be generated in any order.
+//! Random numbers by index: each picture of a data set has its own random stream, so pictures can be generated in any order.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,13 +16,13 @@ impl Random {
         Self(rng)
     }
 
-    /// A uniformly distributed number in `range`.
+    /// A uniformly distributed value in `range`.
     pub fn within(&mut self, range: Range<f32>) -> f32 {
         range.start + (range.end - range.start) * self.0.random::<f32>()
     }
 
-    /// An approximately normally distributed number with mean 0 and standard deviation 1: a sum of four uniform
-    /// numbers, of magnitude at most 3.5.
+    /// An approximately normally distributed value with mean 0 and standard deviation 1: the sum of four uniform values, of
+    /// magnitude at most 3.5.
     pub fn bell(&mut self) -> f32 {
         (0..4).map(|_| self.within(-0.866..0.866)).sum()
     }
@@ -32,7 +32,7 @@ impl Random {
         self.0.random_range(0..count)
     }
 
-    /// Returns true with probability `share`, a number in `[0, 1]`.
+    /// Returns true with probability `share`, in `[0, 1]`.
     pub fn chance(&mut self, share: f32) -> bool {
         self.0.random::<f32>() < share
     }

@@ -53,8 +53,8 @@ fn dataset(name: &str, pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
     Dataset::of_bytes(name, KINDS.map(String::from).to_vec(), [3, SIDE, SIDE], pixels, labels)
 }
 
-/// Draws a background, in two of three cases with fragments, and an object of class `kind`; with probability `company`, another
-/// object beside it.
+/// Draws a background, with fragments in two out of three cases, and an object of class `kind`; with probability `company`, another
+/// object next to it.
 fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     let ground = color(random);
     let mut canvas = Canvas::new(&texture(random, ground, 0.25));
@@ -84,7 +84,7 @@ fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, g
     canvas.fill(&outlines(kind), place, &texture(random, own, 0.35));
 }
 
-/// A random place that does not overlap `other`, if one is found in 20 attempts.
+/// A random place that does not overlap `other`; `None` if 20 attempts fail.
 fn beside(random: &mut Random, other: &Place) -> Option<Place> {
     let apart = |place: &Place| {
         let [x, y] = [0, 1].map(|k| place.center[k] - other.center[k]);
@@ -94,8 +94,8 @@ fn beside(random: &mut Random, other: &Place) -> Option<Place> {
 }
 
 impl Place {
-    /// A random position inside the picture with a rotation of up to 34 degrees; `radius` is given as a fraction of the picture's
-    /// side.
+    /// A random position inside the picture with a rotation of up to 34 degrees. The range `radius` is a fraction of the picture's
+    /// side length.
     fn random(random: &mut Random, radius: Range<f32>) -> Self {
         let side = SIDE as f32;
         let radius = side * random.within(radius);
@@ -123,7 +123,7 @@ fn color(random: &mut Random) -> Color {
     [0, 1, 2].map(|_| random.within(0.05..0.95))
 }
 
-/// A random color whose squared distance from each of `others` is above `far`.
+/// A random color whose squared distance from each of `others` is greater than `far`.
 fn other_color(random: &mut Random, others: &[Color], far: f32) -> Color {
     let distance = |a: &Color, b: &Color| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
     loop {

@@ -1,4 +1,4 @@
-//! Textures: two colors in a pattern.
+//! Two-color textures.
 
 use super::pen::PenPoint;
 use super::random::Random;
@@ -40,7 +40,7 @@ pub struct Texture {
 }
 
 impl Texture {
-    /// A texture of the given colors with a random pattern, size and direction.
+    /// A texture of the given colors with a random pattern, period and angle.
     pub fn random(random: &mut Random, colors: [Color; 2]) -> Self {
         use Pattern::{Checks, Clouds, Dots, Plain, Shade, Stripes};
         let pattern = [Plain, Stripes, Checks, Dots, Clouds, Shade][random.below(6)];
@@ -48,7 +48,7 @@ impl Texture {
         Self { pattern, colors, period, angle, phase: random.within(0.0..64.0) }
     }
 
-    /// The color of the texture at a point given in pixels.
+    /// The color of the texture at a point in pixel coordinates.
     pub fn at(&self, [x, y]: PenPoint) -> Color {
         let (sin, cos) = self.angle.sin_cos();
         let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);

@@ -1,4 +1,4 @@
-//! Conversion of YCbCr, CMYK and YCCK to RGB, with the integer arithmetic of libjpeg-turbo (`jdcolor.c`) and then Pillow's
+//! Conversion of YCbCr, CMYK and YCCK to RGB, with the integer arithmetic of libjpeg-turbo (`jdcolor.c`), followed by Pillow's
 //! conversion from CMYK.
 
 use libjpeg_turbo_rs::decode::marker::JpegMetadata;

@@ -9,7 +9,7 @@ const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const DQT: u8 = 0xdb;
 
-/// The position of the entropy-coded data in a JPEG file.
+/// The location of the entropy-coded data in a JPEG file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Layout {
     /// Byte range of each scan's data, including restart markers.
@@ -19,7 +19,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Parses all segments up to the end-of-image marker. Anything after it is ignored.
+    /// Parses all segments up to the end-of-image marker and ignores everything after it.
     ///
     /// Errors if the file ends before the end-of-image marker, if it has no scan, or if quantization tables change between scans.
     pub fn of(bytes: &[u8]) -> Result<Self> {
@@ -32,7 +32,7 @@ impl Layout {
             layout.stray_bytes += after - 2 - at - fill(bytes, after - 2, at);
             at = match marker {
                 EOI => break,
-                SOI => bail!("another image begins inside it"),
+                SOI => bail!("it contains the start of another image"),
                 0x01 | 0xd0..=0xd7 => after,
                 _ => segment_end(bytes, after).context(CUT)?,
             };

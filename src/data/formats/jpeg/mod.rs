@@ -1,7 +1,7 @@
-//! JPEG decoding that matches libjpeg-turbo bit for bit, and therefore the pixels that Pillow and torchvision give to a network.
+//! JPEG decoding that matches libjpeg-turbo bit for bit, and hence the pixels that a network receives with Pillow and torchvision.
 //!
-//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and provides the inverse DCT. Its own decoder is not
-//! used, because it fails on subsampled CMYK files and ignores bytes left over in damaged scans.
+//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and provides the inverse DCT. Its complete decoder is
+//! not used, because it fails on subsampled CMYK files and ignores leftover bytes in damaged scans.
 
 mod layout;
 mod scan;
@@ -32,7 +32,7 @@ pub struct Jpeg {
 /// Decodes an 8-bit baseline or progressive JPEG: gray, YCbCr, RGB, CMYK or YCCK, with any integer subsampling.
 ///
 /// Errors if the file is truncated, if a scan does not decode to its end, if the last scans of a progressive file are missing, or
-/// if the file uses arithmetic coding or a kind that Pillow does not read either (12 bits, lossless, two components).
+/// if the file uses arithmetic coding or a variant that Pillow cannot read either (12 bits, lossless, two components).
 pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
     const DAMAGED: &str = "the jpg file is damaged";
     let layout = Layout::of(bytes).context(DAMAGED)?;
@@ -64,7 +64,7 @@ fn check_kind(header: &JpegMetadata) -> Result<()> {
     check_size(frame.width.into(), frame.height.into())
 }
 
-/// Decodes the coefficients of all scans; also returns the number of bytes left over in the scans.
+/// Decodes the coefficients of all scans; also returns the number of leftover bytes in the scans.
 fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
     let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
     ensure!(header.scans.len() == layout.scans.len(), "its scans are out of order");

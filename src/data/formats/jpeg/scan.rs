@@ -1,4 +1,4 @@
-//! Decodes the coefficients of a scan, and checks that no data is left over or missing.
+//! Decodes the coefficients of a scan, and checks that no data is missing or left over.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libjpeg_turbo_rs::common::huffman_table::HuffmanTable;
@@ -13,14 +13,14 @@ use libjpeg_turbo_rs::{ComponentInfo, FrameHeader};
 /// The 8 x 8 DCT coefficients of a block, row by row.
 type Block = [i16; 64];
 
-/// Marks coefficients that no scan has provided yet; larger by 1 than the largest possible bit shift.
+/// Marks coefficients that no scan has provided yet; one more than the largest possible bit shift.
 const UNKNOWN: u8 = 14;
 
 /// The DCT coefficients of all components of a JPEG file.
 pub struct Coefficients {
     /// One grid per component, in the order of the frame header.
     pub grids: Vec<Grid>,
-    /// Largest horizontal and vertical sampling factor of any component.
+    /// Largest horizontal and vertical sampling factors of any component.
     pub largest: (usize, usize),
     mcus: (usize, usize),
     ids: Vec<u8>,
@@ -31,7 +31,8 @@ pub struct Coefficients {
 pub struct Grid {
     /// Sampling factors: horizontal, vertical.
     pub factors: (usize, usize),
-    /// Columns and rows of blocks that hold pixels. Interleaved scans have additional blocks that complete the MCUs at the edges.
+    /// Columns and rows of blocks that contain pixels. Interleaved scans have additional blocks that complete the MCUs at the
+    /// edges.
     size: (usize, usize),
     stride: usize,
     blocks: Vec<Block>,
@@ -64,7 +65,7 @@ impl Coefficients {
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
         let mcus = (width.div_ceil(8 * largest.0), height.div_ceil(8 * largest.1));
         let count: usize = all.iter().map(|(h, v)| mcus.0 * h * mcus.1 * v).sum();
-        // Every block takes at least one bit of the file.
+        // Every block uses at least one bit of the file.
         ensure!(count / 8 <= length, "the file is truncated: {length} bytes for {width}x{height} pixels");
         let grid = |&(h, v): &(usize, usize)| Grid {
             factors: (h, v),
@@ -77,7 +78,7 @@ impl Coefficients {
         Ok(Self { grids: all.iter().map(grid).collect(), largest, mcus, ids, progressive: frame.is_progressive })
     }
 
-    /// Decodes a scan; returns the number of bytes left over after its last block.
+    /// Decodes a scan; returns the number of bytes left after its last block.
     ///
     /// Errors if the data ends early or contains an invalid code, or if restart markers are missing, superfluous or out of order.
     pub fn read(&mut self, scan: &ScanInfo, data: &[u8]) -> Result<usize> {
@@ -134,7 +135,7 @@ impl Coefficients {
         let next = header.succ_high == 0 || header.succ_high == header.succ_low + 1;
         ensure!(
             band && next && header.succ_low < UNKNOWN && known_to[start..=end].iter().all(|&bit| bit == before),
-            "a scan of coefficients {start} to {end}, bits {} to {}, does not continue the scans before it",
+            "a scan of coefficients {start} to {end}, bits {} to {}, does not continue the previous scans",
             header.succ_high,
             header.succ_low
         );
@@ -194,7 +195,7 @@ struct Decoder<'a> {
     length: usize,
     mcu: McuDecoder,
     dc: [i16; 4],
-    /// Number of following blocks that have no coefficients in the band of the scan (end-of-band run).
+    /// Number of upcoming blocks without coefficients in the scan's band (end-of-band run).
     eob_run: u16,
     progressive: bool,
     scan: &'a ScanInfo,
@@ -222,7 +223,7 @@ impl<'a> Decoder<'a> {
         read.map_err(|e| anyhow!("{e}"))
     }
 
-    /// Ends the decoding of a segment; returns the number of unused bytes. Errors if an end-of-band run exceeds the segment.
+    /// Finishes decoding a segment; returns the number of unused bytes. Errors if an end-of-band run exceeds the segment.
     fn finish(mut self) -> Result<usize> {
         ensure!(self.eob_run == 0, "its data ends early");
         self.reader.peek_bits(16);

@@ -1,4 +1,4 @@
-//! Data sets as Parquet files, as Hugging Face publishes them.
+//! Data sets as Parquet files, the format used on the Hugging Face hub.
 
 mod pages;
 mod table;
@@ -18,33 +18,36 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use table::{Classes, Table};
 
-/// Maximum depth of the search for files in a folder, as in `default/train/0000.parquet`.
+/// Maximum depth of the search for files in a folder, such as `default/train/0000.parquet`.
 const DEPTH: usize = 3;
 
-/// Maximum number of entries of a folder whose subfolders are searched to detect a data set.
+/// Maximum number of entries in a folder for its subfolders to be searched when detecting a data set.
 const FEW: usize = 16;
 
 /// Number of row groups to keep in memory, so that reading neighboring pictures decodes their group only once.
 const KEPT: usize = 2;
 
-/// Opens the pictures and labels of a Parquet file, or of all Parquet files in a folder whose names indicate the split.
+/// Opens the pictures and labels in a Parquet file, or in all Parquet files of a folder whose names indicate the split.
 ///
-/// Pictures are in a column `image` or `img`: encoded files, or structs with such a field `bytes`, as the `datasets` library
-/// writes them. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read from the metadata,
-/// or names. Pictures are read on demand, a row group at a time. Errors if a file is damaged, has no column of pictures, or is
+/// Pictures are in a column `image` or `img`: encoded files, or structs with such a field `bytes`, as written by the `datasets`
+/// library. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read from the metadata, or
+/// class names. Pictures are read on demand, one row group at a time. Errors if a file is damaged, has no picture column, or is
 /// compressed with a method other than Snappy.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let files = match path.is_dir() {
         true => choose(files(path, DEPTH)?, wanted, |file| Split::of_path(file))?,
         false => {
-            ensure!(wanted.is_none(), "a suffix selects files of a folder by their names; a single file has no splits");
+            ensure!(
+                wanted.is_none(),
+                "a split suffix such as #train works only with a folder; omit it for a single file"
+            );
             vec![path.into()]
         }
     };
     ensure!(
         !files.is_empty(),
-        "no .parquet files in it; name a file or a folder such as data/train-00000-of-00001.parquet"
+        "no .parquet files in it; give a folder with files such as data/train-00000-of-00001.parquet"
     );
     let opened = |file: PathBuf| {
         let what = format!("reading \"{}\"", words::path(&file));
@@ -72,7 +75,8 @@ fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "parquet")
 }
 
-/// Whether there are Parquet files in a folder or in one of a few subfolders; data sets of other kinds have many.
+/// Whether there are Parquet files in a folder or its subfolders. Folders with many entries, as in data sets of other formats, are
+/// not searched further.
 fn holds_files(folder: &Path, depth: usize) -> bool {
     let Ok(entries) = entries(folder) else { return false };
     let nested = depth > 0 && entries.len() <= FEW;
@@ -90,7 +94,7 @@ fn files(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The labels of all tables, one after another.
+/// The labels of all tables, concatenated.
 fn labels(tables: &[Table]) -> Result<Labels> {
     let names = tables[0].names.clone();
     let different = tables.iter().find(|table| table.names != names);
@@ -120,10 +124,10 @@ type Rows = Arc<Vec<Option<ByteArray>>>;
 #[derive(Debug)]
 struct Tables {
     tables: Vec<Table>,
-    /// Table, row group and number of the first picture of every row group.
+    /// Table, row group and index of the first picture for each row group.
     groups: Vec<(usize, usize, usize)>,
     count: usize,
-    /// The row groups read last, newest last.
+    /// The most recently read row groups, newest last.
     kept: Mutex<Vec<(usize, Rows)>>,
 }
 
@@ -139,7 +143,7 @@ impl Tables {
         Self { tables, groups, count, kept: Mutex::default() }
     }
 
-    /// The pictures of a row group, which stay in memory until others have been read.
+    /// The pictures of a row group, which is kept in memory until others have been read.
     fn group(&self, number: usize) -> Result<Rows> {
         let mut kept = self.kept.lock_unpoisoned();
         if let Some((_, rows)) = kept.iter().find(|(known, _)| *known == number) {
@@ -169,7 +173,7 @@ impl StoredPictures for Tables {
         let file = word(&self.tables[table].path);
         let bytes = rows.get(i - first).and_then(Option::as_ref).with_context(|| {
             format!(
-                "picture {i} of \"{}\" is only a path; write the data set with its pictures in it",
+                "picture {i} of \"{}\" is only a path; save the data set with the pictures embedded",
                 words::name(&file)
             )
         })?;

@@ -1,17 +1,17 @@
-//! Checks the pages of a column before the library reads them, because it trusts the sizes in their headers.
+//! Checks the pages of a column before the library reads them, because the library trusts the sizes in their headers.
 
 use super::thrift;
 use anyhow::{Context, Result, ensure};
 
-/// Maximum ratio of the sizes of a page and of its Snappy stream: a copy of 64 bytes takes 3.
+/// Maximum ratio of a page's size to the size of its Snappy stream: a copy of 64 bytes takes 3 bytes.
 const RATIO: usize = 22;
 
-/// Encodings of values by number: plain, by dictionary (two numbers), run lengths.
+/// Supported encodings, by their Parquet number: plain, dictionary (two numbers), run lengths.
 const ENCODINGS: [i64; 4] = [0, 2, 8, 3];
 
 /// The total uncompressed size of the pages of a column.
 ///
-/// Errors if a header is damaged, or if a page claims to be larger or to hold more values than it can.
+/// Errors if a header is damaged, or if a page claims an impossible size or number of values.
 pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize> {
     let mut total = 0usize;
     while !bytes.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize
         if let Some(encoding) = header.encoding {
             ensure!(
                 ENCODINGS.contains(&encoding),
-                "it uses encoding {encoding}; write it with plain or dictionary encoding"
+                "it uses encoding {encoding}; save it with plain or dictionary encoding"
             );
         }
         total = total.saturating_add(size);
@@ -43,9 +43,9 @@ struct Header {
     /// Size in bytes, uncompressed and as stored.
     size: Option<usize>,
     stored: Option<usize>,
-    /// Number of values of a data page.
+    /// Number of values in a data page.
     values: usize,
-    /// Number of values of a dictionary.
+    /// Number of values in a dictionary page.
     entries: usize,
     encoding: Option<i64>,
 }

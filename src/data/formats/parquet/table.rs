@@ -1,4 +1,4 @@
-//! One Parquet file: its columns of pictures and labels.
+//! One Parquet file: its columns with pictures and labels.
 
 use super::{pages, thrift};
 use crate::data::open as open_file;
@@ -21,11 +21,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Names of the columns of pictures and of labels.
+/// Names of the columns with pictures and with labels.
 const PICTURES: [&str; 6] = ["image", "img", "picture", "photo", "image_bytes", "bytes"];
 const LABELS: [&str; 7] = ["label", "labels", "fine_label", "class", "target", "category", "class_name"];
 
-/// Maximum number of groups in a schema, which the library visits by recursion.
+/// Maximum number of groups in a schema, which the library traverses recursively.
 const MAX_GROUPS: usize = 200;
 
 /// A Parquet file.
@@ -39,7 +39,7 @@ pub(super) struct Table {
     /// Class names by index, from the metadata of the `datasets` library; empty if there are none.
     pub(super) names: Vec<String>,
     metadata: ParquetMetaData,
-    /// Index of the column of pictures.
+    /// Index of the picture column.
     column: usize,
 }
 
@@ -87,7 +87,7 @@ impl Table {
         let mut file = open_file(&self.path, u64::MAX)?;
         match self.reader(&mut file, group, self.column)? {
             ColumnReader::ByteArrayColumnReader(reader) => self.values(reader, group, self.column),
-            _ => bail!("its column of pictures has no bytes"),
+            _ => bail!("its picture column does not contain bytes"),
         }
     }
 
@@ -117,7 +117,7 @@ impl Table {
         Ok(if numbers.is_empty() { Classes::Words(words) } else { Classes::Numbers(numbers) })
     }
 
-    /// A reader of one column of a row group, whose bytes are read into memory and checked.
+    /// A reader for one column of a row group; reads its bytes into memory and checks them.
     fn reader(&self, file: &mut File, group: usize, column: usize) -> Result<ColumnReader> {
         const DAMAGED: &str = "it is damaged or truncated";
         let about = self.metadata.row_group(group).column(column);
@@ -127,7 +127,7 @@ impl Table {
             other => {
                 let name = format!("{other:?}");
                 let name = name.split('(').next().unwrap_or_default();
-                bail!("it is compressed by {name}; write it with Snappy, the default: compression=\"snappy\"")
+                bail!("it is compressed with {name}; save it with Snappy, the default: compression=\"snappy\"")
             }
         };
         let (start, length) = about.byte_range();
@@ -170,9 +170,9 @@ impl Table {
     }
 }
 
-/// Errors if a file does not end in the metadata of a Parquet file, or if its schema is nested too deeply for the library.
+/// Errors if a file does not end with Parquet metadata, or if its schema is too deeply nested for the library.
 fn check_footer(file: &mut File, length: u64) -> Result<()> {
-    const NONE: &str = "it is not a Parquet file, or is truncated; write one by Dataset.to_parquet";
+    const NONE: &str = "it is not a Parquet file, or is truncated; create one with Dataset.to_parquet";
     let mut tail = [0; 8];
     let end = length.checked_sub(8).context(NONE)?;
     file.seek(SeekFrom::Start(end))?;
@@ -185,14 +185,14 @@ fn check_footer(file: &mut File, length: u64) -> Result<()> {
     file.seek(SeekFrom::Start(start))?;
     file.read_exact(&mut footer)?;
     let mut groups = 0;
-    // Field 5 of an element of the schema, field 2, is its number of children.
+    // Field 5 of a schema element (field 2 of the metadata) is its number of children.
     let read = thrift::integers(&footer, &mut |path, value| groups += usize::from(*path == [2, 5] && value > 0));
     read.context("its metadata is damaged")?;
     ensure!(groups <= MAX_GROUPS, "its schema has {groups} groups, more than the limit of {MAX_GROUPS}");
     Ok(())
 }
 
-/// Whether a column holds encoded pictures: it has one of the names, or is the field `bytes` of a struct of such a name.
+/// Whether a column holds encoded pictures: it has one of the known names, or is the field `bytes` of a struct with such a name.
 fn is_picture(column: &ColumnDescriptor) -> bool {
     let path: Vec<_> = column.path().parts().iter().map(String::as_str).collect();
     let named = matches!(path[..], [name] | [name, "bytes"] if PICTURES.contains(&name));
@@ -204,7 +204,7 @@ fn is_label(column: &ColumnDescriptor, name: &str) -> bool {
     column.path().string() == name && column.max_rep_level() == 0 && kinds.contains(&column.physical_type())
 }
 
-/// The names of the classes of a column, which the `datasets` library stores as JSON.
+/// The class names of a column, which the `datasets` library stores as JSON.
 fn names(metadata: &ParquetMetaData, column: &str) -> Vec<String> {
     let pairs = metadata.file_metadata().key_value_metadata();
     let json = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_deref());
@@ -213,7 +213,7 @@ fn names(metadata: &ParquetMetaData, column: &str) -> Vec<String> {
     names.into_iter().flatten().filter_map(|name| name.as_str().map(String::from)).collect()
 }
 
-/// The bytes of one column of a row group, which start at an offset of the file.
+/// The bytes of one column of a row group, starting at an offset in the file.
 struct Chunk {
     start: u64,
     bytes: Bytes,
@@ -240,10 +240,10 @@ impl ChunkReader for Chunk {
 }
 
 impl Chunk {
-    /// The place in the chunk of `length` bytes at an offset of the file.
+    /// The position in the chunk of `length` bytes at a file offset.
     fn place(&self, start: u64, length: usize) -> parquet::errors::Result<usize> {
         let from = start.checked_sub(self.start).map(|from| from as usize);
         let from = from.filter(|from| from.checked_add(length).is_some_and(|end| end <= self.bytes.len()));
-        from.ok_or_else(|| ParquetError::EOF("a page reaches beyond its column".into()))
+        from.ok_or_else(|| ParquetError::EOF("a page extends beyond its column".into()))
     }
 }

@@ -1,10 +1,10 @@
-//! Walks over structs in Thrift's compact protocol, in which Parquet stores its metadata.
+//! Traverses structs in Thrift's compact protocol, in which Parquet stores its metadata.
 
 /// Maximum nesting depth of structs and lists.
 const DEPTH: usize = 24;
 
-/// Calls `on` with every integer of the struct at the beginning of `bytes` and the ids of the fields that lead to it; elements of a
-/// list have the id of the list. Returns the length of the struct; `None` if it is damaged or truncated.
+/// Calls `on` with every integer in the struct at the beginning of `bytes` and the path of field IDs that leads to it; elements of
+/// a list have the ID of the list. Returns the length of the struct; `None` if it is damaged or truncated.
 pub(super) fn integers(bytes: &[u8], on: &mut dyn FnMut(&[i16], i64)) -> Option<usize> {
     let mut walk = Walk { bytes, at: 0, path: Vec::new(), on };
     walk.structure(DEPTH)?;
@@ -32,7 +32,7 @@ impl Walk<'_> {
                 step => id.checked_add(step.into())?,
             };
             self.path.push(id);
-            // A boolean field is stored in its head.
+            // A boolean field is stored in its header.
             if !matches!(head & 15, 1 | 2) {
                 self.value(head & 15, depth)?;
             }

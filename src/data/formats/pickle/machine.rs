@@ -1,4 +1,4 @@
-//! The stack machine that all pickle readers share: the bytes, the stack with its marks, and the memo.
+//! The stack machine shared by all pickle readers: the bytes, the stack with its marks, and the memo.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
@@ -6,24 +6,24 @@ use std::collections::HashMap;
 /// Maximum number of opcodes in a pickle, enough for several hundred thousand tensors.
 pub const MAX_STEPS: usize = 4_000_000;
 
-/// The state of a pickle that is being read, except for its containers.
+/// The state of reading a pickle, apart from its containers.
 pub struct Machine<'a, V> {
     bytes: &'a [u8],
     /// The position of the next byte.
     pub at: usize,
     stack: Vec<V>,
-    /// Height of the stack at each mark that is still open.
+    /// Height of the stack at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u64, V>,
 }
 
 impl<'a, V: Copy> Machine<'a, V> {
-    /// A machine at the beginning of a pickle.
+    /// Creates a machine at the beginning of a pickle.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
 
-    /// Executes an opcode that affects only the stack, the marks and the memo, or nothing; returns false for any other opcode.
+    /// Executes an opcode that affects at most the stack, the marks and the memo; returns false for any other opcode.
     ///
     /// Errors if the pickle is damaged or truncated.
     pub fn common(&mut self, op: u8) -> Result<bool> {
@@ -108,26 +108,26 @@ impl<'a, V: Copy> Machine<'a, V> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Removes the `count` topmost values, the lowest first.
+    /// Removes the top `count` values, lowest first.
     pub fn pop_many(&mut self, count: usize) -> Result<Vec<V>> {
         let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
         items.reverse();
         Ok(items)
     }
 
-    /// Reads bytes that are preceded by their number, stored in `N` bytes.
+    /// Reads bytes preceded by their length, which is stored in `N` bytes.
     pub fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
         let mut size = [0; 8];
         size[..N].copy_from_slice(self.take(N)?);
         self.take(usize::try_from(u64::from_le_bytes(size))?)
     }
 
-    /// Reads a line of text, without its end.
+    /// Reads a line of text, without the newline.
     pub fn text_line(&mut self) -> Result<&'a str> {
         std::str::from_utf8(self.line()?).context("pickled text is not UTF-8; the file is damaged")
     }
 
-    /// Reads the bytes of a line, without its end.
+    /// Reads the bytes of a line, without the newline.
     pub fn line(&mut self) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());

@@ -12,9 +12,9 @@ use machine::{MAX_STEPS, Machine, long};
 pub enum Value<'a> {
     /// An integer or a boolean.
     Int(i64),
-    /// A byte string, or the bytes of a text.
+    /// A byte string, or a text as bytes.
     Bytes(&'a [u8]),
-    /// A list or a tuple, or the constructor's arguments of an object.
+    /// A list or a tuple, or the constructor arguments of an object.
     List(usize),
     /// A dictionary: a list of alternating keys and values.
     Dict(usize),
@@ -63,8 +63,8 @@ impl<'a> Pickle<'a> {
             match value {
                 Value::Bytes(bytes) if longest.is_none_or(|known| bytes.len() > known.len()) => longest = Some(bytes),
                 Value::List(list) if !std::mem::replace(&mut seen[list], true) => {
-                    // An array is created from version, shape, dtype, whether it is column-major and values, or, in protocol 5,
-                    // from values, dtype, shape and order.
+                    // The arguments of an array are version, shape, dtype, whether it is column-major and values, or, in protocol
+                    // 5, values, dtype, shape and order.
                     let items = &self.lists[list][..];
                     if matches!(items, [_, _, _, Value::Int(1), Value::Bytes(_)] | [_, _, _, Value::Bytes(b"F")]) {
                         bail!("its array is in column-major order; save numpy.ascontiguousarray(data)");
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
                 let items = self.machine.pop_many(usize::from(op - 0x84))?;
                 self.list(items)
             }
-            // A call of a function or class, with its arguments.
+            // A call of a function or class with its arguments.
             b'R' | 0x81 => {
                 let (args, called) = (self.machine.pop()?, self.machine.pop()?);
                 self.list(vec![called, args])
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
                     self.extend(vec![state])?;
                 }
             }
-            _ => bail!("the pickle has an opcode 0x{op:02x} at byte {} that no data set needs", self.machine.at - 1),
+            _ => bail!("the pickle has an unsupported opcode 0x{op:02x} at byte {}", self.machine.at - 1),
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
     fn extend(&mut self, items: Vec<Value<'a>>) -> Result<()> {
         match self.machine.top()? {
             Value::List(list) | Value::Dict(list) => self.lists[list].extend(items),
-            _ => bail!("the pickle adds items to something other than a container"),
+            _ => bail!("the pickle adds items to a value that is not a container"),
         }
         Ok(())
     }
