@@ -3,7 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
-/// The common shape to which `shapes` broadcast. As in NumPy, sizes of 1 stretch, and missing leading sizes count as 1.
+/// The common shape to which `shapes` broadcast. As in NumPy, dimensions of size 1 are stretched, and missing leading dimensions
+/// have size 1.
 ///
 /// Errors if the shapes cannot be broadcast together.
 pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use std::sync::LazyLock;
 
-/// Whether the environment variable `GRADSCOPE_PORTABLE` requests the portable kernels on the CPU too, which allows testing them
+/// Whether the environment variable `GRADSCOPE_PORTABLE` enables the portable kernels on the CPU, so that they can be tested
 /// without another device.
 static ASKED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_PORTABLE").is_some_and(|v| !v.is_empty()));
 

@@ -1,4 +1,4 @@
-//! The kernels that exist both for the CPU and for other devices, selected by the device of the first argument.
+//! Kernels for both the CPU and other devices, selected by the device of the first argument.
 
 use super::cpu;
 use super::device::runs_portably;
@@ -11,7 +11,8 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{Activation, Pointwise, Real};
 
-/// Defines functions that call the function of the same name in [`cpu`] or [`portable`], by the device of the first argument.
+/// Defines functions that call the function of the same name in [`cpu`] or [`portable`], depending on the device of the first
+/// argument.
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident($x:ident $(, $argument:ident: $type:ty)*) -> $answer:ty;)*) => {$(
         $(#[$doc])*
@@ -31,7 +32,7 @@ kernels! {
 
     /// The maximum of each window, `(N, C, oh, ow)`; −∞ where a window has no tap inside the map. PyTorch's `max_pool2d`.
     max_pool2d(x, pool: &Pool2d) -> Tensor;
-    /// The VJP of [`max_pool2d`]: each window's gradient goes to the window's maximum, in a tie to the first in row order.
+    /// The VJP of [`max_pool2d`]: each window's gradient is routed to its maximum (in a tie, the first in row-major order).
     max_pool2d_vjp(dy, x: &Tensor, pool: &Pool2d) -> Tensor;
     /// The mean of each window, `(N, C, oh, ow)`; padded zeros count if `include_pad`. PyTorch's `avg_pool2d`.
     avg_pool2d(x, pool: &Pool2d, include_pad: bool) -> Tensor;
@@ -43,7 +44,7 @@ kernels! {
     /// The VJP of [`interpolate`] for an `x` of height and width `size`.
     interpolate_vjp(dy, size: (usize, usize), mode: Resize) -> Tensor;
 
-    /// `max(0, x)`, elementwise; NaN stays NaN.
+    /// `max(0, x)`, elementwise. Propagates NaN.
     relu(x) -> Tensor;
     /// The VJP of [`relu`]: `dy` where `x` is positive, else 0.
     relu_vjp(dy, x: &Tensor) -> Tensor;
@@ -72,8 +73,8 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     if runs_portably(x) { portable::sum(&wide(x)?.sqr()?) } else { cpu::sum_of_squares(x) }
 }
 
-/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass. Sums are in f64, in an order that does not depend on the
-/// number of cores.
+/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass. Sums are computed in f64, in an order that does not depend
+/// on the number of cores.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     ensure!(r.dims() == z.dims(), "shapes {:?} and {:?} differ", r.dims(), z.dims());
     if let Some(b) = bias {
@@ -96,8 +97,8 @@ pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [
     cpu::pointwise::<P>(x, activation, parameters)
 }
 
-/// The VJP of [`pointwise`], `f′ · dy`. The slope `f′` is computed from the value that the formula saves, which is its input or
-/// its output.
+/// The VJP of [`pointwise`], `f′ · dy`. The derivative `f′` is computed from the value that the formula saves: its input or its
+/// output.
 pub fn pointwise_vjp<P: Pointwise>(
     dy: &Tensor,
     saved: &Tensor,

@@ -1,10 +1,10 @@
-//! Matrix products computed in parts, so that a long one can be cancelled.
+//! Matrix products computed in parts, so that long ones can be cancelled.
 
 use crate::interrupt;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// Number of multiplications between two checks for cancellation: some tens of milliseconds of work.
+/// Number of multiplications between checks for cancellation (tens of milliseconds).
 const MOST: usize = 1 << 30;
 
 /// `a · b`, broadcast over all but the last two dimensions; PyTorch's `matmul` for rank 2 and above.

@@ -1,4 +1,4 @@
-//! Relevance divided among the terms of a sum, and the relevance absorbed by the division.
+//! Relevance distributed over the terms of a sum, and the relevance absorbed by the division.
 
 use candle_core::Tensor;
 
@@ -11,6 +11,6 @@ pub struct Shares {
     pub bias: f64,
     /// Relevance absorbed by the stabilizer, `Σ ε s sign(z)` over elements where `z` is not 0.
     pub stabilizer: f64,
-    /// Relevance lost because there are no contributions to divide it among: `Σ ε s` over elements where `z` is 0.
+    /// Relevance lost because there are no contributions to distribute it to: `Σ ε s` over elements where `z` is 0.
     pub missing: f64,
 }

@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor, WithDType};
 
 /// An element type that kernels support.
 pub trait Real: WithDType + Send + Sync {
-    /// The elements of a storage; `None` if it has another element type.
+    /// The elements of a storage; `None` if its element type differs.
     fn of(storage: &CpuStorage) -> Option<&[Self]>;
 }
 
@@ -27,9 +27,9 @@ impl Real for f64 {
     }
 }
 
-/// Calls `f` with the elements of `x` in row-major order. The elements are copied if `x` is on another device.
+/// Calls `f` with the elements of `x` in row-major order. The elements are copied to the CPU if necessary.
 ///
-/// Errors if `x` has another element type, or if `f` fails.
+/// Errors if the element type of `x` differs or `f` fails.
 pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
     let x = x.contiguous()?.to_device(&Device::Cpu)?;
     let (storage, layout) = x.storage_and_layout();
@@ -46,7 +46,7 @@ pub fn with<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> O) -> Result<O> {
     read::<T, _>(x, |numbers| Ok(f(numbers)))
 }
 
-/// A tensor on the CPU with these elements and this shape.
+/// A CPU tensor with these elements and this shape.
 pub fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }
@@ -63,7 +63,7 @@ macro_rules! by_type {
 }
 pub(crate) use by_type;
 
-/// Returns the error that no kernel supports the element type `dtype`.
+/// The error for an element type `dtype` that no kernel supports.
 pub(crate) fn unsupported<O>(dtype: DType) -> Result<O> {
     bail!("kernels expect F32 or F64, got {dtype:?}; convert with to_dtype first")
 }

@@ -1,15 +1,15 @@
-//! Interpolation weights: the positions of an axis that each position of the resized axis reads, with their weights.
+//! Interpolation weights: the input positions that each position of a resized axis reads, with their weights.
 
 /// Interpolation modes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Resize {
     /// Nearest neighbor: the pixel at `floor(i · in / out)`.
     Nearest,
-    /// Linear, aligned at pixel centers (`align_corners=False`).
+    /// Bilinear, aligned at pixel centers (`align_corners=False`).
     Bilinear,
-    /// Linear, with a wider support when downsampling (`antialias=True`).
+    /// Bilinear, with a wider support when downsampling (`antialias=True`).
     BilinearAntialias,
-    /// Linear, aligned at the corner pixels (`align_corners=True`).
+    /// Bilinear, aligned at the corner pixels (`align_corners=True`).
     BilinearCorners,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Tap {
     pub weights: Vec<f64>,
 }
 
-/// For each of `out` output positions, the positions that it reads on an axis of `size` positions.
+/// For each of `out` output positions, the positions it reads on an axis of `size` positions.
 pub(super) fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
     let scale = size as f64 / out as f64;
     (0..out)
@@ -39,7 +39,7 @@ fn between(place: f64, size: usize) -> Tap {
     if first + 1 < size { Tap { first, weights: vec![1.0 - part, part] } } else { Tap { first, weights: vec![1.0] } }
 }
 
-/// A triangle of half width `support` around `center`, cut off at the borders of the axis and normalized to sum to 1.
+/// A triangle of half-width `support` around `center`, truncated at the borders of the axis and normalized to sum to 1.
 fn triangle(center: f64, support: f64, size: usize) -> Tap {
     let first = (center - support + 0.5).max(0.0) as usize;
     let end = ((center + support + 0.5) as usize).min(size).max(first + 1);

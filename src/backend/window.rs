@@ -1,4 +1,4 @@
-//! Sliding windows of convolutions and pools, counted as in PyTorch.
+//! Sliding windows of convolution and pooling, with PyTorch's size formulas.
 
 use super::accumulation::Accumulation;
 use anyhow::{Result, ensure};
@@ -10,7 +10,7 @@ pub struct Window {
     pub kernel: usize,
     /// Distance between the starts of adjacent windows.
     pub stride: usize,
-    /// Number of positions added at each end of the axis.
+    /// Padding at each end of the axis.
     pub padding: usize,
     /// Distance between adjacent taps.
     pub dilation: usize,
@@ -23,23 +23,23 @@ pub struct Pool2d {
     pub h: Window,
     /// The window along the width.
     pub w: Window,
-    /// Whether the last window may extend past the end of the padded map. It must start inside the map or the padding before it.
-    /// A single window may exceed the map by less than its stride.
+    /// Whether the last window may extend past the end of the padded map. It must start inside the map or the leading padding. A
+    /// sole window may exceed the map by less than its stride.
     pub ceil_mode: bool,
 }
 
-/// Stride, padding, dilation and groups of a convolution, and how it is computed. The defaults are PyTorch's, with direct convolution.
+/// Stride, padding, dilation, groups and accumulation of a convolution. Defaults to PyTorch's parameters and direct convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
-    /// Stride along height and along width.
+    /// Stride along height and width.
     pub stride: (usize, usize),
-    /// Number of zeros added on both sides, along height and along width.
+    /// Zero padding on both sides, along height and width.
     pub padding: (usize, usize),
-    /// Distance between adjacent taps, along height and along width.
+    /// Distance between adjacent taps, along height and width.
     pub dilation: (usize, usize),
-    /// Number of groups of channels; each output channel reads only the input channels of its group.
+    /// Number of channel groups. Each output channel reads only the input channels of its group.
     pub groups: usize,
-    /// How the sums of products are computed.
+    /// How products are accumulated.
     pub accumulation: Accumulation,
 }
 
@@ -57,9 +57,9 @@ impl Window {
 
     /// Number of windows on an axis of `size` positions. With `n = size + 2 padding` and the window's extent `k` it is
     /// `⌊(n − k) / stride⌋ + 1`. With `ceil_mode` it is `⌈(n − k) / stride⌉ + 1`, excluding a window that would start past the
-    /// input and the padding before it. PyTorch's `pooling_output_shape`.
+    /// input and its leading padding. PyTorch's `pooling_output_shape`.
     ///
-    /// Errors if there would be no window.
+    /// Errors if no window fits.
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
         ensure!(
             self.kernel > 0 && self.stride > 0 && self.dilation > 0,
@@ -86,7 +86,7 @@ impl Window {
 }
 
 impl Pool2d {
-    /// Number of windows along the height and along the width of a map of height `h` and width `w`.
+    /// Number of windows along the height and width of a map of height `h` and width `w`.
     pub fn output(&self, h: usize, w: usize) -> Result<(usize, usize)> {
         Ok((self.h.count(h, self.ceil_mode)?, self.w.count(w, self.ceil_mode)?))
     }
@@ -99,7 +99,7 @@ impl Conv2d {
         Ok((kh.count(h, false)?, kw.count(w, false)?))
     }
 
-    /// The windows along height and along width of a convolution with a weight of this shape.
+    /// The windows along height and width of a convolution with a weight of this shape.
     pub(super) fn windows(&self, weight: &[usize]) -> (Window, Window) {
         (
             Window::new(weight[2], self.stride.0, self.padding.0, self.dilation.0),
@@ -145,7 +145,7 @@ pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     Ok([x[0], x[1], x[2], x[3], oh, ow])
 }
 
-/// The divisor of window `(i, j)` in average pooling of an `h × w` map. Padding counts if `include_pad`; positions past the
+/// The divisor of window `(i, j)` in average pooling of an `h × w` map. Padding counts only if `include_pad`; positions past the
 /// padding never count.
 pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
     (counted(&pool.h, i, h, include_pad) * counted(&pool.w, j, w, include_pad)) as f64

@@ -1,4 +1,4 @@
-//! The affinities of t-SNE: a probability for each pair of neighboring points.
+//! t-SNE affinities: a probability for each pair of neighboring points.
 
 use super::neighbours::Neighbours;
 use anyhow::{Result, ensure};
@@ -25,7 +25,7 @@ pub struct Affinities {
 impl Affinities {
     /// Computes `p_ij = (p_j|i + p_i|j) / 2N` with `p_j|i ∝ exp(−β_i d_ij²)`, where each β is chosen so that the entropy of
     /// `p_·|i` is the logarithm of the perplexity (van der Maaten & Hinton 2008, eq. 1). `near` holds each point's neighbors,
-    /// without the point itself.
+    /// excluding the point itself.
     ///
     /// Errors if the perplexity is below 1 or above the number of neighbors.
     pub fn of(near: &Neighbours, perplexity: f64) -> Result<Self> {
@@ -54,7 +54,7 @@ impl Affinities {
         Ok(all)
     }
 
-    /// Whether the matrix is consistent and all indices are in range; it may have been read from an untrusted file.
+    /// Whether the matrix is consistent and all indices are in range. Needed because it may come from an untrusted file.
     pub fn is_sound(&self) -> bool {
         let (n, pairs) = (self.count(), self.index.len());
         let rising = self.start.is_sorted() && self.start.first() == Some(&0) && self.start.last() == Some(&pairs);
@@ -73,10 +73,10 @@ impl Affinities {
     }
 }
 
-/// Computes `p_j|i` from the distances of point `i` to its neighbors, such that its entropy is `wanted`.
+/// Computes `p_j|i` with entropy `wanted` from the distances of point `i` to its neighbors.
 fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
     let least = distance.iter().copied().fold(f64::INFINITY, f64::min).powi(2);
-    // If all distances are equal, every β gives the same probabilities.
+    // If all distances are equal, the probabilities do not depend on β.
     let d: Vec<f64> = distance.iter().map(|d| d * d - least).collect();
     let mean = d.iter().sum::<f64>() / d.len() as f64;
     let (mut low, mut high, mut beta) = (0.0, f64::INFINITY, if mean > 0.0 { 1.0 / mean } else { 1.0 });
@@ -99,7 +99,7 @@ fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
     e.into_iter().map(|e| e / sum).collect()
 }
 
-/// Sorts the pairs of a row by their second point and adds up duplicates.
+/// Sorts the pairs of a row by their second point and sums duplicates.
 fn merge(row: &mut Vec<(u32, f64)>) {
     row.sort_by_key(|pair| pair.0);
     row.dedup_by(|b, a| {

@@ -8,11 +8,11 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Maximum number of points for the graph Laplacian, which is stored as a dense matrix.
+/// Maximum number of points of a graph Laplacian, which is a dense matrix.
 const MOST: usize = 4096;
-/// Maximum number of iterations of k-means.
+/// Maximum number of k-means iterations.
 const ROUNDS: usize = 300;
-/// Number of random initializations of k-means.
+/// Number of k-means initializations.
 const BEGINNINGS: u64 = 10;
 
 /// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized graph Laplacian `I − D^-½
@@ -43,8 +43,8 @@ pub fn laplacian(
         for j in 0..n {
             w[i * n + j] /= degree[i] * degree[j];
         }
-        // The matrix is now 2I minus the Laplacian. It is positive semidefinite, and its largest eigenvalues belong to the
-        // smallest of the Laplacian.
+        // The matrix is now 2I minus the Laplacian. It is positive semidefinite, and its largest eigenvalues correspond to the
+        // smallest ones of the Laplacian.
         w[i * n + i] += 1.0;
     }
     tick(n)?;
@@ -54,8 +54,8 @@ pub fn laplacian(
     Ok((values.into_iter().map(|v| (2.0 - v).max(0.0)).collect(), vectors))
 }
 
-/// Assigns each of the points `(N, D)` to one of `k` clusters by Lloyd's k-means, with the best of ten k-means++ initializations.
-/// Clusters are numbered by descending size.
+/// Assigns each of the points `(N, D)` to one of `k` clusters by Lloyd's k-means, keeping the best of ten k-means++
+/// initializations. Clusters are numbered by descending size.
 ///
 /// Errors if `k` is 0 or above the number of points.
 pub fn kmeans(points: &Tensor, k: usize, seed: u64) -> Result<Vec<usize>> {
@@ -75,7 +75,7 @@ fn far(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Draws `k` initial centers that are far apart: k-means++ (Arthur & Vassilvitskii 2007).
+/// Samples `k` initial centers by k-means++ (Arthur & Vassilvitskii 2007).
 fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut centers = vec![rows[random.random_range(0..rows.len())].clone()];
@@ -97,7 +97,7 @@ fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     centers
 }
 
-/// Runs Lloyd's iterations; returns the cluster of each point, and the sum of squared distances to the centers.
+/// Runs Lloyd's algorithm. Returns the cluster of each point and the sum of squared distances to the centers.
 fn lloyd(rows: &[Vec<f64>], mut centers: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     let mut own = vec![usize::MAX; rows.len()];
     for _ in 0..ROUNDS {
@@ -130,8 +130,8 @@ fn lloyd(rows: &[Vec<f64>], mut centers: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     (own, sum)
 }
 
-/// The adjusted Rand index of two clusterings of the same points: 1 if they agree, about 0 if they agree only by chance (Hubert &
-/// Arabie 1985).
+/// The adjusted Rand index of two clusterings of the same points: 1 for identical clusterings, about 0 for chance agreement
+/// (Hubert & Arabie 1985).
 ///
 /// Errors if the lengths differ or if there are fewer than two points.
 pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {

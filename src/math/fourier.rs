@@ -1,17 +1,17 @@
-//! Batched Fourier transforms: each step of Stockham's algorithm processes sixteen lines in parallel.
+//! Batched FFTs. Each step of Stockham's algorithm processes sixteen lines in parallel.
 
 use rayon::prelude::*;
 
 /// Number of lines that are transformed in parallel.
 const LANES: usize = 16;
 
-/// A plan for Fourier transforms of one length, which is a product of powers of two and three.
+/// An FFT plan for one length, a product of powers of two and three.
 #[derive(Clone, Debug)]
 pub struct Fourier {
     /// Length of a line.
     pub length: usize,
     radices: Vec<usize>,
-    /// The roots of unity `exp(-2πi k / length)`, as (re, im).
+    /// The roots of unity `exp(-2πi k / length)` as `(re, im)`.
     roots: Vec<(f32, f32)>,
 }
 
@@ -31,7 +31,7 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Sets element `i` of line `lane` to a complex number (re, im).
+    /// Sets element `i` of line `lane` to the complex number `(re, im)`.
     pub fn set(&mut self, lane: usize, i: usize, (re, im): (f32, f32)) {
         self.re[i * LANES + lane] = re;
         self.im[i * LANES + lane] = im;
@@ -39,7 +39,7 @@ impl Block<'_> {
 }
 
 impl Lines {
-    /// Element `i` of line `line`, as real and imaginary part.
+    /// Element `i` of line `line` as `(re, im)`.
     pub fn get(&self, line: usize, i: usize) -> (f32, f32) {
         let at = (line / LANES * self.length + i) * LANES + line % LANES;
         (self.re[at], self.im[at])
@@ -65,7 +65,7 @@ impl Fourier {
     }
 
     /// Computes the transforms `Σⱼ xⱼ exp(-2πi jk / length)` of `count` lines and stores the first `kept` elements of each.
-    /// `fill` writes the input; its arguments are the index of the first line, the number of lines, and a zeroed block.
+    /// `fill` writes the input to a zeroed block, given the index of the first line and the number of lines.
     pub fn lines(&self, count: usize, kept: usize, fill: impl Fn(usize, usize, &mut Block) + Sync) -> Lines {
         let (tiles, size) = (count.div_ceil(LANES), kept * LANES);
         let (mut re, mut im) = (vec![0f32; tiles * size], vec![0f32; tiles * size]);

@@ -12,7 +12,8 @@ const UNKNOWNS: usize = 8192;
 const LANES: usize = 8;
 /// Minimum number of rows reflected by one task.
 const GRAIN: usize = 1 << 12;
-/// A column is linearly dependent on the columns before it if its remaining norm is at most this fraction of its original norm.
+/// A column is considered linearly dependent on the previous ones if its remaining norm is at most this fraction of its original
+/// norm.
 const DEPENDENT: f64 = 1e-12;
 
 /// The solution of a least-squares problem.
@@ -27,7 +28,7 @@ pub struct Solution {
 /// Finds the `x` that minimizes `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of shape `(m, n)`, `b` of shape `(m)` or `(m, k)` and
 /// weights `w ≥ 0` of shape `(m)` [default: ones].
 ///
-/// Errors if the shapes do not match, if there are more than 8,192 unknowns, if a value is not finite, if there is too little
+/// Errors if the shapes do not match, if there are more than 8,192 unknowns, if a value is not finite, if there is not enough
 /// memory, or if `ridge` is 0 and the rows do not determine `x`.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
@@ -42,12 +43,12 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
         "{m} rows need a right-hand side of shape ({m}) or ({m}, k), got {:?}",
         b.dims()
     );
-    ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be 0 or more, got {ridge}");
+    ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be nonnegative, got {ridge}");
     let w = match weights {
         Some(w) => numbers(w)?,
         None => vec![1.0; m],
     };
-    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "expected {m} weights of 0 or more, one per row");
+    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "expected {m} nonnegative weights, one per row");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
     // A ridge adds n rows for the equations `√ridge x = 0`.
@@ -81,17 +82,17 @@ fn numbers(x: &Tensor) -> Result<Vec<f64>> {
     Ok(x)
 }
 
-/// Eight columns of a matrix, row by row. Each column is summed in row order, all eight in parallel.
+/// Eight columns of a matrix, stored row by row. The columns are summed in row order, all eight in parallel.
 type Tile = Vec<[f64; LANES]>;
 
-/// Builds a matrix of the given height and width in tiles; the columns of the last tile beyond the width are 0.
+/// Builds a tiled matrix of the given height and width. Columns of the last tile beyond the width are 0.
 fn tiles(height: usize, width: usize, value: impl Fn(usize, usize) -> f64) -> Vec<Tile> {
     let cell = |i: usize, j: usize| if j < width { value(i, j) } else { 0.0 };
     let tile = |first: usize| (0..height).map(|i| std::array::from_fn(|lane| cell(i, first + lane))).collect();
     (0..width).step_by(LANES).map(tile).collect()
 }
 
-/// The Householder reflection `x − 2 v (v·x) / (v·v)`, applied to the rows of `x` from `top` on.
+/// The Householder reflection `x − 2 v (v·x) / (v·v)`, applied to the rows of `x` starting at `top`.
 struct Reflection {
     top: usize,
     v: Vec<f64>,
@@ -99,7 +100,7 @@ struct Reflection {
 }
 
 impl Reflection {
-    /// Reflects the columns of a tile from lane `first` on.
+    /// Reflects the columns of a tile starting at lane `first`.
     fn apply(&self, tile: &mut Tile, first: usize) {
         let rows = &mut tile[self.top..];
         let mut along = [0.0; LANES];
@@ -118,8 +119,8 @@ impl Reflection {
     }
 }
 
-/// Reduces `a`, of `n` columns, to upper triangular form by Householder reflections and applies them to `b` (Golub & Van Loan
-/// 2013, 5.2). All reflections of a tile are applied to a later tile while it is in the cache.
+/// Reduces `a`, with `n` columns, to upper triangular form by Householder reflections, which are also applied to `b` (Golub & Van
+/// Loan 2013, 5.2). All reflections of a tile are applied to a later tile while it is in the cache.
 fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     let probe = InterruptProbe::here();
     for at in 0..a.len() {
@@ -134,7 +135,7 @@ fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     Ok(())
 }
 
-/// Computes the reflections for the columns of a tile, whose first column is column `first` of `n`, and applies them to the tile.
+/// Computes the reflections for a tile that starts at column `first` of `n`, and applies them to the tile.
 fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
     let mut reflections = vec![];
     for (lane, j) in (first..n).take(LANES).enumerate() {
@@ -153,7 +154,7 @@ fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
     Ok(reflections)
 }
 
-/// Solves `R x = b` by back substitution, for upper triangular `R` of `n` columns and column `column` of `b`.
+/// Solves `R x = b` by back substitution, for an upper triangular `R` with `n` columns and column `column` of `b`.
 fn back(r: &[Tile], n: usize, b: &[Tile], column: usize) -> Vec<f64> {
     let cell = |tiles: &[Tile], i: usize, j: usize| tiles[j / LANES][i][j % LANES];
     let mut x = vec![0.0; n];

@@ -1,7 +1,7 @@
 //! Mathematics that does not involve networks: linear algebra, nearest neighbors, clustering, t-SNE and superpixels.
 //!
-//! A set of points is a matrix `(N, D)`, one point per row. The order of summation does not depend on the number of cores, so the
-//! same input always gives the same result.
+//! A set of points is a matrix `(N, D)`, one point per row. The order of summation does not depend on the number of cores, so
+//! results are reproducible.
 
 mod lstsq;
 mod pca;

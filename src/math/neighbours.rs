@@ -1,4 +1,4 @@
-//! Exact nearest neighbors: candidates are found by matrix products in f32, then ranked by distances in f64.
+//! Exact nearest neighbors: candidates are found with f32 matrix products, then ranked by f64 distances.
 
 use crate::backend;
 use crate::tensor::{numbers, wide};
@@ -9,10 +9,10 @@ use std::str::FromStr;
 
 /// Number of distances computed per block of queries.
 const BLOCK: usize = 1 << 23;
-/// Number of candidates beyond `k`, needed because f32 may misorder nearly equal distances.
+/// Number of extra candidates beyond `k`, since f32 may misorder nearly equal distances.
 const BESIDE: usize = 8;
 
-/// A measure of the distance between two points `a` and `b`.
+/// A distance metric between two points `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// The Euclidean distance `‖a − b‖`.
@@ -44,9 +44,9 @@ impl FromStr for Metric {
     }
 }
 
-/// Finds the `k` of `points` `(N, D)` that are nearest to each of `queries` `(Q, D)`; ties are broken by the lower index. With
-/// `other`, the queries are the points themselves, and a point is not its own neighbor. `tick` is called with the index of the
-/// first query of each block.
+/// Finds the `k` of `points` `(N, D)` that are nearest to each of `queries` `(Q, D)`; ties are broken in favor of the lower
+/// index. With `other`, the queries are the points themselves, and a point is not its own neighbor. `tick` is called with the
+/// index of the first query of each block.
 ///
 /// Errors if the dimensions differ, if there are fewer than `k` candidate points, or if `tick` returns an error.
 pub fn neighbours(
@@ -75,7 +75,7 @@ pub fn neighbours(
     Ok(found)
 }
 
-/// Queries and points, in f64 for distances and in f32 for matrix products.
+/// Queries and points, in f64 for distances and f32 for matrix products.
 struct Near {
     metric: Metric,
     width: usize,
@@ -115,7 +115,7 @@ impl Near {
         })
     }
 
-    /// The neighbors of `rows` consecutive queries from index `start` on.
+    /// The neighbors of `rows` consecutive queries starting at index `start`.
     fn block(&self, start: usize, rows: usize, k: usize, other: bool) -> Result<Vec<Vec<(u32, f64)>>> {
         let products = self.left.narrow(0, start, rows)?.matmul(&self.right)?.flatten_all()?.to_vec1::<f32>()?;
         let n = self.squares.len();
@@ -131,7 +131,7 @@ impl Near {
         Ok(products.par_chunks(n).enumerate().map(of).collect())
     }
 
-    /// The distance of a query and a point in f64.
+    /// The f64 distance between a query and a point.
     fn distance(&self, query: usize, point: usize) -> f64 {
         let (a, b) = (self.row(&self.queries, query), self.row(&self.points, point));
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();

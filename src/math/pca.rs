@@ -1,29 +1,28 @@
-//! Principal component analysis, by subspace iteration in f64.
+//! Principal component analysis by subspace iteration in f64.
 
 use crate::backend::matmul;
 use crate::interrupt::pass;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Number of directions iterated in addition to those requested, for faster convergence.
+/// Number of additional directions to iterate, for faster convergence.
 const BESIDE: usize = 8;
 /// Maximum number of iterations.
 const ITERATIONS: usize = 1000;
-/// Tolerance of convergence: iteration stops when `1 − |cos|` of the angle between every direction and its predecessor is below
-/// this.
+/// Convergence tolerance: iteration stops when `1 − |cos|` of the angle between each direction and its predecessor is below this.
 const SETTLED: f64 = 1e-12;
-/// Maximum length of the shorter side for which the Gram matrix is formed (128 MiB). For larger matrices, each iteration
+/// Maximum length of the shorter side for which the Gram matrix is computed (128 MiB). For larger matrices, each iteration
 /// multiplies by `A` and `Aᵀ` instead.
 const GRAM_SIDE: usize = 4096;
 
 /// A truncated singular value decomposition, `A ≈ U diag(S) Vᵀ`.
 #[derive(Clone, Debug)]
 pub struct Components {
-    /// Left singular vectors `(m, q)`, as columns of length 1.
+    /// Left singular vectors `(m, q)`, as unit columns.
     pub u: Tensor,
     /// Singular values `(q)`, in descending order.
     pub s: Tensor,
-    /// Right singular vectors `(n, q)`, as columns of length 1: the principal directions.
+    /// Right singular vectors `(n, q)`, as unit columns: the principal directions.
     pub v: Tensor,
 }
 
@@ -31,16 +30,16 @@ pub struct Components {
 /// PyTorch's `pca_lowrank` starts from random vectors and stops after two iterations; this function starts from fixed vectors and
 /// iterates to convergence.
 ///
-/// Errors if `a` is not a matrix or `q` is outside 1 to `min(m, n)`.
+/// Errors if `a` is not a matrix or `q` is not in `1..=min(m, n)`.
 pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     ensure!(a.rank() == 2, "principal components need a matrix (m, n), got {:?}", a.dims());
     let (m, n) = a.dims2()?;
-    ensure!((1..=m.min(n)).contains(&q), "a {m}x{n} matrix has 1 to {} components, got {q}", m.min(n));
+    ensure!((1..=m.min(n)).contains(&q), "a {m}x{n} matrix has between 1 and {} components, got {q}", m.min(n));
     let mut x = a.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     if center {
         x = x.broadcast_sub(&x.mean_keepdim(0)?)?;
     }
-    // The smaller of A Aᵀ and Aᵀ A gives the singular vectors of one side; A maps them to the other.
+    // The singular vectors of one side are the eigenvectors of the smaller of A Aᵀ and Aᵀ A. A maps them to the other side.
     let (tall, xt) = (m > n, x.t()?.contiguous()?);
     let (there, back) = if tall { (&x, &xt) } else { (&xt, &x) };
     let near = if m.min(n) <= GRAM_SIDE { leading(&matmul(back, there)?, q)? } else { leading_of(there, back, q)? };
@@ -58,7 +57,7 @@ pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
     subspace(gram.dims()[0], q, |basis| Ok(gram.matmul(basis)?))
 }
 
-/// Like [`leading`], for the matrix product `back · there`, which is not formed.
+/// Like [`leading`], for the matrix product `back · there`, which is not materialized.
 fn leading_of(there: &Tensor, back: &Tensor, q: usize) -> Result<Tensor> {
     subspace(back.dims()[0], q, |basis| matmul(back, &matmul(there, basis)?))
 }
@@ -66,7 +65,7 @@ fn leading_of(there: &Tensor, back: &Tensor, q: usize) -> Result<Tensor> {
 /// Finds the leading eigenvectors `(n, q)` of the matrix that `product` multiplies by, by subspace iteration.
 fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let p = (q + BESIDE).min(n);
-    // A fixed, patternless start: fractional parts of multiples of the golden ratio.
+    // A fixed low-discrepancy start: fractional parts of multiples of the golden ratio.
     let start: Vec<f64> = (1..=n * p).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() - 0.5).collect();
     let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), &Device::Cpu)?)?;
     for _ in 0..ITERATIONS {
@@ -84,7 +83,7 @@ fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> 
     Ok(basis.narrow(1, 0, q)?.contiguous()?)
 }
 
-/// Orthonormalizes the columns of `x` by two passes of Gram-Schmidt; a linearly dependent column becomes zero.
+/// Orthonormalizes the columns of `x` with two passes of Gram-Schmidt. Linearly dependent columns become zero.
 fn orthonormal(x: &Tensor) -> Result<Tensor> {
     let mut columns = x.t()?.to_vec2::<f64>()?;
     for j in 0..columns.len() {
@@ -170,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_first_direction_of_a_matrix_of_known_spectrum_is_found() {
-        // A = Σ σᵢ uᵢ vᵢᵀ with unit vectors along the axes, so the principal directions are the axes.
+        // A = Σ σᵢ uᵢ vᵢᵀ with axis-aligned unit vectors, so the principal directions are the axes.
         let mut values = vec![0.0; 60 * 40];
         (0..40).for_each(|i| values[((i * 7) % 60) * 40 + i] = 40.0 - i as f64);
         let a = Tensor::from_vec(values, (60, 40), &Device::Cpu).expect("it fits");

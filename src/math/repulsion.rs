@@ -1,5 +1,5 @@
-//! The repulsive forces of t-SNE: sums over all pairs of points, computed exactly for few points and interpolated on a grid for
-//! many.
+//! The repulsive forces of t-SNE: sums over all pairs of points, computed exactly for few points and by interpolation on a grid
+//! for many.
 //!
 //! The sums are `Z = Σ_{i≠j} q_ij` and `F_i = Σ_j q_ij² (y_i − y_j)` with `q = 1 / (1 + d²)`.
 
@@ -33,7 +33,7 @@ impl Repulsion {
     /// 2019, arXiv:1712.09005).
     ///
     /// The force uses the kernel `d / (1 + d²)²` along each axis, so one forward transform of the points' weights and one inverse
-    /// transform give both components; Z is a sum over the squared transform.
+    /// transform suffice for both components. Z is a sum over the squared transform.
     fn on_grid(&mut self, y: &[Point]) -> (f64, Vec<Point>) {
         let grid = Grid::around(y);
         let plan = Fourier::at_least(2 * grid.side);
@@ -48,7 +48,7 @@ impl Repulsion {
     }
 }
 
-/// The normalization `Z` and the force `F_i` on each point as in [`Repulsion::of`], summed exactly over all pairs.
+/// Like [`Repulsion::of`], but summed exactly over all pairs.
 pub fn exact(y: &[Point]) -> (f64, Vec<Point>) {
     let one = |a: &Point| {
         let (mut z, mut f) = (0.0, [0.0; 2]);
@@ -74,7 +74,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// Chooses a grid around the points. Its intervals have length 1 or less if the points lie close together; their widths are
+    /// Chooses a grid around the points. Its intervals have length 1, or less if the points lie close together. Lengths are
     /// rounded so that cached kernels can be reused.
     fn around(y: &[Point]) -> Self {
         let bound = |k: usize, f: fn(f64, f64) -> f64, from: f64| y.iter().map(|p| p[k]).fold(from, f);
@@ -90,7 +90,7 @@ impl Grid {
     fn weights(&self, p: &Point, k: usize) -> (usize, [f64; NODES]) {
         let place = (p[k] - self.low[k]) / (self.step * NODES as f64);
         let interval = (place as usize).min(self.side / NODES - 1);
-        // `t` is in units of the node distance: the middle node is at 0, the others are at -1 and 1.
+        // `t` is in units of the node distance: the middle node is at 0, and the others are at -1 and 1.
         let t = (place - interval as f64 - 0.5) * NODES as f64;
         (interval * NODES, [0.5 * t * (t - 1.0), 1.0 - t * t, 0.5 * t * (t + 1.0)])
     }
@@ -103,7 +103,7 @@ struct Kernels {
     step: f64,
     /// Transform of the kernel `1 / (1 + d²)`, which is real and even: `[row][column]`.
     even: Vec<f32>,
-    /// Negated imaginary part of the transform of the kernel `d / (1 + d²)²` along columns; its transpose serves for rows.
+    /// Negated imaginary part of the transform of the kernel `d / (1 + d²)²` along columns; its transpose is used for rows.
     odd: Vec<f32>,
 }
 
@@ -111,7 +111,7 @@ impl Kernels {
     fn new(plan: Fourier, step: f64) -> Self {
         let n = plan.length;
         let away = |i: usize| step * if i <= n / 2 { i as f64 } else { i as f64 - n as f64 };
-        // At half the period, both directions are equally far, so the force is 0.
+        // At half the period, both directions are equally far, so the forces cancel.
         let along = |i: usize| if 2 * i == n { 0.0 } else { away(i) };
         let q = |r: usize, c: usize| 1.0 / (1.0 + away(r).powi(2) + away(c).powi(2));
         let even = plane(&plan, |r, c| q(r, c) as f32).map(|(re, _)| re);
@@ -147,8 +147,7 @@ impl Kernels {
         (z, y.par_iter().map(at).collect())
     }
 
-    /// The Fourier transform of `side` x `side` values padded with zeros: rows 0 to n / 2, because the other rows are
-    /// conjugates of these.
+    /// Rows 0 to n / 2 of the Fourier transform of `side` x `side` values padded with zeros. The other rows are their conjugates.
     fn transformed(&self, w: &[f32], side: usize) -> Lines {
         let n = self.plan.length;
         let columns = self.plan.lines(side, n / 2 + 1, |first, count, block| {
@@ -205,11 +204,11 @@ fn plane(plan: &Fourier, value: impl Fn(usize, usize) -> f32 + Sync) -> impl Ite
     (0..n * n).map(move |i| rows.get(i / n, i % n))
 }
 
-/// The sum over all points of each point's contribution to itself in `Z`, as interpolated on the grid: about 1 per point.
+/// The sum of all points' self-interactions in `Z`, as interpolated on the grid: about 1 per point.
 fn own(grid: &Grid, y: &[Point]) -> f64 {
     let q = |r: usize, c: usize| 1.0 / (1.0 + grid.step.powi(2) * (r * r + c * c) as f64);
     let table: [[f64; NODES]; NODES] = std::array::from_fn(|r| std::array::from_fn(|c| q(r, c)));
-    // Products of interpolation weights, grouped by the distance of their nodes.
+    // Products of interpolation weights, grouped by the distance between their nodes.
     let apart = |w: [f64; NODES]| {
         [w[0] * w[0] + w[1] * w[1] + w[2] * w[2], 2.0 * (w[0] * w[1] + w[1] * w[2]), 2.0 * w[0] * w[2]]
     };

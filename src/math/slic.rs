@@ -14,7 +14,7 @@ const SEGMENTS: usize = 4096;
 struct Field {
     height: usize,
     width: usize,
-    /// The color of each pixel in CIELAB units, where a distance of about 1 is just noticeable.
+    /// The color of each pixel in CIELAB, where a distance of about 1 is just noticeable.
     colors: Vec<[f64; 3]>,
 }
 
@@ -30,17 +30,17 @@ struct Center {
 /// tensor, numbered `0, 1, …` from the top left.
 ///
 /// SLIC (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120) runs k-means on color (CIELAB if there are three channels) and
-/// position. `compactness` is the color distance that has the same weight as the width of a segment.
+/// position. `compactness` is the color distance equivalent to the width of a segment.
 ///
-/// Errors if `picture` has another shape, if `count` is outside 1 to 4,096, or if `compactness` is not above 0.
+/// Errors if `picture` has a different shape, `count` is not between 1 and 4,096, or `compactness` is not positive.
 pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> {
     ensure!(
         picture.rank() == 4 && picture.dims()[0] == 1 && picture.elem_count() > 0,
         "segmentation needs one picture (1, C, H, W), got {:?}",
         picture.dims()
     );
-    ensure!((1..=SEGMENTS).contains(&count), "the number of segments must be 1 to {SEGMENTS}, got {count}");
-    ensure!(compactness > 0.0 && compactness.is_finite(), "compactness must be above 0, got {compactness}");
+    ensure!((1..=SEGMENTS).contains(&count), "the number of segments must be between 1 and {SEGMENTS}, got {count}");
+    ensure!(compactness > 0.0 && compactness.is_finite(), "compactness must be positive, got {compactness}");
     let field = by_type!(picture, field(picture))?;
     let labels = field.connected(&field.clusters(count, compactness), count);
     labelled(labels, field.height, field.width)?.to_device(picture.device()).map_err(Into::into)
@@ -49,11 +49,11 @@ pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> 
 /// Divides a picture of the given size into about `count` equal rectangles. Returns their labels, numbered row by row, as a `(1,
 /// 1, H, W)` tensor.
 ///
-/// Errors if `count` is outside 1 to 4,096 or the picture is empty.
+/// Errors if `count` is not between 1 and 4,096, or the picture is empty.
 pub fn grid(height: usize, width: usize, count: usize) -> Result<Tensor> {
     ensure!(
         (1..=SEGMENTS).contains(&count) && height * width > 0,
-        "the number of segments must be 1 to {SEGMENTS}, got {count}"
+        "the number of segments must be between 1 and {SEGMENTS}, got {count}"
     );
     let rows = ((count as f64 * height as f64 / width as f64).sqrt().round() as usize).clamp(1, count.min(height));
     let columns = ((count as f64 / rows as f64).round() as usize).clamp(1, width);
@@ -148,8 +148,8 @@ impl Field {
         sums.iter().zip(before).map(mean).collect()
     }
 
-    /// Numbers the connected components of the clusters from the top left. A component smaller than a quarter of a segment is
-    /// merged into a neighboring component.
+    /// Labels the connected components of the clusters, starting from the top left. Components smaller than a quarter of a
+    /// segment are merged into a neighbor.
     fn connected(&self, clusters: &[usize], count: usize) -> Vec<usize> {
         const NONE: usize = usize::MAX;
         let least = clusters.len() / count / 4;
@@ -181,7 +181,7 @@ impl Field {
         labels
     }
 
-    /// The indices of the up to four pixels adjacent to pixel `i`.
+    /// The indices of the pixels adjacent to pixel `i`, at most four.
     fn around(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
         let (y, x, w) = (i / self.width, i % self.width, self.width);
         let all = [(y > 0, i.wrapping_sub(w)), (x > 0, i.wrapping_sub(1)), (x + 1 < w, i + 1)];

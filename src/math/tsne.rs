@@ -1,4 +1,4 @@
-//! t-SNE: an embedding in the plane that keeps nearby points close together, found by gradient descent.
+//! t-SNE: a 2-D embedding that keeps neighboring points close together, found by gradient descent.
 //!
 //! The method is by van der Maaten & Hinton 2008; schedule, learning rates and clipping follow openTSNE.
 
@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Amount added to a gain when it shrinks, so that it stays above 0.
+/// Amount added to a gain when it shrinks, so that it stays positive.
 const LEAST_GAIN: f64 = 0.01;
-/// Maximum distance that a point moves in one iteration.
+/// Maximum distance a point moves in one iteration.
 const LONGEST: f64 = 5.0;
 
 /// An embedding and the state of its optimization.
@@ -18,7 +18,7 @@ const LONGEST: f64 = 5.0;
 pub struct Tsne {
     /// The affinities `p_ij`.
     pub affinities: Arc<Affinities>,
-    /// The positions of the points, whose mean is 0.
+    /// The positions of the points, with mean 0.
     pub y: Vec<Point>,
     /// `KL(P‖Q) = Σ p log (p / q)` before the last iteration; NaN before the first one.
     pub kl: f64,
@@ -26,7 +26,7 @@ pub struct Tsne {
     pub iterations: usize,
     /// The displacement of each point in the last iteration.
     pub update: Vec<Point>,
-    /// The gain of each coordinate of each point, a factor on the learning rate.
+    /// The gain of each coordinate of each point, which multiplies the learning rate.
     pub gains: Vec<Point>,
 }
 
@@ -35,7 +35,7 @@ pub struct Tsne {
 pub struct Descent {
     /// Number of iterations.
     pub iterations: usize,
-    /// Factor on the attractive forces (early exaggeration), usually 12 at first, then 1.
+    /// Factor on the attractive forces (early exaggeration): usually 12 at first, then 1.
     pub exaggeration: f64,
     /// Learning rate [default: the number of points divided by the exaggeration].
     pub rate: Option<f64>,
@@ -48,8 +48,8 @@ pub struct Descent {
 pub struct Slope {
     /// The KL divergence `Σ p log (p / q)`.
     pub kl: f64,
-    /// The gradient `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)` of each point, with exaggeration `e`: a quarter of the
-    /// derivative.
+    /// The gradient `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)` of each point, with exaggeration `e`: a quarter of the true
+    /// gradient.
     pub gradient: Vec<Point>,
 }
 
@@ -87,7 +87,7 @@ impl Tsne {
         Ok(())
     }
 
-    /// Moves the points by one step with momentum and with a gain per coordinate. A gain shrinks if the last displacement and the
+    /// Moves the points by one step with momentum and per-coordinate gains. A gain shrinks if the last displacement and the
     /// gradient have the same sign, and grows otherwise (Jacobs 1988).
     fn go(&mut self, gradient: &[Point], rate: f64, momentum: f64) {
         let points = self.y.iter_mut().zip(&mut self.update).zip(self.gains.iter_mut().zip(gradient));
@@ -120,7 +120,7 @@ fn sign(v: f64) -> i8 {
     i8::from(v > 0.0) - i8::from(v < 0.0)
 }
 
-/// The gradient, computed from the repulsive sums `z` and `push` over all pairs; the divergence is computed only if `told`.
+/// The gradient, computed from the repulsive sums `z` and `push` over all pairs. The divergence is computed only if `told`.
 fn slope(p: &Affinities, y: &[Point], exaggeration: f64, (z, push): (f64, Vec<Point>), told: bool) -> Slope {
     let of = |(i, push): (usize, &Point)| {
         let (a, mut pull, mut kl) = (y[i], [0.0; 2], 0.0);

@@ -1,11 +1,10 @@
-//! Helpers for the results of a test case: joins the results of single rows, and translates the names of results in other
-//! programs.
+//! Helpers for the results of a test case: joins per-row results and translates result names from other programs.
 
 use super::harness::Answer;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
-/// Joins the results of a batch's rows into the results of the whole batch.
+/// Joins per-row results into results for the whole batch.
 pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     if rows.len() == 1 {
         return Ok(rows.remove(0));
@@ -20,7 +19,7 @@ pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     first.keys().map(|name| Ok((name.clone(), joined(name)?))).collect()
 }
 
-/// The name that gradscope uses for a result that another program calls `name`; `None` if there is none.
+/// Gradscope's name for a result that another program calls `name`, if any.
 pub fn alias(name: &str) -> Option<&'static str> {
     Some(match name {
         "cam" | "cam_raw" | "attribution" => "map",

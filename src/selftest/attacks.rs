@@ -1,4 +1,4 @@
-//! Test cases for attacks: gradient steps in norm balls, DeepFool, Carlini & Wagner, and the arithmetic that these attacks use.
+//! Test cases for attacks: gradient steps in norm balls, DeepFool, Carlini & Wagner, and the arithmetic used by these attacks.
 
 use super::answers::{alias, together};
 use super::harness::{Answer, Harness, by_input, map};
@@ -27,8 +27,8 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     end(desk, "pgd", set)
 }
 
-/// Runs MI-FGSM with the parameters of the case. Since its steps use only the sign, the scale to which gradients are normalized
-/// does not matter.
+/// Runs MI-FGSM with the parameters of the case. Since its steps use only the sign, the normalization of gradients does not
+/// matter.
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
     ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM supports only the norm Linf");
     let loss = &desk.params()["loss"];
@@ -49,7 +49,7 @@ pub(super) fn deepfool(desk: Harness) -> Result<Answer> {
     end(desk, "deepfool", set)
 }
 
-/// Runs Carlini & Wagner's attack, and compares the L2 norm of the smallest perturbation it finds with the bounds in the case.
+/// Runs the Carlini & Wagner attack and compares the L2 norm of its smallest perturbation with the bounds in the case.
 pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     let set: Set = vec![("steps", "300".into()), ("searches", "9".into()), ("c", "0.001".into())];
     let (low, high) = bounds(desk)?;
@@ -73,13 +73,13 @@ pub(super) fn distances(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["a", "b"], include_str!("scripts/distances.rhai"), &[])
 }
 
-/// Projects a vector onto norm balls around another vector; for L1, the difference is rescaled as in Foolbox.
+/// Projects a vector onto norm balls around another vector. For L1, the difference is rescaled as in Foolbox.
 pub(super) fn project(desk: Harness) -> Result<Answer> {
     let set = [("radius", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["a", "b"], include_str!("scripts/project.rhai"), &set)
 }
 
-/// Computes by how many of the 256 gray levels the pixels of a PNG file change after one step of each length in the case.
+/// Computes the change, in 8-bit levels, of the pixels of a PNG file after one step of each length in the case.
 pub(super) fn quantize(desk: Harness) -> Result<Answer> {
     let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length must be a number"));
     let mut rows = vec![];
@@ -91,7 +91,7 @@ pub(super) fn quantize(desk: Harness) -> Result<Answer> {
     Ok([("levels_changed".into(), Tensor::cat(&rows, 0)?)].into())
 }
 
-/// The norm that a case specifies, by its name in the plugins.
+/// The plugins' name for the norm specified in a case.
 fn norm(desk: Harness) -> Result<&'static str> {
     let norm = &desk.params()["norm"];
     let written = norm.as_str().map_or_else(|| norm.to_string(), str::to_lowercase);
@@ -118,7 +118,7 @@ fn ball(desk: Harness) -> Result<Set> {
     Ok(vec![("epsilon", pixels("eps")?), ("step", pixels("step")?), ("steps", steps.to_string())])
 }
 
-/// The input values for black and white: the bounds given in the case, or else bounds that no step can reach.
+/// The input values for black and white: the bounds given in the case, or bounds that no step can reach.
 fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let params = desk.params();
     if params.get("lower").is_some() {
@@ -127,7 +127,7 @@ fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let reach = |v: &Value| super::value::tensor(v)?.abs()?.max_all()?.to_scalar::<f64>().map_err(Into::into);
     let inputs = desk.case["inputs"].as_object().context("the case has no inputs")?;
     let most = inputs.values().map(reach).collect::<Result<Vec<f64>>>()?.into_iter().fold(1.0, f64::max);
-    ensure!(most < 1e6, "the case needs \"lower\" and \"upper\", because its inputs are as large as {most}");
+    ensure!(most < 1e6, "the case needs \"lower\" and \"upper\", because its inputs reach {most}");
     let side = (2.0 * most).log2().ceil().exp2();
     Ok((-side, side))
 }
@@ -138,7 +138,7 @@ fn end(desk: Harness, name: &str, set: Set) -> Result<Answer> {
     let which = &desk.params()["which"];
     ensure!(
         which.as_array().is_none_or(|w| w.len() == 1),
-        "an attack changes all inputs, or the single one given by \"which\""
+        "an attack must change either all inputs or the single input named by \"which\""
     );
     let only = which.get(0).unwrap_or(which).as_str();
     let squared = desk.params()["loss"] == "neg_log_output";
@@ -158,7 +158,7 @@ fn fooled(figures: &[Figure]) -> Result<bool> {
     figures.iter().find_map(badge).context("the method returned no badge \"fooled\"")
 }
 
-/// Runs a script on the vectors named `inputs`, row by row; the vectors become the channels of a picture, in the given order.
+/// Runs a script on the vectors named `inputs`, row by row. The vectors become the channels of a picture, in the given order.
 fn arithmetic(desk: Harness, inputs: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Answer> {
     let names: serde_json::Map<_, _> = inputs.iter().map(|n| (n.to_string(), json!([]))).collect();
     let case = json!({

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 
-/// Applies a regularizer to a picture with one or more channels, and to a gradient if the regularizer needs one.
+/// Applies a regularizer to a picture with one or more channels and, if the regularizer needs one, a gradient.
 pub(super) fn regularizer(desk: Harness, name: &str) -> Result<Answer> {
     let amount = if name == "gaussian_blur" { "sigma" } else { "percentile" };
     let set = [("of", name.to_string()), ("amount", number(desk.params(), amount)?.to_string())];
@@ -50,7 +50,7 @@ fn ask(
     desk.ask(&desk.network(ReadOptions::default())?, desk.script(script, set)?)
 }
 
-/// Reshapes results to the shapes that the case expects.
+/// Reshapes results to the shapes expected by the case.
 fn shaped(desk: Harness, answer: Answer) -> Result<Answer> {
     let shaped = |(name, value): (String, Tensor)| {
         let expected = &desk.case["expected"][&name];

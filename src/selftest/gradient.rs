@@ -1,4 +1,4 @@
-//! Test cases for plain gradients of a class score, of the sum of all outputs, and of the cross entropy.
+//! Test cases for plain gradients of a class score, the sum of all outputs, and the cross-entropy.
 
 use super::harness::{Answer, Harness, by_input};
 use super::network::ReadOptions;
@@ -7,8 +7,8 @@ use anyhow::Result;
 use candle_core::DType;
 use std::sync::Arc;
 
-/// Computes the gradient with the plugin `saliency`. The gradient of the cross entropy, which no plugin covers, is computed by a
-/// backward pass directly.
+/// Computes the gradient with the plugin `saliency`. The gradient of the cross-entropy, which no plugin computes, is obtained
+/// directly by a backward pass.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let mut answer = match desk.params()["seed"].as_str() {
         Some("cross_entropy" | "ce" | "loss") => of_cross_entropy(desk)?,
@@ -20,7 +20,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     Ok(answer)
 }
 
-/// Computes the magnitudes of the gradient with the plugin `saliency`, or signed values if the case specifies `abs: false`.
+/// Computes the gradient's magnitudes with the plugin `saliency`, or its signed values if the case specifies `abs: false`.
 pub(super) fn saliency(desk: Harness) -> Result<Answer> {
     let signed = desk.params()["abs"] == false;
     let answer = answer(desk)?;

@@ -1,4 +1,4 @@
-//! Runs plugins on a test case, which provides the network and the inputs; each run uses one row of the inputs and one dtype.
+//! Runs plugins on a test case, which provides the network and its inputs. Each run uses one row of the inputs and one dtype.
 
 use super::network::{CaseSeed, Network, ReadOptions};
 use crate::graph::Scores;
@@ -13,10 +13,10 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Results of a test case in f64, by the names used in the case.
+/// Results of a test case in f64, keyed by their names in the case.
 pub(super) type Answer = BTreeMap<String, Tensor>;
 
-/// One row of a test case to be computed in one dtype, and the host that runs the plugins.
+/// One row of a test case to compute in one dtype, and the host that runs the plugins.
 #[derive(Clone, Copy)]
 pub(super) struct Harness<'a> {
     pub host: &'a Host,
@@ -25,16 +25,16 @@ pub(super) struct Harness<'a> {
     pub dtype: DType,
 }
 
-/// A method to be run, and the values of its parameters.
+/// A method to run and its parameter values.
 pub(super) struct PluginCall<'a> {
     pub method: Method,
     pub set: Vec<(&'a str, String)>,
-    /// Name and value of a parameter that is set to a tensor, if any.
+    /// Name and value of the tensor-valued parameter, if any.
     pub given: Option<(&'a str, Tensor)>,
 }
 
 impl<'a> Harness<'a> {
-    /// Returns the same harness for another case, at the first row of that case.
+    /// The same harness for another case, at its first row.
     pub fn with(self, case: &'a Value) -> Self {
         Self { case, row: 0, ..self }
     }
@@ -47,8 +47,7 @@ impl<'a> Harness<'a> {
         self.params()[name].as_str().with_context(|| format!("the case needs the parameter \"{name}\""))
     }
 
-    /// The target class of this row. A case gives one class for all rows or a list with one class per row; it is 0 if the case
-    /// gives none.
+    /// The target class of this row. A case specifies one class for all rows or a list with one class per row [default: 0].
     pub fn target(&self) -> usize {
         let target = &self.case["target"];
         let class = target.as_u64().or_else(|| target.get(self.row)?.as_u64());
@@ -71,36 +70,34 @@ impl<'a> Harness<'a> {
         }
     }
 
-    /// The index of the target class among the classes of `model`; the only output of a network with a single output is the
-    /// second class of a pair.
+    /// The index of the target class among the classes of `model`; the sole output of a single-output network is the second class
+    /// of a pair.
     pub fn class(&self, model: &Model) -> usize {
         if model.graph.scores == Scores::Pair { 1 } else { self.target() }
     }
 
-    /// Builds the network of the case, extended so that its seed becomes a class score, with this row of the inputs as the
-    /// picture.
+    /// Builds the case's network, extended so that its seed becomes a class score, with this row of the inputs as the picture.
     pub fn network(&self, reading: ReadOptions) -> Result<Network> {
         Network::of(self.case, &ReadOptions { row: self.row, seed: self.seed()?, ..reading })
     }
 
-    /// Builds the network of the case without extensions, with this row of the inputs as the picture.
+    /// Builds the case's network without extensions, with this row of the inputs as the picture.
     pub fn bare(&self, reading: ReadOptions) -> Result<Network> {
         Network::of(self.case, &ReadOptions { row: self.row, seed: CaseSeed::Class, ..reading })
     }
 
-    /// A call of the built-in plugin `name` with the parameters `set`.
+    /// A call to the built-in plugin `name` with the parameters `set`.
     pub fn plugin(&self, name: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
         Ok(PluginCall { method: self.host.method(name)?, set: set.to_vec(), given: None })
     }
 
-    /// A call of a script with the source code `text` and the parameters `set`. The script may import the libraries of the
-    /// plugins.
+    /// A call to a script with source code `text` and the parameters `set`. The script may import the plugins' libraries.
     pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
         let source = ScriptSource::of_text("case", text);
         Ok(PluginCall { method: self.host.compile(source)?, set: set.to_vec(), given: None })
     }
 
-    /// Runs a method on `network` to its end and returns the figures.
+    /// Runs a method on `network` to completion and returns its figures.
     pub fn ask(&self, network: &Network, question: PluginCall) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype, self.host.guard().device())?;
         let single = model.graph.scores == Scores::Pair;
@@ -126,7 +123,7 @@ impl<'a> Harness<'a> {
         map(&self.ask(network, question)?, title)
     }
 
-    /// Runs a method on `network` and splits the values of the figure titled `title` into those of each input.
+    /// Runs a method on `network` and splits the values of the figure titled `title` by input.
     pub fn by_input(&self, network: &Network, question: PluginCall, title: &str) -> Result<Answer> {
         by_input(network, &self.map(network, question, title)?)
     }
@@ -146,7 +143,7 @@ pub(super) fn map(figures: &[Figure], title: &str) -> Result<Tensor> {
     Ok(Tensor::from_vec(numbers, values.shape.clone(), &Device::Cpu)?)
 }
 
-/// The values of the first table among the figures, by the first cell of each row.
+/// The values of the first table among the figures, keyed by the first cell of each row.
 pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
     let Some(Body::Table { rows, .. }) = figures.iter().map(|f| &f.body).find(|b| matches!(b, Body::Table { .. }))
     else {
@@ -159,7 +156,7 @@ pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
     rows.iter().map(number).collect()
 }
 
-/// Splits a map into the channels of each input of `network`, in the shape of the input.
+/// Splits a map into the channels of each input of `network`, in the input's shape.
 pub(super) fn by_input(network: &Network, map: &Tensor) -> Result<Answer> {
     let mut start = 0;
     let mut answer = Answer::new();

@@ -1,4 +1,4 @@
-//! Builds layers from their descriptions in a test case; names and options follow PyTorch.
+//! Builds layers from their descriptions in a test case. Names and options follow PyTorch.
 
 use super::value::{list, number, tensor, text};
 use crate::graph::op::{self, Attribute, OpSpec};
@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Keys under which a case gives the parameters of a layer, and the names of these parameters in a weight file.
+/// Keys of a layer's parameters in a case, and the corresponding names in a weight file.
 const NUMBERS: [(&str, &str); 6] = [
     ("weight", "weight"),
     ("bias", "bias"),
@@ -21,8 +21,8 @@ const NUMBERS: [(&str, &str); 6] = [
 /// Maximum value of an integer option, such as a size or a count, in a case.
 const LARGEST: u64 = 256;
 
-/// Adds a layer to the network under construction and its weights, by full name, to `weights`; returns the name and the node of
-/// the layer.
+/// Adds a layer to the network under construction, and its weights, by full name, to `weights`. Returns the layer's name and
+/// node.
 pub(super) fn add(
     builder: &mut Builder,
     layer: &Value,
@@ -54,7 +54,7 @@ pub(super) fn add(
     Ok((name, id))
 }
 
-/// Adds a layer that is a single operation of the graph module.
+/// Adds a layer that maps to a single operation of the graph module.
 fn own(
     builder: &mut Builder,
     spec: &'static OpSpec,
@@ -77,7 +77,7 @@ fn own(
         given.extend(from_shapes(&parameters.collect())?.into_iter().map(|(key, value)| (key.to_string(), value)));
     }
     let op = spec.build(given, &shapes)?;
-    // For a batch norm without weight or bias, the weight is one and the bias zero.
+    // A batch norm without weight or bias has weight 1 and bias 0.
     if spec.kind == "batch_norm" {
         for (of, number) in [("weight", 1.0), ("bias", 0.0)] {
             let own = weights.entry(format!("{name}.{of}"));
@@ -134,7 +134,7 @@ fn difference(
     builder.add(name, op::Add, &[first, second])
 }
 
-/// Adds the sum of all outputs of the node `id`, weighted by `factors` if given; the result has shape `(N, 1)`.
+/// Adds the sum of all outputs of the node `id`, weighted by `factors` if given. The result has shape `(N, 1)`.
 pub(super) fn sum(
     builder: &mut Builder,
     weights: &mut BTreeMap<String, Tensor>,

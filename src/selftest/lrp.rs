@@ -1,4 +1,4 @@
-//! Test cases for LRP. A named composite is run by the plugin, and a list of rules is run by a generated script.
+//! Test cases for LRP. The plugin runs named composites, and a generated script runs lists of rules.
 
 use super::harness::{Answer, Harness, by_input, map};
 use super::network::{CaseSeed, Network, ReadOptions};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-/// Stabilizers ε: the default, and that of rules that follow captum.
+/// Stabilizers ε: the default, and that of Captum's rules.
 const STABILIZER: f64 = 1e-6;
 const CAPTUM: f64 = 1e-9;
 
@@ -32,7 +32,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     Ok(answer)
 }
 
-/// The rules of a case, as pairs of a selector and a rule; empty if the case specifies only a composite.
+/// The rules of a case, as (selector, rule) pairs; empty if the case specifies only a composite.
 fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     let params = desk.params();
     if params["rules"].is_null() && !params["composite"].is_null() {
@@ -42,7 +42,7 @@ fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     Ok(rules.iter().map(|r| (&r["match"], &r["rule"])).collect())
 }
 
-/// The lower and upper bound of pixel values, if the rules of the case specify them.
+/// The bounds of the pixel values, if the rules of the case specify them.
 fn bounds(desk: Harness) -> Result<Option<(f64, f64)>> {
     let rules = rules(desk)?;
     let zbox = rules.iter().map(|(_, rule)| *rule).find(|rule| rule["kind"] == "zbox");
@@ -52,7 +52,7 @@ fn bounds(desk: Harness) -> Result<Option<(f64, f64)>> {
     }
 }
 
-/// Whether batch norms are merged into the preceding layers.
+/// Whether batch norms are folded into the preceding layers.
 fn merged(desk: Harness) -> Result<bool> {
     match desk.params()["canonise"].as_str() {
         Some("merge_batchnorm" | "merge_batch_norm" | "SequentialMergeBatchNorm") => Ok(true),
@@ -113,7 +113,7 @@ fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> 
     desk.map(network, desk.plugin("lrp", &set)?, "relevance")
 }
 
-/// Computes the relevance at the inputs and at every layer for which the case expects it, with the rules of the case.
+/// Computes the relevance at the inputs, and at every layer for which the case expects it, using the rules of the case.
 fn by_rules(desk: Harness, network: &Network) -> Result<Answer> {
     let known = |name: &str| network.model.graph.find(name).is_ok();
     let names = desk.case["expected"].as_object().context("the case has no \"expected\" results")?.keys();
@@ -126,7 +126,7 @@ fn by_rules(desk: Harness, network: &Network) -> Result<Answer> {
     Ok(answer)
 }
 
-/// The source code of a method that applies the rules of the case, written as a user would write it.
+/// The source code of a method that applies the rules of the case, as a user would write it.
 fn script(desk: Harness, network: &Network, layers: &[&String]) -> Result<String> {
     let mut list = vec![];
     for (place, rule) in rules(desk)? {
@@ -178,7 +178,7 @@ fn rule_text(rule: &Value) -> Result<String> {
         "wsquare" => format!("wsquare({bias:?})"),
         "proportional" => "proportional()".into(),
         "absolute" => "absolute()".into(),
-        // The rules `pass` and `gradient` take no stabilizer, because they do not divide.
+        // The rules `pass` and `gradient` do not divide, so they have no stabilizer.
         "pass" => return Ok("pass()".into()),
         "gradient" => return Ok("gradient()".into()),
         other => bail!("unknown rule \"{other}\""),
@@ -190,7 +190,7 @@ fn rule_text(rule: &Value) -> Result<String> {
     })
 }
 
-/// Converts a number, or a list with one number per channel, to a tensor in script syntax.
+/// Converts a number, or a list of one number per channel, to a tensor in script syntax.
 fn numbers(value: &Value) -> Result<String> {
     let number =
         |v: &Value| v.as_f64().context("a bound of the box rule must be a number, or a list with one per channel");
@@ -203,14 +203,14 @@ fn numbers(value: &Value) -> Result<String> {
     }
 }
 
-/// Selectors for the layers that a rule applies to: the layers of one operation, the layers with given names, the first layers
-/// with weights, or all layers.
+/// Selectors for the layers that a rule applies to: layers of one operation, layers with given names, the first layers with
+/// weights, or all layers.
 fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<String>> {
     let layers = list(&desk.case["network"]["layers"])?;
     let named = |name: &str| -> Result<Vec<String>> {
         let node = network.model.graph.node(name)?;
         let minus = network.model.graph.find(&format!("{name}.minus")).is_ok();
-        // The kind is prefixed because a layer may be named like a kind. A difference is a sum with a negated second input.
+        // The kind is prefixed because a layer may have the name of a kind. A difference is a sum with a negated second input.
         let own = [format!("{}: {name}", node.op.kind())];
         Ok(own.into_iter().chain(minus.then(|| format!("batch_norm: {name}.minus"))).collect())
     };
@@ -242,12 +242,11 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
     all(of(&|op| ops.iter().any(|o| o == op))?)
 }
 
-/// Adds three sums to the results: the network's output for the seed, the total relevance at the inputs, and the difference of
-/// these two.
+/// Adds three sums to the results: the network's output for the seed, the total relevance at the inputs, and their difference.
 fn sums(desk: Harness, network: &Network, answer: &mut Answer) -> Result<()> {
     let (model, picture) = network.to(desk.dtype, desk.host.guard().device())?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;
-    // A network with a single output has a pair of classes, of which the second is the output.
+    // A single-output network has a pair of classes, the second of which is the output.
     let logits = if model.graph.scores == Scores::Pair { logits.narrow(0, 1, 1)? } else { logits };
     let output = match desk.seed()? {
         CaseSeed::Class => logits.narrow(0, if logits.dims() == [1] { 0 } else { desk.target() }, 1)?.squeeze(0)?,

@@ -1,4 +1,4 @@
-//! Computes the results of the test cases of each method, with the built-in plugin wherever its parameters can express the case.
+//! Computes the results of each method's test cases, using the built-in plugin wherever its parameters can express the case.
 
 use super::harness::{Answer, Harness, map, table};
 use super::network::ReadOptions;
@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
-/// Computes the results for which a case gives expected values.
+/// Computes the results for which a case has expected values.
 ///
-/// Errors if the case uses something that is not supported; the message names it.
+/// Errors if the case uses an unsupported feature, which the message names.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     match desk.case["method"].as_str().unwrap_or_default() {
         "gradient" => gradient::answer(desk),
@@ -55,8 +55,8 @@ fn relu_rule(desk: Harness, rule: &str) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_backprop", &[("rule", rule.into())])?, "gradient")
 }
 
-/// Computes the Grad-CAM map of a layer. For a layer without spatial positions, this is the sum over the units, or the
-/// contribution of each unit if the case specifies that.
+/// Computes the Grad-CAM map of a layer. For a layer without spatial positions, this is the sum over its units or, if the case
+/// says so, the contribution of each unit.
 fn grad_cam(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
     let params = desk.params();
@@ -91,7 +91,7 @@ fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     layer["in"][0].as_str().with_context(|| format!("layer \"{name}\" has no inputs"))
 }
 
-/// The boolean parameter `name` of a case, or `default` if the case does not give it.
+/// The boolean parameter `name` of a case [default: `default`].
 fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
     let value = &params[name];
     if value.is_null() {
@@ -138,8 +138,7 @@ fn guided_grad_cam(desk: Harness) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_gradcam", &set)?, "attribution")
 }
 
-/// Computes integrated gradients. A baseline other than 0 becomes the origin of the picture, so that the plugin sees the baseline
-/// as black.
+/// Computes integrated gradients. A nonzero baseline becomes the origin of the picture, so that the plugin sees it as black.
 fn integrated_gradients(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let rule = rule(params)?;
@@ -149,7 +148,7 @@ fn integrated_gradients(desk: Harness) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("integrated_gradients", &set)?, "attribution")
 }
 
-/// The plugin's name for the quadrature rule of a case; by default Gauss-Legendre, as in captum.
+/// The plugin's name for the quadrature rule of a case [default: Gauss-Legendre, as in Captum].
 fn rule(params: &Value) -> Result<&str> {
     if params["rule"].is_null() {
         return Ok("gauss_legendre");
@@ -164,7 +163,8 @@ fn rule(params: &Value) -> Result<&str> {
     })
 }
 
-/// Computes the nodes and weights of a quadrature rule, over [0, 1] unless the case gives an interval or expects negative nodes.
+/// Computes the nodes and weights of a quadrature rule, over [0, 1] unless the case specifies an interval or expects negative
+/// nodes.
 fn quadrature(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let n = params["n"].as_u64().context("a quadrature needs the number of points, \"n\"")?;
@@ -190,7 +190,7 @@ fn quadrature(desk: Harness) -> Result<Answer> {
     Ok([("nodes".into(), nodes), ("weights".into(), (of("weights")? * (high - low))?)].into())
 }
 
-/// Computes SmoothGrad with the noise given in the case, which has one tensor of the input's shape per sample.
+/// Computes SmoothGrad with the noise given in the case: one tensor of the input's shape per sample.
 fn smoothgrad(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
     let samples = list(&desk.params()["noise"]).context("SmoothGrad needs \"noise\"")?;

@@ -1,4 +1,4 @@
-//! Turns the network of a test case into a model.
+//! Converts the network of a test case to a model.
 
 use super::layer;
 use super::value::{list, tensor, text};
@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Maximum number of weights of the layer that produces a constant input.
+/// Maximum number of weights in a layer that produces a constant input.
 const LARGEST: usize = 1 << 24;
 
 /// A case's network as a model, and one row of its inputs as the model's picture.
@@ -22,32 +22,32 @@ pub(super) struct Network {
     pub inputs: Vec<(String, Vec<usize>)>,
 }
 
-/// The seed of the backward pass that a case specifies.
+/// The seed of the backward pass specified by a case.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum CaseSeed {
-    /// The seed is 1 at the target class.
+    /// 1 at the target class.
     #[default]
     Class,
-    /// The seed is 1 at every output.
+    /// 1 at every output.
     Sum,
-    /// The seed is a weight for every output.
+    /// A weight for every output.
     Weighted(Vec<f64>),
 }
 
-/// Options for turning the network of a case into a model.
+/// Options for converting the network of a case to a model.
 #[derive(Default)]
 pub(super) struct ReadOptions<'a> {
     /// Index of the row of the inputs that becomes the picture.
     pub row: usize,
-    /// Name of the only input that the picture contains, while the other inputs are constant; `None` for all inputs.
+    /// Name of the only input contained in the picture, with the other inputs constant; `None` for all inputs.
     pub only: Option<&'a str>,
-    /// The origin that is subtracted from the inputs to obtain the picture, given per input or once for all inputs.
+    /// The origin subtracted from the inputs to obtain the picture, given per input or once for all inputs.
     pub origin: Option<&'a Value>,
-    /// The input values that 0 and 1 in the picture represent.
+    /// The input values represented by 0 and 1 in the picture.
     pub bounds: Option<(f64, f64)>,
     /// The seed of the backward pass.
     pub seed: CaseSeed,
-    /// Whether to square each output o, since the gradients of o² and log |o| have the same direction.
+    /// Whether to square each output o. The gradients of o² and log |o| have the same direction.
     pub squared: bool,
 }
 
@@ -77,8 +77,8 @@ impl Network {
         Ok(Self { model, picture, inputs: inputs.collect() })
     }
 
-    /// The name in the graph of the layer that the case calls `name`; for an input, that of the node that holds its channels or
-    /// its vector.
+    /// The graph's name for the layer that the case calls `name`; for an input, the name of the node that holds its channels or
+    /// vector.
     pub fn layer(&self, name: &str) -> String {
         match self.inputs.iter().find(|(input, _)| input == name) {
             Some((_, shape)) if shape.len() == 2 => format!("{name}.vector"),
@@ -99,16 +99,16 @@ impl Network {
 /// Extracts one row of a batch, as a batch of size 1.
 fn row(x: &Tensor, row: usize) -> Result<Tensor> {
     ensure!(x.rank() == 2 || x.rank() == 4, "an input must be (N, features) or (N, C, H, W), got {:?}", x.dims());
-    ensure!(row < x.dims()[0], "an input has only {} rows, fewer than another input", x.dims()[0]);
+    ensure!(row < x.dims()[0], "all inputs must have the same number of rows, but one has only {}", x.dims()[0]);
     Ok(x.narrow(0, row, 1)?)
 }
 
-/// Converts vectors `(N, features)` to maps `(N, 1, 1, features)`; maps are returned unchanged.
+/// Converts vectors `(N, features)` to maps `(N, 1, 1, features)`. Maps are returned unchanged.
 fn map(x: &Tensor) -> Result<Tensor> {
     Ok(if x.rank() == 2 { x.unsqueeze(1)?.unsqueeze(1)? } else { x.clone() })
 }
 
-/// The origin of the input `name`, in the shape of the input; `None` if the case gives no origin.
+/// The origin of the input `name`, in the input's shape; `None` if the case has no origin.
 fn origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Option<Tensor>> {
     let Some(origin) = reading.origin else { return Ok(None) };
     let own = if origin.is_object() { &origin[name] } else { origin };
@@ -123,7 +123,7 @@ fn from_origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Tensor> 
     })
 }
 
-/// A network under construction, with the weights added so far by full name.
+/// A network under construction and the weights added so far, by full name.
 struct Plan {
     builder: Builder,
     known: BTreeMap<String, NodeId>,
@@ -147,7 +147,7 @@ impl Plan {
         Ok(Self { builder, known: BTreeMap::new(), weights: BTreeMap::new(), picture, channels: 0 })
     }
 
-    /// Adds an input of the network, extracted from its channels of the picture and converted to the form that the layers expect.
+    /// Adds a network input, extracted from its channels of the picture and converted to the shape that the layers expect.
     fn input(&mut self, name: &str, x: &Tensor, reading: &ReadOptions) -> Result<()> {
         let count = if x.rank() == 4 { x.dims()[1] } else { 1 };
         let (start, end) = (self.channels, self.channels + count);
@@ -171,14 +171,14 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds a constant input, which does not depend on the picture.
+    /// Adds a constant input, independent of the picture.
     fn constant(&mut self, name: &str, x: &Tensor) -> Result<()> {
         let id = self.numbers(name, x)?;
         self.known.insert(name.into(), id);
         Ok(())
     }
 
-    /// Adds a node with constant values, implemented as the bias of a linear layer whose weights are zero.
+    /// Adds a node with constant values: the bias of a linear layer with zero weights.
     fn numbers(&mut self, name: &str, x: &Tensor) -> Result<NodeId> {
         let (input, output) = (self.builder.shape(0).iter().product::<usize>(), x.elem_count());
         ensure!(input * output <= LARGEST, "the input \"{name}\" is too large for a constant input");
@@ -234,7 +234,7 @@ impl Plan {
     }
 }
 
-/// The mean and standard deviation, per channel, of a normalization that maps 0 to `low` and 1 to `high`.
+/// The per-channel mean and standard deviation of a normalization that maps 0 to `low` and 1 to `high`.
 fn normalization((low, high): (f64, f64), channels: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     ensure!(high > low, "the lower bound {low} must be below the upper bound {high}");
     Ok((vec![-low / (high - low); channels], vec![1.0 / (high - low); channels]))

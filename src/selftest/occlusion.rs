@@ -1,4 +1,4 @@
-//! Test cases for occlusion. Cases with square windows are run by the plugin, others by a script that uses the plugin's library.
+//! Test cases for occlusion. The plugin runs cases with square windows; a script that uses the plugin's library runs the others.
 
 use super::harness::{Answer, Harness, by_input};
 use super::network::{Network, ReadOptions};
@@ -46,7 +46,7 @@ fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
     }
 }
 
-/// The side length of a window if it is square, else `None`; if the picture is a single row of pixels, only the width counts.
+/// The side length of a window if it is square. If the picture is a single row of pixels, only the width matters.
 fn square(network: &Network, [down, across]: [u64; 2]) -> Option<u64> {
     (down == across || network.picture.dims()[2] == 1).then_some(across)
 }

@@ -1,4 +1,4 @@
-//! Test cases for t-SNE: the joint probabilities of points, and the divergence and gradient of a given map.
+//! Test cases for t-SNE: the joint probabilities of points, and the divergence and gradient of a given embedding.
 
 use super::harness::{Answer, Harness};
 use super::value::tensor;
@@ -8,8 +8,8 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Computes `P_condensed`, the joint probability of each pair of points, listed once per pair. If the case gives a map `Y`,
-/// computes the divergence `KL` and the gradient `grad` of that map instead.
+/// Computes `P_condensed`, the joint probability of each pair of points, listed once per pair. If the case specifies an embedding
+/// `Y`, computes its divergence `KL` and gradient `grad` instead.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let inputs = &desk.case["inputs"];
     let x = tensor(&inputs["X"])?.to_dtype(desk.dtype)?;

@@ -1,4 +1,4 @@
-//! Helpers that read the JSON values of test cases.
+//! Helpers for reading the JSON values of test cases.
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};

@@ -1,7 +1,6 @@
 //! The vocabulary of test cases, with alternative spellings of each word.
 //!
-//! [`read`] replaces every word with its first spelling. An unknown word is an error, so that nothing in a case is silently
-//! ignored.
+//! [`read`] replaces every word with its first spelling. Unknown words are errors, so that nothing in a case is silently ignored.
 
 use crate::graph::op::SPECS;
 use crate::script::report::closest;
@@ -9,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
-/// The spellings of one word, separated by spaces; the first spelling is used in the rest of the self-test.
+/// The spellings of one word, separated by spaces. The rest of the self-test uses the first spelling.
 type Word = &'static str;
 
 /// Descriptive keys of a case, which do not affect the results.
@@ -31,7 +30,7 @@ const CASE: &[Word] =
 const NETWORK: &[Word] = &["inputs", "layers", "output", "name", "notes note comment"];
 const TOLERANCE: &[Word] = &["abs atol absolute", "rel rtol relative", "f32 float32 single"];
 
-/// The vocabulary of a method: its names, the names of its parameters, and those of its inputs if its cases have no network.
+/// The vocabulary of a method: its names, its parameters and, if its cases have no network, its inputs.
 struct Method(Word, &'static [Word], &'static [Word]);
 
 const SEED: Word = "seed";
@@ -132,10 +131,10 @@ const METHODS: &[Method] = &[
 ];
 
 const LAYER: &[Word] = &["name", "op type kind", "in input inputs", "notes note comment"];
-/// Keys under which a case gives the parameters of a layer.
+/// Keys of a layer's parameters in a case.
 const NUMBERS: &[Word] = &["weight", "bias", "gamma", "beta", "mean running_mean", "var running_var variance"];
 
-/// Names and options of layers that consist of several operations or that have another name in the graph module.
+/// Names and options of layers that consist of several operations or have a different name in the graph module.
 const OTHER: &[(Word, &[Word])] =
     &[("affine scale_shift", &["scale", "shift"]), ("square", &[]), ("sub subtract", &[]), ("sum", &[])];
 
@@ -156,7 +155,7 @@ static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     other.chain(own).collect()
 });
 
-/// The operation that `written` is a spelling of; `None` if there is none.
+/// The operation spelled `written`, if any.
 fn operation(written: &str) -> Option<&'static Operation> {
     OPS.iter().find(|op| spelled(&op.names, written))
 }
@@ -164,7 +163,7 @@ fn operation(written: &str) -> Option<&'static Operation> {
 const PLACE: &[Word] = &["op ops type", "name names layer", "first", "first_conv", "any all"];
 const KEPT: &[Word] = &["eps epsilon stabiliser stabilizer", "bias"];
 
-/// Names and options of LRP rules; the options for stabilizer and bias, which all rules have, are not listed.
+/// Names and options of LRP rules, except for stabilizer and bias, which all rules have.
 const RULES: &[(Word, &[Word])] = &[
     ("epsilon lrp_epsilon norm z", &[]),
     ("zero lrp_0 lrp0", &[]),
@@ -186,7 +185,7 @@ const RULES: &[(Word, &[Word])] = &[
 
 /// Normalizes the vocabulary of a case.
 ///
-/// Errors if a word is unknown; the message suggests a similar word.
+/// Errors if a word is unknown, suggesting a similar one.
 pub(super) fn read(case: &Value) -> Result<Value> {
     let mut case = renamed(object(case, "a case")?, "a case", &[CASE, REMARKS])?;
     let written = case.get("method").and_then(Value::as_str).context("the case has no \"method\"")?;
@@ -225,7 +224,7 @@ pub(super) fn read(case: &Value) -> Result<Value> {
     Ok(case.into())
 }
 
-/// Checks options for which only a single value is supported. Errors if such an option has any other value.
+/// Errors if an option that supports only one value has a different value.
 fn unsupported(set: &Map<String, Value>) -> Result<()> {
     let number = |key: &str| set.get(key).map(|v| v.as_f64().unwrap_or(f64::NAN));
     let only = |key: &str, value: f64| {
@@ -239,11 +238,11 @@ fn unsupported(set: &Map<String, Value>) -> Result<()> {
     ensure!((0.0..=1e-6).contains(&thresh), "\"zero_thresh\" must be at most 1e-6, not {thresh}");
     if set.get("clip_to_ball") == Some(&Value::Bool(false)) {
         let far = number("step").zip(number("eps")).zip(number("steps")).map(|((step, eps), n)| step * n > eps);
-        ensure!(far == Some(false), "steps are always projected onto the ball: \"clip_to_ball\" must be true");
+        ensure!(far == Some(false), "\"clip_to_ball\" must be true, because steps are always projected onto the ball");
     }
     if let Some(border) = set.get("border") {
         let fits = border.as_str().is_some_and(|b| b.starts_with("reflect"));
-        ensure!(fits, "the border of a blur must be \"reflect\" (edge repeated), not {border}");
+        ensure!(fits, "the border mode of a blur must be \"reflect\" (edges repeated), not {border}");
     }
     Ok(())
 }
@@ -263,7 +262,7 @@ fn layer(layer: &Value) -> Result<Value> {
     let written = written.as_str().with_context(|| format!("\"{key}\" of a layer must be a name"))?;
     let op = operation(written).with_context(|| format!("unknown operation \"{written}\""))?;
     let own: Vec<Word> = op.takes.iter().map(String::as_str).collect();
-    // The option `bias` is either a list of numbers, or a boolean that such a list implies.
+    // The option `bias` is either a list of numbers or a boolean, which such a list implies.
     let numbers: Vec<Word> = NUMBERS.iter().copied().filter(|w| !own.contains(w)).collect();
     let mut layer = renamed(layer, &format!("a layer \"{}\"", first(&op.names)), &[LAYER, &own, &numbers])?;
     layer.insert("op".into(), first(&op.names).into());
@@ -273,7 +272,7 @@ fn layer(layer: &Value) -> Result<Value> {
     Ok(layer.into())
 }
 
-/// Normalizes a pair `{ match, rule }` of an LRP case; either value may be abbreviated to a name.
+/// Normalizes a pair `{ match, rule }` of an LRP case. Either value may be abbreviated to a name.
 fn rule(pair: &Value) -> Result<Value> {
     let pair = renamed(object(pair, "one of \"rules\"")?, "one of \"rules\"", &[&["match layers where", "rule"]])?;
     let place = match optional(&pair, "match") {
@@ -332,7 +331,7 @@ fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<
             bail!("{of} has no option \"{key}\"{}", near.unwrap_or_else(|| format!("; use {all}")));
         };
         let before = known.insert(first(word).to_string(), value.clone());
-        ensure!(before.is_none(), "{of} sets \"{}\" twice, in different spellings", first(word));
+        ensure!(before.is_none(), "{of} sets \"{}\" twice with different spellings", first(word));
     }
     Ok(known)
 }

@@ -1,4 +1,4 @@
-//! Convolution and its input and weight gradients, computed in f32 by the engine and in f64 as matrix products over patches.
+//! Convolution and its input and weight gradients, computed by the engine in f32 and by im2col and matrix products in f64.
 
 use super::im2col::Patches;
 use super::nhwc;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 struct Shape {
     batch: usize,
     groups: usize,
-    /// Number of output channels of a group.
+    /// Number of output channels per group.
     out: usize,
     patches: Patches,
 }
@@ -46,7 +46,7 @@ impl Shape {
         self.out * self.patches.rows()
     }
 
-    /// Whether to run one task per picture and group; if there are too few of these, each one is split.
+    /// Whether to run one task per picture and group. If there are too few of them, each one is split instead.
     fn by_picture(&self) -> bool {
         self.batch * self.groups >= rayon::current_num_threads()
     }
@@ -174,7 +174,7 @@ fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut 
     }
 }
 
-/// The patch matrix of `x`, which is built in `buffer` unless `x` itself already is that matrix.
+/// The patch matrix of `x`, built in `buffer` unless `x` already is that matrix.
 fn gather<'a, T: Real>(s: &Shape, x: &'a [T], buffer: &'a mut Vec<T>) -> &'a [T] {
     if s.patches.is_map() {
         return x;

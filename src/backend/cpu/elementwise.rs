@@ -1,6 +1,6 @@
-//! Elementwise operations for scripts, in one pass on all cores. Candle would use one core and sometimes several passes.
+//! Elementwise operations for scripts, in one pass on all cores. Candle uses a single core and sometimes several passes.
 //!
-//! The functions fall back to candle for tensors that are not floats on the CPU, or that candle tracks for gradients.
+//! The functions fall back to candle for tensors that are not f32 or f64 on the CPU, or that candle tracks for autograd.
 
 use crate::backend::device::runs_portably;
 use crate::backend::storage::{Real, read, tensor, unsupported};
@@ -31,8 +31,8 @@ pub fn sign(x: &Tensor) -> Result<Tensor> {
     map(x, |v| if v.is_nan() { v } else { f32::from(v > 0.0) - f32::from(v < 0.0) }, nan)
 }
 
-/// `y`, with NaN wherever an element of `from`, broadcast to the shape of `y`, is NaN. Candle's `max`, `min` and `clamp` drop
-/// NaN.
+/// `y`, with NaN wherever an element of `from`, broadcast to the shape of `y`, is NaN. Candle's `max`, `min` and `clamp` do not
+/// propagate NaN.
 fn keep_nan(y: &Tensor, from: &[&Tensor]) -> Result<Tensor> {
     let mut y = y.clone();
     for x in from {
@@ -54,7 +54,7 @@ pub fn minimum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     keep_nan(&a.broadcast_minimum(b)?, &[a, b])
 }
 
-/// The maximum along a dimension if `greatest`, else the minimum; NaN if an element along it is NaN. PyTorch's
+/// The maximum along a dimension if `greatest`, otherwise the minimum; NaN if any element along it is NaN. PyTorch's
 /// `amax(dim, keepdim=True)` and `amin`.
 pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor> {
     let of = |x: &Tensor, greatest: bool| if greatest { x.max_keepdim(dim) } else { x.min_keepdim(dim) };
@@ -66,7 +66,7 @@ pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor>
     Ok(nan.where_cond(&(y.zeros_like()? / 0.0)?, &y)?)
 }
 
-/// Clamps each element to `[low, high]`; NaN stays NaN.
+/// Clamps each element to `[low, high]`. Propagates NaN.
 pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     if !serves(x) {
         return if x.track_op() { Ok(x.clamp(low, high)?) } else { keep_nan(&x.clamp(low, high)?, &[x]) };
@@ -122,13 +122,13 @@ fn serves(x: &Tensor) -> bool {
     !runs_portably(x) && !x.track_op() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// Whether broadcasting `x` to the shape of `y` repeats all elements of `x` as a block.
+/// Whether broadcasting `x` to the shape of `y` repeats `x` as a contiguous block.
 fn repeats(x: &Tensor, y: &Tensor) -> bool {
     let ones = x.dims().iter().take_while(|&&d| d == 1).count();
     x.rank() <= y.rank() && x.elem_count() > 0 && y.dims().ends_with(&x.dims()[ones..])
 }
 
-/// Applies a function to each element of `x`, in the precision of `x`: one function is for f32, the other for f64.
+/// Applies a function to each element of `x`. There is one function for f32 and one for f64.
 pub(super) fn map(
     x: &Tensor,
     f32_of: impl Fn(f32) -> f32 + Sync,
@@ -150,7 +150,7 @@ pub(super) fn map(
     }
 }
 
-/// Applies a function to each pair of elements of `a` and `b`; the elements of `b` repeat up to the length of `a`.
+/// Applies a function to each pair of elements of `a` and `b`, repeating `b` to the length of `a`.
 pub(super) fn zip(
     a: &Tensor,
     b: &Tensor,
@@ -187,11 +187,11 @@ pub(super) fn zip(
     }
 }
 
-/// A vector of `count` elements, computed on all cores. `part` fills each chunk, given the chunk's offset.
+/// A vector of `count` elements, computed on all cores. `part` fills a chunk, given its offset.
 fn filled<T: Real>(count: usize, part: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync) -> Vec<T> {
     let mut all = Vec::with_capacity(count);
     thread_team::parts(&mut all.spare_capacity_mut()[..count], GRAIN, |i, y| part(i * GRAIN, y));
-    // SAFETY: the calls of `part` have written every element.
+    // SAFETY: the calls to `part` have written every element.
     unsafe { all.set_len(count) };
     all
 }
@@ -291,7 +291,7 @@ mod tests {
                 let signs = of(x).iter().map(|v| signed(v).to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&sign(x).unwrap()), signs);
                 for (low, high) in [(-0.25, 0.5), (0.5, -0.25)] {
-                    // The values are multiples of a step that f32 represents exactly.
+                    // The values are multiples of a step that is exactly representable in f32.
                     let bound = |v: &f64| if v.is_nan() { *v } else { v.max(low).min(high) };
                     let bounds = of(x).iter().map(|v| bound(v).to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&clamp(x, low, high).unwrap()), bounds);

@@ -17,8 +17,8 @@ pub(super) enum Direction {
 
 type FilterKey = (TensorId, Direction, Sizes, Slide, Accumulation);
 
-/// The cached filters by the weight they were packed from, the most recently used last. A filter is `None` if its key was seen
-/// only once, as happens for weights that change at every step.
+/// The cached filters, keyed by the weight that they were packed from, most recently used last. A filter is `None` if its key has
+/// been seen only once, as with weights that change in every training step.
 static KEPT: Mutex<Vec<(FilterKey, Option<Arc<Filter>>)>> = Mutex::new(vec![]);
 
 /// Maximum size of the cached filters, in bytes.
@@ -26,7 +26,7 @@ const BYTES: usize = 512 << 20;
 /// Maximum number of cached keys.
 const KEYS: usize = 512;
 
-/// The filter of weight `w` for one direction, packed if it is not cached.
+/// The filter for weight `w` and one direction, packed if it is not cached.
 pub(super) fn filter(
     w: &Tensor,
     way: Direction,

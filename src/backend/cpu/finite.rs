@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// Numbers of NaN and infinite elements of a tensor.
+/// Number of NaN and infinite elements of a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotFinite {
     /// Number of NaN elements.
     pub nan: usize,
     /// Number of infinite elements, of either sign.
     pub infinite: usize,
-    /// Number of all elements, including finite ones.
+    /// Total number of elements, including finite ones.
     pub total: usize,
 }
 

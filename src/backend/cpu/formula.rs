@@ -27,8 +27,8 @@ pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [
     }
 }
 
-/// The VJP of [`pointwise`], `f′ · dy`. The slope `f′` is computed from the value that the formula saves, which is its input or
-/// its output.
+/// The VJP of [`pointwise`], `f′ · dy`. The derivative `f′` is computed from the value that the formula saves: its input or its
+/// output.
 pub fn pointwise_vjp<P: Pointwise>(
     dy: &Tensor,
     saved: &Tensor,

@@ -7,19 +7,19 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Options of [`grid_sample`]: interpolation, padding, and which positions -1 and 1 denote.
+/// Options of [`grid_sample`]: interpolation, padding and the meaning of the coordinates -1 and 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GridSample {
-    /// Whether to use the nearest neighbor instead of bilinear interpolation.
+    /// Whether to use nearest-neighbor instead of bilinear interpolation.
     pub nearest: bool,
-    /// Whether positions outside of the picture read the nearest border pixel instead of 0.
+    /// Whether positions outside the picture read the nearest border pixel instead of 0.
     pub border: bool,
     /// Whether -1 and 1 denote the centers of the outermost pixels instead of the picture's edges.
     pub align_corners: bool,
 }
 
-/// The positions `(N, H, W, 2)`, x before y, to which the affine maps `theta`, `(N, 2, 3)`, send the pixels of an `(H, W)` grid.
-/// In these coordinates, the picture spans -1 to 1.
+/// The positions `(N, H, W, 2)`, x before y, to which the affine transforms `theta`, `(N, 2, 3)`, map the pixels of an `(H, W)`
+/// grid. In these coordinates, the picture spans -1 to 1.
 pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) -> Result<Tensor> {
     let (n, rows, columns) = theta.dims3().context("theta must be (N, 2, 3)")?;
     ensure!((rows, columns) == (2, 3) && h * w > 0, "theta must be (N, 2, 3), got {:?} for {h}x{w}", theta.dims());
@@ -35,10 +35,10 @@ pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) 
     like(grid, (n, h, w, 2), theta)
 }
 
-/// Number of positions sampled between two checks for cancellation.
+/// Number of positions sampled between checks for cancellation.
 const PART: usize = 1 << 16;
 
-/// Samples `x`, `(N, C, H, W)`, at the positions of a grid `(N, h, w, 2)`; returns `(N, C, h, w)`.
+/// Samples `x`, `(N, C, H, W)`, at the positions of a grid `(N, h, w, 2)`. Returns `(N, C, h, w)`.
 pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4().with_context(|| format!("grid_sample expects (N, C, H, W), got {:?}", x.dims()))?;
     let (m, oh, ow, two) =
@@ -74,7 +74,7 @@ fn sample<T: Real>(x: &Tensor, grid: &[f64], how: GridSample) -> Result<Tensor> 
     tensor(y, &[n, c, per])
 }
 
-/// Converts a position from -1 to 1 to pixel coordinates, in which 0 is the center of the first pixel.
+/// Converts a coordinate in `[-1, 1]` to pixel coordinates, where 0 is the center of the first pixel.
 fn pixel(place: f64, size: usize, align_corners: bool) -> f64 {
     let size = size as f64;
     if align_corners { (place + 1.0) / 2.0 * (size - 1.0) } else { ((place + 1.0) * size - 1.0) / 2.0 }

@@ -1,9 +1,9 @@
-//! im2col and col2im: copying the patches of a map to the columns of a matrix, and summing such columns back into a map.
+//! im2col and col2im: copying the patches of a feature map to the columns of a matrix, and summing the columns back into a map.
 
 use crate::backend::storage::Real;
 use crate::backend::window::Window;
 
-/// Dimensions of the patch matrix of one group: `channels` input maps of size `h × w`, with `oh × ow` window positions.
+/// Dimensions of the patch matrix of one group: `channels` input maps of size `h × w`, with `oh × ow` windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patches {
     pub channels: usize,
@@ -26,7 +26,7 @@ impl Patches {
         self.oh * self.ow
     }
 
-    /// Whether the patch matrix equals the map itself.
+    /// Whether the patch matrix is the map itself.
     pub fn is_map(&self) -> bool {
         [self.kh, self.kw].iter().all(|k| k.kernel == 1 && k.stride == 1 && k.padding == 0)
     }

@@ -11,8 +11,8 @@ const GRAIN: usize = 16 * 1024;
 /// Number of independent accumulators.
 const LANES: usize = 8;
 
-/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass. Sums are in f64, in an order that does not depend on the
-/// number of cores.
+/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass. Sums are computed in f64, in an order that does not depend
+/// on the number of cores.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     by_type!(r, divided(r, z, bias, epsilon))
 }
@@ -26,8 +26,8 @@ fn divided<T: Real>(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64)
         for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
             *s = r / if z >= T::zero() { z + small } else { z - small };
         }
-        // Three sums, each with one accumulator per lane: over all elements, over those with `z` above 0, and over those with `z`
-        // = 0.
+        // Three sums, each with one accumulator per lane: over all elements, over elements with `z > 0`, and over elements with
+        // `z = 0`.
         let mut sums = [[0.0; LANES]; 3];
         for (s, z) in s.chunks(LANES).zip(z.chunks(LANES)) {
             for (lane, (s, &z)) in s.iter().zip(z).enumerate() {

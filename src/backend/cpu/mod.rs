@@ -1,4 +1,4 @@
-//! The CPU kernels, which use all cores. In f32 they call the engine where it has a kernel; otherwise they are loops over f32 or
+//! The multithreaded CPU kernels. In f32, they call the engine if it has a suitable kernel; otherwise, they are loops over f32 or
 //! f64.
 
 mod elementwise;

@@ -1,4 +1,4 @@
-//! f32 convolutions of candle tensors by the engine, with conversions between channels-first tensors and its channels-last maps.
+//! f32 convolutions of candle tensors by the engine, with conversion between channels-first tensors and channels-last maps.
 
 use super::filters::{Direction, filter};
 use crate::backend::storage::{read, tensor};
@@ -9,7 +9,7 @@ use gradscope_engine::{
     Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient, to_channels_first, to_channels_last,
 };
 
-/// The engine's description of a convolution of an input of shape `x`, `(N, C, H, W)`, with a weight of shape `weight`.
+/// The engine's parameters for a convolution of an input of shape `x`, `(N, C, H, W)`, with a weight of shape `weight`.
 pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Slide)> {
     let to = conv.check(x, weight)?;
     let sizes = Sizes { input: x[1], output: weight[0], from: (x[2], x[3]), to };

@@ -1,4 +1,4 @@
-//! Elementwise passes, split over all cores.
+//! Multithreaded elementwise passes.
 
 use super::elementwise::{map, zip};
 use crate::backend::broadcast::check_channels;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 /// Number of elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// `max(0, x)`, elementwise; NaN stays NaN.
+/// `max(0, x)`, elementwise. Propagates NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     map(x, |v| if v < 0.0 { 0.0 } else { v }, |v| if v < 0.0 { 0.0 } else { v })
 }

@@ -1,4 +1,4 @@
-//! Max and average pooling with any kernel size, stride, padding and dilation.
+//! Max and average pooling with arbitrary kernel size, stride, padding and dilation.
 
 use crate::backend::storage::{Real, by_type, read, tensor};
 use crate::backend::window::{Pool2d, divisor, pool_sizes};
@@ -11,7 +11,7 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     by_type!(x, max_forward(x, pool))
 }
 
-/// The VJP of [`max_pool2d`]: each window's gradient goes to the window's maximum, in a tie to the first in row order.
+/// The VJP of [`max_pool2d`]: each window's gradient is routed to its maximum (in a tie, the first in row-major order).
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     by_type!(x, max_vjp(dy, x, pool))
 }

@@ -1,4 +1,4 @@
-//! Resizing maps: PyTorch's `interpolate`, including its antialiased mode.
+//! Resizing feature maps: PyTorch's `interpolate`, including its antialiased mode.
 
 use crate::backend::storage::{Real, by_type, read, tensor};
 use crate::backend::taps::{Resize, Tap, taps};

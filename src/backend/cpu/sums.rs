@@ -32,8 +32,8 @@ fn sum_of<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64 + Sync) -> Result<f64> {
 
 /// Sums over dimensions and keeps them with size 1; PyTorch's `sum(dim, keepdim=True)`.
 ///
-/// Adjacent dimensions before the last one are summed on all cores. Other sums are left to candle, which is fast along the last
-/// dimension.
+/// Sums over adjacent dimensions before the last are computed on all cores. Other sums are left to candle, which is fast along
+/// the last dimension.
 pub fn sum_keepdim(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
     let (first, last) = (dims.iter().min().copied().unwrap_or(0), dims.iter().max().copied().unwrap_or(0));
     let in_a_row = !dims.is_empty() && (first..=last).all(|d| dims.contains(&d)) && last + 1 < x.rank();
@@ -55,7 +55,7 @@ fn rows<T: Real>(x: &Tensor, first: usize, last: usize) -> Result<Tensor> {
     if y.is_empty() || count == 0 {
         return tensor(y, &shape);
     }
-    // A task takes the same range of elements from every row that is summed.
+    // Each task sums the same range of elements in every row.
     let part = inner.min((GRAIN / count).max(64));
     let parts = inner.div_ceil(part);
     read::<T, _>(x, |x| {

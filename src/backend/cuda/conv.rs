@@ -1,8 +1,8 @@
-//! Convolutions and their VJPs by cuDNN.
+//! Convolutions and their VJPs in cuDNN.
 //!
-//! The setup for a layer's sizes, which comprises descriptors and the algorithm that cuDNN's heuristics prefer, is cached, since
-//! it can take as long as the convolution. Sums are in full f32 unless [`Accumulation::Tf32`] enables tensor cores, which round
-//! their inputs to ten mantissa bits.
+//! The setup for a layer's sizes (descriptors and the algorithm selected by cuDNN's heuristics) is cached, since it can take as
+//! long as the convolution. Sums are computed in full f32 unless [`Accumulation::Tf32`] enables tensor cores, which round their
+//! inputs to ten mantissa bits.
 
 use super::elementwise::add_bias;
 use super::{contiguous, elsewhere, view};
@@ -25,13 +25,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Maximum number of cached setups, over all networks and batch sizes.
+/// Maximum number of cached setups across all networks and batch sizes.
 const KEPT: usize = 1024;
 
 /// Which pass of a convolution to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
-    /// The output, from input and weight.
+    /// The output, from the input and the weight.
     Forward,
     /// The input gradient, from the output gradient and the weight.
     Input,
@@ -39,7 +39,7 @@ enum Way {
     Weight,
 }
 
-/// The sizes of a convolution, and the product to compute.
+/// The sizes of a convolution and the product to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Question {
     way: Way,
@@ -54,7 +54,7 @@ struct Question {
     tf32: bool,
 }
 
-/// The algorithm that was chosen, for the product to compute.
+/// The algorithm selected for the product to compute.
 #[derive(Clone, Copy)]
 enum Chosen {
     Forward(Algorithm),
@@ -134,7 +134,7 @@ impl Question {
         Ok(())
     }
 
-    /// Whether the convolution is a plain matrix product, which cuBLAS starts faster than cuDNN.
+    /// Whether the convolution is a plain matrix product, which has less launch overhead in cuBLAS than in cuDNN.
     fn is_product(&self) -> bool {
         let ones = [self.weight[2], self.weight[3], self.stride.0, self.stride.1, self.groups];
         ones == [1; 5] && self.padding == (0, 0)
@@ -220,13 +220,13 @@ impl Question {
         })
     }
 
-    /// Computes the product. `a` is the operand on the input or output side of the convolution, and `b` is the other operand.
+    /// Computes the product. `a` is the operand on the input or output side of the convolution, and `b` the other operand.
     fn run(&self, device: &CudaDevice, a: &CudaView<f32>, b: &CudaView<f32>) -> candle_core::Result<CudaSlice<f32>> {
         let prepared = self.prepared(device).map_err(candle_core::Error::wrap)?;
         let Prepared { x, w, y, conv, chosen, workspace } = &*prepared;
         let one_and_none = (1.0, 0.0);
-        // SAFETY: the views have the sizes of the descriptors, in row-major order, and so does the result, which is written
-        // completely.
+        // SAFETY: the views and the result have the sizes of the descriptors, in row-major order, and the result is completely
+        // overwritten.
         unsafe {
             let mut answer = device.alloc::<f32>(self.answer().iter().product())?;
             let mut space = if *workspace > 0 { Some(device.alloc::<u8>(*workspace)?) } else { None };

@@ -11,14 +11,14 @@ struct ReluVjp;
 struct Affine;
 struct AddBias;
 
-/// Batch norm with given statistics, or its VJP, in which mean and shift do not occur.
+/// Batch norm with given statistics, or its VJP, which does not involve mean and shift.
 struct BatchNorm {
     epsilon: f64,
     /// Shift β and mean μ; `None` for the VJP.
     moved: Option<(Tensor, Tensor)>,
 }
 
-/// `max(0, x)`, elementwise; NaN stays NaN.
+/// `max(0, x)`, elementwise. Propagates NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op1_no_bwd(&Relu)?)
 }
@@ -36,7 +36,7 @@ pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tens
     Ok(x.apply_op3_no_bwd(&scale, &shift, &Affine)?)
 }
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`. `moved` holds β and μ, which are 0 if it is `None`.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`. `moved` holds β and μ; `None` means 0 for both.
 pub fn batch_norm(
     x: &Tensor,
     gamma: &Tensor,
@@ -49,7 +49,7 @@ pub fn batch_norm(
     Ok(x.apply_op3_no_bwd(&gamma, &variance, &BatchNorm { epsilon, moved })?)
 }
 
-/// Adds `b[c]` to each channel `c` of `(N, C, …)` in place; nothing else may share the storage of `y`.
+/// Adds `b[c]` to each channel `c` of `(N, C, …)` in place; the storage of `y` must not be shared.
 pub(super) fn add_bias(y: &Tensor, b: &Tensor) -> Result<()> {
     Ok(y.inplace_op2(&b.contiguous()?, &AddBias)?)
 }
@@ -76,7 +76,7 @@ impl InplaceOp2 for AddBias {
         let (y, b) = (view(y, y_layout)?, view(b, b_layout)?);
         let size = shape.dims()[2..].iter().product::<usize>() as u32;
         let (channels, n) = (shape.dims()[1] as u32, count as u32);
-        // SAFETY: `y` has `count` elements, which only this call writes, and the bias one per channel.
+        // SAFETY: `y` has `count` elements, which are written only by this call, and the bias has one element per channel.
         unsafe {
             function.builder().arg(&y).arg(&b).arg(&size).arg(&channels).arg(&n).launch(threads(count)).w()?;
         }
@@ -97,7 +97,7 @@ impl CustomOp1 for Relu {
         let (device, count) = (&x.device, layout.shape().elem_count());
         let function = kernel(device, "relu")?;
         let (x, n) = (view(x, layout)?, count as u32);
-        // SAFETY: the kernel reads and writes each of `count` elements once.
+        // SAFETY: the kernel reads and writes each of the `count` elements once.
         let y = unsafe {
             let y = device.alloc::<f32>(count)?;
             function.builder().arg(&x).arg(&y).arg(&n).launch(threads(count)).w()?;
@@ -132,7 +132,7 @@ impl CustomOp2 for ReluVjp {
         let (device, count) = (&x.device, x_layout.shape().elem_count());
         let function = kernel(device, "relu_vjp")?;
         let (dy, x, n) = (view(dy, dy_layout)?, view(x, x_layout)?, count as u32);
-        // SAFETY: both inputs have `count` elements, and the kernel writes as many.
+        // SAFETY: both inputs have `count` elements, and the kernel writes `count` elements.
         let dx = unsafe {
             let dx = device.alloc::<f32>(count)?;
             function.builder().arg(&dy).arg(&x).arg(&dx).arg(&n).launch(threads(count)).w()?;
@@ -174,7 +174,7 @@ impl CustomOp3 for Affine {
         let (x, scale, shift) = (view(x, x_layout)?, view(scale, scale_layout)?, view(shift, shift_layout)?);
         let size = shape.dims()[2..].iter().product::<usize>() as u32;
         let (channels, n) = (shape.dims()[1] as u32, count as u32);
-        // SAFETY: `x` has `count` elements, `scale` and `shift` one per channel, and the kernel writes `count`.
+        // SAFETY: `x` has `count` elements, `scale` and `shift` have one per channel, and the kernel writes `count` elements.
         let y = unsafe {
             let y = device.alloc::<f32>(count)?;
             let mut launch = function.builder();
@@ -227,7 +227,7 @@ impl CustomOp3 for BatchNorm {
         let size = shape.dims()[2..].iter().product::<usize>() as u32;
         let (channels, n) = (shape.dims()[1] as u32, count as u32);
         let (moved, epsilon) = (u32::from(self.moved.is_some()), self.epsilon as f32);
-        // SAFETY: `x` has `count` elements, the others one per channel, and the kernel writes `count`.
+        // SAFETY: `x` has `count` elements, the others have one per channel, and the kernel writes `count` elements.
         let y = unsafe {
             let y = device.alloc::<f32>(count)?;
             let mut launch = function.builder();
@@ -242,6 +242,6 @@ impl CustomOp3 for BatchNorm {
 fn cuda(storage: &Storage) -> candle_core::Result<&CudaStorage> {
     match storage {
         Storage::Cuda(storage) => Ok(storage),
-        _ => candle_core::bail!("the statistics of a batch norm are on a different device from its input"),
+        _ => candle_core::bail!("the statistics of a batch norm must be on the same device as its input"),
     }
 }

@@ -1,4 +1,4 @@
-// Elementwise and pooling kernels, one thread per element; NVRTC compiles them on first use.
+// Elementwise and pooling kernels with one thread per element, compiled by NVRTC on first use.
 
 typedef unsigned int uint;
 
@@ -21,7 +21,7 @@ extern "C" __global__ void affine(const float* x, const float* a, const float* b
     EACH(i, n) { uint c = i / size % channels; y[i] = a[c] * x[i] + b[c]; }
 }
 
-// `move` is nonzero if mean and shift are given: the VJP has none.
+// `move` is nonzero if mean and shift are given; the VJP does not use them.
 extern "C" __global__ void batch_norm(const float* x, const float* gamma, const float* variance, const float* beta, const float* mean,
                                       uint move, float epsilon, float* y, uint size, uint channels, uint n) {
     EACH(i, n) {
@@ -31,12 +31,12 @@ extern "C" __global__ void batch_norm(const float* x, const float* gamma, const 
     }
 }
 
-// The maximum of no elements: minus infinity.
+// The maximum of no elements, −∞.
 #define NOTHING (-__int_as_float(0x7f800000))
 
 struct Axis { uint size, windows, kernel, stride, padding, dilation; };
 
-// The maximum of each window and its tap, the first one in a tie; NaN counts as the maximum.
+// The maximum of a window and its tap (the first in a tie). NaN counts as the maximum.
 __device__ __forceinline__ uint greatest(const float* x, uint i, Axis h, Axis w, float* best) {
     uint row = i / w.windows % h.windows, column = i % w.windows, tap = 0;
     bool any = false;
@@ -62,7 +62,7 @@ extern "C" __global__ void max_pool_taps(const float* x, uint* taps, Axis h, Axi
     EACH(i, n) { float best = NOTHING; taps[i] = greatest(x, i, h, w, &best); }
 }
 
-// Each position gathers the gradients of the windows whose maximum it holds.
+// Each position sums the gradients of the windows whose maximum it holds.
 extern "C" __global__ void max_pool_vjp(const float* dy, const uint* taps, float* dx, Axis h, Axis w, uint n) {
     EACH(i, n) {
         uint y = i / w.size % h.size + h.padding, x = i % w.size + w.padding;

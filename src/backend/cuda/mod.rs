@@ -1,7 +1,6 @@
-//! The kernels for a GPU with cuDNN: its convolutions, and gradscope's own elementwise and pooling kernels, which are compiled on
-//! first use.
+//! The GPU kernels: cuDNN's convolutions, and gradscope's elementwise and pooling kernels, which are compiled on first use.
 //!
-//! The kernels are f32 only; [`super::portable`] computes everything else with candle's operations.
+//! The kernels support only f32. Everything else is computed by [`super::portable`], with candle's operations.
 
 mod conv;
 mod elementwise;
@@ -21,7 +20,7 @@ use candle_core::{DType, Layout, Tensor};
 use std::sync::{Arc, OnceLock};
 
 const KERNELS: &str = include_str!("kernels.cu");
-/// Maximum number of blocks of a launch. Beyond it, each thread handles several elements.
+/// Maximum number of blocks per launch. Larger inputs have several elements per thread.
 const BLOCKS: u32 = 16 * 1024;
 const THREADS: u32 = 256;
 
@@ -67,12 +66,12 @@ fn view<'a>(storage: &'a CudaStorage, layout: &Layout) -> candle_core::Result<Cu
     Ok(all.slice(layout.start_offset()..layout.start_offset() + layout.shape().elem_count()))
 }
 
-/// Returns the error that the operation `name` was called on a device other than a GPU.
+/// The error for an operation `name` called on a device other than a GPU.
 fn elsewhere<O>(name: &str) -> candle_core::Result<O> {
     candle_core::bail!("\"{name}\" runs only on a GPU")
 }
 
-/// Copies tensors that are not in row-major order to that order.
+/// Copies tensors that are not contiguous to row-major order.
 fn contiguous<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let all = tensors.iter().map(|t| Ok(t.contiguous()?)).collect::<Result<Vec<_>>>()?;
     all.try_into().map_err(|_| anyhow::anyhow!("the number of tensors is unchanged"))

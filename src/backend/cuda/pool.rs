@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, PushKernelArg};
 use candle_core::cuda_backend::{CudaStorage, WrapErr};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 
-/// The pooling windows along one axis, as the kernels read them.
+/// The pooling windows along one axis, in the kernels' layout.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Axis {
@@ -20,10 +20,10 @@ struct Axis {
     dilation: u32,
 }
 
-// SAFETY: plain integers in C layout, like `struct Axis` in kernels.cu.
+// SAFETY: plain integers in C layout, matching `struct Axis` in kernels.cu.
 unsafe impl DeviceRepr for Axis {}
 
-/// Max pooling, for maps of one size.
+/// Max pooling for feature maps of one size.
 struct Max {
     h: Axis,
     w: Axis,
@@ -39,7 +39,7 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op1_no_bwd(&Max::new(x.dims(), pool)?)?)
 }
 
-/// The VJP of [`max_pool2d`]: each window's gradient goes to the window's maximum, in a tie to the first in row order.
+/// The VJP of [`max_pool2d`]: each window's gradient is routed to its maximum (in a tie, the first in row-major order).
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let max = Max::new(x.dims(), pool)?;
     ensure!(
@@ -80,7 +80,7 @@ impl CustomOp1 for Max {
         let (device, count) = (&x.device, self.shape.iter().product::<usize>());
         let function = kernel(device, "max_pool")?;
         let (x, n) = (view(x, layout)?, count as u32);
-        // SAFETY: the sizes are those of `x`, and only its elements are read; `count` elements are written.
+        // SAFETY: the sizes match `x`, only its elements are read, and `count` elements are written.
         let y = unsafe {
             let y = device.alloc::<f32>(count)?;
             function.builder().arg(&x).arg(&y).arg(&self.h).arg(&self.w).arg(&n).launch(threads(count)).w()?;
@@ -116,7 +116,7 @@ impl CustomOp2 for MaxVjp {
         let (device, count, windows) = (&x.device, x_layout.shape().elem_count(), dy_layout.shape().elem_count());
         let (find, gather) = (kernel(device, "max_pool_taps")?, kernel(device, "max_pool_vjp")?);
         let (dy, x, n, many) = (view(dy, dy_layout)?, view(x, x_layout)?, count as u32, windows as u32);
-        // SAFETY: the sizes are those of `x` and `dy`; one tap is written per window, and one element per input position.
+        // SAFETY: the sizes match `x` and `dy`; one tap is written per window, and one element per input position.
         let dx = unsafe {
             let taps = device.alloc::<u32>(windows)?;
             find.builder().arg(&x).arg(&taps).arg(h).arg(w).arg(&many).launch(threads(windows)).w()?;

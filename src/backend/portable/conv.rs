@@ -1,4 +1,4 @@
-//! Convolution and its VJPs, built from candle's convolutions and matrix products.
+//! Convolution and its VJPs, implemented with candle's convolutions and matrix products.
 
 use super::shift::{every, interleave, window};
 use crate::backend::Conv2d;
@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 
 /// The sliding sum `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i < out`, along height and width; `x` is 0 outside
-/// of the map.
+/// the map.
 struct Slide {
     start: [isize; 2],
     out: [usize; 2],
@@ -17,8 +17,8 @@ struct Slide {
     groups: usize,
 }
 
-/// The input gradient at one phase of a stride, that is, at positions `phase, phase + stride, …` of an axis: the taps
-/// that read these positions, last one first, and how they slide over the output gradient.
+/// The input gradient at one phase of a stride (positions `phase, phase + stride, …` of an axis): the taps that read these
+/// positions, in reverse order, and how they slide over the output gradient.
 struct Phase {
     taps: Vec<u32>,
     start: isize,
@@ -38,8 +38,8 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     Ok(y.broadcast_add(&b.reshape((1, b.elem_count(), 1, 1))?)?)
 }
 
-/// The VJP of [`conv2d`] with respect to `x`, of shape `input`. For each phase of the stride it is a convolution of `dy` with the
-/// flipped weight, which avoids multiplying by inserted zeros.
+/// The VJP of [`conv2d`] with respect to `x`, of shape `input`. For each phase of the stride, this is a convolution of `dy` with
+/// the flipped weight, which avoids multiplying by inserted zeros.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {
@@ -66,8 +66,7 @@ pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
     Ok(dx.narrow(2, 0, input[2])?.narrow(3, 0, input[3])?.contiguous()?)
 }
 
-/// The VJP of [`conv2d`] with respect to `w`, of shape `weight`. It is one matrix product per tap, over the batch and all
-/// positions.
+/// The VJP of [`conv2d`] with respect to `w`, of shape `weight`: one matrix product per tap, over the batch and all positions.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {
@@ -97,7 +96,7 @@ impl Slide {
         })
     }
 
-    /// Convolves `(N, C, H, W)` with `(O, C/groups, kh, kw)`; returns `(N, O, oh, ow)`.
+    /// Convolves `(N, C, H, W)` with `(O, C/groups, kh, kw)`. Returns `(N, O, oh, ow)`.
     fn run(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
         let (n, outputs) = (x.dims()[0], w.dims()[0]);
         if n == 0 {
@@ -111,8 +110,8 @@ impl Slide {
             return Ok(x.contiguous()?.conv2d(&w.contiguous()?, padding, self.stride[0], self.dilation[0], 1)?);
         }
         let x = if padding.is_some() { self.framed(&x, w.dims())? } else { x };
-        // Candle convolves groups one at a time and supports only a single stride. Use one product per tap instead, over all
-        // groups at once.
+        // Candle convolves groups one at a time and supports only equal strides. Use one product per tap instead, over all groups
+        // at once.
         let x = x.transpose(0, 1)?.contiguous()?;
         let of_tap = |tap: (usize, usize)| -> Result<Tensor> {
             let w = w.narrow(2, tap.0, 1)?.narrow(3, tap.1, 1)?;
@@ -125,7 +124,7 @@ impl Slide {
         Ok(y.reshape((outputs, n, self.out[0], self.out[1]))?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// The padding of a plain convolution with the same outputs. `None` if no padding gives these outputs, so that `x` must be
+    /// The padding of a plain convolution with the same outputs. `None` if no padding yields these outputs and `x` must be
     /// framed.
     fn padding(&self, x: &[usize], weight: &[usize]) -> Option<usize> {
         let padding = usize::try_from(-self.start[0]).ok()?;
@@ -137,13 +136,13 @@ impl Slide {
         (0..2).all(fits).then_some(padding)
     }
 
-    /// The part of `x`, `(N, C, H, W)`, that the taps reach, extended to a multiple of the stride and with zeros outside of `x`.
+    /// The part of `x`, `(N, C, H, W)`, that the taps read, extended to a multiple of the stride, with zeros outside `x`.
     fn framed(&self, x: &Tensor, weight: &[usize]) -> Result<Tensor> {
         let size = |axis: usize| self.out[axis] * self.stride[axis] + (weight[2 + axis] - 1) * self.dilation[axis];
         window(&window(x, 2, self.start[0], size(0), 0.0)?, 3, self.start[1], size(1), 0.0)
     }
 
-    /// The elements of a framed `(C, N, H, W)` that one tap reads, as `(groups, C/groups, N · oh · ow)`.
+    /// The elements of a framed `(C, N, H, W)` tensor that one tap reads, as `(groups, C/groups, N · oh · ow)`.
     fn seen(&self, x: &Tensor, tap: (usize, usize)) -> Result<Tensor> {
         let rows = every(x, 2, tap.0 * self.dilation[0], self.stride[0], self.out[0])?;
         self.grouped(&every(&rows, 3, tap.1 * self.dilation[1], self.stride[1], self.out[1])?)
@@ -156,8 +155,8 @@ impl Slide {
     }
 }
 
-/// Whether candle 0.9.2 computes the convolution wrongly or does not support it. On the CPU it mistakes maps with as many
-/// channels as rows and columns for channels-last ones, and cuDNN has no algorithm for many f64 convolutions.
+/// Whether candle 0.9.2 computes this convolution incorrectly or does not support it. On the CPU, it treats maps with as many
+/// channels as rows and columns as channels last, and cuDNN has no algorithm for many f64 convolutions.
 fn is_mistaken(x: &Tensor) -> bool {
     let even = x.dims()[1..].iter().all(|&n| n == x.dims()[1]);
     (x.device().is_cpu() && even) || (x.device().is_cuda() && x.dtype() == DType::F64)
@@ -175,7 +174,7 @@ fn turned(w: &Tensor, groups: usize) -> Result<Tensor> {
     Ok(by_group.reshape((groups * c, o / groups, kh, kw))?)
 }
 
-/// The phases along height and along width; their number is the stride.
+/// The phases along height and width, one per position within the stride.
 ///
 /// Input `m · s + r` is read by tap `t` of output `m + (r + p − t · d) / s` if that is an integer, for stride `s`, padding `p`,
 /// dilation `d` and phase `r`.

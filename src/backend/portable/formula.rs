@@ -32,7 +32,7 @@ impl Portable {
         }
     }
 
-    /// A constant as a tensor of the shape and type of `other`; a tensor is returned unchanged.
+    /// Converts a constant to a tensor with the shape and dtype of `other`. Tensors are returned unchanged.
     fn like(self, other: &Tensor) -> std::result::Result<Tensor, String> {
         match self {
             Number(v) => other.zeros_like().and_then(|zero| zero + v).map_err(|e| e.to_string()),

@@ -1,4 +1,4 @@
-//! Elementwise passes built from candle's operations.
+//! Elementwise passes implemented with candle's operations.
 
 use crate::backend::broadcast::check_channels;
 #[cfg(feature = "cudnn")]
@@ -6,7 +6,7 @@ use crate::backend::cuda;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// `max(0, x)`, elementwise; NaN stays NaN.
+/// `max(0, x)`, elementwise. Propagates NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {

@@ -8,7 +8,7 @@ use crate::backend::window::pool_sizes;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// The maximum of each window and the index of the tap that reads it, the first one in a tie; NaN counts as the maximum.
+/// The maximum of each window and the index of the tap that reads it (the first in a tie). NaN counts as the maximum.
 fn greatest(x: &Tensor, pool: &Pool2d) -> Result<(Tensor, Tensor)> {
     let [.., oh, ow] = pool_sizes(x.dims(), pool)?;
     let x = frame(x, pool, (oh, ow), f64::NEG_INFINITY)?;
@@ -37,7 +37,7 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     }
 }
 
-/// The VJP of [`max_pool2d`]: each tap collects the gradients of the windows whose maximum it reads.
+/// The VJP of [`max_pool2d`]: each tap receives the gradients of the windows whose maximum it reads.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -60,7 +60,7 @@ pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> 
     inside(&dx, pool, (h, w))
 }
 
-/// The part of `x` that the windows reach, extended to a multiple of the stride, with `fill` outside of `x`.
+/// The part of `x` that the windows cover, extended to a multiple of the stride, with `fill` outside `x`.
 fn frame(x: &Tensor, pool: &Pool2d, (oh, ow): (usize, usize), fill: f64) -> Result<Tensor> {
     let (tall, wide) = (
         oh * pool.h.stride + (pool.h.kernel - 1) * pool.h.dilation,
@@ -70,7 +70,7 @@ fn frame(x: &Tensor, pool: &Pool2d, (oh, ow): (usize, usize), fill: f64) -> Resu
     window(&rows, 3, -(pool.w.padding as isize), wide, fill)
 }
 
-/// The map of height `h` and width `w` inside a frame, which is the inverse of [`frame`].
+/// The map of height `h` and width `w` inside a frame; the inverse of [`frame`].
 fn inside(frame: &Tensor, pool: &Pool2d, (h, w): (usize, usize)) -> Result<Tensor> {
     let rows = window(frame, 2, pool.h.padding as isize, h, 0.0)?;
     Ok(window(&rows, 3, pool.w.padding as isize, w, 0.0)?.contiguous()?)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// Positions `start, …, start + size - 1` of `x` along an axis, with `fill` at positions outside of `x`.
+/// Positions `start, …, start + size - 1` of `x` along an axis, with `fill` outside `x`.
 pub(super) fn window(x: &Tensor, axis: usize, start: isize, size: usize, fill: f64) -> Result<Tensor> {
     let have = x.dims()[axis] as isize;
     let end = start + size as isize;
@@ -29,7 +29,7 @@ pub(super) fn window(x: &Tensor, axis: usize, start: isize, size: usize, fill: f
     Ok(Tensor::cat(&parts, axis)?)
 }
 
-/// `count` positions of `x` along an axis, from `start` on and `step` apart; `x` must extend to `start + count · step`.
+/// `count` positions of `x` along an axis, starting at `start`, with step `step`. `x` must extend to `start + count · step`.
 pub(super) fn every(x: &Tensor, axis: usize, start: usize, step: usize, count: usize) -> Result<Tensor> {
     let part = x.narrow(axis, start, count * step)?;
     if step == 1 {
@@ -40,7 +40,7 @@ pub(super) fn every(x: &Tensor, axis: usize, start: usize, step: usize, count: u
     Ok(part.reshape(split)?.narrow(axis + 1, 0, 1)?.squeeze(axis + 1)?)
 }
 
-/// The transpose of [`every`] with start 0, which puts `step - 1` zeros after each position.
+/// The transpose of [`every`] with start 0, which inserts `step - 1` zeros after each position.
 pub(super) fn apart(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
     if step == 1 {
         return Ok(x.clone());
