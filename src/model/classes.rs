@@ -25,9 +25,9 @@ pub struct ClassMap {
 pub enum MatchedBy {
     /// Matched by name, ignoring case, spaces, hyphens and underscores, or by a synonym.
     Name,
-    /// Matched by WordNet id, such as `n02111889`.
+    /// Matched by WordNet ID, such as `n02111889`.
     WordNetId,
-    /// Some classes matched by name, others by WordNet id.
+    /// Some classes matched by name, others by WordNet ID.
     NameAndId,
     /// Matched by class index.
     Number,
@@ -52,7 +52,7 @@ impl ClassMap {
         Ok(map)
     }
 
-    /// Like [`between`](Self::between), with the number of classes taken from the network. Errors also if the network is not a
+    /// Like [`between`](Self::between), with the number of classes taken from the network. Also errors if the network is not a
     /// classifier.
     pub fn of_classes(data: &Dataset, card: &Card, graph: &Graph) -> Result<Self> {
         graph.check_classes()?;
@@ -63,8 +63,8 @@ impl ClassMap {
     ///
     /// Classes are matched by name if both have names. They are matched by index if the data set has no names, or if its order is
     /// fixed (CIFAR-10, MNIST), at least half of the names match, and every matching name has the same index. Errors if the data
-    /// set has no labels, if a name is unknown or ambiguous, if an index is out of range, or if only the data set, a folder, has
-    /// class names.
+    /// set has no labels, if a name is unknown or ambiguous, if an index is out of range, or if the data set is a folder with class
+    /// names but the network has none.
     pub fn matched(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
         ensure!(data.labelled, "\"{}\" has no labels; put its pictures into one folder per class", data.name);
         let used: BTreeSet<_> = (0..data.len()).map(|i| data.label(i)).collect();
@@ -136,8 +136,8 @@ impl ClassMap {
         let names: Vec<_> = used.iter().map(|&label| (label, data.classes[label].as_str())).collect();
         let written: BTreeSet<_> = names.iter().map(|(_, name)| *name).collect();
         let as_the_network = written.iter().all(|name| lookup.exactly(name).is_some());
-        // An ambiguous name is taken literally if the network's other classes of that name also occur in the data set, under
-        // their own labels.
+        // An ambiguous name is taken literally if the data set also contains the network's other classes of that name, under their
+        // own labels.
         let told_apart = |class: usize, others: &[usize]| {
             let there = |other: &usize| *other == class || written.contains(&card.labels[*other][..]);
             as_the_network && (card.synonyms.is_empty() || others.iter().all(there))
@@ -194,7 +194,7 @@ impl Card {
         Self { labels: labels.collect(), synonyms: [].into(), ..self }
     }
 
-    /// The index of the class that `text` names by its index, name or synonym, among `count` classes.
+    /// The index of the class with the index, name or synonym `text`, among `count` classes.
     ///
     /// Errors if the name is unknown or ambiguous or the index is out of range; the message suggests alternatives.
     pub fn class(&self, text: &str, count: usize) -> Result<usize> {
@@ -228,7 +228,7 @@ impl Card {
 struct Lookup<'a> {
     /// The class with each exact label; `None` if several classes share the label.
     exact: HashMap<&'a str, Option<usize>>,
-    /// The classes with each label, WordNet id or synonym, by its [`key`].
+    /// The classes with each label, WordNet ID or synonym, by its [`key`].
     names: HashMap<String, BTreeSet<usize>>,
 }
 

@@ -87,7 +87,7 @@ pub fn matches(
     Ok((count, more))
 }
 
-/// The predicted class of each of the first `count` pictures. `on` is called with the number of pictures done.
+/// The predicted class of each of the first `count` pictures. `on` is called with the number of pictures completed.
 ///
 /// Errors if a picture cannot be read, if scores are not finite, or if `on` returns an error.
 pub fn answers(
@@ -120,7 +120,7 @@ pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(agreeing(&named(logits)?, labels))
 }
 
-/// Changes an error about one batch's non-finite scores so that it counts all `count` pictures of the data set.
+/// Changes an error about the non-finite scores of one batch so that it refers to all `count` pictures of the data set.
 fn of_all(error: anyhow::Error, count: usize) -> anyhow::Error {
     match error.downcast::<ScoresNotFinite>() {
         Ok(error) => ScoresNotFinite { pictures: (count, count), ..error }.into(),

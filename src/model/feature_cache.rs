@@ -78,8 +78,8 @@ fn sum(values: &[u8]) -> [u8; SUM] {
     hash.max(1).to_le_bytes()
 }
 
-/// Deletes the least recently used cache files in a folder, except `keep`, until the others are within [`LIMIT`]. Files that
-/// cannot be deleted are ignored.
+/// Deletes the least recently used cache files in a folder, except `keep`, until the rest fit within [`LIMIT`]. Files that cannot
+/// be deleted are ignored.
 fn prune(folder: &Path, keep: &Path) {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = files

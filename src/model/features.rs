@@ -69,7 +69,7 @@ pub struct Features<'a> {
     pub numbers: &'a [usize],
 }
 
-/// Error that stops a forward pass at the requested layer.
+/// The error that stops a forward pass at the requested layer.
 #[derive(Debug)]
 struct Enough;
 
@@ -83,7 +83,7 @@ impl std::error::Error for Enough {}
 
 impl Features<'_> {
     /// Computes the feature rows `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows are not computed
-    /// again, so that an interrupted run can continue. `on` is called with the number of rows done.
+    /// again, so that an interrupted run can continue. `on` is called with the number of rows completed.
     ///
     /// Errors if the layer is unknown, if a picture is out of range or cannot be read, if the folder cannot be written, or if
     /// `on` returns an error.
@@ -140,8 +140,8 @@ impl Features<'_> {
         self.pool.rows(&found.context("the layer was not reached")?)
     }
 
-    /// A name for the cache file: a hash of everything that the rows depend on, that is graph, weights, layer, pooling,
-    /// preprocessing and pictures.
+    /// The name of the cache file: a hash of everything that the rows depend on (graph, weights, layer, pooling, preprocessing and
+    /// pictures).
     fn key(&self) -> Result<String> {
         let mut hash = Sha256::new();
         for node in &self.model.graph.nodes {

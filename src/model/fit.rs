@@ -31,20 +31,20 @@ pub struct Fit<'a> {
 
 /// Finds a network's parameters in a weight file.
 ///
-/// All parameters must be present with their shapes, under a common prefix (`model.`), with or without wrapper segments
-/// (`module.`, `_orig_mod.`) anywhere in their names. Among several candidates the network itself is preferred to averages and
-/// teachers, then the usual keys (`state_dict`, `model`), unchanged names to unwrapped ones, short prefixes, and the order of the
+/// All parameters must be present with their shapes, under a common prefix (`model.`), with or without wrapper segments (`module.`,
+/// `_orig_mod.`) anywhere in their names. If there are several candidates, the network itself is preferred over averages and
+/// teachers, then the usual keys (`state_dict`, `model`), unchanged names over unwrapped ones, short prefixes, and the order of the
 /// file. `key` selects candidates by their label.
 ///
-/// Tensors outside the prefix are ignored. Tensors below the prefix must belong to the network, except for counters, copies of
-/// the network, names from training (`loss`, `teacher`) and those with a segment in `unused`; otherwise the candidate does not
-/// fit. Errors if no candidate fits.
+/// Tensors outside the prefix are ignored. Tensors under the prefix must belong to the network, except for counters, copies of the
+/// network, names from training (`loss`, `teacher`) and those with a segment in `unused`; otherwise the candidate does not fit.
+/// Errors if no candidate fits.
 pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>, unused: &[String]) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
     let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
     let mut places: Vec<_> = views.iter().flat_map(|view| view.places(&wanted)).collect();
     places.sort_by_cached_key(Place::order);
-    // The same tensors, found by names with and without wrappers, count as one copy.
+    // The same tensors, found under names with and without wrappers, count as one copy.
     let mut seen = HashSet::new();
     let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
     let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
@@ -85,7 +85,7 @@ impl<'a> View<'a> {
             .filter_map(move |(names, unwrapped)| Some(View { dict, names: names?, unwrapped }))
     }
 
-    /// All prefixes below which some of the parameters `wanted` are found.
+    /// All prefixes under which some of the parameters `wanted` are found.
     fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
         let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
         let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
@@ -147,7 +147,7 @@ impl<'a> Place<'_, 'a> {
         name.strip_prefix(self.prefix)
     }
 
-    /// Names below the prefix, without it, that belong neither to the network, nor to a copy of it, nor to its training.
+    /// Names under the prefix, without it, that belong neither to the network, nor to a copy of it, nor to its training.
     fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
         let below = self.rest(wanted, copies).into_iter();
         let below = below.filter_map(|(name, entry)| Some((self.inside(name)?, entry)));
@@ -190,7 +190,7 @@ impl<'a> Place<'_, 'a> {
 }
 
 impl Fit<'_> {
-    /// A line for the user about which tensors of the file were used and which were ignored; empty if the file contains only the
+    /// A line for the user about which tensors in the file were used and which were ignored; empty if the file contains only the
     /// network.
     pub fn told(&self) -> String {
         let mut told = self.told.clone();

@@ -1,21 +1,21 @@
-//! Fits an architecture to weights that were trained on other pictures or for other classes: the number of input channels and of
-//! outputs follows from the shapes in the weight file.
+//! Adapts an architecture to weights that were trained on other pictures or for other classes: the numbers of input channels and
+//! outputs are inferred from the shapes in the weight file.
 
 use super::tensor_shapes::TensorShapes;
 use crate::graph::{Graph, Node, NodeId};
 use std::collections::BTreeMap;
 
-/// The sizes of a network that are taken from a weight file.
+/// The sizes of a network that are inferred from a weight file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FreeSizes {
-    /// Number of channels of the input; `None` to keep the architecture's own.
+    /// Number of input channels; `None` if it is that of the architecture.
     pub channels: Option<usize>,
-    /// Number of outputs of last layers, by name, where it differs from the architecture's own.
+    /// Number of outputs of last layers, by name, where it differs from the architecture.
     pub outputs: BTreeMap<String, usize>,
 }
 
 impl FreeSizes {
-    /// The sizes by which the weights in a file differ from `graph`, in its first convolutions and its last layers.
+    /// The sizes in which the weights in a file differ from `graph`, in its first convolutions and its last layers.
     pub fn of(graph: &Graph, shapes: &TensorShapes) -> Self {
         let nodes = &graph.nodes;
         let first = nodes.iter().filter(|node| node.inputs.first().is_some_and(|&id| is_picture(nodes, id)));
@@ -25,12 +25,12 @@ impl FreeSizes {
         Self { channels, outputs }
     }
 
-    /// Whether the architecture's own sizes are kept.
+    /// Whether all sizes are those of the architecture.
     pub fn is_empty(&self) -> bool {
         self.channels.is_none() && self.outputs.is_empty()
     }
 
-    /// A line for the user about the sizes that were changed; empty if none was.
+    /// A line for the user about the sizes that were changed; empty if there are none.
     pub fn told(&self) -> String {
         let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let channels = self.channels.map(|n| many(n, "input channel"));
@@ -49,7 +49,7 @@ pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
     }
 }
 
-/// The convolutions and linear layers with no other layer with parameters between them and the class scores.
+/// The convolutions and linear layers that no other layer with parameters separates from the class scores.
 fn last_layers(graph: &Graph) -> Vec<NodeId> {
     let (mut open, mut found) = (vec![graph.logits], vec![]);
     while let Some(id) = open.pop() {
@@ -64,7 +64,7 @@ fn last_layers(graph: &Graph) -> Vec<NodeId> {
     found
 }
 
-/// The size of dimension `dim` of a layer's weight in the file, if it differs from the layer's own in this dimension alone.
+/// The size of dimension `dim` of a layer's weight in the file, if the weight differs from the layer's in this dimension only.
 fn other_size(node: &Node, dim: usize, shapes: &TensorShapes) -> Option<usize> {
     let weight = node.parameters().next()?;
     if shapes.of_name(&weight.name).any(|shape| shape == weight.shape) {

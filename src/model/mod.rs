@@ -26,7 +26,7 @@ use card::{ChannelOrder, Sources};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Metadata of a network: provided by its architecture script, unless flags, card files or the model file give other values.
+/// Metadata of a network: provided by its architecture script, unless overridden by flags, card files or the model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     /// Name of the architecture, such as `resnet20`.
@@ -35,9 +35,9 @@ pub struct Card {
     pub summary: String,
     /// Input shape `(C, H, W)`.
     pub input: [usize; 3],
-    /// Length of the shorter side before the center crop; `None` scales the whole picture to `input`.
+    /// Length of the shorter side before the center crop; `None` resizes the entire picture to `input`.
     pub resize: Option<usize>,
-    /// How pictures are scaled.
+    /// How pictures are resized.
     pub interpolation: Interpolation,
     /// Mean for normalization, per channel, in `[0, 1]`; also the value of `baseline: "mean"`.
     pub mean: Vec<f64>,
@@ -45,11 +45,11 @@ pub struct Card {
     pub std: Vec<f64>,
     /// Class names by index; empty if the classes have no names.
     pub labels: Arc<[String]>,
-    /// Synonyms of each class by index, each list starting with the WordNet id; empty if unknown.
+    /// Synonyms of each class by index, each list starting with the WordNet ID; empty if unknown.
     pub synonyms: Arc<[Vec<String>]>,
     /// The default picture, such as `made:digits[0]`.
     pub picture: String,
-    /// The order in which the network takes the channels of a picture.
+    /// The channel order that the network expects.
     pub channel_order: ChannelOrder,
     /// Name of the output, for a network in an exported file.
     pub output: Option<String>,
@@ -66,13 +66,13 @@ pub struct Model {
     pub graph: Arc<Graph>,
     /// SHA-256 of the weight file, in hexadecimal.
     pub hash: Arc<str>,
-    /// How the weights were found in their file, such as below a prefix or in one of several state dicts; empty if they were
-    /// found simply by name.
+    /// How the weights were found in their file, such as under a prefix or in one of several state dicts; empty if they were found
+    /// simply by name.
     pub taken: Arc<str>,
 }
 
 impl Model {
-    /// Converts a batch to the dtype and device that the network computes with; unchanged if the network has no weights.
+    /// Converts a batch to the network's dtype and device; unchanged if the network has no weights.
     pub fn take(&self, x: &Tensor) -> Result<Tensor> {
         if self.graph.nodes.iter().all(|n| n.params.is_empty()) {
             return Ok(x.clone());
@@ -85,8 +85,8 @@ impl Model {
         Self { graph: self.graph.exact(), ..self.clone() }
     }
 
-    /// A note for the user about how the weights were found in their file, if not simply by name, about the output that was used if
-    /// the file has several, and about values of the card that come from card files or are defaults; `None` if there is nothing to say.
+    /// A note for the user about how the weights were found in their file, if not simply by name, about the output that was used,
+    /// if the file has several, and about card values that come from card files or defaults; `None` if there is nothing to report.
     pub fn note(&self) -> Option<String> {
         let of = if self.card.output.is_some() { "" } else { "weights of " };
         let weights = (!self.taken.is_empty()).then(|| format!("{of}{}: {}", self.card.name, self.taken));
@@ -106,8 +106,8 @@ impl Card {
         Preprocess { input: self.input, resize: self.resize, interpolation: self.interpolation }
     }
 
-    /// The name with which the network is opened again: that on its hub, or that of its architecture if it is not from a hub or its
-    /// weights are named separately.
+    /// The name for reopening the network: its name on the hub, or that of its architecture if it is not from a hub or its weights
+    /// are given separately.
     pub fn opened_by(&self, weights: Option<&Path>) -> &str {
         if self.sources.hub.is_empty() || weights.is_some() { &self.name } else { &self.sources.hub }
     }

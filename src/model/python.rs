@@ -1,4 +1,4 @@
-//! Lines of Python that export a network from a file without a graph, for the ends of errors.
+//! Lines of Python that export a network from a file without a graph, appended to errors.
 
 use crate::words;
 use std::fmt::{self, Write};
@@ -20,7 +20,7 @@ pub enum Saved {
     Pickle(String),
     /// A TorchScript program.
     TorchScript,
-    /// Something else from which PyTorch makes no network by itself.
+    /// Anything else from which PyTorch cannot create a network by itself.
     Other,
 }
 
@@ -37,8 +37,8 @@ pub struct WithoutGraph {
     pub channels: Option<usize>,
 }
 
-/// A file that holds neither a graph nor tensors that could be compared with architectures. It becomes [`NoGraph`] where the path of
-/// the file is known.
+/// A file with neither a graph nor tensors to compare with architectures. It becomes [`NoGraph`] once the path of the file is
+/// known.
 #[derive(Debug)]
 pub struct NoTensors {
     /// What the file is.
@@ -47,12 +47,12 @@ pub struct NoTensors {
     pub saved: Saved,
 }
 
-/// The error for a file without a graph whose network no architecture describes.
+/// The error for a file without a graph whose network matches no architecture.
 #[derive(Debug)]
 pub struct NoGraph {
     message: String,
-    /// Lines of Python that write the network's graph. They run as they are, once the class of the network is defined: they need nothing
-    /// but PyTorch (and, for sharded weights, transformers), and file names are Python literals.
+    /// Lines of Python that write the network's graph. They run as they are once the class of the network is defined: they need
+    /// only PyTorch (and, for sharded weights, transformers), and file names are Python literals.
     pub lines: Vec<String>,
 }
 
@@ -129,14 +129,14 @@ impl WithoutGraph {
         [
             "import torch".to_string(),
             load,
-            format!("picture = torch.rand(1, {channels}, 224, 224)  # in the size of your pictures"),
+            format!("picture = torch.rand(1, {channels}, 224, 224)  # the size of your pictures"),
             format!("torch.export.save(torch.export.export({graph}, (picture,)), {to})"),
             format!("# or, with gradscope's Python package: gradscope.export(model, picture, {to}, labels=[\"cat\", \"dog\"])"),
         ]
         .join("\n")
     }
 
-    /// The line that gives a network the tensors that the expression `file` evaluates to.
+    /// The line that loads the tensors that the expression `file` evaluates to into the network.
     fn fill(&self, file: &str) -> String {
         let weights = format!("{file}{}", subscripts(&self.key));
         match self.prefix.as_str() {
@@ -148,7 +148,7 @@ impl WithoutGraph {
         }
     }
 
-    /// The file that the lines write: beside `path`, with the ending of its new format.
+    /// The file that the lines write: next to `path`, with the extension of its new format.
     fn exported(&self, path: &Path) -> PathBuf {
         let name = path.file_name().unwrap_or_default();
         let plain = Path::new(
@@ -172,7 +172,7 @@ fn needs(class: &str) -> String {
     }
 }
 
-/// Beginnings of the lines of [`NoGraph`].
+/// Prefixes of the lines of [`NoGraph`].
 const BEGINNINGS: [&str; 7] =
     ["import ", "from torch", "model = ", "model.load_state_dict(", "picture = ", "torch.", "# or, "];
 
@@ -207,7 +207,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text))
 }
 
-/// The inside of a Python string in double quotes: what is not plainly visible is escaped.
+/// The inside of a Python string in double quotes, with characters that are not plain escaped.
 fn escaped(text: &str) -> String {
     let mut all = String::new();
     for c in text.chars() {

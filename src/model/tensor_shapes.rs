@@ -1,21 +1,21 @@
-//! The shapes of the tensors in a weight file, found by the ends of their names, because any prefix may stand before them.
+//! The shapes of the tensors in a weight file, looked up by the end of their names, because names may have any prefix.
 
 use super::weights::{Archive, name_starts, unwrapped};
 use std::collections::HashMap;
 
-/// Maximum length in bytes of names that are found below a prefix. Longer ones are only found as a whole: all ends of a name from a
-/// damaged file would take its length squared.
+/// Maximum length in bytes of names that can be looked up without their prefix. Longer ones are stored only in full: all suffixes
+/// of a name from a damaged file would take memory proportional to its length squared.
 const LONGEST: usize = 256;
 
 /// The shapes of all tensors in a weight file.
 #[derive(Clone, Debug, Default)]
 pub struct TensorShapes {
-    /// For each name without a prefix, the lengths of the prefixes it occurs with and the shapes, shortest prefix first.
+    /// For each name without its prefix, the lengths of its prefixes and the shapes, shortest prefix first.
     shapes: HashMap<String, Vec<(usize, Vec<usize>)>>,
 }
 
 impl TensorShapes {
-    /// The shapes in all state dicts of a file; names count with and without wrapper segments such as `module.`.
+    /// The shapes in all state dicts of a file; names are stored with and without wrapper segments such as `module.`.
     pub fn of(archive: &Archive) -> Self {
         let mut all = Self::default();
         for (name, entry) in archive.dicts.iter().flat_map(|dict| &dict.tensors) {
@@ -39,7 +39,7 @@ impl TensorShapes {
         }
     }
 
-    /// The different shapes of tensors with this name, under any prefix, shortest prefix first.
+    /// The distinct shapes of tensors with this name, under any prefix, shortest prefix first.
     pub fn of_name(&self, name: &str) -> impl Iterator<Item = &[usize]> {
         self.shapes.get(name).into_iter().flatten().map(|(_, shape)| shape.as_slice())
     }

@@ -1,4 +1,4 @@
-//! Applies the values of other sources to a card.
+//! Applies values from other sources to a card.
 
 use super::source::Source;
 use super::values::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel};
@@ -7,10 +7,10 @@ use crate::model::Card;
 use anyhow::{Result, ensure};
 
 impl Card {
-    /// The card with the values of `sources`, which are ordered from the weakest to the strongest; all are stronger than the card
-    /// itself. A crop in pixels from a weaker source than the size is scaled with the size.
+    /// The card with the values of `sources`, which are in order of increasing precedence; all take precedence over the card
+    /// itself. If the size comes from a source with higher precedence than a crop in pixels, the crop is scaled with the size.
     ///
-    /// Errors if the values that result do not fit the network's channels or each other; weaker ones are not checked.
+    /// Errors if the resulting values do not fit the network's channels or each other; overridden values are not checked.
     pub fn with_values(self, sources: &[CardValues]) -> Result<Self> {
         let card = sources.iter().fold(self, Self::with);
         let [channels, height, width] = card.input;
@@ -33,7 +33,7 @@ impl Card {
         Ok(card)
     }
 
-    /// The card with the values of one stronger source.
+    /// The card with the values of one source, which takes precedence.
     fn with(mut self, values: &CardValues) -> Self {
         let longest = |input: [usize; 3]| input[1].max(input[2]);
         if let Some(Given { value: InputSize([height, width]), source }) = &values.size {
@@ -76,7 +76,7 @@ impl Card {
         self
     }
 
-    /// The values whose sources `wanted` accepts, in the form in which they can be applied to another card.
+    /// The values whose sources are accepted by `wanted`, in a form that can be applied to another card.
     pub fn values_from(&self, wanted: impl Fn(&Source) -> bool) -> CardValues {
         fn given<T>(value: T, source: &Source, wanted: &impl Fn(&Source) -> bool) -> Option<Given<T>> {
             wanted(source).then(|| Given { value, source: source.clone() })
@@ -95,7 +95,7 @@ impl Card {
         }
     }
 
-    /// The network for pictures in RGB order, given one that takes the card's channel order.
+    /// Converts a network that expects the card's channel order to one for pictures in RGB order.
     ///
     /// Errors if the order is BGR and the input does not have three channels.
     pub fn in_channel_order(&self, graph: Graph) -> Result<Graph> {
@@ -105,7 +105,7 @@ impl Card {
         }
     }
 
-    /// The values that flags gave.
+    /// The values set by flags.
     pub fn flags(&self) -> CardValues {
         self.values_from(|source| *source == Source::Flag)
     }

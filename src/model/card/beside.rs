@@ -15,14 +15,14 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Reads one kind of card file; the first argument is the file's name.
 type Reader = fn(&str, &Value) -> Result<CardValues>;
 
-/// Card files with a fixed name, from the weakest to the strongest.
+/// Card files with a fixed name, in order of increasing precedence.
 const FILES: [(&str, Reader); 3] = [
     ("config.json", hugging_face::config),
     ("preprocessor_config.json", hugging_face::preprocessor),
     ("config.json", timm::read),
 ];
 
-/// The values in the card files next to the network's file `path`, from the weakest to the strongest; `path` may also be a folder
+/// The values in the card files next to the network's file `path`, in order of increasing precedence; `path` may also be a folder
 /// of shards. Errors if a card is damaged, naming the file, the key and the expected value.
 pub fn beside(path: &Path) -> Result<Vec<CardValues>> {
     let own = path_beside(path);
@@ -36,7 +36,7 @@ pub fn beside(path: &Path) -> Result<Vec<CardValues>> {
     Ok(found)
 }
 
-/// The architecture that timm's `config.json` beside the file `path` names; `None` if there is no such file, or it does not say.
+/// The architecture named in timm's `config.json` next to the file `path`; `None` if there is no such file or it names none.
 pub fn timm_architecture(path: &Path) -> Option<String> {
     let text = read_text(&path.parent()?.join("config.json"), MAX_BYTES).ok()?;
     let config = decoding("JSON", || serde_json::from_str::<Value>(&text)).ok()?;

@@ -17,7 +17,7 @@ pub struct CardRow {
     pub source: String,
 }
 
-/// The values of a card and their sources, in words.
+/// The values of a card and their sources, as text.
 pub fn rows(card: &Card) -> Vec<CardRow> {
     let [channels, height, width] = card.input;
     let crop = match card.resize {
@@ -77,7 +77,7 @@ pub fn document(card: &Card, brief: bool) -> Value {
 }
 
 impl Card {
-    /// A note for the user about values that neither the architecture nor a flag gave; `None` if there are none.
+    /// A note for the user about values set by neither the architecture nor a flag; `None` if there are none.
     pub fn note(&self) -> Option<String> {
         let notes = [self.note_of_default(), self.note_of_cards()];
         let notes: Vec<_> = notes.into_iter().flatten().collect();
@@ -112,8 +112,8 @@ impl Card {
         (!files.is_empty()).then(|| format!("card: {}", texts.collect::<Vec<_>>().join("; ")))
     }
 
-    /// The hub name of the network, if it has one, and the sources of the values that do not come from the architecture, each once:
-    /// file names, flags. For the app's header.
+    /// The hub name of the network, if it has one, and the sources of the values that do not come from the architecture (file
+    /// names, flags), without duplicates. Shown in the app's header.
     pub fn origins(&self) -> Vec<String> {
         let mut all: Vec<String> = vec![];
         if !self.sources.hub.is_empty() {
@@ -134,7 +134,7 @@ impl Card {
     }
 }
 
-/// A hub name with only the first digits of a commit.
+/// A hub name with an abbreviated commit.
 fn shortened(hub: &str) -> String {
     match hub.split_once('@') {
         Some((name, commit)) if commit.len() == 40 => format!("{name}@{}", &commit[..7]),

@@ -78,7 +78,7 @@ pub(super) fn pixels(value: &Value) -> Result<usize> {
     Ok(whole.context("expected a whole number of pixels")? as usize)
 }
 
-/// Numbers per channel: a list, or one number for all channels.
+/// Values per channel: a list, or one number for all channels.
 fn numbers(value: &Value) -> Result<Vec<f64>> {
     let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     let numbers: Option<_> = list.iter().map(|value| number(value).ok()).collect();
@@ -95,7 +95,7 @@ pub(super) fn std(value: &Value) -> Result<PerChannel> {
     PerChannel::checked(numbers(value)?, true)
 }
 
-/// Numbers per channel for pixels of any range.
+/// Values per channel for pixels of any range.
 pub(super) fn any_range(value: &Value) -> Result<Vec<f64>> {
     numbers(value)
 }

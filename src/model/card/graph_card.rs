@@ -12,14 +12,15 @@ use anyhow::{Context, Result};
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// ImageNet's crop, as a fraction of the shorter side.
 const CROP: f64 = 0.875;
-/// For inputs with fewer pixels per side, the whole picture is scaled, without a crop.
+/// Smaller inputs, with fewer pixels per side, are resized without a crop.
 const SMALL: usize = 128;
 
-/// Makes the card of an imported graph with the output `output`, and adds its normalization to the graph: the returned graph takes pixels in `[0, 1]`.
-/// `sources` are ordered from the weakest to the strongest; values that none of them gives are ImageNet's, but inputs without
-/// three channels are not normalized.
+/// Creates the card of an imported graph with the output `output`, and adds the normalization to the graph, so that the returned
+/// graph expects pixels in `[0, 1]`. `sources` are in order of increasing precedence. Missing values default to ImageNet's, but
+/// inputs without three channels are not normalized.
 ///
-/// A normalization that is part of the file's graph must be a node `normalize`, with its values in the weakest of the `sources`.
+/// A normalization that is already part of the file's graph must be a node `normalize`, with its values in the first of the
+/// `sources`.
 ///
 /// Errors if the values do not fit the graph.
 pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {

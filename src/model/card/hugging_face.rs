@@ -7,7 +7,7 @@ use crate::data::Interpolation;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Input size from which ConvNeXt's processor scales the whole picture instead of cropping it.
+/// Input size from which ConvNeXt's processor resizes the entire picture instead of cropping it.
 const CONVNEXT_WHOLE: usize = 384;
 
 /// Reads the class names of `config.json`, unless they are the placeholders `LABEL_0`, `LABEL_1`, …
@@ -114,7 +114,7 @@ fn geometry(own: &Object) -> Result<Geometry> {
         }
         Size::Number(_) => by([edge, edge], Crop::Whole),
         Size::ShortestEdge(_) if own.get("crop_pct").is_some() => by([edge, edge], Crop::Whole),
-        // The picture keeps its aspect ratio there; here, it is cropped to a square.
+        // Hugging Face keeps the picture's aspect ratio; here, the picture is cropped to a square.
         Size::ShortestEdge(_) => by([edge, edge], Crop::Side(edge)),
     }
 }

@@ -1,4 +1,4 @@
-//! Parses literals in JSON's or Python's syntax, as exporters write them into metadata.
+//! Parses literals in JSON or Python syntax, as written into metadata by exporters.
 
 use crate::panics::decoding;
 use anyhow::{Context, Result, bail, ensure};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// Maximum depth of nested lists and dictionaries.
 const DEEPEST: usize = 16;
 
-/// Parses a list, tuple, dictionary, string, number or word in JSON's or Python's syntax. Keys of dictionaries become strings.
+/// Parses a list, tuple, dictionary, string, number or word in JSON or Python syntax. Keys of dictionaries become strings.
 pub(super) fn parse(text: &str) -> Result<Value> {
     if let Ok(value) = decoding("JSON", || serde_json::from_str(text)) {
         return Ok(value);

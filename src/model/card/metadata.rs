@@ -1,4 +1,4 @@
-//! What the metadata of a model file, such as ONNX's `metadata_props`, says about preprocessing and classes.
+//! Preprocessing and class names in the metadata of a model file, such as ONNX's `metadata_props`.
 
 use super::entry;
 use super::literal;
@@ -32,7 +32,7 @@ pub fn of_metadata(file: &str, metadata: &BTreeMap<String, String>) -> Result<Ca
         channel_order: None,
         output: None,
     };
-    // Ultralytics' networks take pixels from 0 to 1 as they are.
+    // Ultralytics' networks expect pixels from 0 to 1 without normalization.
     if metadata.get("author").is_some_and(|author| author == "Ultralytics") {
         let all = |value: f64| Some(Given { value: PerChannel(vec![value]), source: source() });
         values.mean = values.mean.or(all(0.0));

@@ -1,8 +1,8 @@
-//! Values of a network's card from outside its architecture: from flags, from card files beside the weights, and from the model
+//! Values of a network's card from outside its architecture: from flags, from card files next to the weights, and from the model
 //! file itself.
 //!
-//! A [`CardValues`] holds the values of one source. [`Card::with_values`](crate::model::Card::with_values) applies sources from
-//! the weakest to the strongest: the file itself, torchvision's table, Hugging Face's files, timm's, `NAME.card.json`, flags.
+//! A [`CardValues`] holds the values of one source. [`Card::with_values`](crate::model::Card::with_values) applies sources in order
+//! of increasing precedence: the file itself, torchvision's table, Hugging Face's files, timm's, `NAME.card.json`, flags.
 
 mod source;
 mod values;

@@ -1,4 +1,4 @@
-//! Reads class names: from a text file with one name per line, and from the forms they have in JSON and Python.
+//! Reads class names from text files with one name per line, and from values in JSON or Python syntax.
 
 use super::literal;
 use crate::data::read_text;
@@ -22,7 +22,7 @@ pub fn of_file(path: &Path) -> Result<Vec<String>> {
     read().with_context(|| format!("reading the class names in \"{}\"", words::path(path)))
 }
 
-/// One name per line, of which the last may be followed by empty lines.
+/// Reads one name per line; empty lines at the end are ignored.
 fn of_lines(text: &str) -> Result<Vec<String>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
     ensure!(!text.is_empty(), "it is empty; expected one name per line");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub enum Source {
     /// A command-line flag.
     Flag,
-    /// A card file beside the weights.
+    /// A card file next to the weights.
     Card {
         /// Name of the file, without its folder.
         file: Arc<str>,
@@ -22,7 +22,7 @@ pub enum Source {
     /// The architecture's script.
     #[default]
     Script,
-    /// ImageNet's values, because no source gave any.
+    /// ImageNet's values, because no other source has any.
     ImageNet,
 }
 

@@ -6,13 +6,13 @@ use super::values::{CardValues, Crop, Given};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-/// Reads the preprocessing and class names in timm's `config.json`; returns no values if `config` is not timm's. `file` names the
-/// file in sources.
+/// Reads the preprocessing and class names in timm's `config.json`; returns no values if `config` is not timm's. `file` is its name
+/// in the sources.
 pub(super) fn read(file: &str, config: &Value) -> Result<CardValues> {
     let top = Object::new(file, "", config)?;
     let own = match top.get("pretrained_cfg") {
         Some(inner) => Object::new(file, "pretrained_cfg.", inner)?,
-        // Until 2022, the values were at the top.
+        // Until 2022, the values were at the top level.
         None if top.get("input_size").is_some() && top.get("mean").is_some() => top,
         None => return Ok(CardValues::default()),
     };
@@ -43,7 +43,7 @@ fn crop(own: &Object) -> Result<Option<Given<Crop>>> {
     }
 }
 
-/// The class names; names that are explained in `label_descriptions`, such as WordNet ids, are replaced by their descriptions.
+/// The class names; names with an entry in `label_descriptions`, such as WordNet IDs, are replaced with their descriptions.
 fn labels(at: &Object) -> Result<Option<Given<Vec<String>>>> {
     let given = match at.given("label_names", names::of_value)? {
         None => at.given("labels", names::of_value)?,

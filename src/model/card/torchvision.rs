@@ -1,10 +1,10 @@
-//! The card of torchvision's pretrained weights, which their file names identify.
+//! The card of torchvision's pretrained weights, which are identified by their file names.
 
 use super::source::Source;
 use super::values::{CardValues, Crop, Given, InputSize, PerChannel};
 use crate::hub::torchvision_weights;
 
-/// How pictures are prepared for the weights in torchvision's file `file`; nothing if it is not one of torchvision's.
+/// The preprocessing for the weights in torchvision's file `file`; no values if it is not one of torchvision's.
 pub fn of_torchvision(file: &str) -> CardValues {
     let Some(weights) = torchvision_weights().find(|weights| weights.file == file) else {
         return CardValues::default();

@@ -1,18 +1,18 @@
-//! The values of a card that one source gives, and their syntax in flags.
+//! The card values from one source, and their syntax in flags.
 
 use super::source::Source;
 use crate::data::Interpolation;
 use anyhow::{Context, Error, Result, bail, ensure};
 use std::str::FromStr;
 
-/// The values that one source gives; `None` leaves a value to weaker sources.
+/// The card values from one source; values that are `None` are taken from sources with lower precedence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardValues {
     /// Height and width of the network's input.
     pub size: Option<Given<InputSize>>,
     /// How pictures are cropped to that size.
     pub crop: Option<Given<Crop>>,
-    /// How pictures are scaled.
+    /// How pictures are resized.
     pub interpolation: Option<Given<Interpolation>>,
     /// Mean for normalization, for pixels in `[0, 1]`.
     pub mean: Option<Given<PerChannel>>,
@@ -20,7 +20,7 @@ pub struct CardValues {
     pub std: Option<Given<PerChannel>>,
     /// Names of the classes by index.
     pub labels: Option<Given<Vec<String>>>,
-    /// The order in which the network takes the channels of a picture.
+    /// The channel order that the network expects.
     pub channel_order: Option<Given<ChannelOrder>>,
     /// Name of the output to read, for a network in an exported file.
     pub output: Option<Given<String>>,
@@ -39,18 +39,18 @@ pub struct Given<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputSize(pub [usize; 2]);
 
-/// How a picture is brought to the input size.
+/// How a picture is fitted to the input size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Crop {
-    /// The whole picture is scaled to the input size, without keeping its aspect ratio.
+    /// The entire picture is resized to the input size, without keeping its aspect ratio.
     Whole,
-    /// The picture is scaled so that the input size is this fraction of its shorter side, then center-cropped.
+    /// The picture is resized so that the input size is this fraction of its shorter side, then center-cropped.
     Fraction(f64),
-    /// The shorter side is scaled to this many pixels, then the picture is center-cropped.
+    /// The shorter side is resized to this many pixels, then the picture is center-cropped.
     Side(usize),
 }
 
-/// The order in which a network takes the channels of a picture. Pictures, means and standard deviations are in RGB order.
+/// The channel order that a network expects. Pictures, means and standard deviations are always in RGB order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChannelOrder {
     /// Red, green, blue.
@@ -60,7 +60,7 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// One number for each channel, or a single number for all.
+/// One value per channel, or a single value for all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerChannel(pub Vec<f64>);
 
@@ -82,7 +82,7 @@ impl CardValues {
         }
     }
 
-    /// Whether the source gives no value.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -104,7 +104,7 @@ impl InputSize {
 }
 
 impl Crop {
-    /// A crop from a number: a fraction if at most 1, otherwise the shorter side in pixels.
+    /// Creates a crop from a number: a fraction if at most 1, otherwise the length of the shorter side in pixels.
     pub(super) fn of(number: f64) -> Result<Self> {
         match number {
             n if n > 0.0 && n <= 1.0 => Ok(Self::Fraction(n)),
@@ -115,7 +115,7 @@ impl Crop {
 }
 
 impl PerChannel {
-    /// Checks numbers for a mean or, if `positive`, for a standard deviation.
+    /// Checks the values of a mean or, if `positive`, of a standard deviation.
     pub(super) fn checked(numbers: Vec<f64>, positive: bool) -> Result<Self> {
         ensure!(!numbers.is_empty() && numbers.iter().all(|n| n.is_finite()), "expected numbers, one per channel");
         let large = numbers.iter().copied().find(|n| n.abs() > 2.0);
@@ -126,7 +126,7 @@ impl PerChannel {
         Ok(Self(numbers))
     }
 
-    /// The numbers of the comma-separated list `text`, for a mean or, if `positive`, for a standard deviation.
+    /// Parses the comma-separated list `text` as a mean or, if `positive`, as a standard deviation.
     pub(super) fn listed(text: &str, positive: bool) -> Result<Self> {
         let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
         Self::checked(numbers.context("expected numbers separated by commas, one per channel")?, positive)

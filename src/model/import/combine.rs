@@ -1,4 +1,4 @@
-//! Operations that exported formats have in common, on values with views.
+//! Operations shared by exported formats, on values with views.
 
 use super::view::View;
 use super::{Constant, Importer, Value, int, list};
@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
 impl Importer {
-    /// `add`, `sub`, `mul` or `div` of two values, whose shapes broadcast.
+    /// `add`, `sub`, `mul` or `div` of two values, with broadcasting.
     pub fn binary(&mut self, kind: &str, a: Value, b: Value) -> Result<Value> {
         match (a, b) {
             (Value::Node(id, view), Value::Constant(c)) => match single(&c, view.0.len())? {
@@ -47,7 +47,7 @@ impl Importer {
         Ok(Value::Node(self.add("scale", &arguments, &[id])?, view))
     }
 
-    /// A value combined with a constant, which becomes a parameter whose axes are those of the value.
+    /// Combines a value with a constant, which becomes a parameter with the axes of the value.
     fn with_constant(&mut self, kind: &str, (id, view): (NodeId, View), c: &Constant, first: bool) -> Result<Value> {
         let rank = c.tensor.rank().max(view.0.len());
         let mut view = padded(view, rank);
@@ -158,13 +158,13 @@ impl Importer {
         }
     }
 
-    /// The value with dimensions of size 1 repeated to the sizes of `target`, for matrices of which one is repeated.
+    /// The value with dimensions of size 1 repeated to the sizes of `target`, for products in which one matrix is repeated.
     fn spread(&mut self, x: Value, target: &[usize]) -> Result<Value> {
         match x {
             Value::Constant(c) => {
                 let own = if c.tensor.rank() == target.len() { c.tensor.dims()[0] } else { 1 };
                 let mut sizes = target.to_vec();
-                // The batch of a constant is that of the value it meets.
+                // A constant takes its batch from the other operand.
                 if own == 1 && sizes[0] == self.batch() {
                     sizes[0] = 1;
                 }
@@ -216,7 +216,7 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// A reduction over `dimensions`, which stay with size 1 if `keep`.
+    /// A reduction over `dimensions`, which are kept with size 1 if `keep`.
     pub fn reduced(&mut self, kind: &str, x: Value, dimensions: &[usize], keep: bool) -> Result<Value> {
         let Value::Node(id, view) = x else { bail!("{kind} of a constant is not supported here") };
         if kind == "mean" && dimensions == [2, 3] && view.is_natural(4) && self.sizes(id).len() == 4 {
@@ -352,13 +352,13 @@ impl Importer {
     }
 }
 
-/// The number in a one-element constant of rank at most `rank`.
+/// The value of a one-element constant of rank at most `rank`.
 fn single(c: &Constant, rank: usize) -> Result<Option<f64>> {
     let one = c.tensor.elem_count() == 1 && c.tensor.rank() <= rank && !c.per_batch && c.name.is_none();
     Ok(if one { numbers(&c.tensor)?.first().copied() } else { None })
 }
 
-/// The view with dimensions of size 1 in front, up to `rank`.
+/// The view with dimensions of size 1 prepended, up to `rank`.
 fn padded(view: View, rank: usize) -> View {
     let missing = rank - view.0.len();
     View([vec![vec![]; missing], view.0].concat())

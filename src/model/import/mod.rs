@@ -1,6 +1,6 @@
 //! Converts exported programs to graphs: the values of a program, the nodes that compute them, and the weights.
 //!
-//! Each format reads its own operators; this module holds what they share.
+//! Each format reads its own operators; this module contains the parts that they share.
 
 mod combine;
 mod names;
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use view::{Arranged, is_reshape};
 
-/// Stand-in for the batch size in the shapes of a program with a dynamic batch. It is a prime of which no other size is a
-/// multiple, so that sizes that depend on the batch can be recognized.
+/// Stand-in for the batch size in the shapes of a program with a dynamic batch. It is a large prime that divides no other size, so
+/// that sizes that depend on the batch can be recognized.
 pub const FREE_BATCH: usize = 1_000_003;
 
 /// A value of an exported program.
@@ -129,7 +129,7 @@ impl Importer {
     /// Adds a node that only prepares a value for the node named by the label, such as a reshape.
     pub fn add_beside(&mut self, kind: &str, arguments: &[(&str, Attribute)], inputs: &[NodeId]) -> Result<NodeId> {
         let spec = spec(kind).with_context(|| format!("unknown operation \"{kind}\""))?;
-        // An operator that is nothing but a reshape needs no name beside its own.
+        // An operator that is only a reshape needs no additional name.
         let own = self.label.rsplit('.').next() == Some(kind);
         let name = if own { self.label.clone() } else { format!("{}.{kind}", self.label) };
         self.add_named(&name, spec, arguments, inputs)
@@ -207,7 +207,7 @@ impl Importer {
         Ok((at, view))
     }
 
-    /// The same value with one axis for each exported dimension, if the batch is the first one, as in the exported program.
+    /// The same value with one axis for each exported dimension, if the batch is the first of them.
     pub fn settled(&mut self, value: Value) -> Result<Value> {
         let Value::Node(id, view) = &value else { return Ok(value) };
         let arranged = view.arranged(&self.sizes(*id), true);
@@ -218,7 +218,7 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// The same value through an `identity` node, for a layer that was merged into the one before it.
+    /// The same value through an `identity` node, for a layer that was merged into the previous one.
     pub fn identity(&mut self, value: Value, name: &str) -> Result<Value> {
         let Value::Node(id, view) = value else { return Ok(value) };
         self.label(name);
@@ -274,7 +274,7 @@ impl Importer {
                 return Ok(Value::Node(id, split.view));
             }
             let sizes: Vec<_> = split.factors[1..].concat();
-            // A value has at most six dimensions, so what comes next must merge some first.
+            // A value can have at most six dimensions, so a larger one must be merged first.
             if sizes.len() < 6 {
                 let at = self.add_beside("reshape", &[("shape", list(&sizes))], &[id])?;
                 return Ok(Value::Node(at, split.view));

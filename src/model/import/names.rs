@@ -1,4 +1,4 @@
-//! Names of layers, as PyTorch calls the modules they come from.
+//! Layer names, derived from the names of the PyTorch modules they come from.
 
 /// Whether a name could be that of a parameter in a `state_dict`, rather than a name that an exporter generated.
 pub fn is_parameter_name(name: &str) -> bool {
@@ -20,7 +20,7 @@ pub fn module_of(name: &str) -> Option<&str> {
 pub fn joined<'a>(scopes: impl IntoIterator<Item = &'a str>) -> String {
     let mut path = String::new();
     for scope in scopes.into_iter().filter(|scope| !scope.is_empty()) {
-        // The longest end of the path that the scope repeats.
+        // The longest suffix of the path that the scope repeats.
         let starts = std::iter::once(0).chain(path.match_indices('.').map(|(at, _)| at + 1));
         let repeats = |&at: &usize| {
             let end = &path[at..];

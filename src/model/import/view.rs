@@ -1,8 +1,8 @@
 //! How the dimensions of an exported value map to the axes of a node's value.
 //!
-//! A node's value has the batch as axis 0, whereas exported programs move the batch and merge it with other dimensions, as in
-//! `(T, N, C)` or `(N·heads, T, d)`. A view names, for each exported dimension, the axes that it is the product of, so moving and
-//! merging dimensions takes no node until an operation needs them.
+//! A node's value has the batch as axis 0, whereas exported programs move the batch and merge it with other dimensions, as in `(T,
+//! N, C)` or `(N·heads, T, d)`. A view lists, for each exported dimension, the axes of which it is the product, so that moving and
+//! merging dimensions requires no node until an operation needs them.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ pub struct Regrouped {
 pub struct Arranged {
     /// The permutation of the axes, the batch first.
     pub order: Vec<usize>,
-    /// The sizes without the batch after axes of one dimension are merged.
+    /// The sizes, without the batch, after the axes of each dimension are merged.
     pub sizes: Vec<usize>,
     /// The view of the result. Each dimension is one axis, except that the batch stays an axis of its own.
     pub view: View,
@@ -52,8 +52,8 @@ impl View {
         Self(order.iter().map(|&d| self.0[d].clone()).collect())
     }
 
-    /// Reads axes of these sizes as dimensions of the sizes `target`, splitting axes where a dimension ends inside one. `None` if
-    /// that takes more than splitting, or would split the batch.
+    /// Reinterprets axes of these sizes as dimensions of the sizes `target`, splitting axes where a dimension ends inside one.
+    /// `None` if that requires more than splitting, or would split the batch.
     pub fn regrouped(&self, sizes: &[usize], target: &[usize]) -> Option<Regrouped> {
         let mut atoms: VecDeque<(usize, usize)> = self.0.iter().flatten().map(|&axis| (axis, sizes[axis])).collect();
         let mut factors: Vec<Vec<usize>> = vec![vec![]; sizes.len()];
@@ -63,8 +63,8 @@ impl View {
             let next = target.get(at + 1).copied();
             while let Some(&(axis, size)) = atoms.front() {
                 if size == 1 {
-                    // A batch of one joins the dimension that ends here, unless it is the next one; other axes of size 1 need no
-                    // place.
+                    // A batch of one joins the dimension that ends here, unless it is the next one; other axes of size 1 can be
+                    // omitted.
                     if axis == 0 && !group.is_empty() && left == 1 && next == Some(1) {
                         break;
                     }

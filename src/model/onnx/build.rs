@@ -23,7 +23,7 @@ pub struct Network {
     /// Names of all outputs.
     pub outputs: Vec<String>,
     /// If the network normalizes pictures itself, the standard deviation by which pictures in `[0, 1]` are divided beforehand: 1,
-    /// or 1/255 if it takes values from 0 to 255.
+    /// or 1/255 if it expects values from 0 to 255.
     pub scale: Option<f64>,
     /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
@@ -32,15 +32,15 @@ pub struct Network {
 /// Options for reading a file.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
-    /// The name of the output; the first one if not given.
+    /// The name of the output; `None` selects the first one.
     pub output: Option<String>,
-    /// Height and width of the input, if the file leaves them open.
+    /// Height and width of the input, if they are dynamic in the file.
     pub size: Option<[usize; 2]>,
 }
 
 /// Reads a network from the bytes of an ONNX file. `folder` holds files with external data.
 ///
-/// Errors if the file is damaged or contains operators that are not supported; all of them are named.
+/// Errors if the file is damaged or contains unsupported operators; the message lists all of them.
 pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &ReadOptions) -> Result<Network> {
     decoding("ONNX", || build(Program::decode(bytes, folder)?, options))
 }
@@ -71,8 +71,9 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     patterns::put_together(&mut program)?;
     check_supported(&program)?;
     add_nodes(&mut program, &mut importer, &mut values)?;
-    let end =
-        values.remove(&output).with_context(|| format!("nothing computes the output \"{}\"", words::name(&output)))?;
+    let end = values
+        .remove(&output)
+        .with_context(|| format!("no operator computes the output \"{}\"", words::name(&output)))?;
     let (graph, weights) = importer.finish(end)?;
     Ok(Network { graph: graph.with_weights(weights)?, batch, output, outputs, metadata: program.metadata, scale })
 }
@@ -99,7 +100,7 @@ fn picture(shape: &[Option<usize>], size: Option<[usize; 2]>) -> Result<(Vec<usi
     Ok((picture, *batch))
 }
 
-/// Errors if operators that depend on the picture are not supported, and names all of them.
+/// Errors if operators that depend on the picture are not supported; the message lists all of them.
 fn check_supported(program: &Program) -> Result<()> {
     let mut moving: HashSet<&str> = program.inputs.iter().map(|i| i.name.as_str()).collect();
     let (mut all, mut unknown) = (0, BTreeMap::<String, Vec<String>>::new());

@@ -55,7 +55,7 @@ pub fn tests(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Runs the test in a folder: the operators are evaluated with all inputs as constants and, if there is a float input, run as a
-/// network of that input. Whatever is supported must agree with the expected outputs.
+/// network with that input. The results of all supported operators must match the expected outputs.
 pub fn run(folder: &Path) -> Verdict {
     match checked(folder) {
         Ok(verdict) => verdict,
@@ -101,7 +101,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
         if program.nodes.iter().any(several) {
             return Ok(Verdict::NotClaimed(BTreeSet::from(["Pow with several exponents".into()])));
         }
-        // Computed while reading, as for shapes and weights.
+        // Evaluated at import time, like shapes and weights.
         if program.nodes.iter().all(|node| is_evaluated(&node.op, program.opset) || node.is_shape()) {
             let mut program = decode()?;
             program.constants.extend(known.clone());
@@ -110,7 +110,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
             compare(&program.outputs, &wanted, |name| Ok(all.get(name).cloned()))?;
             ran = true;
         }
-        // As a network of the first float input.
+        // Run as a network with the first float input.
         let float =
             program.inputs.iter().find(|i| known.get(&i.name).is_some_and(|t| t.dtype().is_float() && t.rank() > 0));
         let Some(input) = float.filter(|input| supported(&program, &input.name)) else { continue };
@@ -119,7 +119,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
             continue;
         }
         for (name, wanted) in program.outputs.iter().zip(&wanted) {
-            // A network has no empty values.
+            // Networks have no empty values.
             let Some(wanted) = wanted.as_ref().filter(|t| !name.is_empty() && t.elem_count() > 0) else { continue };
             let by_batch = as_network(decode()?, &input.name, &known, name, true);
             let found = match by_batch {
@@ -140,7 +140,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
 
 /// Whether an operator can be evaluated when its inputs are constants.
 fn is_evaluated(op: &str, opset: i64) -> bool {
-    // An operator that is known says what it lacks; one that is not says nothing.
+    // A known operator reports its missing inputs; an unknown one returns `None`.
     !matches!(evaluate(op, &super::program::Attributes::default(), &[], (opset, 1)), Ok(None))
 }
 
@@ -207,7 +207,7 @@ fn as_network(
     };
     let mut values = HashMap::from([(input.to_string(), value)]);
     add_nodes(&mut program, &mut importer, &mut values)?;
-    let end = values.remove(output).context("nothing computes the output")?;
+    let end = values.remove(output).context("no operator computes the output")?;
     if matches!(end, Value::Constant(_)) {
         return Ok(None);
     }

@@ -60,8 +60,8 @@ fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>
     lower(importer, Operator { node, inputs, opset })
 }
 
-/// The outputs of an operator whose inputs are all constants. A size that depends on the batch counts as 1, and the value is then
-/// the same for each picture of the batch.
+/// The outputs of an operator whose inputs are all constants. A size that depends on the batch counts as 1; the value is then the
+/// same for each picture in the batch.
 fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Result<Option<Vec<Value>>> {
     let mut per_batch = false;
     let mut name = None;
@@ -110,7 +110,7 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
     Ok(found.map(|all| all.into_iter().map(value).collect()))
 }
 
-/// A constant that is resized, such as position embeddings for another size of pictures.
+/// A constant that is resized, such as position embeddings for another input size.
 fn resized(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Tensor> {
     let given = |i: usize| inputs.get(i).and_then(Option::as_ref);
     let x = given(0).context("no input")?;

@@ -32,7 +32,7 @@ impl Names {
         Self { parents, modules, readers }
     }
 
-    /// Whether a value is an output of its operator's module, that is, read by operators outside the module.
+    /// Whether a value is an output of its operator's module, that is, whether operators outside the module read it.
     pub fn leaves_module(&self, node: &Node, value: &str) -> bool {
         let inside = |reader: &String| {
             reader.strip_prefix(&node.module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -40,7 +40,8 @@ impl Names {
         !node.module.is_empty() && self.readers.get(value).is_some_and(|readers| !readers.iter().all(inside))
     }
 
-    /// The batch norm that an exporter folded into a convolution: the convolution has its module, but another one's weight.
+    /// The batch norm that an exporter folded into a convolution: the convolution has the module of the norm, but a weight of
+    /// another module.
     pub fn folded_norm<'a>(&self, node: &'a Node) -> Option<&'a str> {
         let weight = node.inputs.get(1).and_then(|name| module_of(name)).filter(|_| node.op == "Conv")?;
         let other = !node.module.is_empty() && node.module != weight && !self.parents.contains(&node.module);

@@ -1,8 +1,7 @@
 //! ONNX files as graphs.
 //!
-//! A file is decoded (`program`), operators that do not depend on the picture are evaluated (`evaluate`), layers that
-//! exporters decompose are recomposed (`patterns`), and each remaining operator becomes nodes (`lower`) named by its PyTorch
-//! module.
+//! A file is decoded (`program`), operators that do not depend on the picture are evaluated (`evaluate`), layers that exporters
+//! decompose are recomposed (`patterns`), and each remaining operator becomes nodes (`lower`) named after its PyTorch module.
 
 #[allow(missing_docs)]
 mod proto;

@@ -13,7 +13,7 @@ pub fn fold(program: &mut Program) -> Result<()> {
     let mut rest = vec![];
     for node in std::mem::take(&mut program.nodes) {
         let known = node.inputs.iter().all(|name| name.is_empty() || program.constants.contains_key(name));
-        // Constants that only repeat a value would take memory.
+        // Folding constants that only repeat a value would waste memory.
         let grows = ["Expand", "ConstantOfShape", "Tile"].contains(&node.op.as_str());
         if known && !grows && node.op != "Shape" {
             let inputs: Vec<_> = node.inputs.iter().map(|name| program.constants.get(name).cloned()).collect();
@@ -28,7 +28,7 @@ pub fn fold(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-/// Replaces groups of operators by the layers that they compute.
+/// Replaces groups of operators with the layers that they compute.
 pub fn put_together(program: &mut Program) -> Result<()> {
     sequences(program);
     activations(program)?;
@@ -72,7 +72,7 @@ fn sequences(program: &mut Program) {
         for (reader, item) in items {
             let name = std::mem::take(&mut program.nodes[reader].outputs[0]);
             program.nodes[reader].op.clear();
-            // The same item may be taken twice.
+            // The same item may be read twice.
             if outputs[item].is_empty() {
                 outputs[item] = name;
             } else {
@@ -89,9 +89,9 @@ fn sequences(program: &mut Program) {
 
 /// An index of a program's values.
 struct Index {
-    /// The operator that computes a value.
+    /// The operator that computes each value.
     producer: HashMap<String, usize>,
-    /// How many operators and outputs read a value.
+    /// Number of operators and outputs that read each value.
     uses: HashMap<String, usize>,
     /// The values that depend on the picture.
     moving: HashSet<String>,
@@ -118,24 +118,24 @@ impl Index {
     }
 }
 
-/// The number that a constant is.
+/// The value of a scalar constant.
 fn scalar(program: &Program, name: &str) -> Option<f64> {
     let t = program.constants.get(name).filter(|t| t.elem_count() == 1)?;
     numbers(t).ok()?.first().copied()
 }
 
-/// Removes operators, and puts a new one in the place of `root`.
+/// Removes operators and replaces the one at `root` with `new`.
 fn replace(program: &mut Program, gone: &[usize], root: usize, new: Node) {
     program.nodes[root] = new;
     gone.iter().filter(|&&at| at != root).for_each(|&at| program.nodes[at].op.clear());
 }
 
-/// Drops the operators that were replaced.
+/// Removes the operators that were replaced.
 fn sweep(program: &mut Program) {
     program.nodes.retain(|node| !node.op.is_empty());
 }
 
-/// Operators that compute each element from one element.
+/// Elementwise operators.
 const ELEMENTWISE: [&str; 20] = [
     "Add",
     "Sub",
@@ -159,16 +159,16 @@ const ELEMENTWISE: [&str; 20] = [
     "Reciprocal",
 ];
 
-/// Where activations are compared: densely around 0, and beyond the ends of piecewise ones.
+/// The points at which activations are compared: dense around 0, and beyond the breakpoints of piecewise ones.
 fn points() -> Tensor {
     let values: Vec<f64> = (-60..=60).map(|i| f64::from(i) * 0.15 + 0.013).collect();
     Tensor::from_vec(values, (1, 121), &Device::Cpu).unwrap_or_else(|_| unreachable!("121 values"))
 }
 
-/// An activation with its arguments, and the values that it takes at the points.
+/// An activation with its arguments, and its values at the points.
 type KnownActivation = (&'static OpSpec, Vec<(&'static str, Attribute)>, Vec<f64>);
 
-/// The activations of the list of operations.
+/// The activations in the list of operations.
 fn known_activations() -> Result<Vec<KnownActivation>> {
     let x = points();
     let mut all = vec![];
@@ -184,7 +184,7 @@ fn known_activations() -> Result<Vec<KnownActivation>> {
     Ok(all)
 }
 
-/// Finds groups of elementwise operators that compute an activation, by their values: `x · σ(x)` is SiLU however it is written.
+/// Finds groups of elementwise operators that compute an activation, by comparing values: `x · σ(x)` is SiLU however it is written.
 fn activations(program: &mut Program) -> Result<()> {
     let known = known_activations()?;
     let index = Index::of(program);
@@ -226,7 +226,7 @@ fn group(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, S
             program.nodes[at].inputs.iter().filter(|name| !name.is_empty() && !program.constants.contains_key(*name));
         open.extend(moving.cloned());
     };
-    // Constants must be single numbers.
+    // Constants must be scalars.
     let plain = |at: usize| {
         let constants = program.nodes[at].inputs.iter().filter(|name| program.constants.contains_key(*name));
         constants.into_iter().all(|name| scalar(program, name).is_some())
@@ -245,7 +245,7 @@ fn group(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, S
         if group.len() == MOST {
             break;
         }
-        // Take in the last operator all of whose readers are in the group.
+        // Add the last operator whose consumers are all in the group.
         let inside = |name: &str| {
             let reads = |at: &usize| program.nodes[*at].inputs.iter().filter(|input| *input == name).count();
             group.iter().map(reads).sum::<usize>() == index.uses.get(name).copied().unwrap_or(0)
@@ -342,7 +342,7 @@ fn layer_norm(program: &Program, index: &Index, root: usize) -> Option<(Vec<usiz
         ..add.clone()
     };
     let group = vec![root, mul_at, div_at, root_at, eps_at, mean_at, square_at, sub_at, twin, average_at];
-    // Nothing else may read what disappears.
+    // Nothing else may read the values that are removed.
     let inner = group.iter().filter(|&&at| at != root);
     let readers = |name: &str| {
         let reads = |at: &usize| program.nodes[*at].inputs.iter().filter(|input| *input == name).count();
@@ -445,7 +445,7 @@ fn biases(program: &mut Program) {
     sweep(program);
 }
 
-/// Whether a tensor holds numbers that are computed exactly, such as shapes.
+/// Whether a tensor contains values that are computed exactly, such as shapes.
 fn is_whole(t: &Tensor) -> bool {
     matches!(t.dtype(), DType::I64 | DType::U8)
 }

@@ -3,8 +3,8 @@
 use super::program::{Node, Program};
 use crate::tensor::numbers;
 
-/// The standard deviation by which pictures in `[0, 1]` must be divided for a network that normalizes them itself: 1 if it takes
-/// pixels in `[0, 1]`, 1/255 if it takes 0 to 255. `None` if the network takes normalized pictures.
+/// The standard deviation by which pictures in `[0, 1]` must be divided for a network that normalizes them itself: 1 if it expects
+/// pixels in `[0, 1]`, 1/255 if it expects 0 to 255. `None` if the network expects normalized pictures.
 ///
 /// A network normalizes if each operator that reads the pictures subtracts a constant from them, or scales them, per channel.
 pub fn built_in(program: &Program, input: &str) -> Option<f64> {
@@ -14,7 +14,7 @@ pub fn built_in(program: &Program, input: &str) -> Option<f64> {
     Some(if ranges.iter().any(|&bytes| bytes) { 1.0 / 255.0 } else { 1.0 })
 }
 
-/// Whether an operator that normalizes pictures takes values up to 255; `None` if it does not normalize.
+/// Whether an operator that normalizes pictures expects values up to 255; `None` if it does not normalize.
 fn range(program: &Program, node: &Node, input: &str) -> Option<bool> {
     let [first, second] = &node.inputs[..] else { return None };
     let constant = if first == input { second } else { first };

@@ -18,7 +18,7 @@ use std::path::Path;
 pub struct Program {
     /// The opset version.
     pub opset: i64,
-    /// The operators that the outputs depend on, each after those it reads.
+    /// The operators that the outputs depend on, in topological order.
     pub nodes: Vec<Node>,
     /// Constants by name.
     pub constants: HashMap<String, Tensor>,
@@ -40,10 +40,10 @@ pub struct Input {
 /// An operator of a program.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The operator's type, such as `Conv`; operators outside ONNX's own set carry their domain.
+    /// The operator's type, such as `Conv`; operators outside the standard domain include their domain.
     pub op: String,
     pub attributes: Attributes,
-    /// Names of the values it reads; empty for an omitted one.
+    /// Names of the values it reads; empty for omitted inputs.
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     /// The path of the PyTorch module that it comes from; empty if unknown.
@@ -58,7 +58,6 @@ pub struct Attributes(Vec<AttributeProto>);
 
 impl Program {
     /// Decodes a file. `folder` holds files with external data.
-    ///
     /// Errors if the file is damaged, or uses unsupported features, such as control flow.
     pub fn decode(bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
         let model = ModelProto::decode(Bytes::from(bytes)).context("it is not an ONNX file, or it is damaged")?;
@@ -84,7 +83,7 @@ impl Program {
         Ok(Self { opset, nodes, constants, inputs, outputs, metadata })
     }
 
-    /// Drops the operators and inputs that the outputs do not depend on.
+    /// Removes the operators and inputs that the outputs do not depend on.
     pub fn prune(&mut self) {
         let nodes = std::mem::take(&mut self.nodes);
         self.nodes = needed(nodes, &self.outputs).unwrap_or_default();
@@ -92,7 +91,7 @@ impl Program {
         self.inputs.retain(|input| read.contains(&input.name));
     }
 
-    /// For each value, how many operators and outputs read it.
+    /// For each value, the number of operators and outputs that read it.
     pub fn uses(&self) -> HashMap<&str, usize> {
         let mut uses = HashMap::new();
         let all = self.nodes.iter().flat_map(|node| &node.inputs).chain(&self.outputs);
@@ -101,7 +100,7 @@ impl Program {
     }
 }
 
-/// The operators that the outputs depend on. Errors if an operator reads a value that is computed only later.
+/// The operators that the outputs depend on. Errors if an operator reads a value that is only computed later.
 fn needed(nodes: Vec<Node>, outputs: &[String]) -> Result<Vec<Node>> {
     let mut computed = HashSet::new();
     for node in &nodes {
@@ -166,14 +165,14 @@ impl Node {
         }
     }
 
-    /// The node's name, or that of its value if it has none.
+    /// The node's name, or that of its output if it has none.
     pub fn shown(&self) -> String {
         let name = if self.name.is_empty() { self.outputs.first().map_or("", String::as_str) } else { &self.name };
         words::name(name).into_owned()
     }
 }
 
-/// The path of the module that a node comes from. PyTorch's exporters give it as metadata, or as the node's name
+/// The path of the module that a node comes from. PyTorch's exporters store it in the node's metadata or its name
 /// (`/layer1/layer1.0/conv1/Conv`).
 fn module(node: &NodeProto) -> String {
     if let Some(scopes) = node.metadata_props.iter().find(|e| e.key() == "pkg.torch.onnx.name_scopes") {
@@ -219,18 +218,18 @@ impl Attributes {
         Self(arguments.iter().map(attribute).collect())
     }
 
-    /// These attributes and others.
+    /// Adds other attributes to these.
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// These attributes and an integer.
+    /// Adds an integer to these attributes.
     pub fn with_int(self, name: &str, value: i64) -> Self {
         self.and(Self::of(&[(name, Attribute::Int(value))]))
     }
 
-    /// These attributes and a string.
+    /// Adds a string to these attributes.
     pub fn with_text(self, name: &str, value: &str) -> Self {
         self.and(Self::of(&[(name, Attribute::Text(value.into()))]))
     }
@@ -265,7 +264,7 @@ impl Attributes {
         self.get(name).map(|a| a.ints.clone())
     }
 
-    /// The attribute in the form in which operations take arguments.
+    /// The attribute as an argument of an operation.
     pub fn argument(&self, name: &str) -> Option<Attribute> {
         use Attribute::{Float, Int, Text};
         let a = self.get(name)?;
@@ -299,7 +298,7 @@ impl Attributes {
     }
 }
 
-/// The f32 as the shortest decimal that rounds to it, so that an attribute of 1e-5 is that in f64 too.
+/// Converts an f32 to the shortest decimal that rounds to it, so that an attribute of 1e-5 is also 1e-5 in f64.
 fn decimal(x: f32) -> f64 {
     x.to_string().parse().unwrap_or_else(|_| x.into())
 }
@@ -308,7 +307,7 @@ impl Program {
     /// The name of the node: its module, or the module whose weight it reads.
     pub fn label(&self, node: &Node) -> String {
         let weight = node.inputs.iter().skip(1).find_map(|name| module_of(name));
-        // A weight that modules share, or equal weights that an exporter merged, may have the name of another module.
+        // Weights shared by modules, and equal weights merged by an exporter, may have the name of another module.
         let own = |weight: &&str| weight.starts_with(&node.module);
         weight.filter(own).map_or_else(|| node.module.clone(), String::from)
     }

@@ -12,7 +12,7 @@ pub struct Resampling {
     from: Vec<usize>,
     /// The shape of the output.
     pub to: Vec<usize>,
-    /// Output size per input size of each axis, as given in the file.
+    /// Ratio of output size to input size for each axis, as given in the file.
     scale: Vec<f64>,
     mode: String,
     coordinates: String,
@@ -59,7 +59,7 @@ impl Resampling {
             }
             (None, None) => bail!("Resize has neither sizes nor scales"),
         }
-        ensure!(to.iter().all(|&n| n > 0), "Resize to an empty tensor");
+        ensure!(to.iter().all(|&n| n > 0), "Resize to an empty tensor is not supported");
         let changed = shape.iter().zip(&to).filter(|(from, to)| from != to);
         let most = changed.flat_map(|(&from, &to)| [from, to]).max().unwrap_or_default();
         ensure!(most < 1 << 16, "Resize is limited to 65,535 positions per axis");
@@ -76,7 +76,7 @@ impl Resampling {
         })
     }
 
-    /// The mode of `interpolate` that computes the operator; `None` if there is none.
+    /// The equivalent mode of `interpolate`; `None` if there is none.
     pub fn of_maps(&self) -> Option<&'static str> {
         let far = |d: usize| (self.scale[d] * self.from[d] as f64 - self.to[d] as f64).abs();
         if self.antialias || (2..self.from.len()).any(|d| far(d) > 1e-3) {
@@ -137,7 +137,7 @@ struct Axis<'a> {
     from: usize,
     /// The size of the output.
     to: usize,
-    /// Output size per input size, as given in the file.
+    /// Ratio of output size to input size, as given in the file.
     scale: f64,
     /// `nearest`, `linear` or `cubic`.
     mode: &'a str,
@@ -147,7 +147,7 @@ struct Axis<'a> {
     nearest: &'a str,
     /// The coefficient of the cubic kernel.
     cubic: f64,
-    /// Whether positions outside the input get no weight, instead of the value at the edge.
+    /// Whether positions outside the input have zero weight, instead of the value at the edge.
     exclude_outside: bool,
     /// Whether the kernel is widened when downscaling.
     antialias: bool,
@@ -174,7 +174,7 @@ impl Axis<'_> {
                 row[at.clamp(0, last) as usize] += weight;
                 total += weight;
             }
-            // Weights add up to 1, also where positions are left out.
+            // Weights are normalized to sum to 1, even where positions are excluded.
             if total != 0.0 {
                 row.iter_mut().for_each(|weight| *weight /= total);
             }
@@ -199,7 +199,7 @@ impl Axis<'_> {
                 from / 2.0 * (1.0 - adjustment) + (i + 0.5) / scale - 0.5
             }
             "align_corners" => {
-                // ONNX counts the output before it is rounded to whole positions.
+                // ONNX uses the output size before rounding it to an integer.
                 let to = scale * from;
                 if self.to > 1 { i * (from - 1.0) / (to - 1.0) } else { 0.0 }
             }

@@ -40,7 +40,7 @@ pub fn rewrite(program: &mut Program) {
     program.prune();
 }
 
-/// The value that the `Gather` at `at` selects from, before it was flattened, and what is selected of each picture.
+/// The value that the `Gather` at `at` selects from, before it was flattened, and the selection within each picture.
 fn flat_gather(program: &Program, producer: &HashMap<String, usize>, at: usize) -> Option<(String, PerPicture)> {
     let gather = program.nodes.get(at).filter(|node| node.op == "Gather" && node.attributes.int("axis", 0) == 0)?;
     let flatten = program.nodes.get(*producer.get(&gather.inputs[0])?).filter(|node| node.op == "Reshape")?;
@@ -69,7 +69,7 @@ fn per_picture(index: &Tensor, batch: usize) -> Option<PerPicture> {
     (regular && inside).then_some(PerPicture { size, index: first, shape })
 }
 
-/// Operators that compute the same as the `Gather` at `at`, picture by picture.
+/// Operators equivalent to the `Gather` at `at`, applied to each picture.
 fn replacement(program: &mut Program, at: usize, from: &str, picked: PerPicture) -> Option<Vec<Node>> {
     let gather = program.nodes[at].clone();
     let result = gather.outputs[0].clone();
@@ -100,7 +100,7 @@ fn replacement(program: &mut Program, at: usize, from: &str, picked: PerPicture)
     Some(nodes)
 }
 
-/// The value that is computed from constants and the batch size alone, for `batch` pictures; `None` if it depends on anything else.
+/// A value computed from the batch size and constants alone, for `batch` pictures; `None` if it depends on anything else.
 fn value(program: &Program, producer: &HashMap<String, usize>, name: &str, batch: i64, depth: usize) -> Option<Tensor> {
     if let Some(constant) = program.constants.get(name) {
         return Some(constant.clone());

@@ -1,4 +1,4 @@
-//! Tensors in ONNX files, inside the file or in files beside it.
+//! Tensors in ONNX files, inside the file or in files next to it.
 
 use super::proto::TensorProto;
 use super::proto::tensor_proto::{DataLocation, DataType};
@@ -38,7 +38,7 @@ fn values(t: &TensorProto, folder: Option<&Path>) -> Result<Tensor> {
             Number::I64 => {
                 fits(t.int64_data.len()).and_then(|()| Ok(Tensor::from_slice(&t.int64_data, shape, cpu)?))?
             }
-            // Smaller types lie in int32 fields, f16 and bf16 by their bits.
+            // Smaller types are stored in int32 fields, f16 and bf16 as their bits.
             _ => {
                 fits(t.int32_data.len())?;
                 let all = t.int32_data.iter();

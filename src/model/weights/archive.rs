@@ -1,4 +1,4 @@
-//! An opened weight file: gives the names and shapes in its state dicts, and reads the values of tensors on demand.
+//! An opened weight file: provides the names and shapes in its state dicts, and reads the values of tensors on demand.
 
 use super::number::{Number, count};
 use super::random_access::{ByteSource, RandomAccess};
@@ -37,7 +37,7 @@ pub struct StateDict {
     pub key: String,
     /// The tensors, by name.
     pub tensors: BTreeMap<String, TensorEntry>,
-    /// Tensors that only unsupported PyTorch functions could create: the name of the function, by name of the tensor.
+    /// Tensors that can only be created by unsupported PyTorch functions: the name of the function, by name of the tensor.
     pub unread: BTreeMap<String, String>,
     /// How the file was saved.
     pub saved: Saved,
@@ -62,7 +62,7 @@ impl Archive {
         Self { files: vec![File { source, records }], dicts }
     }
 
-    /// The same archive with the names that torchvision uses today, where it changed them.
+    /// Renames tensors that torchvision has renamed to their current names.
     pub(super) fn with_current_names(mut self) -> Self {
         for dict in &mut self.dicts {
             let renamed = dict.tensors.keys().filter_map(|old| Some((old.clone(), names::current(old)?)));
@@ -73,12 +73,12 @@ impl Archive {
         self
     }
 
-    /// The state dict that is most likely the network's own.
+    /// The state dict that most likely holds the network's weights.
     fn main(&self) -> Option<&StateDict> {
         self.dicts.iter().min_by_key(|dict| (names::secondary(&dict.key), names::rank(&dict.key)))
     }
 
-    /// What is known about the network whose state dict has this key, or about the main one, for the lines of Python that export it.
+    /// Describes the network whose state dict has this key, or the main one, for the Python code that exports it.
     pub fn without_graph(&self, key: Option<&str>) -> WithoutGraph {
         let named = key.and_then(|key| self.dicts.iter().find(|dict| dict.key == key));
         let Some(dict) = named.or_else(|| self.main()) else { return WithoutGraph::default() };
@@ -94,7 +94,7 @@ impl Archive {
 
     /// Reads all tensors of the main state dict, under their names without wrapper segments.
     ///
-    /// Errors as for [`read`](Self::read).
+    /// Errors like [`read`](Self::read).
     pub fn all(&self) -> Result<Weights> {
         let dict = self.main().context("it contains no tensors")?;
         let plain = names::all_unwrapped(dict.tensors.keys().map(String::as_str));
@@ -105,8 +105,8 @@ impl Archive {
 
     /// Reads the values of `entries` on all cores; one core computes the hash of the files.
     ///
-    /// Errors if data are damaged, a dtype is not supported, the tensors have more values than the files have bytes, there is too
-    /// little memory, or the thread's [probe](crate::interrupt) stops the work.
+    /// Errors if the data is damaged, a dtype is not supported, the tensors have more values than the files have bytes, memory is
+    /// too low, or the thread's [probe](crate::interrupt) stops the work.
     pub fn read(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Weights> {
         let (probe, loading) = (&InterruptProbe::here(), &Loading::here());
         let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
@@ -126,9 +126,9 @@ impl Archive {
             .map(bytes)
             .try_fold(0usize, |all, one: Result<usize>| Ok::<_, anyhow::Error>(all.saturating_add(one?)))?;
         let mut left: u64 = self.files.iter().map(|file| file.source.length()).sum();
-        // Entries that share a tensor need no memory of their own.
+        // Entries that share a tensor need no additional memory.
         reserve(all.min(left as usize), || "the weights".into())?;
-        // Storages that are read as a whole, for tensors that are not contiguous.
+        // Storages that are read in full, for tensors that are not contiguous.
         let mut whole = HashMap::new();
         let (mut tensors, mut done) = (Tensors::new(), 0);
         for (name, entry) in entries {
@@ -231,8 +231,8 @@ impl TensorEntry {
     }
 }
 
-/// Joins the archives of several shards, given with their names, into one archive. Errors if two shards have a tensor of the same
-/// name.
+/// Joins the archives of several shards, given with their names, into one archive. Errors if two shards contain tensors with the
+/// same name.
 pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
     let dict = StateDict { saved: Saved::Shards, ..StateDict::default() };
     let mut all = Archive { files: Vec::new(), dicts: vec![dict] };

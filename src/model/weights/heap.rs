@@ -33,7 +33,7 @@ pub enum PickleValue<'a> {
 pub struct Object<'a> {
     /// Module and name of the class or function that created the object.
     pub class: (&'a str, &'a str),
-    /// Items set on the object, if it was filled like a dict.
+    /// Items of the object, if it was filled like a dict.
     pub items: Vec<(PickleValue<'a>, PickleValue<'a>)>,
     /// State of the object, usually a dict of attributes.
     pub state: Option<PickleValue<'a>>,
@@ -71,7 +71,7 @@ impl<'a> Heap<'a> {
         PickleValue::Object(self.objects.len() - 1)
     }
 
-    /// Counts copied values, because a small pickle can request the same copy again and again.
+    /// Counts copied values, because a small pickle can request the same copy many times.
     ///
     /// Errors after more than four million copies.
     pub fn copies(&mut self, count: usize) -> Result<()> {

@@ -56,10 +56,10 @@ pub fn open(path: &Path) -> Result<Archive> {
     Ok(archive.with_context(reading)?.with_current_names())
 }
 
-/// Reads the tensors of a weight file. Of a checkpoint, reads those of its `state_dict`, `model_state_dict`, `model` or `net`.
-/// Wrapper segments in names, such as `module.` of `DataParallel`, are removed.
+/// Reads the tensors of a weight file. In a checkpoint, these are the ones in its `state_dict`, `model_state_dict`, `model` or
+/// `net`. Wrapper segments in names, such as `module.` of `DataParallel`, are removed.
 ///
-/// Errors as for [`open`](open()) and [`Archive::read`].
+/// Errors like [`open`](open()) and [`Archive::read`].
 pub fn read(path: &Path) -> Result<Weights> {
     open(path)?.all().with_context(|| format!("reading the weights \"{}\"", words::path(&path)))
 }
@@ -85,7 +85,7 @@ fn opened(source: ByteSource) -> Result<Archive> {
     }
 }
 
-/// Describes what a file that is not a weight file seems to be, from its first bytes.
+/// Describes what a file that is not a weight file appears to be, judging by its first bytes.
 fn kind(bytes: &[u8]) -> &'static str {
     let beginnings: [(&[u8], &str); 6] = [
         (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""),

@@ -1,5 +1,5 @@
-//! Naming conventions of training frameworks: the prefixes under which checkpoints store parameters, and the other tensors that they
-//! contain.
+//! Naming conventions of training frameworks: the prefixes under which checkpoints store parameters, and the other tensors in
+//! checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ const SECONDARY: [&str; 16] = [
     "gradients",
 ];
 
-/// Words that indicate tensors that are stored next to a network and belong to its training.
+/// Words that indicate tensors that are stored next to a network but belong to its training.
 const BESIDE: [&str; 14] = [
     "ema",
     "swa",
@@ -100,8 +100,8 @@ pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|segment| !WRAPPERS.contains(segment)).collect::<Vec<_>>().join(".")
 }
 
-/// The present name of a tensor of torchvision's DenseNet whose name has the dot that it had until 2018, and still has in the
-/// pretrained weights: `denselayer1.norm.2.weight` is `denselayer1.norm2.weight`.
+/// The current name of a tensor of torchvision's DenseNet, given its name from before 2018, which had an additional dot and is
+/// still used in the pretrained weights: `denselayer1.norm.2.weight` is `denselayer1.norm2.weight`.
 pub fn current(name: &str) -> Option<String> {
     let segments: Vec<_> = name.split('.').collect();
     let is_old = |four: &[&str]| {
@@ -121,7 +121,7 @@ pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     WRAPPERS.into_iter().zip(found).filter(|(_, found)| *found).map(|(wrapper, _)| wrapper).collect()
 }
 
-/// The wrapper segments before all `names`, such as `module.`; empty if a name has none or others.
+/// The wrapper segments with which all `names` begin, such as `module.`; empty if they begin differently.
 pub fn wrapped_by<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let before = |name: &'a str| {
         let segments =

@@ -1,7 +1,7 @@
 //! Reads Python pickles as data, by a stack machine with containers, numbers, strings and PyTorch's tensors.
 //!
-//! Nothing is imported or called. Only the few functions of [`Global`] are supported; any other function or class that a pickle
-//! names becomes an [`Object`], a placeholder that records its arguments.
+//! Nothing is imported or called. Only the few functions of [`Global`] are supported; any other function or class in a pickle
+//! becomes an [`Object`], a placeholder that records its arguments.
 
 pub use super::heap::{Heap, Object, PickleValue};
 
@@ -21,7 +21,7 @@ pub struct Pickle<'a> {
 
 /// Parses the pickle at the beginning of `bytes`; protocols 0 to 5 are supported.
 ///
-/// Errors if the pickle is damaged or truncated, uses an opcode that tensors do not need, or has more than four million opcodes.
+/// Errors if the pickle is damaged or truncated, uses an unsupported opcode, or has more than four million opcodes.
 pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
     let mut reader = Reader { machine: Machine::new(bytes), heap: Heap::default() };
     for _ in 0..MAX_STEPS {

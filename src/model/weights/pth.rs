@@ -59,8 +59,8 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(file, dicts, records.into_values().collect()))
 }
 
-/// Opens a file in the format before PyTorch 1.6. The whole file is read, because the end of each pickle is known only once it is
-/// parsed.
+/// Opens a file in the format before PyTorch 1.6. The entire file is read, because the end of each pickle is known only after
+/// parsing it.
 ///
 /// Errors if the file is damaged, was not written by `torch.save`, has big-endian values or contains no tensors.
 pub fn open_legacy(file: ByteSource) -> Result<Archive> {
@@ -146,7 +146,7 @@ fn located_view(view: &StridedView, storage: &Storage, storages: &Storages) -> R
     let &(start, length) = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
     ensure!(
         bytes_of(storage).is_some_and(|bytes| bytes as u64 == length),
-        "its storage has {length} bytes for {} numbers; {CUT}",
+        "its storage has {length} bytes for {} values; {CUT}",
         storage.count
     );
     let StridedView { offset, shape, stride, .. } = view.clone();

@@ -175,7 +175,7 @@ mod tests {
         for (first, second) in [("conv1.weight", "conv1.weight"), ("w", "\\u0077"), ("", "")] {
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 4)), 8);
             assert!(said.contains(&format!("duplicate entry \"{first}\"")), "{said}");
-            // Two entries that share their data are an error as well.
+            // Two entries that share their data are also an error.
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 0)), 4);
             assert!(said.contains("duplicate entry"), "{said}");
         }

@@ -18,9 +18,9 @@ pub struct Names {
     pub key: String,
     /// Heap index of each tensor, by name.
     pub tensors: BTreeMap<String, usize>,
-    /// Tensors that only unsupported PyTorch functions could create: the name of the function, by name of the tensor.
+    /// Tensors that can only be created by unsupported PyTorch functions: the name of the function, by name of the tensor.
     pub unread: BTreeMap<String, String>,
-    /// How they were saved.
+    /// How the tensors were saved.
     pub saved: Saved,
 }
 
@@ -37,7 +37,7 @@ pub fn state_dicts(pickle: &Pickle) -> Result<Vec<Names>> {
     Ok(search.found)
 }
 
-/// The class of the module that a pickle holds at its root, such as `nets.Net`; `None` if it holds something else.
+/// The class of the module at the root of a pickle, such as `nets.Net`; `None` if the root is not a module.
 pub fn module(pickle: &Pickle) -> Option<String> {
     let PickleValue::Object(object) = pickle.root else { return None };
     let object = &pickle.heap.objects[object];
@@ -45,7 +45,7 @@ pub fn module(pickle: &Pickle) -> Option<String> {
     search.is_module(object).then(|| class(object))
 }
 
-/// The class of an object, with its module, to be shown.
+/// The class of an object, qualified by its module, for display.
 fn class(object: &Object) -> String {
     let (module, name) = object.class;
     format!("{}.{}", shown(module), shown(name))
@@ -131,7 +131,7 @@ impl<'a> Search<'a> {
         self.walk(value, joined(key, name), depth + 1)
     }
 
-    /// Collects the parameters and persistent buffers of a module and its submodules, with `prefix` before their names.
+    /// Collects the parameters and persistent buffers of a module and its submodules, prepending `prefix` to their names.
     fn module(&mut self, module: &'a Object<'a>, prefix: &str, names: &mut Names, depth: usize) -> Result<()> {
         ensure!(depth <= MAX_DEPTH, "its modules are nested more than {MAX_DEPTH} deep; save model.state_dict()");
         let pickle = self.pickle;

@@ -12,9 +12,8 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// The contents of a weight file.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// The tensors in the types of the file: f32, f16, bf16 or f64; signed integers are converted to i64, bytes and booleans to
-    /// u8.
+    /// The tensors with the file's dtypes: f32, f16, bf16 or f64; signed integers are converted to i64, bytes and booleans to u8.
     pub tensors: Tensors,
-    /// SHA-256 of the file, in hexadecimal. For shards, the hash of all their bytes in the order of their names.
+    /// SHA-256 of the file, in hexadecimal. For shards, the hash of all their bytes, in order of file name.
     pub hash: String,
 }

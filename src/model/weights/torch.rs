@@ -102,7 +102,7 @@ impl<'a> Heap<'a> {
             return Ok(self.object(class, Some(args)));
         };
         match (global, &self.lists[args][..]) {
-            // A tensor rebuilt from a placeholder, of a class that only the writing program knows, stays that placeholder.
+            // A tensor of an unknown class that is rebuilt from a placeholder remains that placeholder.
             (Global::Tensor | Global::Parameter, &[object @ PickleValue::Object(_), ..]) => Ok(object),
             (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
             (Global::Parameter, &[tensor @ PickleValue::Tensor(_), ..]) => Ok(tensor),
@@ -162,7 +162,7 @@ impl<'a> Heap<'a> {
 
     /// Adds a tensor that is a view of a storage.
     ///
-    /// Errors if the view reaches beyond the storage.
+    /// Errors if the view extends beyond the storage.
     fn tensor(
         &mut self,
         storage: PickleValue,
@@ -175,7 +175,7 @@ impl<'a> Heap<'a> {
             StridedView { storage, offset: size(offset)?, shape: self.sizes(shape)?, stride: self.sizes(stride)? };
         ensure!(
             view.end()? <= self.storages[storage].count,
-            "a tensor of shape {:?} reaches beyond its storage of {} values",
+            "a tensor of shape {:?} extends beyond its storage of {} values",
             view.shape,
             self.storages[storage].count
         );

@@ -30,7 +30,7 @@ fn binary(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![importer.binary(&kind, o.value(0)?, o.value(1)?)?])
 }
 
-/// The value itself. Values that depend on the picture are floats, whatever they are cast to.
+/// The value itself. Values that depend on the picture are always floats, regardless of casts.
 fn same(_: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![match o.value(0)? {
         Value::Constant(c) => Value::Constant(Constant { tensor: c.tensor.to_dtype(DType::F32)?, ..c }),
@@ -86,7 +86,7 @@ pub fn activation(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn pow(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let exponent = number(&o.constant(1)?.tensor).context("the exponent must be one number")?;
+    let exponent = number(&o.constant(1)?.tensor).context("the exponent must be a scalar")?;
     power(importer, &o, exponent)
 }
 
@@ -100,7 +100,7 @@ fn clip(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         Some(bound) => number(&bound.tensor),
         None => Ok(o.node.attributes.float(name, none)),
     };
-    // An open side ends at the largest f32.
+    // A missing bound becomes the largest f32.
     let open = f64::from(f32::MAX);
     let (low, high) = (bound(1, "min", -open)?.max(-open), bound(2, "max", open)?.min(open));
     let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
@@ -135,7 +135,7 @@ fn prelu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let negative = importer.add_beside("hardtanh", &bounds, &[id])?;
     let mut slope = o.constant(1)?.clone();
     let shape = importer.shape(&Value::Node(id, view.clone()));
-    // A list of slopes is one for each channel.
+    // A one-dimensional slope has one value per channel.
     if let ([count], [_, channels, rest @ ..]) = (slope.tensor.dims(), &shape[..])
         && count == channels
         && (rest.is_empty() || *count != 1)
@@ -222,7 +222,7 @@ fn gemm(importer: &mut Importer, o: &Operator) -> Result<Vec<Value>> {
     }
     let Some(bias) = o.given(2)? else { return Ok(vec![importer.linear(x, weight, None)?]) };
     let beta = (&bias.tensor * attributes.float("beta", 1.0))?;
-    // A bias that differs between rows is an addition.
+    // A bias that differs between rows becomes an addition.
     if beta.rank() == 2 && beta.dims()[0] > 1 {
         let y = importer.linear(x, weight, None)?;
         return Ok(vec![importer.binary("add", y, Value::Constant(Constant::of(beta)))?]);

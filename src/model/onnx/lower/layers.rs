@@ -26,7 +26,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["ReduceL2"], l2),
 ];
 
-/// A window that slides over a map: height and width of the kernel, stride, dilation, and the padding before and after.
+/// A window that slides over a feature map: height and width of the kernel, stride, dilation, and the padding before and after.
 struct Window {
     kernel: [usize; 2],
     stride: [usize; 2],
@@ -37,7 +37,7 @@ struct Window {
 }
 
 impl Window {
-    /// Reads the window of an operator over a map of height and width `size`.
+    /// Reads the window of an operator over a feature map of height and width `size`.
     fn of(o: &Operator, kernel: [usize; 2], size: [usize; 2]) -> Result<Self> {
         let two = |name: &str| -> Result<[usize; 2]> {
             Ok(match o.sizes(name)?.as_deref() {
@@ -80,7 +80,7 @@ impl Window {
     }
 }
 
-/// The value as maps `(N, C, H, W)`, and whether it had only one dimension of positions.
+/// The value as feature maps `(N, C, H, W)`, and whether it had only one spatial dimension.
 fn maps(importer: &mut Importer, x: Value) -> Result<(NodeId, bool)> {
     let shape = importer.shape(&x);
     let line = shape.len() == 3;
@@ -93,7 +93,7 @@ fn maps(importer: &mut Importer, x: Value) -> Result<(NodeId, bool)> {
     Ok((importer.batch_first(x)?, line))
 }
 
-/// The value of a node with maps, without the height that [`maps`] added.
+/// The value of a node with feature maps, without the height that [`maps`] added.
 fn unmapped(importer: &mut Importer, id: NodeId, line: bool) -> Result<Vec<Value>> {
     let value = Value::Node(id, View::natural(4));
     Ok(vec![if line { importer.squeezed(value, &[2])? } else { value }])
@@ -104,7 +104,7 @@ fn size_of(importer: &Importer, id: NodeId) -> [usize; 2] {
     [sizes[2], sizes[3]]
 }
 
-/// Pads a map with `value`.
+/// Pads feature maps with `value`.
 fn padded(importer: &mut Importer, mut id: NodeId, window: &Window, value: f64) -> Result<NodeId> {
     for d in 0..2 {
         let (before, after) = (window.before[d], window.after[d]);
@@ -195,7 +195,7 @@ fn conv_transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let id = importer.add_with("conv_transpose", &arguments, &[id], parameters)?;
     let mut y = Value::Node(id, View::natural(4));
     if !even {
-        // What the padding removes differs between sides.
+        // The padding removes a different number of positions on each side.
         let size = size_of(importer, id);
         for d in 0..2 {
             y = importer.sliced(y, d + 2, before[d]..size[d] - after[d], 1)?;
@@ -235,7 +235,7 @@ fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     unmapped(importer, id, line)
 }
 
-/// Average pooling to the size that input 1 gives.
+/// Average pooling to the output size given by input 1.
 fn adaptive(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let size = integers(&o.constant(1)?.tensor)?;
     let size: Vec<usize> = size.iter().map(|&n| n.max(1) as usize).collect();
@@ -244,7 +244,7 @@ fn adaptive(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     unmapped(importer, id, line)
 }
 
-/// A pool whose padding differs between sides or is larger than half the kernel: the padding becomes a node of its own.
+/// A pool whose padding differs between sides or is larger than half the kernel: the padding becomes a separate node.
 fn padded_pool(
     importer: &mut Importer,
     (id, line): (NodeId, bool),
@@ -257,11 +257,11 @@ fn padded_pool(
     for d in 0..2 {
         let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
         let whole = size[d] + window.before[d] + window.after[d];
-        ensure!(whole >= span, "a window of {span} positions does not fit an axis of {whole}, padding included");
+        ensure!(whole >= span, "a window of {span} positions does not fit an axis of {whole} (padding included)");
         let over = (whole - span) % window.stride[d];
         let counts_over = window.ceil && over > 0;
         let count = (whole - span) / window.stride[d] + 1 + usize::from(counts_over);
-        // How many positions of each window lie inside the map, or its padding if that counts.
+        // The number of positions of each window that lie inside the feature map, or inside its padding if that counts.
         let (low, high) = match counted {
             true => (0, whole),
             false => (window.before[d], window.before[d] + size[d]),
@@ -305,7 +305,7 @@ fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![Value::Node(importer.add_beside("pow", &[("exponent", Attribute::Float(0.5))], &[id])?, view)])
 }
 
-/// A reduction over all positions, which stay as dimensions of size 1.
+/// A reduction over all spatial dimensions, which are kept with size 1.
 fn reduce_all(importer: &mut Importer, o: &Operator, kind: &str) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let rank = importer.shape(&x).len();

@@ -29,7 +29,7 @@ impl Operator<'_> {
             None => Ok(None),
             Some(Value::Constant(constant)) => Ok(Some(constant)),
             Some(Value::Node(..)) => {
-                bail!("input {i} (\"{}\") must be known, but depends on the picture", self.node.inputs[i])
+                bail!("input {i} (\"{}\") must be constant, but depends on the picture", self.node.inputs[i])
             }
         }
     }
@@ -63,7 +63,7 @@ pub fn list_of(o: &Operator, i: usize) -> Result<Option<Vec<i64>>> {
 
 /// The activation with this name in ONNX.
 pub fn activation(op: &str) -> Option<&'static OpSpec> {
-    // Activations that were put together from parts are named by their kind.
+    // Recomposed activations are named by their kind.
     let own = op.strip_prefix("activation.");
     let named = |spec: &OpSpec| own.map_or(spec.onnx.contains(&op), |kind| spec.kind == kind);
     let fits = |spec: &&&OpSpec| spec.family == Family::Activation && spec.inputs == Inputs::One && named(spec);

@@ -32,7 +32,7 @@ fn reshape(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let from = importer.shape(&x);
     let target = resolved(&shape, &from, o.int("allowzero", 0) == 1);
-    // A network exported for one picture says 1 where the batch is meant.
+    // A network exported for a batch of one has 1 in place of the batch size.
     let target = match target {
         Ok(target) => target,
         Err(error) => match shape.first() {
@@ -131,7 +131,7 @@ fn gather(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         (0, [one]) => Ok(vec![importer.selected(x, axis, *one)?]),
         _ => {
             let target = [&shape[..axis], index.dims(), &shape[axis + 1..]].concat();
-            // All elements in their order.
+            // All elements, in order.
             if indices.len() == shape[axis] && indices.iter().enumerate().all(|(at, &i)| at == i) {
                 return Ok(vec![importer.reshaped(x, &target)?]);
             }
@@ -188,7 +188,7 @@ fn pad(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![x])
 }
 
-/// Height and width of a padding of maps that is the same on both sides; `None` if it is another one.
+/// Height and width of a padding of feature maps that is the same on both sides; `None` for any other padding.
 fn both_sides(each: &[(usize, i64, i64)]) -> Option<[usize; 2]> {
     let mut sizes = [0, 0];
     for &(axis, before, after) in each {
@@ -197,7 +197,7 @@ fn both_sides(each: &[(usize, i64, i64)]) -> Option<[usize; 2]> {
     Some(sizes)
 }
 
-/// Moves channels to positions, or positions to channels.
+/// `SpaceToDepth` and `DepthToSpace`: moves spatial positions to channels, or channels to positions.
 fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let block =
@@ -241,7 +241,7 @@ fn resize(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         let id = importer.add("interpolate", &arguments, &[id])?;
         return Ok(vec![Value::Node(id, View::natural(4))]);
     }
-    // Everything else is a product with a matrix along each axis.
+    // All other variants are products with a matrix along each axis.
     let mut x = x;
     for (d, matrix) in plan.matrices()? {
         let order: Vec<_> = (0..rank).filter(|&other| other != d).chain([d]).collect();
