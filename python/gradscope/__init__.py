@@ -2,7 +2,7 @@
 
     import gradscope
     gradscope.export(model, example, "net.pt2", labels=["cat", "dog"])    # for the app and the command line
-    gradscope.run("gradcam", model, "cat.jpg").save("heatmap.png")        # or everything from Python
+    gradscope.run("gradcam", model, "cat.jpg").save("heatmap.png")        # or stay in Python
 """
 
 from gradscope._errors import ExportError, GradscopeError, ProgramError

@@ -14,17 +14,17 @@ from torch import nn
 from gradscope._errors import ExportError
 
 Labels = Union[Sequence[str], Mapping[int, str], Mapping[str, int]]
-"""Class names: by index, as `{0: "cat"}`, or as `ImageFolder.class_to_idx`, `{"cat": 0}`."""
+"""Class names: a list, a dict from index to name such as `{0: "cat"}`, or `ImageFolder.class_to_idx`, such as `{"cat": 0}`."""
 
 Numbers = Union[float, Sequence[float], torch.Tensor]
-"""A number for all channels, or one for each."""
+"""One value for all channels, or one per channel."""
 
 Size = Union[int, Sequence[int]]
-"""A side in pixels, or height and width."""
+"""Side length in pixels, or height and width."""
 
 
 def path_beside(path: Path) -> Path:
-    """The path of the card that belongs to the network's file `path`."""
+    """The path of the card for the network's file `path`."""
     return path.with_name(path.name.rpartition(".")[0] + ".card.json")
 
 
@@ -32,10 +32,10 @@ def names(labels: Labels) -> list[str]:
     """Class names by index.
 
     Raises:
-        ExportError: if names are missing or are no names.
+        ExportError: if names are missing or are not strings.
     """
     if isinstance(labels, str):
-        raise ExportError(f'labels is the text "{labels}"; expected a list of class names')
+        raise ExportError(f'labels is the string "{labels}"; expected a list of class names')
     if not isinstance(labels, Mapping):
         found: Sequence[Any] = list(labels)
     else:
@@ -51,20 +51,20 @@ def names(labels: Labels) -> list[str]:
 
 
 def numbers(name: str, given: Numbers, channels: int) -> list[float]:
-    """The mean or standard deviation called `name`, one number for each channel or a single one.
+    """The values of the mean or standard deviation `name`: one per channel, or a single one.
 
     Raises:
-        ExportError: if there are not as many as channels, or if they are for pixels from 0 to 255.
+        ExportError: if their number does not match the channels, or if they are for pixels from 0 to 255.
     """
     values = torch.as_tensor(given, dtype=torch.float64).flatten().tolist()
     if len(values) not in (1, channels):
-        raise ExportError(f"{name} has {len(values)} numbers for {channels} channels")
+        raise ExportError(f"{name} has {len(values)} values for {channels} channels; expected one value, or one per channel")
     large = [v for v in values if abs(v) > 2]
     if large:
         raise ExportError(f"{name} is {large[0]:g}, which is for pixels from 0 to 255; divide it by 255")
     if name == "std" and min(values) <= 0:
         raise ExportError("std must be positive")
-    # The shortest numbers that are the same in float32: 0.485 instead of 0.48500001430511475.
+    # The shortest decimals with the same float32 value: 0.485 instead of 0.48500001430511475.
     short = [float(f"{v:.7g}") for v in values]
     return [s if torch.tensor(s) == torch.tensor(v).float() else v for s, v in zip(short, values)]
 
@@ -80,7 +80,7 @@ def sides(size: Size) -> tuple[int, int]:
 
 
 def own(model: nn.Module) -> dict[str, Any]:
-    """What a network of timm or transformers says about its own preprocessing and classes."""
+    """The preprocessing and classes recorded in a network from timm or transformers."""
     card: dict[str, Any] = {}
     timm = getattr(model, "pretrained_cfg", None)
     if isinstance(timm, Mapping):
@@ -94,7 +94,7 @@ def own(model: nn.Module) -> dict[str, Any]:
 
 
 def write(path: Path, card: Mapping[str, Any]) -> None:
-    """Writes a card, completely or not at all."""
+    """Writes a card atomically."""
     keys = ["size", "crop", "interpolation", "mean", "std", "labels"]
     lines = [f"  {json.dumps(key)}: {json.dumps(card[key], ensure_ascii=False)}" for key in keys if key in card]
     partial = path.with_name(path.name + ".tmp")

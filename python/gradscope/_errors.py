@@ -1,8 +1,8 @@
-"""The errors of this package."""
+"""The exceptions of this package."""
 
 
 class GradscopeError(Exception):
-    """Any error of this package."""
+    """Base class of the exceptions of this package."""
 
 
 class ExportError(GradscopeError):
@@ -10,4 +10,4 @@ class ExportError(GradscopeError):
 
 
 class ProgramError(GradscopeError):
-    """The program gradscope is missing or failed; the message is the program's own."""
+    """The gradscope program is missing or failed; the message is the program's."""

@@ -1,4 +1,4 @@
-"""Finds the shape of the pictures that a network takes, where the user gives none."""
+"""Determines the shape of a network's pictures if the user does not specify one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import nn
 from gradscope import _card, _export, _picture
 
 SIDES = (224, 32, 28, 64, 96, 128, 160, 192, 256, 288, 299, 320, 336, 384, 448, 512)
-"""Usual sides of pictures. The first is ImageNet's, since networks that take any size are most often trained on it."""
+"""Common side lengths of pictures. ImageNet's comes first, since most networks that accept any size were trained on it."""
 
 
 def of(model: nn.Module, picture: Any) -> tuple[int, ...]:
-    """The shape `(1, C, H, W)`: that of `picture` if it is an array, or what the network declares, or the first usual one that it takes."""
+    """The shape `(1, C, H, W)` of `picture` if it is an array, else the one the network declares, else the first common one that works."""
     own = _picture.shape(picture) if picture is not None else None
     if own is not None:
         return (1, *own)
@@ -24,12 +24,13 @@ def of(model: nn.Module, picture: Any) -> tuple[int, ...]:
     if declared is not None:
         return declared
     guessed = _guessed(model)
-    print(f"gradscope: no example given: the network gets pictures of {guessed}; example=(1, C, H, W) sets another size", file=sys.stderr)
+    note = f"no example given: the network gets pictures of shape {guessed}; set another size with example=(1, C, H, W)"
+    print(f"gradscope: {note}", file=sys.stderr)
     return guessed
 
 
 def _declared(model: nn.Module) -> Optional[tuple[int, ...]]:
-    """The shape that networks of timm, transformers and torchvision declare."""
+    """The shape declared by networks from timm, transformers and torchvision."""
     timm = getattr(model, "pretrained_cfg", None)
     if isinstance(timm, Mapping) and len(timm.get("input_size") or ()) == 3:
         return (1, *timm["input_size"])
@@ -38,12 +39,12 @@ def _declared(model: nn.Module) -> Optional[tuple[int, ...]]:
 
 
 def _channels(model: nn.Module) -> int:
-    """The number of channels that the first convolution takes."""
+    """The number of input channels of the first convolution."""
     return next((int(m.in_channels) for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
 
 
 def _guessed(model: nn.Module) -> tuple[int, ...]:
-    """The first usual shape that a network takes; ImageNet's if it takes none."""
+    """The first common shape that a network accepts; ImageNet's if it accepts none."""
     channels = _channels(model)
     with _export.prepared(model) as network, torch.no_grad():
         for side in SIDES:

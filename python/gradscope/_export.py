@@ -20,10 +20,10 @@ from gradscope._card import Labels, Numbers, Size
 from gradscope._errors import ExportError
 
 Example = Union[torch.Tensor, Sequence[int], tuple[torch.Tensor]]
-"""Pictures as the network takes them, `(N, C, H, W)` or `(C, H, W)`, or just their shape."""
+"""Example input pictures, `(N, C, H, W)` or `(C, H, W)`, or just their shape."""
 
 Output = Union[str, int]
-"""Where the class scores are in what a network returns: a key, an attribute or an index."""
+"""The location of the class scores in a network's return value: a key, an attribute or an index."""
 
 WRAP = """    class OfPicture(torch.nn.Module):
         def __init__(self, net):
@@ -46,28 +46,28 @@ def export(
     interpolation: Optional[str] = None,
     output: Optional[Output] = None,
 ) -> Path:
-    """Writes a network as a `.pt2` file, which gradscope opens, and what is known about its pictures and classes as a card beside it.
+    """Writes a network to a `.pt2` file for gradscope, and its preprocessing and class names to a card next to it.
 
-    The network itself does not change: a copy of it is exported on the CPU, in evaluation mode and float32.
+    The network itself is not modified: a copy is exported on the CPU, in evaluation mode and float32.
 
     Args:
-        model: The network. It takes pictures, `(N, C, H, W)`, and returns class scores. If it returns an object with `logits`, as
-            networks of transformers do, or a dict with `"logits"` or `"out"`, these are used.
-        example: Pictures as the network takes them, or their shape. Only the shape matters.
+        model: The network. It maps pictures `(N, C, H, W)` to class scores. If it returns an object with `logits`, as networks from
+            transformers do, or a dict with `"logits"` or `"out"`, these are used.
+        example: Example input pictures, or their shape. Only the shape matters.
         path: The file to write, ending with `.pt2`. The card is written to `NAME.card.json`.
         labels: Class names by index, or a dict such as `ImageFolder.class_to_idx`.
-        mean: Mean for normalization, for pixels in [0, 1]. Without mean and std, gradscope assumes those of ImageNet and says so.
+        mean: Mean for normalization, for pixels in [0, 1]. Without mean and std, gradscope uses ImageNet's and prints a note.
         std: Standard deviation for normalization, for pixels in [0, 1].
         size: Height and width of pictures, if they differ from those of `example`.
         crop: Center crop: a fraction of the shorter side, up to 1, or the shorter side in pixels before the crop.
-        interpolation: How pictures are scaled: `bilinear`, `bicubic`, `lanczos` or `nearest`.
-        output: Where the class scores are in what the network returns: a key, an attribute or an index.
+        interpolation: How pictures are resized: `bilinear`, `bicubic`, `lanczos` or `nearest`.
+        output: The location of the class scores in the network's return value: a key, an attribute or an index.
 
     Returns:
         The path of the file.
 
     Raises:
-        ExportError: if the network cannot be exported, or if a value of the card is wrong. Nothing is written then.
+        ExportError: if the network cannot be exported, or if a value of the card is invalid. In that case, nothing is written.
     """
     target = Path(path)
     if target.suffix != ".pt2":
@@ -87,7 +87,7 @@ def export(
 
 
 def _pictures(example: Example, size: Optional[Size]) -> torch.Tensor:
-    """Two pictures of the example's shape: with one, PyTorch would take the batch size for a constant."""
+    """Two pictures of the example's shape: with only one, PyTorch would treat the batch size as a constant."""
     if isinstance(example, torch.Tensor):
         given = example
     elif isinstance(example, (tuple, list, torch.Size)) and all(isinstance(n, int) for n in example) and example:
@@ -98,7 +98,7 @@ def _pictures(example: Example, size: Optional[Size]) -> torch.Tensor:
         what = f"{len(example)} inputs" if isinstance(example, (tuple, list)) else type(example).__name__
         raise ExportError(
             f"the example is {what}; expected one tensor of pictures (N, C, H, W), or its shape, as in (1, 3, 224, 224)."
-            f" Wrap a network with several inputs into one that takes the picture alone:\n{WRAP}"
+            f" Wrap a network with several inputs in one that takes only the picture:\n{WRAP}"
         )
     if given.dim() == 3:
         given = given[None]
@@ -123,10 +123,10 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def prepared(model: nn.Module) -> Iterator[nn.Module]:
-    """A copy of a network on the CPU, in evaluation mode and float32. A network that cannot be copied is changed and restored."""
+    """A copy of a network on the CPU, in evaluation mode and float32. A network that cannot be copied is modified and then restored."""
     try:
         network = copy.deepcopy(model)
-    except Exception:  # deepcopy fails in as many ways as there are attributes
+    except Exception:  # deepcopy can raise anything, depending on the attributes
         parameters = [(parameter, parameter.data) for parameter in model.parameters()]
         buffers = [(module, dict(module._buffers)) for module in model.modules()]
         training = [(module, module.training) for module in model.modules()]
@@ -148,11 +148,11 @@ def prepared(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _scores(network: nn.Module, pictures: torch.Tensor, output: Optional[Output]) -> torch.Tensor:
-    """Runs a network, and makes it return its class scores alone."""
+    """Runs a network, and makes it return only its class scores."""
     required = _required(network)
     if len(required) > 1:
         raise ExportError(
-            f"the network takes the inputs {', '.join(required)}; gradscope needs one that takes a picture alone. Wrap it:\n{WRAP}"
+            f"the network takes the inputs {', '.join(required)}; gradscope needs one that takes only a picture. Wrap it:\n{WRAP}"
         )
     answer = _answer(network, pictures)
     pick = _picker(answer, output)
@@ -168,7 +168,7 @@ def _scores(network: nn.Module, pictures: torch.Tensor, output: Optional[Output]
 
 
 def _answer(network: nn.Module, pictures: torch.Tensor) -> Any:
-    """What a network returns for two pictures or, if it only takes one, for the first."""
+    """The return value of a network for two pictures or, if it accepts only one, for the first."""
     with torch.no_grad():
         try:
             return network(pictures)
@@ -177,11 +177,11 @@ def _answer(network: nn.Module, pictures: torch.Tensor) -> Any:
         try:
             return network(pictures[:1])
         except Exception as error:
-            raise ExportError(f"the network fails on a picture of the shape {tuple(pictures[:1].shape)}: {error}") from error
+            raise ExportError(f"the network fails on a picture of shape {tuple(pictures[:1].shape)}: {error}") from error
 
 
 def _required(network: nn.Module) -> list[str]:
-    """The names of the inputs that a network cannot do without."""
+    """The names of a network's required inputs."""
     try:
         parameters = inspect.signature(network.forward).parameters.values()
     except (TypeError, ValueError):
@@ -191,10 +191,10 @@ def _required(network: nn.Module) -> list[str]:
 
 
 def _picker(answer: Any, output: Optional[Output]) -> Optional[Callable[[Any], torch.Tensor]]:
-    """A function that takes the class scores out of what a network returns; `None` if these are all that it returns."""
+    """A function that extracts the class scores from a network's return value; `None` if it returns only the scores."""
     if isinstance(answer, torch.Tensor):
         if output is not None:
-            raise ExportError(f"the network returns a single tensor; leave out output={output!r}")
+            raise ExportError(f"the network returns a single tensor; omit output={output!r}")
         return None
 
     def keyed(key: Output) -> Callable[[Any], torch.Tensor]:
@@ -208,7 +208,7 @@ def _picker(answer: Any, output: Optional[Output]) -> Optional[Callable[[Any], t
                 return keyed(output)
         except (AttributeError, IndexError, KeyError, TypeError):
             pass
-        raise ExportError(f"output={output!r} is no tensor in what the network returns: {_described(answer)}")
+        raise ExportError(f"output={output!r} is not a tensor in the network's return value: {_described(answer)}")
     if isinstance(answer, Mapping):
         found = [key for key in ("logits", "out") if isinstance(answer.get(key), torch.Tensor)]
         tensors = [key for key, value in answer.items() if isinstance(value, torch.Tensor)]
@@ -219,7 +219,7 @@ def _picker(answer: Any, output: Optional[Output]) -> Optional[Callable[[Any], t
     chosen = found[:1] or (tensors if len(tensors) == 1 else [])
     if not chosen:
         raise ExportError(
-            f"the network returns {_described(answer)}; say which of these are the class scores, as in output={_first(tensors)!r}"
+            f"the network returns {_described(answer)}; specify which of these are the class scores, as in output={_first(tensors)!r}"
         )
     return keyed(chosen[0])
 
@@ -229,7 +229,7 @@ def _first(keys: Sequence[Output]) -> Output:
 
 
 def _described(answer: Any) -> str:
-    """What a network returns, in words."""
+    """Describes the return value of a network."""
     if isinstance(answer, Mapping):
         parts = {str(key): value for key, value in answer.items()}
     elif isinstance(answer, (tuple, list)):
@@ -243,7 +243,7 @@ def _described(answer: Any) -> str:
 def _as_scores(scores: torch.Tensor) -> torch.Tensor:
     if scores.dim() < 2 or not scores.is_floating_point():
         raise ExportError(
-            f"the network returns {scores.dtype} of the shape {tuple(scores.shape)}; expected class scores (N, classes)"
+            f"the network returns {scores.dtype} of shape {tuple(scores.shape)}; expected class scores (N, classes)"
         )
     return scores
 
@@ -258,10 +258,10 @@ def _checked(
     crop: Union[float, int, None],
     interpolation: Optional[str],
 ) -> dict[str, Any]:
-    """The values of the card: those of the network itself, and those given, which are stronger."""
+    """The values of the card: those of the network itself, overridden by the ones given."""
     channels, classes = pictures.shape[1], scores.shape[1]
     if (mean is None) != (std is None):
-        raise ExportError("mean and std belong together; give both")
+        raise ExportError("mean and std must be given together; give both or neither")
     if mean is not None and std is not None:
         card["mean"], card["std"] = _card.numbers("mean", mean, channels), _card.numbers("std", std, channels)
     elif any(len(card.get(key, [])) not in (0, 1, channels) for key in ("mean", "std")):
@@ -279,32 +279,32 @@ def _checked(
 
 
 def _program(network: nn.Module, pictures: torch.Tensor) -> torch.export.ExportedProgram:
-    """The graph of a network, for batches of any size if possible, else of one picture."""
+    """The graph of a network, for any batch size if possible, else for batches of one picture."""
     if isinstance(network, torch.jit.ScriptModule):
         return _of_script(network, pictures)
     try:
         batch = torch.export.Dim("batch", min=1, max=4096)
         return torch.export.export(network, (pictures,), dynamic_shapes=({0: batch},), strict=False)
-    except Exception:  # PyTorch has many ways to say that the batch size is fixed
+    except Exception:  # PyTorch reports a fixed batch size in many ways
         pass
     try:
         program = torch.export.export(network, (pictures[:1],), strict=False)
     except Exception as error:
         raise ExportError(
-            f"PyTorch cannot export this network: {error}\nIts forward() may depend on the values of the picture (if, for), which no graph"
-            " can express. Without these parts it would work, or recorded for one picture as ONNX:\n"
+            f"PyTorch cannot export this network: {error}\nIts forward() may have control flow that depends on the picture (if, for), which"
+            " a graph cannot express. Remove it, or trace the network with one picture as ONNX:\n"
             f'torch.onnx.export(model.eval(), (torch.rand{tuple(pictures[:1].shape)},), "net.onnx", dynamo=False)'
         ) from error
     warnings.warn(
         "exported for batches of one picture, because forward() fixes the batch size, as len(x) and x.reshape(1, ...) do;"
-        " x.shape[0] leaves it open",
+        " use x.shape[0] to keep it dynamic",
         stacklevel=_stack_level(),
     )
     return program
 
 
 def _stack_level() -> int:
-    """The level of the user's line in the call stack of the function that calls this one, for warnings."""
+    """The `stacklevel` at which the calling function's warnings point to the user's line."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("gradscope."):
         level, frame = level + 1, frame.f_back
@@ -320,13 +320,13 @@ def _of_script(network: torch.jit.ScriptModule, pictures: torch.Tensor) -> torch
         return torch.export.export(converted, (pictures[:1],), strict=False)
     except Exception as error:
         raise ExportError(
-            f"this version of PyTorch cannot export this TorchScript program: {error}\nWrite it as ONNX instead:\n"
+            f"this version of PyTorch cannot export this TorchScript program: {error}\nExport it to ONNX instead:\n"
             f'torch.onnx.export(model.eval(), (torch.rand{tuple(pictures[:1].shape)},), "net.onnx", dynamo=False)'
         ) from error
 
 
 def _save(program: torch.export.ExportedProgram, path: Path) -> None:
-    """Writes a program, completely or not at all."""
+    """Writes a program atomically."""
     partial = path.with_name(f".{path.stem}.tmp.pt2")
     try:
         torch.export.save(program, partial)

@@ -1,4 +1,4 @@
-"""Pictures as files that the program reads."""
+"""Converts pictures to files for the program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from gradscope._errors import GradscopeError
 
 Picture = Union[str, "os.PathLike[str]", torch.Tensor, npt.NDArray[Any], Any]
-"""A path, an array or tensor `(C, H, W)` or `(1, C, H, W)` in [0, 1] (or integers from 0 to 255), or a picture of PIL."""
+"""A path, an array or tensor `(C, H, W)` or `(1, C, H, W)` in [0, 1] (or integers from 0 to 255), or a PIL image."""
 
 
 def shape(picture: Any) -> Optional[tuple[int, ...]]:
@@ -22,10 +22,10 @@ def shape(picture: Any) -> Optional[tuple[int, ...]]:
 
 
 def stored(picture: Any, folder: Path) -> str:
-    """The argument with which the program opens a picture, which is written to `folder` if it is not a file.
+    """The program's argument for a picture, which is written to `folder` unless it is a path.
 
     Raises:
-        GradscopeError: if it is not a picture; the message says what is.
+        GradscopeError: if it is not a picture; the message says what is expected.
     """
     if _is_path(picture):
         return str(os.fspath(picture))
@@ -55,16 +55,16 @@ def _pixels(picture: Any) -> npt.NDArray[Any]:
         array = picture
     else:
         raise GradscopeError(
-            f"the picture is a {type(picture).__name__}; expected a path, a tensor or array (C, H, W) in [0, 1], or a picture of PIL"
+            f"the picture is a {type(picture).__name__}; expected a path, a tensor or array (C, H, W) in [0, 1], or a PIL image"
         )
     if array.ndim == 4 and array.shape[0] != 1:
-        raise GradscopeError(f"there are {array.shape[0]} pictures; give them one by one, as in batch[0]")
+        raise GradscopeError(f"got a batch of {array.shape[0]} pictures; pass them one by one, as in batch[0]")
     if array.ndim == 2:
         array = array[None]
     elif array.ndim == 4:
         array = array[0]
     if array.ndim != 3:
-        raise GradscopeError(f"the picture has the shape {array.shape}; expected (C, H, W) or (1, C, H, W)")
+        raise GradscopeError(f"the picture has shape {array.shape}; expected (C, H, W) or (1, C, H, W)")
     if array.shape[2] in (1, 3) and array.shape[0] not in (1, 3):
         array = array.transpose(2, 0, 1)
     if array.dtype.kind == "f":
@@ -72,7 +72,7 @@ def _pixels(picture: Any) -> npt.NDArray[Any]:
         if not (low >= -0.001 and high <= 1.001):
             raise GradscopeError(
                 f"the picture has values from {low:.3g} to {high:.3g}; expected pixels in [0, 1], before normalization:"
-                " give the normalization as mean=..., std=..., and the picture without it"
+                " pass the unnormalized picture, and the normalization as mean=..., std=..."
             )
         array = array.astype(np.float32)
     elif array.dtype == np.bool_:

@@ -1,4 +1,4 @@
-"""Finds and calls the program."""
+"""Finds and runs the program."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ HOW = 'install it with "cargo install --path ." in its repository, or set GRADSC
 
 
 def program() -> str:
-    """The path of the program: the environment variable GRADSCOPE, or `gradscope` on PATH.
+    """The path of the program: the environment variable GRADSCOPE, or `gradscope` on the PATH.
 
     Raises:
-        ProgramError: if there is none; the message says how to install it.
+        ProgramError: if it is not found; the message says how to install it.
     """
     given = os.environ.get("GRADSCOPE")
     if given:
         found = shutil.which(given)
         if found is None:
-            raise ProgramError(f'GRADSCOPE is "{given}", which is not a program; {HOW}')
+            raise ProgramError(f'GRADSCOPE is "{given}", which is not an executable; {HOW}')
         return found
     found = shutil.which("gradscope")
     if found is None:
-        raise ProgramError(f"there is no program gradscope on PATH; {HOW}")
+        raise ProgramError(f'no program "gradscope" on the PATH; {HOW}')
     return found
 
 
 def call(arguments: Sequence[str]) -> None:
-    """Runs the program and prints what it tells the user to stderr.
+    """Runs the program and prints its notes to stderr.
 
     Raises:
         ProgramError: with the program's message, if it fails.
@@ -47,11 +47,11 @@ def call(arguments: Sequence[str]) -> None:
     for note in notes:
         print(f"gradscope: {note}", file=sys.stderr)
     if done.returncode != 0:
-        raise ProgramError(message or f"gradscope ended with code {done.returncode}: {told.strip()}")
+        raise ProgramError(message or f"gradscope exited with code {done.returncode}: {told.strip()}")
 
 
 def _parted(told: str) -> tuple[list[str], str]:
-    """What the program told the user: the notes, and the message of its error."""
+    """Splits the program's output into notes and the error message."""
     lines = told.splitlines()
     at = next((i for i, line in enumerate(lines) if line.startswith("error: ")), len(lines))
     message = "\n".join(lines[at:]).removeprefix("error: ").strip()
@@ -60,6 +60,6 @@ def _parted(told: str) -> tuple[list[str], str]:
 
 
 def _note(line: str) -> str:
-    """A note without what the caller knows, in the words of this package."""
+    """A note without the parts that the caller knows, with options translated to keyword arguments."""
     parts = [part for part in line.split("; ") if not part.startswith("card: ")]
     return "; ".join(parts).replace("--mean and --std set others", "mean= and std= set others")

@@ -16,20 +16,20 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Result:
-    """What a method says about a picture. Jupyter shows its first figure."""
+    """The result of a method for a picture. Jupyter shows its first figure."""
 
     document: dict[str, Any] = field(repr=False)
-    """`result.json`."""
+    """The contents of `result.json`."""
     arrays: dict[str, Array] = field(repr=False)
-    """All arrays that the run wrote, by the names of their files."""
+    """All arrays written by the run, by file name without extension."""
     pictures: dict[str, bytes] = field(repr=False)
     """The figures as PNG, by title."""
     folder: Optional[Path] = None
-    """Where the files are, if the run was told where to write them."""
+    """The folder of the files, if `out` was given."""
 
     @property
     def map(self) -> Array:
-        """The values of the first figure that has any, such as the heatmap `(H, W)` over the picture.
+        """The values of the first figure that has raw values, such as the heatmap `(H, W)` over the picture.
 
         Raises:
             KeyError: if the method has no such figure.
@@ -47,12 +47,12 @@ class Result:
 
     @property
     def gradient(self) -> Array:
-        """The gradient by the pixels, `(1, C, H, W)`; only of methods that write it, such as `saliency`."""
+        """The gradient with respect to the pixels, `(1, C, H, W)`; only for methods that write it, such as `saliency`."""
         return self.arrays["gradient"]
 
     @property
     def cam_raw(self) -> Array:
-        """The class activation map at the size of its layer and before its ReLU; only of such methods, such as `gradcam`."""
+        """The class activation map at its layer's size, before the ReLU; only for CAM methods such as `gradcam`."""
         return self.arrays["cam_raw"]
 
     @property
@@ -74,12 +74,12 @@ class Result:
 
     @property
     def layer(self) -> Optional[str]:
-        """The layer that the method used, if it uses one."""
+        """The layer used by the method, if any."""
         return self.document["parameters"].get("layer")  # type: ignore[no-any-return]
 
     @property
     def card(self) -> dict[str, Any]:
-        """Preprocessing and class names as used, with the source of each value."""
+        """The preprocessing and class names used, with the source of each value."""
         return self.document["card"]  # type: ignore[no-any-return]
 
     @property
@@ -89,11 +89,11 @@ class Result:
 
     @property
     def png(self) -> bytes:
-        """The first figure as PNG."""
+        """The first figure as PNG data."""
         return next(iter(self.pictures.values()))
 
     def save(self, path: Union[str, "os.PathLike[str]"]) -> Path:
-        """Writes the first figure as PNG."""
+        """Writes the first figure to a PNG file."""
         Path(path).write_bytes(self.png)
         return Path(path)
 
@@ -106,7 +106,7 @@ class Result:
 
 
 def read(folder: Path, keep: bool) -> Result:
-    """Reads the folder that the program wrote. `keep` says whether it stays."""
+    """Reads the folder written by the program. `keep` means that the folder is not deleted afterwards."""
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     arrays = {file.stem: np.load(file) for file in sorted(folder.glob("*.npy"))}
     shown = {figure["title"]: figure["file"] for figure in document["figures"] if figure["file"]}

@@ -1,4 +1,4 @@
-"""Calls methods of the program on networks in memory or in files."""
+"""Runs the program's methods on networks in memory or in files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gradscope._picture import Picture
 from gradscope._result import Result
 
 Setting = Union[str, float, bool, Sequence[Any], nn.Module, None]
-"""A value of a parameter; a module of the network stands for its name."""
+"""A parameter value; a module of the network stands for its name."""
 
 
 def run(
@@ -49,21 +49,21 @@ def run(
 
     Args:
         method: Name of the method, such as `gradcam` (`gradscope methods` lists all), or a `.rhai` file.
-        model: A network, which is exported to a temporary folder; or a file or an architecture that gradscope opens.
-        picture: A path, a picture of PIL, or a tensor or array `(C, H, W)` in [0, 1]. Files and pictures of PIL are scaled to the
-            network's size, arrays are used as they are. By default gradscope's own picture.
-        target: Index or name of the class to explain. By default the predicted class.
+        model: A network, which is exported to a temporary folder, or a file or architecture that gradscope can open.
+        picture: A path, a PIL image, or a tensor or array `(C, H, W)` in [0, 1]. Files and PIL images are resized to the network's
+            input size; arrays are used as is. Defaults to gradscope's built-in picture.
+        target: Index or name of the class to explain. Defaults to the predicted class.
         labels: Class names, as for `export`.
         mean: Mean for normalization, for pixels in [0, 1].
         std: Standard deviation for normalization.
-        example: Pictures as the network in memory takes them, or their shape. By default the picture's shape if it is an array, else
-            the size that the network declares, else the first usual size that it takes, which is said on stderr.
-        output: Where the class scores are in what the network returns, as for `export`.
+        example: Example input pictures for a network in memory, or their shape. Defaults to the picture's shape if it is an array,
+            else the size that the network declares, else the first common size that it accepts, with a note on stderr.
+        output: The location of the class scores in the network's return value, as for `export`.
         weights: Weights for an architecture, as with `-w`.
         data: Data set, for methods that need one, as with `--data`.
         seed: Random seed.
-        out: Folder to write all files to. By default a temporary one.
-        options: Further arguments of `gradscope run`, such as `["--precision", "f64"]`.
+        out: Folder to write all files to. Defaults to a temporary folder.
+        options: Additional arguments for `gradscope run`, such as `["--precision", "f64"]`.
         **settings: Parameters of the method; a module of the network stands for its name, as in `layer=model.layer4`.
 
     Returns:
@@ -73,7 +73,7 @@ def run(
         ProgramError: if the program is missing or fails, with its message.
         ExportError: if the network cannot be exported.
     """
-    _program.program()  # if it is missing, this is said before a slow export
+    _program.program()  # report a missing program before a slow export
     with tempfile.TemporaryDirectory(prefix="gradscope-") as temporary:
         folder = Path(temporary)
         arguments = ["run", method, "--seed", str(seed)]
@@ -101,7 +101,7 @@ def run(
 
 
 def _file_name(model: nn.Module) -> str:
-    """The name of a network's class, as a file name."""
+    """The class name of a network, as a file name."""
     name = getattr(model, "original_name", None) or type(model).__name__
     return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in str(name))[:80] or "network"
 
@@ -109,7 +109,7 @@ def _file_name(model: nn.Module) -> str:
 def _flags(
     labels: Optional[Labels], mean: Optional[Numbers], std: Optional[Numbers], output: Optional[Output], folder: Path
 ) -> list[str]:
-    """The flags that give a network in a file its card."""
+    """The flags that set the card of a network in a file."""
     flags = []
     for name, value in [("mean", mean), ("std", std)]:
         if value is not None:
@@ -125,7 +125,7 @@ def _flags(
 
 
 def _text(name: str, value: Setting, model: Union[nn.Module, str, "os.PathLike[str]"]) -> str:
-    """The value of a parameter as the program reads it."""
+    """Formats a parameter value for the program."""
     if isinstance(value, nn.Module):
         modules = _export._unwrapped(model).named_modules() if isinstance(model, nn.Module) else iter(())
         found = next((path for path, module in modules if module is value), None)

@@ -1,4 +1,4 @@
-"""Networks as users write them."""
+"""Networks such as users write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tiny(nn.Module):
 
 
 class Returning(Tiny):
-    """A network that returns its scores inside something else."""
+    """A network that wraps its scores in another value."""
 
     def __init__(self, wrap: Any) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Returning(Tiny):
 
 
 class OnePicture(Tiny):
-    """A network whose forward pass takes batches of one picture only."""
+    """A network whose forward pass accepts only batches of one picture."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.head(self.stem(x).mean((2, 3)).reshape(1, 6))
@@ -62,14 +62,14 @@ class Deciding(Tiny):
 
 
 class TwoInputs(Tiny):
-    """A network that takes a mask too."""
+    """A network that also takes a mask."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return super().forward(x * mask)
 
 
 class NotCopyable(Tiny):
-    """A network that `copy.deepcopy` fails on."""
+    """A network that `copy.deepcopy` cannot copy."""
 
     def __deepcopy__(self, memo: Any) -> Any:
         raise RuntimeError("cannot be copied")

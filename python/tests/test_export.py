@@ -1,4 +1,4 @@
-"""What `export` writes, and what it leaves alone."""
+"""Tests what `export` writes, and what it leaves unchanged."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ class Exports(unittest.TestCase):
         self.assert_refuses(["takes the inputs x, mask", "def forward(self, picture)"], TwoInputs())
         self.assert_refuses(["the example is 2 inputs", "OfPicture"], Tiny(), (PICTURES, PICTURES))
         self.assert_refuses(["returns a tuple (0: (2, 4), 1: (2, 4))", "output=0"], Returning(two))
-        self.assert_refuses(["output='x' is no tensor"], Returning(two), output="x")
+        self.assert_refuses(["output='x' is not a tensor"], Returning(two), output="x")
         self.assert_refuses(["returns a single tensor"], Tiny(), output=0)
-        self.assert_refuses(["fails on a picture of the shape (1, 1, 8, 8)"], Tiny(), torch.rand(1, 1, 8, 8))
+        self.assert_refuses(["fails on a picture of shape (1, 1, 8, 8)"], Tiny(), torch.rand(1, 1, 8, 8))
         self.assert_refuses(["has the shape (8,)"], Tiny(), torch.rand(8))
         self.assert_refuses(["PyTorch cannot export this network", "dynamo=False"], Deciding())
         self.assert_refuses(["3 class names", "4 scores"], Tiny(), labels=["a", "b", "c"])
@@ -139,7 +139,7 @@ class Exports(unittest.TestCase):
         self.assert_refuses(["expected a list of class names"], Tiny(), labels="cat")
         self.assert_refuses(["both"], Tiny(), mean=0.5)
         self.assert_refuses(["divide it by 255"], Tiny(), mean=[123.7, 116.3, 103.5], std=1)
-        self.assert_refuses(["2 numbers for 3 channels"], Tiny(), mean=[0.1, 0.2], std=1)
+        self.assert_refuses(["2 values for 3 channels"], Tiny(), mean=[0.1, 0.2], std=1)
         self.assert_refuses(["must be positive"], Tiny(), mean=0, std=0)
         with self.assertRaisesRegex(gradscope.ExportError, "must end with"):
             gradscope.export(Tiny(), PICTURES, self.path.with_suffix(".pth"))

@@ -1,4 +1,4 @@
-"""What `run` passes to the program, and what it gives back. Tests with the program are skipped if there is none."""
+"""Tests what `run` passes to the program and what it returns. Tests that need the program are skipped without it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Pictures(unittest.TestCase):
 
 
 class Programs(unittest.TestCase):
-    """With a script in place of the program."""
+    """Tests with a script in place of the program."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -130,7 +130,7 @@ class Programs(unittest.TestCase):
             _run._text("layer", Tiny().stem, model)
 
 
-@unittest.skipUnless(has_program(), "the program gradscope is missing; set GRADSCOPE to its path")
+@unittest.skipUnless(has_program(), "the gradscope program is missing; set GRADSCOPE to its path")
 class Runs(unittest.TestCase):
     def test_results_agree_with_pytorch(self) -> None:
         torch.manual_seed(0)
@@ -173,7 +173,7 @@ class Runs(unittest.TestCase):
             result = gradscope.run("gradcam", Fixed(28, channels=1))
             self.assertEqual(gradscope.run("gradcam", Fixed(20), example=(3, 20, 20)).map.shape, (20, 20))
         self.assertEqual(result.map.shape, (28, 28))
-        self.assertEqual(told.getvalue().count("no example given: the network gets pictures of (1, 1, 28, 28)"), 1)
+        self.assertEqual(told.getvalue().count("no example given: the network gets pictures of shape (1, 1, 28, 28)"), 1)
         self.assertIn("mean= and std= set others", told.getvalue())
 
 
