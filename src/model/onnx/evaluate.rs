@@ -9,7 +9,7 @@ use crate::tensor::numbers;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Maximum number of elements of a constant that is computed while reading.
+/// Maximum number of elements of a constant computed at import time.
 const MOST_ELEMENTS: usize = 1 << 28;
 
 /// The outputs of an operator, given the opset version and the number of outputs; `None` if the operator cannot be evaluated.
@@ -49,7 +49,7 @@ pub fn evaluate(
             let [start, limit, delta] = [0, 1, 2].map(|i| input(i).and_then(number));
             let (start, limit, delta) = (start?, limit?, delta?);
             let count = ((limit - start) / delta).ceil().clamp(0.0, (1u64 << 32) as f64) as usize;
-            ensure!(count < 1 << 24, "a range of {count} numbers is too long");
+            ensure!(count < 1 << 24, "a range of {count} values is too long");
             let all: Vec<f64> = (0..count).map(|i| start + i as f64 * delta).collect();
             one(Tensor::new(all, &Device::Cpu)?.to_dtype(input(0)?.dtype())?)
         }
@@ -250,7 +250,8 @@ pub fn evaluate(
         }
         "MatMul" => {
             let (a, b) = two()?;
-            // A vector is a row on the left and a column on the right, and is removed from the result.
+            // A vector is treated as a row on the left and as a column on the right; the added dimension is removed from the
+            // result.
             let (row, column) = (a.rank() == 1, b.rank() == 1);
             let a = if row { a.unsqueeze(0)? } else { a };
             let b = if column { b.unsqueeze(1)? } else { b };
@@ -314,7 +315,7 @@ pub fn evaluate(
             let (starts, width) = nd_slices(x.dims(), input(1)?)?;
             let count = x.elem_count();
             ensure!(updates.elem_count() == starts.len() * width, "the shapes of indices and updates do not match");
-            // Each element is read from the value or, where it is updated, from the updates behind it.
+            // Each element comes from the value or, where it is updated, from the updates, which are appended to the value.
             let mut places: Vec<u32> = (0..count as u32).collect();
             for (i, start) in starts.into_iter().enumerate() {
                 (0..width).for_each(|j| places[start + j] = (count + i * width + j) as u32);
@@ -363,16 +364,16 @@ pub fn evaluate(
     }
 }
 
-/// What a `Pad` operator adds to each axis.
+/// The effect of a `Pad` operator on each axis.
 pub struct Padding {
-    /// Axes, and the number of positions added before and after; a negative one removes positions.
+    /// Axes, and the number of positions added before and after; a negative number removes positions.
     pub each: Vec<(usize, i64, i64)>,
     pub mode: PadMode,
     /// The value of `constant` padding.
     pub value: f64,
 }
 
-/// Where the values of a padding come from.
+/// The source of the values of a padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PadMode {
     Constant,
@@ -382,7 +383,7 @@ pub enum PadMode {
 }
 
 impl PadMode {
-    /// The position that a padded position copies; `None` for a constant.
+    /// The input position that a padded position copies; `None` for a constant.
     pub fn place(self, at: i64, size: i64) -> Option<usize> {
         let place = match self {
             _ if (0..size).contains(&at) => at,
@@ -433,8 +434,8 @@ fn is_bool(t: &Tensor) -> bool {
     t.dtype() == DType::U8
 }
 
-/// Where the slices start that `GatherND` and `ScatterND` address in a value of this shape, in row-major order, and their length. The last
-/// dimension of `index` has an index for each of the first dimensions.
+/// The start indices, in row-major order, and the length of the slices that `GatherND` and `ScatterND` address in a value of this
+/// shape. The last dimension of `index` contains one index for each leading dimension of the value.
 fn nd_slices(shape: &[usize], index: &Tensor) -> Result<(Vec<usize>, usize)> {
     let depth = *index.dims().last().context("the indices have no dimensions")?;
     ensure!(depth <= shape.len(), "got {depth} indices for {} dimensions", shape.len());
@@ -524,10 +525,10 @@ pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize
     Ok((0..count).map(|i| part.min(size.saturating_sub(i * part))).collect())
 }
 
-/// The axes of an operator, which are an attribute in old opsets and an input in newer ones; `None` if not given.
+/// The axes of an operator, which are an attribute in old opsets and an input in newer ones; `None` if they are not given.
 pub fn axes(a: &Attributes, given: Option<&Tensor>) -> Result<Option<Vec<i64>>> {
     match given {
-        // An empty list is as good as none.
+        // An empty list counts as none.
         Some(axes) => Ok(Some(integers(axes)?).filter(|axes| !axes.is_empty())),
         None => Ok(a.ints("axes")),
     }
@@ -541,7 +542,7 @@ pub fn part_of_shape<'a>(shape: &'a [i64], a: &Attributes) -> &'a [i64] {
     &shape[start..end.max(start)]
 }
 
-/// The shape with sizes of 1 inserted at the given places of the result.
+/// The shape with dimensions of size 1 inserted at the given axes of the result.
 pub fn inserted(shape: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
     let rank = shape.len() + axes.len();
     let axes = axes.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?;
@@ -551,7 +552,7 @@ pub fn inserted(shape: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
         .collect()
 }
 
-/// The sizes that a `Reshape` to `shape` gives a value of the shape `from`: 0 keeps a size, -1 is inferred.
+/// The sizes of a value of shape `from` after a `Reshape` to `shape`: 0 keeps a size, -1 is inferred.
 pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<usize>> {
     let total: usize = from.iter().product();
     let size = |(d, &n): (usize, &i64)| match n {
@@ -571,7 +572,7 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
     Ok(sizes.into_iter().map(|n| n.unwrap_or(total / known.max(1))).collect())
 }
 
-/// An axis counted from the start; a negative one counts from the end.
+/// Converts an axis, which may be negative, to a nonnegative index.
 pub fn place(axis: i64, rank: usize) -> Result<usize> {
     let place = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(place)
@@ -580,7 +581,7 @@ pub fn place(axis: i64, rank: usize) -> Result<usize> {
         .with_context(|| format!("index {axis} is out of range for {rank} elements"))
 }
 
-/// The axis of `Flatten`, which may be the end.
+/// The axis of `Flatten`, which may equal the rank.
 pub fn flat_axis(axis: i64, rank: usize) -> Result<usize> {
     if axis == rank as i64 { Ok(rank) } else { place(axis, rank) }
 }
@@ -602,7 +603,7 @@ fn sizes(t: &Tensor) -> Result<Vec<usize>> {
 pub fn number(t: &Tensor) -> Result<f64> {
     match numbers(t)?[..] {
         [n] => Ok(n),
-        ref all => bail!("expected one number, got {}", all.len()),
+        ref all => bail!("expected a scalar, got {} values", all.len()),
     }
 }
 
@@ -613,7 +614,7 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     Ok(shape)
 }
 
-/// Errors if a constant of this shape would be too large: a damaged file can ask for any size in a few bytes.
+/// Errors if a constant of this shape would be too large: a few bytes in a damaged file can request any size.
 pub fn check_size(shape: &[usize]) -> Result<()> {
     let count = crate::tensor::elements(shape)?;
     ensure!(count <= MOST_ELEMENTS, "a constant of {count} elements is too large");
@@ -637,7 +638,7 @@ fn cast(t: &Tensor, to: DType) -> Result<Tensor> {
     Ok(t.to_dtype(to)?)
 }
 
-/// Two tensors in one type, the wider of the two.
+/// Converts two tensors to the wider of their dtypes.
 fn alike((a, b): (Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
     let order = [DType::U8, DType::I64, DType::F32, DType::F64];
     let rank = |t: &Tensor| order.iter().position(|d| *d == t.dtype()).unwrap_or(2);

@@ -84,7 +84,7 @@ fn bytes<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str, limit: u6
     Ok(bytes)
 }
 
-/// Reads a tensor: its storage, and the part of it that sizes, strides and offset describe.
+/// Reads a tensor: the part of its storage given by sizes, strides and offset.
 fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry: &Value) -> Result<Tensor> {
     ensure!(entry["use_pickle"].as_bool() != Some(true), "it is pickled, which is not supported");
     let meta = &entry["tensor_meta"];
@@ -138,7 +138,7 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     let mut index = vec![0usize; sizes.len()];
     for _ in 0..total {
         let place = offset + index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>();
-        ensure!(place < values.elem_count(), "its strides reach beyond its storage");
+        ensure!(place < values.elem_count(), "its strides extend beyond its storage");
         places.push(u32::try_from(place).context("its storage is too large")?);
         for d in (0..sizes.len()).rev() {
             index[d] += 1;

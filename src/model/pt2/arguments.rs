@@ -13,7 +13,7 @@ pub struct Call<'a> {
     pub outputs: Vec<String>,
     /// The path of the module that calls it.
     pub module: String,
-    /// Sizes that are known only by name, with their values.
+    /// Values of symbolic sizes.
     symbols: &'a HashMap<String, i64>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> Call<'a> {
         // `KEY,PATH,CLASS;…`, the innermost module last.
         let stack = node["metadata"]["nn_module_stack"].as_str().unwrap_or_default();
         let module = stack.rsplit(';').next().and_then(|last| last.split(',').nth(1)).unwrap_or_default();
-        // A second call of the same module has a suffix.
+        // A repeated call of the same module has a suffix.
         let module = module.split('@').next().unwrap_or_default().into();
         Ok(Self { target: target.trim_start_matches("torch.ops.aten."), arguments, outputs, module, symbols })
     }
@@ -44,12 +44,12 @@ impl<'a> Call<'a> {
         name.map(String::from)
     }
 
-    /// The name of a tensor that must be given.
+    /// The name of a required tensor.
     pub fn needed(&self, name: &str) -> Result<String> {
         self.tensor(name).with_context(|| format!("the tensor \"{name}\" is missing"))
     }
 
-    /// The names of a list of tensors; `None` for those that are left out.
+    /// The names of a list of tensors; `None` for omitted ones.
     pub fn tensors(&self, name: &str) -> Vec<Option<String>> {
         let Some(arg) = self.get(name) else { return vec![] };
         let all = arg["as_tensors"].as_array().or_else(|| arg["as_optional_tensors"].as_array());
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A list of integers; `None` if it is not given. One integer is a list of one.
+    /// A list of integers; `None` if it is not given. A single integer becomes a list of one.
     pub fn ints(&self, name: &str) -> Result<Option<Vec<i64>>> {
         let Some(arg) = self.get(name) else { return Ok(None) };
         match arg["as_ints"].as_array().or_else(|| arg["as_sym_ints"].as_array()) {
@@ -96,7 +96,7 @@ impl<'a> Call<'a> {
         self.number(name).unwrap_or(default)
     }
 
-    /// A number, whether written as an integer or a float; `None` if the argument is none.
+    /// A number, written as an integer or a float; `None` if it is not given.
     pub fn number(&self, name: &str) -> Option<f64> {
         let arg = self.get(name)?;
         arg["as_float"].as_f64().or_else(|| arg["as_int"].as_f64())

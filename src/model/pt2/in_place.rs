@@ -1,7 +1,7 @@
 //! Operators that change a tensor in place, and tensors that are views of others.
 //!
-//! A `.pt2` file of `torch.export.export` keeps `relu_`, or `fill_` on a slice. Each of them gives a tensor a new value, and with it
-//! the tensor that it is a view of.
+//! A `.pt2` file written by `torch.export.export` contains in-place operators such as `relu_`, or `fill_` on a slice. Each changes
+//! the value of a tensor and of the tensor that it is a view of.
 
 use crate::model::onnx::program::Node;
 use std::collections::{HashMap, HashSet};
@@ -33,10 +33,10 @@ const VIEWS: [&str; 23] = [
     "feature_dropout",
 ];
 
-/// Functions whose result shares the memory of their input or is a copy, depending on how that is laid out.
+/// Functions whose result either shares the memory of their input or is a copy, depending on the input's memory layout.
 const MAYBE_VIEWS: [&str; 3] = ["reshape", "flatten", "contiguous"];
 
-/// How a tensor is taken from another one.
+/// How a tensor is derived from another one.
 #[derive(Clone)]
 enum Taking {
     /// It is the same tensor.
@@ -50,13 +50,13 @@ enum Taking {
 /// The state of tensors that are changed in place, by their names in the file.
 #[derive(Default)]
 pub struct InPlace {
-    /// The value that a tensor has since it was changed.
+    /// The current value of each tensor that was changed.
     current: HashMap<String, String>,
-    /// Views: the tensor that each was taken from, and how.
+    /// The tensor that each view was derived from, and how.
     taken: HashMap<String, (String, Taking)>,
-    /// Tensors one of whose views was changed: the views from the tensor to the changed one, and the new value of that.
+    /// Tensors with a changed view: the chain of views from the tensor to the changed one, and the new value of the latter.
     pending: HashMap<String, (Vec<Node>, String)>,
-    /// Tensors whose value is not known any more, because they share memory with one that was changed.
+    /// Tensors whose value is no longer known, because they share memory with a tensor that was changed.
     stale: HashSet<String>,
 }
 
@@ -71,7 +71,7 @@ impl InPlace {
         self.current.get(tensor)
     }
 
-    /// Whether a tensor shares memory with one that was changed after it.
+    /// Whether the value of a tensor is no longer known, because it shares memory with a tensor that was changed.
     pub fn is_stale(&self, tensor: &str) -> bool {
         self.stale.contains(tensor)
     }
@@ -87,7 +87,7 @@ impl InPlace {
         self.taken.extend(outputs.iter().map(|output| (output.clone(), (from.into(), taking.clone()))));
     }
 
-    /// Records that `tensor` has the value `result` from now on, which is also a name of the tensor.
+    /// Records that the value of `tensor` is now `result`, which becomes another name of the tensor.
     pub fn change(&mut self, tensor: &str, result: &str) {
         let (mut root, mut chain) = (tensor.to_string(), Some(vec![]));
         while let Some((from, taking)) = self.taken.get(&root) {
@@ -120,7 +120,7 @@ impl InPlace {
         }
     }
 
-    /// The tensor that `name` is another name of.
+    /// Resolves `name` to the tensor that it is another name of.
     fn end_of_same<'a>(&'a self, mut name: &'a str) -> &'a str {
         while let Some((from, Taking::Same)) = self.taken.get(name) {
             name = from;
@@ -128,7 +128,7 @@ impl InPlace {
         name
     }
 
-    /// The change of a view that the value of `tensor` lacks; it counts as made from now on.
+    /// Removes and returns a change of a view that is not yet part of the value of `tensor`.
     pub fn pending(&mut self, tensor: &str) -> Option<(Vec<Node>, String)> {
         self.pending.remove(tensor)
     }

@@ -1,7 +1,7 @@
 //! `.pt2` files, written by `torch.export.save`, as graphs.
 //!
 //! A file is a zip archive with a program in JSON and the weights as raw bytes. Its ATen operators are rewritten as ONNX operators
-//! (`operators`), so that both formats share how operators become nodes; names of modules and parameters are PyTorch's.
+//! (`operators`), so that both formats share the conversion of operators to nodes; names of modules and parameters are PyTorch's.
 
 mod archive;
 mod arguments;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// Reads a network from a `.pt2` file.
 ///
-/// Errors if the file is damaged or contains operators that are not supported; all of them are named.
+/// Errors if the file is damaged or contains unsupported operators; the message lists all of them.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Network> {
     decoding(".pt2", || {
         let archive = archive::Archive::open(path)?;

@@ -12,13 +12,13 @@ use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// The version of ONNX's operators that programs are rewritten to.
+/// The ONNX opset version that programs are rewritten to.
 const OPSET: i64 = 20;
 
-/// The number of the dtype `bool` in a program.
+/// The code of the dtype `bool` in a program.
 const BOOL: u64 = 12;
 
-/// The program of an archive, in ONNX operators.
+/// The program of an archive, rewritten with ONNX operators.
 pub fn program(archive: &Archive) -> Result<Program> {
     let module = &archive.program["graph_module"];
     let (graph, signature) = (&module["graph"], &module["signature"]);
@@ -76,13 +76,13 @@ pub fn program(archive: &Archive) -> Result<Program> {
 struct Translator<'a> {
     /// Shapes of all values.
     shapes: &'a Value,
-    /// The names of parameters by those of the program's inputs.
+    /// Names of parameters by the names of the program's inputs.
     called: HashMap<String, String>,
     constants: HashMap<String, Tensor>,
     nodes: Vec<Node>,
-    /// Sizes that are known only by name.
+    /// Values of symbolic sizes.
     symbols: HashMap<String, i64>,
-    /// The expression that stands for a dynamic batch.
+    /// The expression for the dynamic batch size.
     free: Option<String>,
     in_place: InPlace,
 }
@@ -114,7 +114,7 @@ impl<'a> Translator<'a> {
         changed.or_else(|| self.called.get(name)).cloned().unwrap_or_else(|| name.into())
     }
 
-    /// Adds an operator, and follows which tensors it changes in place and which of its results are views.
+    /// Adds an operator, and tracks which tensors it changes in place and which of its results are views.
     fn follow(&mut self, call: &Call) -> Result<()> {
         let inputs = call.all_tensors();
         inputs.iter().try_for_each(|name| self.settle(name))?;
@@ -130,11 +130,11 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// Brings a tensor up to date if a view of it was changed in place. Errors if its value is not known any more.
+    /// Updates a tensor if a view of it was changed in place. Errors if its value is no longer known.
     fn settle(&mut self, name: &str) -> Result<()> {
         ensure!(
             !self.in_place.is_stale(name),
-            "it reads \"{}\", which shares memory with a tensor that was changed in place before; this is not supported",
+            "it reads \"{}\", which shares memory with a tensor that was changed in place; this is not supported",
             words::name(name)
         );
         let Some((chain, new)) = self.in_place.pending(name) else { return Ok(()) };
@@ -218,19 +218,19 @@ impl<'a> Translator<'a> {
         self.nodes.push(Node { op: op.into(), attributes, inputs, outputs, module, name });
     }
 
-    /// Adds an operator whose outputs are those of the call.
+    /// Adds an operator with the outputs of the call.
     fn last(&mut self, call: &Call, op: &str, attributes: Attributes, inputs: Vec<String>) {
         self.node(call, op, attributes, inputs, call.outputs.clone());
     }
 
-    /// Adds an operator with one output that only this call reads, and returns its name.
+    /// Adds an operator whose single output is used only by this call, and returns its name.
     fn inner(&mut self, call: &Call, op: &str, attributes: Attributes, inputs: Vec<String>) -> String {
         let name = format!("{}:{}", call.outputs.first().map_or("", String::as_str), self.nodes.len());
         self.node(call, op, attributes, inputs, vec![name.clone()]);
         name
     }
 
-    /// A tensor argument, or a number as a constant.
+    /// A tensor argument, or a scalar argument as a constant.
     fn operand(&mut self, call: &Call, name: &str) -> Result<String> {
         match (call.tensor(name), call.number(name)) {
             (Some(tensor), _) => Ok(self.name(&tensor)),
@@ -337,7 +337,7 @@ impl<'a> Translator<'a> {
                 Ok(())
             }
             "arange" => {
-                // With one argument, it is the end.
+                // A single argument is the end.
                 let (start, end, step) = (call.int("start", 0)?, call.int("end", 0)?, call.int("step", 1)?);
                 let inputs = [start, end, step].map(|n| self.constant(Tensor::new(n, &Device::Cpu)?));
                 let inputs = inputs.into_iter().collect::<Result<_>>()?;
@@ -576,7 +576,7 @@ impl<'a> Translator<'a> {
             | "upsample_bicubic2d"
             | "_upsample_bicubic2d_aa" => self.upsample(call, base),
             _ => {
-                // An operator that is not known is reported with the others.
+                // Unknown operators are reported together.
                 let all = call.tensor("self").or_else(|| call.tensor("input")).map(|name| self.name(&name));
                 self.last(call, &format!("aten.{}", call.target), none(), all.into_iter().collect());
                 Ok(())
@@ -584,7 +584,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// Adds an activation, whose arguments are those of the operation; returns false if the operator is not an activation.
+    /// Adds an activation with the arguments of the operation; returns false if the operator is not an activation.
     fn activation(&mut self, call: &Call) -> Result<bool> {
         let fits = |spec: &&&crate::graph::op::OpSpec| {
             spec.family == Family::Activation && spec.inputs == Inputs::One && spec.aten.contains(&call.target)
@@ -603,7 +603,7 @@ impl<'a> Translator<'a> {
         }
         let x = self.input(call, "self").or_else(|_| self.input(call, "input"))?;
         if spec.kind == "hardtanh" {
-            // A clip, of which both sides may be open.
+            // A clip; both bounds are optional.
             let bound = |name: &str| arguments.iter().find(|(n, _)| *n == name).and_then(|(_, v)| v.float().ok());
             let (low, high) =
                 (bound("min_val").unwrap_or(-f64::from(f32::MAX)), bound("max_val").unwrap_or(f64::from(f32::MAX)));
@@ -747,14 +747,14 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// A cyclic shift, as two slices in the other order.
+    /// A cyclic shift: two slices concatenated in reverse order.
     fn roll(&mut self, call: &Call) -> Result<()> {
         let source = call.needed("self")?;
         let shape = self.shape(&source)?;
         let (shifts, dims) = (call.ints("shifts")?.unwrap_or_default(), call.ints("dims")?.unwrap_or_default());
         ensure!(
             shifts.len() == dims.len() && !dims.is_empty(),
-            "a roll of {} shifts and {} dims",
+            "roll has {} shifts and {} dims",
             shifts.len(),
             dims.len()
         );
@@ -865,7 +865,7 @@ fn expression(text: &str, free: &str) -> Option<i64> {
     }
 }
 
-/// A dimension counted from the start.
+/// Converts a dimension, which may be negative, to a nonnegative index.
 fn wrapped(dim: i64, rank: usize) -> usize {
     if dim < 0 { (dim + rank as i64).max(0) as usize } else { dim as usize }
 }

@@ -13,7 +13,7 @@ struct Operand {
     labels: Vec<char>,
 }
 
-/// One or two operands, without ellipses and without a label that occurs twice in an operand.
+/// Supports one or two operands, without ellipses and without labels that occur twice in an operand.
 fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let equation: String = o.node.attributes.text("equation", "").split_whitespace().collect();
     ensure!(!equation.contains('.'), "the ellipsis of \"{equation}\" is not supported");
@@ -52,7 +52,7 @@ fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     };
     let order = output.iter().map(|label| result.labels.iter().position(|l| l == label)).collect::<Option<Vec<_>>>();
     let Some(order) = order.filter(|order| order.len() == result.labels.len()) else {
-        bail!("\"{equation}\" has a label that only its output has");
+        bail!("\"{equation}\" has a label that occurs only in its output");
     };
     Ok(vec![permuted(result.value, &order)?])
 }
@@ -65,7 +65,7 @@ fn implicit(equation: &str) -> Vec<char> {
     labels.iter().filter(once).copied().collect()
 }
 
-/// The operand, summed over the dimensions that neither the other operand nor the output has.
+/// Sums an operand over the dimensions that neither the other operand nor the output has.
 fn summed(importer: &mut Importer, x: Operand, other: &[char], output: &[char]) -> Result<Operand> {
     let is_kept = |label: &char| other.contains(label) || output.contains(label);
     let gone: Vec<usize> = (0..x.labels.len()).filter(|&d| !is_kept(&x.labels[d])).collect();
@@ -76,7 +76,7 @@ fn summed(importer: &mut Importer, x: Operand, other: &[char], output: &[char]) 
     Ok(Operand { value, labels: x.labels.into_iter().filter(|label| is_kept(label)).collect() })
 }
 
-/// The product, summed over the labels that the output does not have. Its labels are those of the output in another order.
+/// The product, summed over the labels that are not in the output. It has the output's labels, possibly in a different order.
 fn product(
     importer: &mut Importer,
     x: Operand,
