@@ -8,7 +8,7 @@ use std::io::Read;
 pub struct Head {
     /// The commit that the revision refers to.
     pub commit: Option<String>,
-    /// The hash that names the contents.
+    /// The hash that identifies the contents.
     pub etag: Option<String>,
     /// Size in bytes.
     pub size: Option<u64>,

@@ -22,7 +22,7 @@ struct PerPicture {
     shape: Vec<i64>,
 }
 
-/// Rewrites flat indexing of a whole batch as indexing of each picture.
+/// Rewrites flat indexing of an entire batch as indexing of each picture.
 pub fn rewrite(program: &mut Program) {
     let producer: HashMap<String, usize> =
         program.nodes.iter().enumerate().flat_map(|(at, n)| n.outputs.iter().map(move |o| (o.clone(), at))).collect();
