@@ -1,4 +1,4 @@
-//! Draws text into pictures with a bitmap font of 8 x 8 pixels per character.
+//! Draws text into pictures with an 8 x 8 bitmap font.
 
 use font8x8::{BASIC_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};
@@ -11,7 +11,7 @@ pub(super) fn width(text: &str) -> u32 {
     text.chars().count() as u32 * LETTER
 }
 
-/// Shortens a line to at most `letters` characters; a shortened line ends with `..`.
+/// Truncates a line to at most `letters` characters. A truncated line ends with `..`.
 pub(super) fn fitting(line: &str, letters: usize) -> String {
     if line.chars().count() <= letters {
         return line.into();
@@ -41,7 +41,7 @@ fn put(image: &mut RgbImage, x: i64, y: i64, color: Rgb<u8>) {
 /// Bitmap of a right arrow, which the fonts lack.
 const ARROW: [u8; 8] = [0x00, 0x10, 0x30, 0x7f, 0x30, 0x10, 0x00, 0x00];
 
-/// Bitmap of a character, one byte per row, the leftmost pixel in the lowest bit; a question mark if the fonts lack the
+/// Bitmap of a character: one byte per row, with the leftmost pixel in the lowest bit. A question mark if the fonts lack the
 /// character.
 fn glyph(letter: char) -> [u8; 8] {
     if letter == '→' {

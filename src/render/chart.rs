@@ -1,4 +1,4 @@
-//! Draws line, bar and scatter charts as pictures for files; the terminal app draws its own charts.
+//! Draws line, bar and scatter charts as pictures for export. The terminal app has separate charts.
 
 use super::bitmap_font::{LETTER, fitting, width, write};
 use super::colormap::{Colormap, NOT_FINITE, category};
@@ -17,7 +17,7 @@ const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
 const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// Draws a chart with its title, axes and legend; for a figure that is not a chart, only the title.
+/// Draws a chart with its title, axes and legend; only the title for a figure that is not a chart.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
@@ -85,12 +85,12 @@ fn scatter(image: &mut RgbImage, points: &Points) {
     groups(image, points);
 }
 
-/// The color of point `i`: its own color if it has one, else the color of its group.
+/// The color of point `i`: its individual color if it has one, otherwise the color of its group.
 fn color_of(points: &Points, i: usize) -> Rgb<u8> {
     points.colors.get(i).map_or_else(|| category(points.group(i)), |&own| Rgb(own))
 }
 
-/// Draws the legend of the groups on the right, or nothing if the points have their own colors.
+/// Draws the legend of the groups on the right, unless points are colored individually.
 fn groups(image: &mut RgbImage, points: &Points) {
     let count = if points.groups.is_empty() || !points.colors.is_empty() { 0 } else { points.group_count() };
     let left = i64::from(SIZE.0) - NAMES as i64 + 22;
@@ -123,7 +123,7 @@ impl Frame {
         Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
-    /// Pixel position at which a non-finite value at `x` is marked: the bottom of the chart.
+    /// Pixel position of the marker for a non-finite value at `x`: the bottom of the chart.
     fn foot(&self, x: f32) -> (f32, f32) {
         (self.place((x, self.low.1)).0, SIZE.1 as f32 - MARGIN)
     }
@@ -137,7 +137,7 @@ impl Frame {
         (LEFT + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
     }
 
-    /// Draws the axes, ticks at round values, and the name of the horizontal axis.
+    /// Draws the axes, ticks at round values, and the label of the horizontal axis.
     fn axes(&self, image: &mut RgbImage, name: &str) {
         let (right, bottom) = (SIZE.0 as f32 - self.right, SIZE.1 as f32 - MARGIN);
         for value in ticks(self.low.1, self.high.1) {
@@ -158,7 +158,7 @@ impl Frame {
     }
 }
 
-/// About five round values between `low` and `high`.
+/// Roughly five round values between `low` and `high`.
 fn ticks(low: f32, high: f32) -> Vec<f32> {
     let span = f64::from(high) - f64::from(low);
     if !span.is_finite() || span <= 0.0 {

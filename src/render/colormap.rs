@@ -23,12 +23,12 @@ pub enum Colormap {
     Gray,
     /// Diverging: blue below, gray in the middle, red above.
     Coolwarm,
-    /// A smooth rainbow; not perceptually uniform, so it can suggest edges that are not in the data.
+    /// A smooth rainbow. Not perceptually uniform, so it can suggest edges that are not in the data.
     Turbo,
 }
 
 impl Colormap {
-    /// All colormaps, in the order in which the app cycles through them.
+    /// All colormaps, in the app's cycling order.
     pub const ALL: [Self; 8] = [
         Self::Inferno,
         Self::Viridis,
@@ -59,7 +59,7 @@ impl Colormap {
         Self::ALL.into_iter().find(|c| c.name() == name)
     }
 
-    /// The color at position `t`, which is clamped to `[0, 1]`; [`NOT_FINITE`] for NaN.
+    /// The color at `t`, clamped to `[0, 1]`; [`NOT_FINITE`] for NaN.
     pub fn color(self, t: f32) -> Rgb<u8> {
         if t.is_nan() {
             return NOT_FINITE;
@@ -90,13 +90,13 @@ impl Colormap {
     }
 }
 
-/// Color of category `kind`: one of 20 distinct colors, none of them white or black, which repeat after 20.
+/// Color of category `kind`: one of 20 distinct colors other than black and white, repeating after 20.
 pub fn category(kind: usize) -> Rgb<u8> {
     let hex = CATEGORIES[kind % CATEGORIES.len()];
     Rgb([hex >> 16, hex >> 8, hex].map(|v| (v & 255) as u8))
 }
 
-/// Trubetskoy's list of 20 simple, distinct colors, without white and black.
+/// Trubetskoy's list of 20 simple, distinct colors, without black and white.
 const CATEGORIES: [u32; 20] = [
     0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb4, 0x42d4f4, 0xf032e6, 0xbfa100, 0x469990, 0x9a6324, 0x800000,
     0x808000, 0x000075, 0xfabed4, 0xdcbeff, 0xaaffc3, 0xffd8b1, 0xbfef45, 0xffe119, 0xa9a9a9,

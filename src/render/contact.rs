@@ -1,4 +1,4 @@
-//! Contact sheets: several figures in one picture, each with its title.
+//! Contact sheets: several titled figures in one picture.
 
 use super::bitmap_font::{LETTER, width, write};
 use super::figure::{Figure, grid};
@@ -14,7 +14,7 @@ const GAP: u32 = 8;
 const PAPER: Rgb<u8> = Rgb([24, 24, 24]);
 const INK: Rgb<u8> = Rgb([230, 230, 230]);
 
-/// Collects figures and arranges them side by side, each with its title.
+/// Collects figures and arranges them side by side with their titles.
 #[derive(Default)]
 pub struct ContactSheet {
     /// Title and picture of each figure; the pictures are scaled to their cells.
@@ -22,7 +22,7 @@ pub struct ContactSheet {
 }
 
 impl ContactSheet {
-    /// Creates a sheet of the figures that can be drawn as pictures; all others are left out.
+    /// Creates a sheet of the figures that can be drawn as pictures, omitting the others.
     pub fn of(figures: &[Figure], overlay: impl Into<Overlay>) -> Self {
         let (mut sheet, overlay) = (Self::default(), overlay.into());
         for figure in figures {
@@ -59,7 +59,7 @@ impl ContactSheet {
     }
 }
 
-/// Scales a picture to its cell; enlarged pictures keep sharp pixel edges.
+/// Scales a picture to its cell. Enlarged pictures keep sharp pixel edges.
 fn fitted(image: &RgbImage) -> RgbImage {
     let (w, h) = image.dimensions();
     let longest = w.max(h).max(1);

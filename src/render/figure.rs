@@ -1,4 +1,4 @@
-//! Figures: the results of a method for display, with their raw values.
+//! Figures: the displayable results of a method, with their raw values.
 
 use anyhow::{Result, ensure};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A row-major array that is cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Shape of the array, slowest dimension first.
+    /// Shape of the array.
     pub shape: Vec<usize>,
     /// Values of the array in row-major order.
     pub data: Arc<[f32]>,
@@ -37,7 +37,7 @@ pub enum Body {
         /// Text appended to the caption; empty for none.
         note: String,
     },
-    /// A picture, `(C, H, W)` in `[0, 1]`: in color if it has three channels, else gray.
+    /// A picture, `(C, H, W)` in `[0, 1]`: in color if it has three channels, otherwise gray.
     Image {
         /// The pixels.
         pixels: Array,
@@ -48,17 +48,17 @@ pub enum Body {
         tiles: Array,
         /// How values map to colors.
         scale: Scale,
-        /// Whether each tile has its own scale, instead of one for all tiles.
+        /// Whether to scale each tile separately instead of all tiles together.
         each: bool,
-        /// Number of tiles per row; 0 makes the grid about square.
+        /// Number of tiles per row; 0 for a roughly square grid.
         columns: usize,
         /// Index of a tile to highlight with a frame.
         marked: Option<usize>,
-        /// Caption below each tile, possibly several lines; empty for no captions.
+        /// Caption below each tile, possibly multi-line; empty for no captions.
         captions: Vec<String>,
-        /// Number of tiles to draw, starting with the first; `tiles` holds all of them.
+        /// Number of tiles to draw, starting with the first; `tiles` may hold more.
         shown: usize,
-        /// Total number of tiles, including any that `tiles` does not hold.
+        /// Total number of tiles, including those not in `tiles`.
         of: usize,
         /// Color of the frame around each tile, as RGB; empty for no frames.
         frames: Vec<[u8; 3]>,
@@ -72,7 +72,7 @@ pub enum Body {
     },
     /// A bar chart.
     Bars {
-        /// The bars, in the order in which they are drawn.
+        /// The bars, in drawing order.
         bars: Vec<Bar>,
     },
     /// A line chart.
@@ -87,7 +87,7 @@ pub enum Body {
         /// The points; the first two values of each row are the coordinates.
         points: Points,
     },
-    /// Numeric rows for export: summarized on screen, written in full when saved.
+    /// Numeric rows for export, summarized on screen and written in full when saved.
     Sheet {
         /// The rows.
         points: Points,
@@ -101,10 +101,10 @@ pub enum Body {
     },
     /// Plain text.
     Text {
-        /// The text, possibly several lines.
+        /// The text, possibly multi-line.
         text: String,
     },
-    /// A verdict in one word, such as `fooled`.
+    /// A one-word verdict, such as `fooled`.
     Badge {
         /// The verdict.
         text: String,
@@ -122,11 +122,11 @@ pub struct Points {
     pub groups: Arc<[u32]>,
     /// Names of the groups; a group without a name is shown by its index.
     pub names: Arc<[String]>,
-    /// Index of each row's picture in the data set; empty if row `i` is picture `i`.
+    /// Index of each row's picture in the data set; empty if row `i` belongs to picture `i`.
     pub pictures: Arc<[u32]>,
     /// File of each row's picture, relative to the data set's folder; empty if the data set is not stored as picture files.
     pub files: Arc<[String]>,
-    /// Color of each row's point, as RGB; empty to use the colors of the groups.
+    /// RGB color of each row's point; empty to use the group colors.
     pub colors: Arc<[[u8; 3]]>,
 }
 
@@ -135,13 +135,13 @@ pub struct Points {
 pub enum Scale {
     /// From the minimum to the maximum of the values.
     Range,
-    /// From zero to the maximum of the values; negative values are shown as zero.
+    /// From zero to the maximum of the values. Negative values are shown as zero.
     Positive,
     /// From zero to the 99th percentile of the values.
     Percentile,
-    /// From minus to plus the largest magnitude of the values, in diverging colors.
+    /// From minus to plus the largest magnitude, in diverging colors.
     Symmetric,
-    /// From minus to plus the 99th percentile of the magnitudes of the values, in diverging colors.
+    /// From minus to plus the 99th percentile of magnitudes, in diverging colors.
     SymmetricPercentile,
     /// Between the two given values.
     Fixed(f32, f32),
@@ -174,7 +174,7 @@ pub struct Bar {
 pub struct Series {
     /// Name of the curve in the legend.
     pub label: String,
-    /// Points of the curve, `(x, y)`, in the order in which they are connected.
+    /// Points `(x, y)` of the curve, in connection order.
     pub points: Vec<(f32, f32)>,
 }
 
@@ -192,7 +192,7 @@ impl Array {
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// The array as a map of shape `(H, W)`, with all leading dimensions summed.
+    /// The array as a map of shape `(H, W)`, summed over all leading dimensions.
     pub fn plane(&self) -> Self {
         let [.., h, w] = self.shape[..] else { return self.clone() };
         if self.data.len() == h * w {
@@ -205,7 +205,7 @@ impl Array {
         Self { shape: vec![h, w], data: sum.into(), exact: None }
     }
 
-    /// The smallest and the largest finite value; `None` if no value is finite.
+    /// The smallest and largest finite values; `None` if no value is finite.
     pub fn range(&self) -> Option<(f32, f32)> {
         let finite = self.data.iter().copied().filter(|v| v.is_finite());
         let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -213,7 +213,7 @@ impl Array {
     }
 }
 
-/// Columns and rows of a grid of `tiles` tiles; if `columns` is 0, the grid is about square.
+/// Columns and rows of a grid of `tiles` tiles; roughly square if `columns` is 0.
 pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
     let columns = if columns > 0 { columns } else { (tiles as f64).sqrt().ceil() as usize };
     let columns = columns.clamp(1, tiles.max(1));
@@ -232,7 +232,7 @@ impl Points {
         self.values.data.get(i * width..(i + 1) * width).unwrap_or_default()
     }
 
-    /// The coordinates of point `i`: the first two of its values; missing ones are 0.
+    /// The coordinates of point `i`: its first two values, or 0 where missing.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let row = self.row(i);
         (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))
@@ -249,17 +249,17 @@ impl Points {
         self.groups.get(i).map_or(0, |&g| g as usize)
     }
 
-    /// Index in the data set of the picture of point `i`.
+    /// Data set index of the picture of point `i`.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }
 
-    /// Title for the picture of point `i`: its file, or its index if it has no file.
+    /// Title of the picture of point `i`: its file or, if it has none, its index.
     pub fn title(&self, i: usize) -> String {
         self.files.get(i).cloned().unwrap_or_else(|| format!("picture {}", self.picture(i)))
     }
 
-    /// Name of a group, or its index if it has no name.
+    /// Name of a group or, if it has none, its index.
     pub fn name(&self, group: usize) -> String {
         self.names.get(group).cloned().unwrap_or_else(|| group.to_string())
     }
@@ -271,7 +271,7 @@ impl Points {
 }
 
 impl Figure {
-    /// Text such as `256 of 320` if the figure shows only a part; `None` if it shows everything.
+    /// Text such as `256 of 320` if the figure is partial; `None` if it shows everything.
     pub fn part(&self) -> Option<String> {
         let (shown, of) = match &self.body {
             Body::Montage { shown, of, .. } => (*shown, *of),
@@ -299,7 +299,7 @@ impl Figure {
         (bad > 0).then(|| format!("{bad} of {all} not finite"))
     }
 
-    /// The raw values that can be saved; `None` for figures without such values.
+    /// The raw values to save; `None` for figures without raw values.
     pub fn values(&self) -> Option<&Array> {
         match &self.body {
             Body::Map { values, .. } => Some(values),

@@ -11,16 +11,16 @@ use super::tile_grid::TileGrid;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Small maps are enlarged to at most this many pixels on their longer side, so that their cells are visible.
+/// Small maps are enlarged so that their cells are visible, to at most this many pixels on the longer side.
 const LEAST: u32 = 128;
 
-/// Draws a figure as a picture. Maps are drawn in the colors of `overlay`, or in coolwarm if their scale is symmetric. `None` for
-/// tables, texts, badges and sheets.
+/// Draws a figure as a picture. Maps are drawn with the colormap of `overlay`, or coolwarm if their scale is symmetric. `None`
+/// for tables, texts, badges and sheets.
 pub fn paint(figure: &Figure, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     paint_in(figure, range(figure), overlay)
 }
 
-/// Like [`paint`](paint()), but with the color range given instead of computed from the figure.
+/// Like [`paint`](paint()), but with a given color range instead of one computed from the figure.
 pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     let Overlay { colors, strength } = overlay.into();
     match &figure.body {
@@ -53,7 +53,7 @@ pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overla
     }
 }
 
-/// The colors of a colorbar for `range`, from low to high, one per pixel of `width`. Color tiles get a gray colorbar.
+/// The colors of a colorbar for `range`, from low to high, one per pixel of `width`. Color tiles have a gray colorbar.
 pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> Vec<Rgb<u8>> {
     let in_color = matches!(&figure.body, Body::Montage { tiles, .. } if tiles.shape.len() == 4);
     let colors = match range.symmetric {
@@ -64,7 +64,7 @@ pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> 
     (0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect()
 }
 
-/// Blends a map with the grayscale version of its picture; map values that are not finite hide the picture.
+/// Blends a map with a grayscale version of its picture. Non-finite map values hide the picture.
 fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let mut image = resize(map, width, height, FilterType::Triangle);

@@ -1,4 +1,4 @@
-//! Draws values as pixels: maps through a colormap, pictures in their own colors.
+//! Rasterizes values: maps with a colormap, pictures in their original colors.
 
 use super::colormap::{Colormap, NOT_FINITE};
 use super::figure::Array;
@@ -25,7 +25,7 @@ pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
 }
 
 /// Draws an array of shape `(C, H, W)` with values in `[0, 1]`: one channel as gray, three as color, any other number as the gray
-/// mean of the channels. Pixels with values that are not finite get [`NOT_FINITE`]. `None` if the array has another shape.
+/// mean of the channels. Pixels with non-finite values are drawn as [`NOT_FINITE`]. `None` if the array is not 3-D.
 pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
     let [channels, h, w] = pixels.shape[..] else { return None };
     let value = |c: usize, place: usize| pixels.data.get(c * h * w + place).copied();

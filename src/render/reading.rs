@@ -7,16 +7,16 @@ use super::tile_grid::TileGrid;
 /// The values read from a figure at one position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Column and row of the value, from 0, in the resolution of the figure's array.
+    /// Zero-based column and row of the value, at the resolution of the figure's array.
     pub at: (usize, usize),
-    /// Index of the tile, from 0, if the figure is a montage.
+    /// Zero-based index of the tile, if the figure is a montage.
     pub tile: Option<usize>,
-    /// One value per channel; a map has a single channel.
+    /// One value per channel. A map has a single channel.
     pub values: Vec<f32>,
 }
 
-/// Reads the values of a figure at a position, given as fractions in `[0, 1)` from its left and its top. `None` between the tiles
-/// of a montage, and for figures that are not pictures.
+/// Reads the values of a figure at a position, given as fractions in `[0, 1)` of its width and height. `None` between the tiles
+/// of a montage and for figures that are not pictures.
 pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
     match &figure.body {
         Body::Map { values, .. } => pick(&values.plane(), None, place),

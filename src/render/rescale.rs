@@ -1,9 +1,9 @@
-//! The user's choice of scale for maps, which overrides the method's choice.
+//! The user's scale for maps, which overrides the method's.
 
 use super::figure::{Body, Figure, Scale};
 use super::scale::range;
 
-/// The scale that the user chose for all maps on screen.
+/// The user's scale for all maps on screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rescale {
     /// The scale chosen by the method.
@@ -13,18 +13,18 @@ pub enum Rescale {
     Range,
     /// From minus to plus the largest magnitude of each map.
     Symmetric,
-    /// From zero to the 99th percentile of each map. A map whose own scale is symmetric ranges from minus to plus the 99th
-    /// percentile of its magnitudes instead.
+    /// From zero to the 99th percentile of each map. If the method's scale is symmetric, from minus to plus the 99th percentile
+    /// of magnitudes instead.
     Percentile,
     /// One range for all maps on screen.
     Shared,
 }
 
 impl Rescale {
-    /// All choices, in the order in which the app cycles through them.
+    /// All choices, in the app's cycling order.
     pub const ALL: [Self; 5] = [Self::Own, Self::Range, Self::Symmetric, Self::Percentile, Self::Shared];
 
-    /// Name of the choice on screen and in commands.
+    /// Name of the choice, on screen and in commands.
     pub fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -47,7 +47,7 @@ impl Rescale {
     }
 }
 
-/// Sets the scale of all maps and montages to the user's choice; `Shared` also applies to tiles that have their own scales.
+/// Sets the scale of all maps and montages to the user's choice. `Shared` also applies to separately scaled tiles.
 pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     let common = (wish == Rescale::Shared).then(|| shared(figures));
     for figure in figures {
@@ -67,7 +67,7 @@ pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     }
 }
 
-/// The scale that spans the ranges of all figures; it is symmetric if one of the ranges is.
+/// The scale that spans the ranges of all figures, symmetric if any of the ranges is.
 fn shared(figures: &mut [&mut Figure]) -> Scale {
     let mut ends = (f32::INFINITY, f32::NEG_INFINITY);
     let mut symmetric = false;

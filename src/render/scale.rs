@@ -1,25 +1,25 @@
-//! Color ranges: the values at the two ends of a colormap.
+//! Color ranges: the values at the ends of a colormap.
 
 use super::figure::{Body, Figure, Scale};
 
-/// Label of a range that was computed without any finite value.
+/// Label of a range without finite values.
 const NOTHING: &str = "no finite values";
 
-/// The values at the ends of a colormap, and how they were chosen.
+/// The values at the ends of a colormap and how they were chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// Value of the first color; smaller values get the first color too.
+    /// Value of the first color, which is also used for smaller values.
     pub low: f32,
-    /// Value of the last color; larger values get the last color too.
+    /// Value of the last color, which is also used for larger values.
     pub high: f32,
     /// How the ends were chosen, as shown in captions, such as `symmetric`.
     pub chosen: &'static str,
-    /// Whether zero is in the middle of the range, which then uses diverging colors.
+    /// Whether the range is centered at zero and uses diverging colors.
     pub symmetric: bool,
 }
 
 impl Range {
-    /// The range that a scale gives for `values`.
+    /// The range of `values` according to a scale.
     pub fn of(values: &[f32], scale: Scale) -> Self {
         let finite = || values.iter().copied().filter(|v| v.is_finite());
         let greatest = finite().fold(f32::NEG_INFINITY, f32::max);
@@ -43,13 +43,13 @@ impl Range {
         Self { low, high, chosen, symmetric }
     }
 
-    /// Whether no value was finite, in which case the ends are meaningless.
+    /// Whether no value was finite, so that the ends are meaningless.
     pub fn is_empty(&self) -> bool {
         self.chosen == NOTHING
     }
 
-    /// Position of a value in the colormap, 0 to 1; NaN if the value is not finite. If both ends of the range are equal, the
-    /// position is 0.5 for a symmetric range and 0 for any other.
+    /// Position of a value in the colormap, 0 to 1; NaN if the value is not finite. If the range has zero width, 0.5 if it is
+    /// symmetric and 0 otherwise.
     pub fn place(&self, value: f32) -> f32 {
         if !value.is_finite() {
             return f32::NAN;
@@ -62,7 +62,7 @@ impl Range {
     }
 }
 
-/// Color range of a map or montage; `None` for other figures, and if each tile of a montage has its own range.
+/// Color range of a map or montage; `None` for other figures and for montages with separately scaled tiles.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
         Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),

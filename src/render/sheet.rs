@@ -1,11 +1,11 @@
-//! Exports rows of values as CSV, or as the pair of TSV files that TensorBoard's projector reads.
+//! Exports rows of values as CSV, or as the two TSV files for TensorBoard's projector.
 
 use super::figure::Points;
 use crate::words;
 use std::fmt::Write;
 
-/// Formats points as CSV with the columns `picture,group,name,x,y,…`, one row per point. Each number has the fewest digits that
-/// parse back exactly.
+/// Formats points as CSV with the columns `picture,group,name,x,y,…`, one row per point. Values are written with the fewest
+/// digits that round-trip.
 pub fn csv(points: &Points) -> String {
     let mut text = String::from(if points.files.is_empty() { "picture,group,name" } else { "picture,file,group,name" });
     for column in columns(points) {
@@ -28,7 +28,7 @@ pub fn csv(points: &Points) -> String {
     text
 }
 
-/// Formats the values of points, separated by tabs: the projector's `tensors.tsv`.
+/// Formats the values of points as tab-separated rows: the projector's `tensors.tsv`.
 pub fn vectors(points: &Points) -> String {
     let mut text = String::new();
     for i in 0..points.count() {
@@ -41,7 +41,7 @@ pub fn vectors(points: &Points) -> String {
     text
 }
 
-/// Formats a header and a description of each point: the projector's `metadata.tsv`.
+/// Formats a header and a row describing each point: the projector's `metadata.tsv`.
 pub fn metadata(points: &Points) -> String {
     let cell = |text: &str| words::escaped(text).replace(['\t', '\n'], " ");
     let mut text = String::from(if points.files.is_empty() { "picture\tlabel\n" } else { "picture\tlabel\tfile\n" });

@@ -1,4 +1,4 @@
-//! Draws signals, i.e. arrays with a single row, as on an oscilloscope: the samples as a trace, a map as the colors behind it.
+//! Draws signals (arrays with a single row) as on an oscilloscope: the samples as a trace, and a map as the colors behind it.
 
 use super::colormap::NOT_FINITE;
 use super::figure::{Array, Scale};
@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 
 /// Aspect ratio of a drawn signal, width over height.
 const ASPECT: u32 = 3;
-/// Maximum width in pixels; in longer signals, several samples share a column of pixels.
+/// Maximum width in pixels. In longer signals, several samples share a column of pixels.
 const MOST: usize = 3000;
 /// Minimum width of a drawn signal in pixels.
 const LEAST: usize = 600;
@@ -16,10 +16,10 @@ const LEAST_TILE: usize = 128;
 const SCREEN: Rgb<u8> = Rgb([12, 18, 16]);
 const SILENCE: Rgb<u8> = Rgb([48, 66, 58]);
 const TRACE: Rgb<u8> = Rgb([120, 255, 170]);
-/// Color of a trace that is drawn over a map.
+/// Color of a trace drawn over a map.
 const OVER: Rgb<u8> = Rgb([255, 255, 255]);
 
-/// Aspect ratio (width over height) at which an array is displayed. A signal has [`ASPECT`], because its own shape would be a
+/// Aspect ratio (width over height) at which an array is displayed. For a signal it is [`ASPECT`], because its actual shape is a
 /// thin line.
 pub(crate) fn aspect(shape: &[usize]) -> f64 {
     match shape {
@@ -29,19 +29,19 @@ pub(crate) fn aspect(shape: &[usize]) -> f64 {
     }
 }
 
-/// Whether an array is a signal, i.e. has one row of several values.
+/// Whether an array is a signal: one row of several values.
 pub(super) fn is_signal(values: &Array) -> bool {
     matches!(values.shape[..], [.., 1, w] if w > 1)
 }
 
-/// Draws the first channel of a signal `(C, 1, W)` in `[0, 1]` as a trace, over a background with the colors of `columns` from
-/// left to right.
+/// Draws the first channel of a signal `(C, 1, W)` in `[0, 1]` as a trace over a background colored by `columns` from left to
+/// right.
 pub(super) fn scope(signal: Option<&Array>, columns: Option<&[Rgb<u8>]>) -> RgbImage {
     let values = signal.map(|s| &s.data[..s.shape.last().copied().unwrap_or(0).min(s.data.len())]).unwrap_or_default();
     trace(values, columns, LEAST)
 }
 
-/// Draws K signals as color tiles `(K, 3, h, w)`. Without a common `range`, each tile has its own range under `scale`.
+/// Draws K signals as color tiles `(K, 3, h, w)`. Without a common `range`, each tile is scaled separately by `scale`.
 pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array {
     let count = tiles.shape[0];
     let tile = |values: &[f32]| {
@@ -56,7 +56,7 @@ pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array
     Array { shape: vec![images.len(), 3, h as usize, w as usize], data: planes.collect(), exact: None }
 }
 
-/// Draws values in `[0, 1]` as a trace from left to right, over a background with the colors of `columns`.
+/// Draws values in `[0, 1]` as a trace from left to right, over a background colored by `columns`.
 fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage {
     let count = values.len().max(columns.map_or(0, <[_]>::len)).max(1);
     let width = (count * least.div_ceil(count)).min(MOST) as u32;

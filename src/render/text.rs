@@ -4,8 +4,8 @@ use super::figure::{Body, Figure};
 use super::scale::range;
 use crate::words;
 
-/// Formats the caption of a figure in one line: title, range of the raw values, scale, number of values that are not finite, and
-/// the note if there is one, as in `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
+/// Formats the one-line caption of a figure: title, range of the raw values, scale, number of non-finite values, and the note, if
+/// any. Example: `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
 pub fn caption(figure: &Figure) -> String {
     let measured = measured(figure);
     match &figure.body {
@@ -29,13 +29,13 @@ fn measured(figure: &Figure) -> String {
     if about.is_empty() { title.into_owned() } else { format!("{title}  {about}") }
 }
 
-/// Formats a figure as text: bars that fit into `width` columns, a table, or its text. `None` for pictures and scatter plots.
+/// Formats a figure as text: bars that fit `width` columns, a table, or its text. `None` for pictures and scatter plots.
 pub fn text(figure: &Figure, width: usize) -> Option<String> {
     match &figure.body {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
         Body::Sheet { points } => {
             let width = points.values.shape.get(1).copied().unwrap_or(0);
-            Some(format!("{} rows of {width} values; --out saves them", points.count()))
+            Some(format!("{} rows of {width} values; save them with --out", points.count()))
         }
         Body::Classes { rows, .. } => {
             let rows = rows.iter().map(|r| {
@@ -70,8 +70,8 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
     }
 }
 
-/// Formats rows of label, amount and bar, aligned in columns. The third field of a row is the length of its bar, as a fraction
-/// from 0 to 1 of the full length.
+/// Formats rows of label, amount and bar, aligned in columns. The third field of a row is the length of its bar as a fraction of
+/// the full length.
 fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
     let label = rows.iter().map(|r| cells(&r.0)).max().unwrap_or(0).min(width / 2);
     let amount = rows.iter().map(|r| cells(&r.1)).max().unwrap_or(0);
@@ -96,12 +96,12 @@ fn table(columns: &[String], rows: &[Vec<String>]) -> String {
     all().map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// Display width of a string in terminal columns; wide characters take two.
+/// Display width of a string in terminal columns. Wide characters count as two.
 fn cells(text: &str) -> usize {
     text.chars().map(|c| 1 + usize::from(matches!(c as u32, 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0x1f300..=0x1faff))).sum()
 }
 
-/// Pads or shortens a string to exactly `width` columns.
+/// Pads or truncates a string to exactly `width` columns.
 fn padded(text: &str, width: usize) -> String {
     if cells(text) <= width {
         return format!("{text}{}", " ".repeat(width - cells(text)));
@@ -117,7 +117,7 @@ fn padded(text: &str, width: usize) -> String {
     padded(&kept, width.max(cells(&kept)))
 }
 
-/// Formats a table cell for display: fractions are rounded to six significant digits, any other cell is only escaped.
+/// Formats a table cell for display: fractions are rounded to six significant digits, and other cells are only escaped.
 pub fn short(cell: &str) -> String {
     match cell.parse::<f64>() {
         Ok(v) if cell.len() > 7 && v.fract() != 0.0 => match format!("{v:.5e}").parse::<f64>() {
@@ -128,7 +128,7 @@ pub fn short(cell: &str) -> String {
     }
 }
 
-/// Formats a number in few characters, with about three significant digits.
+/// Formats a number compactly, with about three significant digits.
 pub fn brief(v: f32) -> String {
     let size = v.abs();
     match size {

@@ -14,14 +14,14 @@ pub(super) const GAP: Rgb<u8> = Rgb([32, 32, 32]);
 pub(super) const MARK: Rgb<u8> = Rgb([255, 210, 0]);
 /// Color of captions.
 const LETTERS: Rgb<u8> = Rgb([230, 230, 230]);
-/// Small grids are enlarged to at most this many pixels on their longer side.
+/// Small grids are enlarged to at most this many pixels on the longer side.
 const LEAST: u32 = 320;
 /// Height of a line of text in pixels.
 const LINE: u32 = LETTER + 2;
-/// Minimum length in pixels of the longer side of a tile with a caption.
+/// Minimum length of the longer side of a captioned tile, in pixels.
 const CAPTIONED: usize = 96;
 
-/// Tiles to be drawn in a grid, on the common `range` if there is one, else each on its own range.
+/// Tiles to draw in a grid, scaled to the common `range` if there is one, otherwise separately.
 pub(super) struct TileGrid<'a> {
     pub tiles: &'a Array,
     pub scale: Scale,
@@ -56,12 +56,12 @@ impl Plan {
         let TileGrid { tiles, columns, captions, shown, frames, .. } = *drawn;
         let [count, .., h, w] = tiles.shape[..] else { return None };
         let count = count.min(shown);
-        // Characters have a fixed size, so tiles with captions are enlarged before drawing.
+        // Characters have a fixed size, so captioned tiles are enlarged before drawing.
         let times = if captions.is_empty() { 1 } else { CAPTIONED.div_ceil(h.max(w).max(1)) };
         let size = (w * times, h * times);
         let lines = captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
         let side = size.0.max(size.1);
-        // Leave room for colored frames, which must not touch.
+        // Leaves room for colored frames, which must not touch.
         let gap = if frames.is_empty() { 1 + side / 24 } else { 2 + side / 6 };
         let frame = if frames.is_empty() { gap } else { gap / 2 };
         let below = if lines > 0 { lines * LINE as usize + gap } else { 0 };
@@ -71,8 +71,8 @@ impl Plan {
 }
 
 impl TileGrid<'_> {
-    /// The index of the tile at a position of the grid, and the position within that tile. All coordinates are fractions in `[0,
-    /// 1)` from the left and the top. `None` between tiles.
+    /// The index of the tile at a position in the grid, and the position within the tile. Coordinates are fractions in `[0, 1)`
+    /// of width and height. `None` between tiles.
     pub fn tile_at(&self, (x, y): (f32, f32)) -> Option<(usize, (f32, f32))> {
         let plan = Plan::of(self)?;
         let ((w, h), gap) = (plan.size, plan.gap);
@@ -114,7 +114,7 @@ impl TileGrid<'_> {
         enlarged(image, LEAST)
     }
 
-    /// Draws one tile. Tiles with channels are mapped from the color range to `[0, 1]` and drawn as pictures, others through the
+    /// Draws one tile. Tiles with channels are scaled from the color range to `[0, 1]` and drawn as pictures, others with the
     /// colormap.
     fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
         let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));

@@ -1,4 +1,4 @@
-//! Finds scripts, first in the user's folders, then among the embedded scripts; the first match wins.
+//! Finds scripts, first in the user's folders, then among the embedded scripts. The first match wins.
 
 use super::group_folders;
 use crate::data::{create_folder, read_text, read_whole, write_whole};
@@ -10,30 +10,30 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
-/// The group of a method for which neither the `PLUGIN` constant nor the folder specifies one.
+/// The default group, for methods without a group in the `PLUGIN` constant or a group folder.
 pub(super) const GROUP: &str = "attribution";
 
-/// Maximum sizes in bytes of a script and of other files next to scripts.
+/// Maximum sizes in bytes of a script, and of other files next to scripts.
 const SCRIPT_BYTES: u64 = 64 << 20;
 const FILE_BYTES: u64 = 4 << 30;
 
-/// The folders searched for one kind of script. Subfolders are groups; a file in a group's folder is found by its name alone.
+/// The search path for one kind of script. Subfolders are groups. Scripts in a group are referred to by name, without the folder.
 #[derive(Clone, Debug)]
 pub struct Folders {
     folders: Vec<PathBuf>,
     embedded: &'static Dir<'static>,
 }
 
-/// The source code of a script and its origin.
+/// A script's source code and origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptSource {
     /// Name of the script, such as `gradcam` or `lib/attack`.
     pub name: String,
-    /// The group whose folder the script is in; `None` if it is in any other folder or has no file.
+    /// The group whose folder contains the script; `None` if it is not in a group's folder or has no file.
     pub group: Option<String>,
     /// Source code of the script.
     pub text: String,
-    /// File of the script; `None` if it is embedded.
+    /// The script's file; `None` if it is embedded.
     pub path: Option<PathBuf>,
 }
 
@@ -62,12 +62,12 @@ impl Folders {
         self
     }
 
-    /// The folders that exist on disk, so that they can be watched for changes.
+    /// The folders that exist on disk, for watching.
     pub fn existing(&self) -> Vec<PathBuf> {
         self.folders.iter().filter(|f| f.is_dir()).cloned().collect()
     }
 
-    /// The names of all scripts, sorted, without those in `lib/`.
+    /// The sorted names of all scripts, excluding those in `lib/`.
     pub fn names(&self) -> Vec<String> {
         let mut names = BTreeSet::new();
         for root in &self.folders {
@@ -83,17 +83,17 @@ impl Folders {
         self.embedded.dirs().filter(|dir| group_of(dir.path()).is_some())
     }
 
-    /// The sorted names of the methods in the group `wanted`. Groups are determined from source code and folder names, without
+    /// The sorted names of the methods in the group `wanted`. Determines groups from source code and folder names, without
     /// compiling.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
         let is = |s: ScriptSource| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
         self.names().into_iter().filter(|name| self.find(name).ok().flatten().is_some_and(is)).collect()
     }
 
-    /// Finds a script by name; `None` if there is no such script. A name consists of segments of letters, digits, `-`, `_` and
-    /// `+`, joined by `/`.
+    /// Finds a script by name; `None` if it does not exist. A name consists of segments of letters, digits, `-`, `_` and `+`,
+    /// separated by `/`.
     ///
-    /// Errors if the name contains other characters, or if two files in one folder match it.
+    /// Errors if the name contains other characters or two files in one folder match it.
     pub fn find(&self, name: &str) -> Result<Option<ScriptSource>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is not a valid script name; use letters, digits, - and _");
@@ -114,7 +114,7 @@ impl Folders {
         Some(ScriptSource { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
     }
 
-    /// Reads a script file. A script in a group's folder is in that group.
+    /// Reads a script file. A script in a group's folder belongs to that group.
     pub(super) fn read(&self, path: &Path) -> Result<ScriptSource> {
         Ok(ScriptSource { group: self.group(path), ..ScriptSource::read(path)? })
     }
@@ -142,14 +142,14 @@ impl Folders {
         Ok(path)
     }
 
-    /// The content of an embedded file that is not a script, such as labels or weights; `None` if there is no such file.
+    /// The content of an embedded non-script file, such as labels or weights; `None` if it does not exist.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
         let in_groups = || self.embedded_groups().find_map(|group| group.get_file(group.path().join(name)));
         self.embedded.get_file(name).or_else(in_groups).map(File::contents)
     }
 
-    /// The content of a file that is not a script, such as labels or weights: from the first folder that contains it, itself or
-    /// in a group, else from the embedded files.
+    /// The content of a non-script file, such as labels or weights, from the first folder that contains it (directly or in a
+    /// group), otherwise from the embedded files.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let groups = |root: &PathBuf| std::iter::once(root.clone()).chain(group_folders::folders(root));
         match self.folders.iter().flat_map(groups).map(|f| f.join(name)).find(|p| p.is_file()) {
@@ -160,19 +160,19 @@ impl Folders {
 }
 
 impl ScriptSource {
-    /// Reads a script file; the script's name is the file name without `.rhai`.
+    /// Reads a script file. The script's name is the file name without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, SCRIPT_BYTES).context("reading a script")?;
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name, group: None, text, path: Some(path.to_path_buf()) })
     }
 
-    /// A script from a string of source code, without a file.
+    /// A script from source code, without a file.
     pub fn of_text(name: &str, text: impl Into<String>) -> Self {
         Self { name: name.into(), group: None, text: text.into(), path: None }
     }
 
-    /// Reads this script again from its file. A script that was embedded when first read may have been copied to a file since.
+    /// Rereads this script from its file. An embedded script may have been copied to a file in the meantime.
     pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
             Some(path) => Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? }),
@@ -181,12 +181,12 @@ impl ScriptSource {
     }
 }
 
-/// The group of the folder that a path ends with; `None` if that folder is not a group's.
+/// The group of a folder; `None` if it is not a group folder.
 fn group_of(folder: &Path) -> Option<String> {
     folder.file_name().and_then(|name| group_folders::group(&name.to_string_lossy()))
 }
 
-/// The group named by `group:` in a method's `PLUGIN` declaration, found without compiling; `None` if there is none.
+/// The group declared by `group:` in a method's `PLUGIN`, found without compiling; `None` if there is none.
 fn declared_group(text: &str) -> Option<&str> {
     let (_, declared) = text.split_once("const PLUGIN")?;
     let mut behind = declared.split("};").next()?.split("group").skip(1);

@@ -1,22 +1,21 @@
-//! Folders of scripts in which each subfolder is a group: `attack/fgsm.rhai` is the script `fgsm` of the group `attack`.
+//! Folders of scripts in which each subfolder is a group: `attack/fgsm.rhai` is the script `fgsm` in the group `attack`.
 //!
-//! Groups are one level deep, so symlink cycles do no harm. Hidden files and folders (such as an editor's) are skipped, and so is
-//! `lib`, whose scripts are imported by path.
+//! Groups are one level deep, so symlink cycles are harmless. Hidden files and folders (such as those of editors) are skipped,
+//! and so is `lib`, whose scripts are imported by path.
 
 use crate::words;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Name of the folder that holds libraries.
+/// Name of the library folder.
 const LIBRARIES: &str = "lib";
 
-/// The group of a folder, such as `data set` for the folder `data_set`. `None` for hidden folders and
-/// for `lib`.
+/// The group of a folder, such as `data set` for the folder `data_set`. `None` for hidden folders and `lib`.
 pub(super) fn group(folder: &str) -> Option<String> {
     (!folder.starts_with('.') && folder != LIBRARIES).then(|| folder.replace('_', " "))
 }
 
-/// The name of the script in a file, without `.rhai`; `None` if the file is hidden or is not a script.
+/// The name of the script in a file, without `.rhai`; `None` if the file is hidden or not a script.
 pub fn script_name(path: &Path) -> Option<String> {
     let name = path.file_stem()?.to_string_lossy();
     (path.extension()? == "rhai" && !name.starts_with('.')).then(|| name.into_owned())
@@ -34,16 +33,16 @@ pub(super) fn folders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The names of the scripts directly inside one folder.
+/// The names of the scripts directly inside a folder.
 pub(super) fn names(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|f| script_name(&f.path())).collect()
 }
 
-/// The file of the script `name` in `root` or in one of its groups; `None` if there is none. A name with a folder, such as
-/// `lib/attack`, is relative to `root`.
+/// The file of the script `name` in `root` or one of its groups, if any. A name with a folder, such as `lib/attack`, is relative
+/// to `root`.
 ///
-/// Errors if two different files have the name.
+/// Errors if two different files match the name.
 pub fn file(root: &Path, name: &str) -> Result<Option<PathBuf>> {
     let file = format!("{name}.rhai");
     let groups = if name.contains('/') { vec![] } else { folders(root) };
@@ -61,7 +60,7 @@ pub fn file(root: &Path, name: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Whether two paths lead to the same file.
+/// Whether two paths refer to the same file.
 fn is_same(a: &Path, b: &Path) -> bool {
     a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }

@@ -1,7 +1,7 @@
-//! Everything about scripts, which are methods in `plugins/`, architectures in `models/`, and programs.
+//! Scripts: methods in `plugins/`, architectures in `models/`, and programs.
 //!
-//! A [`host::Host`] compiles and calls scripts within limits; a [`session::Session`] holds a model, a picture, a method and its
-//! parameters, and keeps the steps of the run; a [`program`] is a script that runs on its own.
+//! A [`host::Host`] compiles and calls scripts within limits. A [`session::Session`] holds a model, a picture, a method with its
+//! parameters, and the steps of its run. A [`program`] is a stand-alone script.
 
 pub mod summary;
 pub(crate) mod sandbox;

@@ -1,4 +1,4 @@
-//! Summaries of methods, networks and steps as plain values without tensors.
+//! Summaries of methods, networks and steps as plain values, without tensors.
 
 use crate::model::card::CardRow;
 use crate::render::Figure;
@@ -14,9 +14,9 @@ pub struct MethodRow {
     pub group: String,
     /// First line of the script's `//!` comment.
     pub summary: String,
-    /// File of the script; `None` if it is embedded.
+    /// The script's file; `None` if it is embedded.
     pub path: Option<PathBuf>,
-    /// Line of the error that prevents the script, or its newest version, from loading; `None` if it loads.
+    /// Line of the error that prevents the script or its newest version from loading, if any.
     pub broken: Option<usize>,
 }
 
@@ -34,19 +34,19 @@ pub struct ModelRow {
 /// The open network as plain values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
-    /// Name of the network's architecture.
+    /// Name of the architecture.
     pub name: String,
-    /// Name of the device that the network runs on, such as `cpu`.
+    /// Name of the network's device, such as `cpu`.
     pub device: String,
-    /// Preprocessing and class names, with the source of each value.
+    /// Preprocessing and class names, and the source of each value.
     pub card: Vec<CardRow>,
     /// The sources other than the architecture, such as `config.json` or `--mean`.
     pub origins: Vec<String>,
-    /// Layers of the network in order of execution.
+    /// Layers of the network, in execution order.
     pub layers: Vec<LayerRow>,
-    /// Names of the classes, by class index.
+    /// Class names by index.
     pub labels: Vec<String>,
-    /// Total number of trained values in the network.
+    /// Number of trainable parameters in the network.
     pub parameters: usize,
 }
 
@@ -57,30 +57,30 @@ pub struct LayerRow {
     pub name: String,
     /// Kind of operation, such as `conv`.
     pub kind: String,
-    /// Shape of the layer's output for one picture, without the batch dimension.
+    /// Shape of the layer's output for one picture, excluding the batch dimension.
     pub shape: Vec<usize>,
-    /// Number of trained values in the layer.
+    /// Number of trainable parameters in the layer.
     pub parameters: usize,
-    /// Whether the layer only reshapes or moves values, or is a constant, so that lists leave it out at first.
+    /// Whether the layer only reshapes or moves values, or is a constant. Such layers are hidden from lists by default.
     pub shape_arithmetic: bool,
 }
 
-/// One module of a network: a prefix of its layers' names, such as `layer4.1`.
+/// A module of a network: a prefix of layer names, such as `layer4.1`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModuleRow {
     /// Name of the module.
     pub name: String,
-    /// Name of the layer that is the module's output.
+    /// Name of the module's output layer.
     pub output: String,
-    /// Kind of operation of the output.
+    /// Kind of operation of the output layer.
     pub kind: String,
-    /// Shape of the output for one picture, without the batch dimension.
+    /// Shape of the output for one picture, excluding the batch dimension.
     pub shape: Vec<usize>,
-    /// Number of trained values in the module.
+    /// Number of trainable parameters in the module.
     pub parameters: usize,
 }
 
-/// The modules of a network in order of execution, each before the modules inside it. A layer of the same name hides a module.
+/// The modules of a network in execution order, each before its submodules. A layer of the same name hides a module.
 pub fn modules(layers: &[LayerRow]) -> Vec<ModuleRow> {
     let own: HashSet<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -97,7 +97,7 @@ pub fn modules(layers: &[LayerRow]) -> Vec<ModuleRow> {
                     parameters: 0,
                 });
             }
-            // The last layer inside is the output.
+            // The last layer inside the module is its output.
             let row = &mut rows[at];
             (row.output, row.kind, row.shape) = (layer.name.clone(), layer.kind.clone(), layer.shape.clone());
             row.parameters += layer.parameters;
@@ -120,7 +120,7 @@ pub struct MethodCard {
     pub doc: String,
     /// Whether the method runs in steps.
     pub stepped: bool,
-    /// Parameters of the method in the order they are declared.
+    /// Parameters of the method in declaration order.
     pub params: Vec<ParamRow>,
 }
 
@@ -133,20 +133,20 @@ pub struct ParamRow {
     pub doc: String,
     /// Type and range of the parameter.
     pub kind: ParamKind,
-    /// Current value of the parameter, in the syntax of `--set`.
+    /// Current value of the parameter, in `--set` syntax.
     pub value: String,
-    /// Default value of the parameter, in the syntax of `--set`.
+    /// Default value of the parameter, in `--set` syntax.
     pub default: String,
 }
 
 /// The type of a method's parameter and the range of its values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamKind {
-    /// A real number between these two bounds, inclusive.
+    /// A real number between these bounds, inclusive.
     Number(f64, f64),
-    /// An integer between these two bounds, inclusive.
+    /// An integer between these bounds, inclusive.
     Integer(i64, i64),
-    /// A difference in pixel value, in units of 1/255, between these two bounds, inclusive.
+    /// A pixel difference between these bounds, inclusive, in units of 1/255.
     Pixels(f64, f64),
     /// A boolean.
     Switch,
@@ -154,7 +154,7 @@ pub enum ParamKind {
     Choice(Vec<String>),
     /// A class of the model, or no class.
     Class,
-    /// A layer of the model whose kind is one of those listed; any layer if the list is empty.
+    /// A layer of the model of one of the listed kinds; any layer if the list is empty.
     Layer(Vec<String>),
     /// A channel of a layer, or no channel.
     Channel,
@@ -169,43 +169,43 @@ pub enum ParamKind {
 /// The result of one step, or of a one-shot run.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Number of the request that this frame answers: how many requests the worker had received by then.
+    /// Number of requests that the worker had received when it computed this frame.
     pub generation: u64,
     /// Index of the step; 0 for the initial state of a stepped method and for one-shot methods.
     pub step: usize,
     /// Number of steps in the run's history, including this one.
     pub kept: usize,
-    /// Only one in `stride` of the older steps can still be shown; 1 if all of them can.
+    /// One in this many older steps can still be shown; 1 if all can.
     pub stride: usize,
     /// Why the run has ended; `None` if it can continue.
     pub done: Option<String>,
     /// The figures to show, in order.
     pub figures: Vec<Figure>,
-    /// Name of the session's data set, if any. Followed by an index in brackets, it names one picture: `cifar10:FILE[17]`.
+    /// Name of the session's data set, if any. With an index in brackets, it identifies a picture: `cifar10:FILE[17]`.
     pub data: Option<String>,
-    /// Curves of scalars over the run: the name of each scalar, and one value per step.
+    /// Scalars over the run: the name of each scalar and one value per step.
     pub scalars: Vec<(String, Vec<f64>)>,
-    /// Time taken to compute the step, in milliseconds.
+    /// Duration of the step in milliseconds.
     pub millis: f64,
-    /// Whether this frame is a preview that `cx.show` sent before the computation ended.
+    /// Whether this frame is a preview sent by `cx.show` before the computation ended.
     pub partial: bool,
-    /// Notes for the user that no earlier frame of the run has reported.
+    /// Notes to the user that no earlier frame of the run has reported.
     pub notes: Vec<String>,
-    /// Names and values of the parameters for which the method used another value than the user set, in the syntax of `--set`.
+    /// Names and values of parameters for which the method used a different value than the user's, in `--set` syntax.
     pub used: Vec<(String, String)>,
 }
 
-/// An error to be shown to the user.
+/// An error to show to the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// One sentence that says what went wrong.
+    /// A one-sentence description of the error.
     pub message: String,
-    /// The script that failed, and the line and column of the error, counted from 1; `None` if the error has no position.
+    /// The script that failed, and the one-based line and column of the error; `None` if the error has no position.
     pub place: Option<(String, usize, usize)>,
     /// Lines of source code around the error, each with its line number.
     pub excerpt: Vec<(usize, String)>,
-    /// A suggestion of what would work instead, if there is one.
+    /// A suggestion of what would work instead, if any.
     pub advice: Option<String>,
-    /// Lines of Python that write the graph of a network, for a file that has none.
+    /// Lines of Python that export a network's graph, for a file without one.
     pub python: Vec<String>,
 }

@@ -40,7 +40,7 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
         "",
     ),
     ("let m = #{ a: 1 };\nm.b", "b", 4, ""),
-    ("unknown_name", "unknown_name", 3, "only see their own variables"),
+    ("unknown_name", "unknown_name", 3, "can access only their own variables"),
     ("throw \"out of luck\";", "out of luck", 3, ""),
     ("heatmap(cx.input, \"map\", #{ ovr: cx.input })", "ovr", 3, "did you mean \"over\"?"),
     ("cx.model.forward(zeros([1, 3]))", "the network expects (N, 3, 8, 8) pictures", 3, ""),
@@ -99,7 +99,7 @@ fn invalid_declarations_are_reported() {
         (run.to_string(), "const PLUGIN"),
         (format!("const PLUGIN = #{{ gruop: \"x\" }}; {run}"), "group"),
         (format!("const PLUGIN = #{{ group: \"x\", parms: [] }}; {run}"), "no field \"parms\""),
-        (format!("const PLUGIN = #{{ group: \"x\", params: [1] }}; {run}"), "may only hold param(…)"),
+        (format!("const PLUGIN = #{{ group: \"x\", params: [1] }}; {run}"), "may contain only param(…)"),
         (
             format!("const PLUGIN = #{{ group: \"x\", params: [param(\"a\", 2.0, 0.0..=1.0, \"\")] }}; {run}"),
             "from 0 to 1",

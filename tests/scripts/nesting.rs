@@ -62,7 +62,7 @@ fn unbounded_nesting_ends_in_an_error() {
         let known = [
             "small values",
             "memory",
-            "holds more than",
+            "has more than",
             "operations",
             "in use",
             "unknown function",

@@ -68,7 +68,7 @@ fn invalid_values_are_errors_that_state_the_range_and_change_nothing() {
         ("number", "inf", "a number from 0 to 1"),
         ("whole", "0", "an integer from 1 to 9"),
         ("whole", "2.5", "an integer from 1 to 9"),
-        ("length", "-1", "in 1/255"),
+        ("length", "-1", "in units of 1/255"),
         ("switch_", "maybe", "true or false"),
         ("choice", "l3", "one of linf, l2"),
         ("goal", "zebra", "no class named \"zebra\""),

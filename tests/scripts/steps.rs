@@ -133,7 +133,7 @@ fn a_state_that_holds_a_function_is_refused() {
     let script = "const PLUGIN = #{ group: \"test\" };\nfn start(cx) { #{ f: |x| x } }\nfn step(cx, s) { s }\nfn view(cx, s) { [] }";
     session.open(method(&host, script));
     let error = format!("{:#}", session.run(&host).expect_err("a function in a state"));
-    assert!(error.contains("cannot hold functions"), "{error}");
+    assert!(error.contains("cannot contain functions"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Reads the architectures that scripts in `models/` declare, and builds their graphs.
+//! Reads the architectures declared by scripts in `models/` and builds their graphs.
 
 mod open_graph;
 pub mod open_model;
@@ -24,20 +24,20 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Names of the fields that the constant `MODEL` of an architecture's script may have.
+/// Field names of the constant `MODEL` in an architecture's script.
 const FIELDS: [&str; 11] =
     ["names", "input", "resize", "interpolation", "mean", "std", "labels", "scores", "picture", "unused", "variants"];
 
-/// All available architectures: first those in the user's folders, then the embedded architectures.
+/// All available architectures: those in the user's folders, then the embedded ones.
 pub struct Architectures {
     folders: Folders,
     engine: Engine,
     guard: Arc<Guard>,
-    /// How files of networks on hubs may be obtained.
+    /// How to obtain the files of networks on hubs.
     hub: Access,
 }
 
-/// A compiled script from `models/`, which defines one or more architectures.
+/// A compiled script from `models/` that defines one or more architectures.
 struct Script {
     source: ScriptSource,
     ast: AST,
@@ -50,18 +50,18 @@ struct Script {
 enum Unbuilt {
     /// The script failed.
     Failed(anyhow::Error),
-    /// The weight file that it was strictly built for lacks a parameter, after this number of parameters that the file contains.
+    /// In a strict build, the weight file lacked a parameter. Holds the number of parameters matched before it.
     Foreign(usize),
 }
 
 impl Architectures {
-    /// Finds architectures in `folders`; `guard` limits their scripts.
+    /// Finds architectures in `folders`. `guard` limits their scripts.
     pub fn new(folders: Folders, guard: &Arc<Guard>) -> Self {
         Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone(), hub: Access::CacheOnly }
     }
 
-    /// Allows downloads of networks that are named by a hub; `watch` is told about their progress. Without this, such networks are
-    /// only opened if they are in the hub's cache.
+    /// Allows downloading networks specified by a hub name, reporting progress to `watch`. By default, such networks are opened
+    /// only if they are in the hub's cache.
     pub fn with_downloads(self, watch: impl Fn(&Transfer) + Send + Sync + 'static) -> Self {
         let guard = self.guard.clone();
         let watch = move |transfer: &Transfer| {
@@ -71,7 +71,7 @@ impl Architectures {
         Self { hub: Access::Download(Arc::new(watch)), ..self }
     }
 
-    /// Lists all architectures, and the errors of the files that cannot be read.
+    /// Lists all architectures and the errors of files that could not be read.
     pub fn list(&self) -> (Vec<ModelRow>, Vec<anyhow::Error>) {
         let (scripts, errors) = self.scripts();
         let rows = scripts.iter().flat_map(|script| script.names.iter().map(|name| self.row(script, name)));
@@ -80,19 +80,19 @@ impl Architectures {
 
     /// Builds the architecture `name` and returns its card and its graph, without weights.
     ///
-    /// Errors if there is no such architecture (the message suggests similar names), or if its script fails (the message
-    /// gives the line).
+    /// Errors if there is no such architecture (the message suggests similar names) or its script fails (the message includes the
+    /// line).
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         self.build_with(name, &[])
     }
 
-    /// Like [`build`](Self::build), with the values that `sources` give, from the weakest to the strongest, in place of the script's.
+    /// Like [`build`](Self::build), with the script's values overridden by `sources`, in order of increasing precedence.
     pub fn build_with(&self, name: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
         Ok(self.build_for(&script, &name, Purpose::default(), sources)?)
     }
 
-    /// Builds the architecture `name` of `script` for the weights in `purpose`.
+    /// Builds the architecture `name` of `script` for the weights described by `purpose`.
     fn build_for(
         &self,
         script: &Script,
@@ -107,15 +107,14 @@ impl Architectures {
             .with_scores(scores.as_deref())
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
         let graph = graph.with_accumulation(self.guard.options().precision.accumulation);
-        // The script's names are for its own number of classes; weights may have another.
+        // The script's class names do not apply if the weights have a different number of classes.
         if resized && card.sources.labels == Source::default() && card.labels.len() != graph.classes() {
             (card.labels, card.synonyms) = ([].into(), [].into());
         }
         Ok((card.fitted_to(&graph)?, graph))
     }
 
-    /// The content of a file next to the scripts that is not a script itself, such as labels or weights; `None` if there is no
-    /// such file.
+    /// The content of a non-script file next to the scripts, such as labels or weights; `None` if it does not exist.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folders.file(name)
     }
@@ -136,7 +135,7 @@ impl Architectures {
         (scripts, errors)
     }
 
-    /// Finds the script that defines the architecture `name`; `name` may also be the path of a `.rhai` file with a single
+    /// Finds the script that defines the architecture `name`, which may also be the path of a `.rhai` file with a single
     /// architecture. Returns the script and the name of the architecture.
     fn find(&self, name: &str) -> Result<(Script, String)> {
         if name.ends_with(".rhai") {
@@ -144,7 +143,7 @@ impl Architectures {
             let names = script.names.join(", ");
             ensure!(
                 script.names.len() == 1,
-                "\"{name}\" defines several architectures; choose one with -m and give its folder with --models: {names}"
+                "\"{name}\" defines several architectures; select one with -m and pass its folder with --models: {names}"
             );
             return Ok((script, names));
         }
@@ -160,7 +159,7 @@ impl Architectures {
         }
     }
 
-    /// The scripts that are called `name` or contain it as a string, so that the others need not be compiled to find it.
+    /// The scripts that are called `name` or contain it as a string. Avoids compiling the others to find it.
     fn likely(&self, name: &str) -> impl Iterator<Item = Script> {
         let quoted = format!("\"{name}\"");
         let sources = self.folders.names().into_iter().filter_map(|script| self.folders.find(&script).ok().flatten());
@@ -189,7 +188,7 @@ impl Architectures {
         Ok(script)
     }
 
-    /// Runs the script's function `build(x)` or `build(x, name)` and returns the card and the graph of the architecture `name`.
+    /// Calls the script's `build(x)` or `build(x, name)` and returns the card and graph of the architecture `name`.
     fn run(
         &self,
         script: &Script,
@@ -217,19 +216,18 @@ impl Architectures {
         Ok((card, graph))
     }
 
-    /// The card, for pictures of the size that the script's function `size(x)` or `size(x, name)` returns, if it has one: the weights
-    /// may have been trained on pictures of another size than the card's.
+    /// The card, adjusted to the picture size returned by the script's `size(x)` or `size(x, name)`, if it defines one. Weights
+    /// may have been trained on a different picture size than the card's.
     fn sized(&self, script: &Script, name: &str, card: Card, purpose: &Purpose) -> Result<Card> {
         let probe = Handle::input(&card.input, &card.mean, &card.std, Purpose { strict: false, ..purpose.clone() })?;
         let Some(size) = self.call(script, "size", name, &probe)? else { return Ok(card) };
-        let (height, width) =
-            options::attribute(&size).pair().context("fn size must return the size of the picture")?;
+        let (height, width) = options::attribute(&size).pair().context("fn size must return the picture size")?;
         let [channels, old, _] = card.input;
         let resize = card.resize.map(|side| (side * height).div_ceil(old));
         Ok(Card { input: [channels, height, width], resize, ..card })
     }
 
-    /// Calls a function of the script with the arguments `(x)` or `(x, name)`; `None` if it has no such function.
+    /// Calls a function of the script with `(x)` or `(x, name)`; `None` if it is not defined.
     fn call(&self, script: &Script, function: &str, name: &str, x: &Handle) -> Result<Option<Dynamic>> {
         let x = Dynamic::from(x.clone());
         let arguments = match script.ast.iter_functions().find(|f| f.name == function).map(|f| f.params.len()) {
@@ -250,11 +248,12 @@ impl Architectures {
         Report::run(&texts, error, None, || functions(&self.engine))
     }
 
-    /// The card of the architecture `name`, for pictures with another number of channels if `channels` is given.
+    /// The card of the architecture `name`, for a different number of picture channels if `channels` is given.
     fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
         let o = &script.options(name)?;
         let input = o.sizes("input")?;
-        let input = input.try_into().ok().context("MODEL needs the input size as input: [channels, height, width]")?;
+        let input =
+            input.try_into().ok().context("`input` of MODEL must be the input shape, [channels, height, width]")?;
         let [own, height, width]: [usize; 3] = input;
         let channels = channels.unwrap_or(own);
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
@@ -287,7 +286,7 @@ impl Architectures {
         })
     }
 
-    /// Reads class names, which are given as a list or as the name of a file in `models/labels`. Synonyms of each class
+    /// Reads class names, given as a list or as the name of a file in `models/labels`. The synonyms of each class
     /// (`n02111889, Samoyed, Samoyede`) are read from the synonyms file next to it, if there is one.
     fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
@@ -296,7 +295,7 @@ impl Architectures {
         self.listed(&file)
     }
 
-    /// The class names in the file `labels/NAME.txt` next to the scripts, and their synonyms, if there are any.
+    /// The class names in the file `labels/NAME.txt` next to the scripts, and their synonyms, if any.
     fn listed(&self, file: &str) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let labels = self.lines(&format!("labels/{file}.txt"))?;
         let labels = labels.with_context(|| format!("no class names \"{file}\": labels/{file}.txt is missing"))?;
@@ -305,13 +304,13 @@ impl Architectures {
         let (lines, wanted) = (synonyms.len(), labels.len());
         ensure!(
             lines == 0 || lines == wanted,
-            "{name} has {lines} lines for {wanted} classes; it needs one line per class"
+            "{name} has {lines} lines for {wanted} classes; expected one line per class"
         );
         let names = |line: &String| line.split(", ").map(String::from).collect();
         Ok((labels, synonyms.iter().map(names).collect()))
     }
 
-    /// The lines of the text file `name` next to the scripts; `None` if there is no such file.
+    /// The lines of the text file `name` next to the scripts; `None` if it does not exist.
     fn lines(&self, name: &str) -> Result<Option<Vec<String>>> {
         let Some(bytes) = self.file(name)? else { return Ok(None) };
         let text = String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8"))?;
@@ -335,13 +334,13 @@ impl From<Unbuilt> for anyhow::Error {
 }
 
 impl Script {
-    /// The fields that differ between the architectures, by name.
+    /// The fields that differ between architectures, by architecture name.
     fn variants(&self) -> Result<Map> {
         let variants = self.model.get("variants").cloned().unwrap_or_else(|| Map::new().into());
         variants.try_cast::<Map>().context("`variants` must be a map of names, #{ name: #{ field: value } }")
     }
 
-    /// The fields of `MODEL` for the architecture `name`, with those in `variants` that differ for it.
+    /// The fields of `MODEL` for the architecture `name`, with its overrides from `variants`.
     fn options(&self, name: &str) -> Result<CallOptions> {
         let mut fields = self.model.clone();
         let own = self.variants()?.get(name).map(|own| own.clone().try_cast::<Map>());
@@ -363,7 +362,7 @@ pub fn card(model: &Model) -> ModelCard {
     describe(&model.card, &model.graph)
 }
 
-/// Describes a network, with or without weights, as plain values; a class without a name is labeled with its number.
+/// Describes a network, with or without weights, as plain values. Classes without a name are labeled with their index.
 pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
@@ -385,7 +384,7 @@ fn place_text(graph: &Graph) -> String {
     }
 }
 
-/// Describes the layers of a network as plain values, in order of execution.
+/// Describes the layers of a network as plain values, in execution order.
 pub fn layers(graph: &Graph) -> Vec<LayerRow> {
     let row = |node: &crate::graph::Node| LayerRow {
         name: node.name.clone(),
@@ -397,16 +396,16 @@ pub fn layers(graph: &Graph) -> Vec<LayerRow> {
     graph.nodes.iter().map(row).collect()
 }
 
-/// The error for an unknown architecture. If a file could not be read, it may have defined that architecture, so its error is
-/// returned instead.
+/// The error for an unknown architecture. If a file could not be read, its error is returned instead, since it may have defined
+/// the architecture.
 fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::Error {
     if let Some(error) = errors.into_iter().next() {
-        return error.context(format!("no architecture named \"{name}\" among those that can be read"));
+        return error.context(format!("no readable architecture named \"{name}\""));
     }
     anyhow!(suggest::unknown("architecture", name, names))
 }
 
-/// Errors if one of the names that have `variants` is not among `names`.
+/// Errors if a name in `variants` is not among `names`.
 fn known<'a>(mut variants: impl Iterator<Item = &'a rhai::Identifier>, names: &[String]) -> Result<()> {
     match variants.find(|name| !names.iter().any(|known| known == name.as_str())) {
         Some(name) => bail!("in `variants`, {}", suggest::unknown("architecture", name, names)),
@@ -421,7 +420,7 @@ fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Res
     Ok(values)
 }
 
-/// The values for a number of channels: their mean, for each, if the number changed.
+/// The values for a number of channels: if that number differs, each channel has their mean.
 fn for_channels(values: Vec<f64>, channels: usize) -> Vec<f64> {
     let count = values.len();
     if count == channels { values } else { vec![values.iter().sum::<f64>() / count as f64; channels] }

@@ -1,4 +1,4 @@
-//! The function `model("resnet20", "resnet20.th")`, with which scripts open networks by name.
+//! The function `model("resnet20", "resnet20.th")`, which opens networks by name from scripts.
 
 use super::Architectures;
 use crate::model::Model;
@@ -9,8 +9,8 @@ use rhai::{Engine, EvalAltResult};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Registers `model(name)` and `model(name, weights)`, which open an architecture with its own weights or with the weights in a
-/// file. `tell` is called with a note on how the weights were found, unless all were simply matched by name.
+/// Registers `model(name)` and `model(name, weights)`, which open an architecture with its bundled weights or with weights from a
+/// file. `tell` is called with a note on how the weights were matched, unless all were matched by name.
 pub(in crate::script) fn register(
     engine: &mut Engine,
     guard: &Arc<Guard>,

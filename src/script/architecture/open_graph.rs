@@ -1,4 +1,4 @@
-//! Opens files that hold the graph of a network: ONNX and `.pt2`.
+//! Opens files that contain a network's graph: ONNX and `.pt2`.
 
 use super::Architectures;
 use crate::backend;
@@ -14,18 +14,18 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// File name extensions of files that hold a graph.
+/// Extensions of files that contain a graph.
 pub(super) const GRAPHS: [&str; 2] = [".onnx", ".pt2"];
-/// Maximum size of an ONNX file in bytes, the limit of the format; larger weights are stored in separate files.
+/// Maximum size of an ONNX file in bytes, a limit of the format. Larger weights are stored in separate files.
 const MAX_BYTES: u64 = 2 << 30;
-/// Number of classes of ImageNet. A network with this many classes and no class names is assumed to have ImageNet's.
+/// Number of ImageNet classes. A network with this many classes and no class names is assumed to use ImageNet's.
 const IMAGENET_CLASSES: usize = 1000;
 
 impl Architectures {
-    /// Opens the network in an ONNX or `.pt2` file. Values of its card come from the file, from card files next to it and from
-    /// `flags`, the strongest.
+    /// Opens the network in an ONNX or `.pt2` file. Card values come from the file, from card files next to it and from `flags`,
+    /// in order of increasing precedence.
     ///
-    /// Errors if the file is damaged, if it contains operators that are not supported, or if its input is not a picture.
+    /// Errors if the file is damaged, contains unsupported operators, or has an input that is not a picture.
     pub(super) fn open_graph(&self, path: &Path, flags: &CardValues) -> Result<Model> {
         ensure!(path.is_file(), "no file \"{}\"", words::path(&path));
         self.read_graph(path, flags).with_context(|| format!("opening \"{}\"", words::path(&path)))
@@ -55,7 +55,7 @@ impl Architectures {
         Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: taken.into() })
     }
 
-    /// Returns the card with ImageNet's class names if the network has as many classes and no names.
+    /// Adds ImageNet's class names to the card if the network has 1000 classes without names.
     fn with_class_names(&self, card: Card, classes: usize) -> Result<Card> {
         if !card.labels.is_empty() || classes != IMAGENET_CLASSES {
             return Ok(card);
@@ -67,25 +67,29 @@ impl Architectures {
     }
 }
 
-/// The values of a network that normalizes pictures itself. They are stronger than those of card files, so that pictures are not
+/// The card values of a network that normalizes pictures itself. They take precedence over card files, so that pictures are not
 /// normalized twice.
 fn built_in(network: &Network, file: &str) -> Option<CardValues> {
     let given = |value: f64| Some(Given { value: PerChannel(vec![value]), source: Source::File { file: file.into() } });
     network.scale.map(|scale| CardValues { mean: given(0.0), std: given(scale), ..CardValues::default() })
 }
 
-/// A note for the user that a file has several outputs, unless one was chosen.
+/// A note for the user that a file has several outputs, unless one was selected.
 fn note_of_output(card: &Card, network: &Network) -> String {
     let chosen = !matches!(card.sources.output, Source::File { .. });
     let others: Vec<_> =
         network.outputs.iter().filter(|&name| *name != network.output).map(|name| words::name(name)).collect();
     match chosen || others.is_empty() {
         true => String::new(),
-        false => format!("output {}; --output selects another: {}", words::name(&network.output), others.join(", ")),
+        false => format!(
+            "using the output {}; select another with --output: {}",
+            words::name(&network.output),
+            others.join(", ")
+        ),
     }
 }
 
-/// SHA-256 of the layers and weights, in hexadecimal: that of the hashes of all layers, which are computed on all cores.
+/// SHA-256 of the layers and weights, in hexadecimal: the hash of the hashes of all layers, which are computed on all cores.
 fn hash(graph: &Graph) -> Result<String> {
     let probe = InterruptProbe::here();
     let layers = graph.nodes.par_iter().map(|node| {

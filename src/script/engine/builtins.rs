@@ -1,5 +1,5 @@
-//! Replacements for rhai functions that ignore a closure's error, panic, or use unbounded memory: sorting and deduplicating with
-//! closures, padding arrays, and replacing in strings.
+//! Replacements for rhai functions that ignore errors in closures, panic, or use unbounded memory: sorting and deduplicating with
+//! closures, padding arrays, and string replacement.
 
 use crate::script::report::raise;
 use crate::script::sandbox::bounded_text::LONGEST;
@@ -53,8 +53,8 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// Extends an array to length `len` with copies of `item`. It replaces rhai's own `pad`, which overflows when it multiplies
-/// sizes.
+/// Extends an array to length `len` with copies of `item`. Replaces rhai's `pad`, in which the multiplication of sizes can
+/// overflow.
 fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     let len = usize::try_from(len).unwrap_or(0);
     if len <= array.len() {
@@ -69,7 +69,7 @@ fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     Ok(())
 }
 
-/// The number of values in `value`: itself and all nested values.
+/// The number of values in `value`, including itself and all nested values.
 fn values(value: &Dynamic) -> usize {
     let inside = |all: &mut dyn Iterator<Item = &Dynamic>| all.map(values).fold(1, usize::saturating_add);
     if let Some(array) = value.read_lock::<Array>() {
@@ -81,11 +81,10 @@ fn values(value: &Dynamic) -> usize {
     value.read_lock::<Blob>().map_or(1, |blob| blob.len().max(1))
 }
 
-/// Sorts an array stably by a closure that compares two values. The closure returns either a negative, zero or positive number,
-/// or a boolean that says whether the first value comes first. If its results are inconsistent, the resulting order is
-/// unspecified.
+/// Stable-sorts an array with a closure that compares two values. The closure returns a negative, zero or positive integer, or a
+/// boolean: whether the first value comes first. If its results are inconsistent, the order is unspecified.
 ///
-/// Errors if the closure fails or returns another type; the array is then unchanged.
+/// Errors if the closure fails or returns a different type, leaving the array unchanged.
 fn sort(context: &NativeCallContext, array: &mut Array, by: &FnPtr) -> Out<()> {
     let (mut from, mut to) = (array.clone(), Array::with_capacity(array.len()));
     let mut width = 1;
@@ -149,7 +148,7 @@ fn sort_plain(array: &mut Array, descending: bool) -> Out<()> {
             "values of type {kind} have no order; pass sort a closure |a, b| that returns -1, 0 or 1"
         );
         let nan = array.iter().filter(|value| value.as_float().is_ok_and(f64::is_nan)).count();
-        ensure!(nan == 0, "cannot sort {} numbers, of which {nan} are NaN", array.len());
+        ensure!(nan == 0, "cannot sort {} numbers because {nan} are NaN", array.len());
         Ok(())
     };
     check().map_err(raise)?;
@@ -173,9 +172,9 @@ fn plain_order(a: &Dynamic, b: &Dynamic) -> Ordering {
     (a.as_char().ok(), a.as_bool().ok()).cmp(&(b.as_char().ok(), b.as_bool().ok()))
 }
 
-/// Removes each value that the closure `same` considers equal to the value kept before it.
+/// Removes each value that the closure `same` considers equal to the previously kept value.
 ///
-/// Errors if the closure fails or does not return a boolean; the array is then unchanged.
+/// Errors if the closure fails or does not return a boolean, leaving the array unchanged.
 fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()> {
     let mut kept = Array::new();
     for value in array.iter() {
@@ -203,7 +202,7 @@ fn replace(text: &mut ImmutableString, from: &str, to: &str) -> Out<()> {
     let places = text.matches(from).count();
     let length = (text.len() - places * from.len()) as u128 + places as u128 * to.len() as u128;
     if length > LONGEST as u128 {
-        return Err(raise(anyhow!("replacing would make a string of {length} bytes; the maximum is {LONGEST}")));
+        return Err(raise(anyhow!("the result of replace would have {length} bytes; the maximum is {LONGEST}")));
     }
     *text = text.replace(from, to).into();
     Ok(())

@@ -1,29 +1,29 @@
-//! Makes closures read those captured variables by value that are never assigned, so that a closure may use the object whose
-//! method it is passed to.
+//! Lets closures read captured variables by value if they are never assigned, so that a closure can use the object whose method
+//! it is passed to.
 //!
-//! rhai keeps a captured variable in a cell and locks the cell while a method of the variable runs, so `cx.model.layers.map(|l|
-//! cx.model.layer(l))` would be reported as a data race. If no function changes a value in place and no statement assigns its
-//! variable, then a copy is as good as the original. Such values are therefore copied, which costs a few pointers, and nothing is
-//! locked.
+//! rhai stores a captured variable in a cell and locks the cell while a method of the variable runs, so
+//! `cx.model.layers.map(|l| cx.model.layer(l))` would be reported as a data race. If no function mutates a value in place and no
+//! statement assigns its variable, a copy is equivalent to the original. Such values are therefore copied (a few pointers)
+//! without locking.
 
 use crate::script::api::types::is_immutable;
 use rhai::{AST, ASTNode, Dynamic, Engine, EvalContext, Expr, ImmutableString, Stmt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The names of the variables that closures in a script capture, and of those that its statements assign.
+/// The names of variables captured by closures in a script, and of variables assigned by its statements.
 #[derive(Clone, Debug, Default)]
 pub(in crate::script) struct Captures {
     captured: BTreeSet<ImmutableString>,
     assigned: BTreeSet<ImmutableString>,
 }
 
-/// The names of variables that closures capture and no statement assigns; attached as the tag to each call into a script.
+/// The names of variables that are captured by closures and never assigned. Attached as a tag to each call into a script.
 #[derive(Clone, Debug, Default)]
 pub(in crate::script) struct Constants(Arc<BTreeSet<ImmutableString>>);
 
 impl Captures {
-    /// Collects the captured and assigned names of a compiled script, without its libraries.
+    /// Collects the captured and assigned names of a compiled script, excluding its libraries.
     pub fn of(ast: &AST) -> Self {
         let mut all = Self::default();
         ast.walk(&mut |path| {
@@ -45,13 +45,13 @@ impl Captures {
         self.assigned.extend(other.assigned.iter().cloned());
     }
 
-    /// The captured variables that no statement assigns.
+    /// The captured variables that are never assigned.
     pub fn constants(&self) -> Constants {
         Constants(Arc::new(self.captured.difference(&self.assigned).cloned().collect()))
     }
 }
 
-/// The variable that an assignment to `expr` changes: `x` for both `x` and `x.y[0]`.
+/// The variable changed by an assignment to `expr`: `x` for both `x` and `x.y[0]`.
 fn root(expr: &Expr) -> Option<ImmutableString> {
     match expr {
         Expr::Variable(variable, ..) => Some(variable.1.clone()),
@@ -60,7 +60,7 @@ fn root(expr: &Expr) -> Option<ImmutableString> {
     }
 }
 
-/// Makes an engine read the variables in a call's [`Constants`] by value.
+/// Configures an engine to read the variables in a call's [`Constants`] by value.
 pub(super) fn register(engine: &mut Engine) {
     #[allow(deprecated, reason = "rhai deprecates items that may change between versions; its version is pinned")]
     engine.on_var(|name, _, context| Ok(copy(name, &context)));

@@ -1,4 +1,4 @@
-//! Compiles methods and calls their functions; errors are converted to reports.
+//! Compiles methods and calls their functions, converting errors to reports.
 
 use super::CompiledLibraries;
 use crate::interrupt;
@@ -40,7 +40,7 @@ pub(in crate::script) fn compile(
     method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
 }
 
-/// Selects the libraries that the script `text` imports, directly or indirectly, from all libraries the engine has compiled.
+/// Selects the libraries imported by the script `text`, directly or indirectly, from all libraries that the engine has compiled.
 fn imported(text: &str, all: &Libraries) -> Libraries {
     let (mut wanted, mut found) = (vec![text], BTreeMap::new());
     while let Some(text) = wanted.pop() {
@@ -74,8 +74,8 @@ pub(in crate::script) fn call(
     settled(call()?, &format!("fn {function} returned"))
 }
 
-/// Checks that a value may leave the deep stack that scripts run on, and returns it. Errors if the value is nested too deeply
-/// to be copied, printed and dropped on any stack; `what` begins the error message.
+/// Checks that a value may leave the deep stack that scripts run on, and returns it. Errors, with a message starting with `what`,
+/// if the value is nested too deeply to be copied, printed and dropped on a normal stack.
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),
@@ -93,9 +93,9 @@ pub(in crate::script) fn report(
     Report::run(texts, error, function, || engine::functions(engine)).into()
 }
 
-/// Runs a script on a deep stack. `guard` can cancel native code that the script calls, and a panic in native code becomes an
-/// error of the script. No deeply nested value leaves the deep stack: thrown values are converted to strings, and results must
-/// have been checked by [`settled`].
+/// Runs a script on a deep stack. `guard` can cancel native code called by the script, and panics in native code become script
+/// errors. No deeply nested value leaves the deep stack: thrown values are converted to strings, and results must have been
+/// checked by [`settled`].
 pub(in crate::script) fn protected<T: Send>(
     guard: &Arc<Guard>,
     f: impl FnOnce() -> Result<T, Box<EvalAltResult>> + Send,
@@ -104,7 +104,7 @@ pub(in crate::script) fn protected<T: Send>(
     stack::deep(move || {
         let run = || interrupt::within(probe, || stack::script(f));
         let answer = match (caught(run), guard.cancelled()) {
-            // Native code was cancelled by a panic that unwinds to this point.
+            // Native code was cancelled by a panic that unwinds to here.
             (Err(_), Some(why)) => Err(raise(interrupt::Stopped(why))),
             (Err(text), None) => Err(raise(anyhow!("internal error inside this script: {text}"))),
             (Ok(answer), _) => answer,

@@ -1,4 +1,4 @@
-//! The script engine, which denies scripts file access and stops endless loops and runaway recursion.
+//! The script engine, which blocks file access and stops infinite loops and runaway recursion.
 
 mod builtins;
 pub mod captured;
@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The source code of each library that an engine has compiled, as last read.
+/// The source code of each library compiled by an engine, as last read.
 #[derive(Clone, Default)]
 pub(super) struct CompiledLibraries {
     texts: Arc<Mutex<Libraries>>,
@@ -33,8 +33,7 @@ impl CompiledLibraries {
         self.texts.lock_unpoisoned().clone()
     }
 
-    /// Returns the libraries in `self` merged with `others`; where both have a library of the same name, that in `others` is
-    /// used.
+    /// Merges the libraries in `self` with `others`, which takes precedence for equal names.
     pub fn and(&self, others: &Libraries) -> Libraries {
         let mut all = self.libraries();
         if !all.is_empty() {
@@ -50,7 +49,7 @@ impl CompiledLibraries {
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
     }
 
-    /// The names of the variables that a script and its `libraries` capture and assign.
+    /// The names of variables captured and assigned by a script and its `libraries`.
     pub fn captures(&self, ast: &AST, libraries: &Libraries) -> Captures {
         let mut all = Captures::of(ast);
         let known = self.captures.lock_unpoisoned();
@@ -81,7 +80,7 @@ pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: Comp
     engine
 }
 
-/// The signatures of all functions that scripts may call.
+/// The signatures of all functions available to scripts.
 pub(super) fn functions(engine: &Engine) -> Vec<String> {
     engine.gen_fn_signatures(true)
 }
@@ -97,8 +96,8 @@ fn limit(engine: &mut Engine) {
     engine.set_max_array_size(limits::ARRAY).set_max_map_size(limits::MAP);
 }
 
-/// Registers integer division that errors unless the result is exact, mathematical functions of integers, and a `sleep` that
-/// always errors.
+/// Registers integer division that errors if the result is inexact, mathematical functions of integers, and a `sleep` that always
+/// errors.
 fn numbers(engine: &mut Engine) {
     engine.register_fn("/", divide);
     engine.register_fn("/=", |a: &mut INT, b: INT| -> Result<(), Box<EvalAltResult>> {
@@ -126,17 +125,17 @@ fn divide(a: INT, b: INT) -> Result<INT, Box<EvalAltResult>> {
 }
 
 fn no_sleep() -> Box<EvalAltResult> {
-    raise(anyhow::anyhow!("scripts cannot sleep; a stepped method is drawn after each step"))
+    raise(anyhow::anyhow!("scripts cannot sleep; to animate a method, run it in steps"))
 }
 
-/// Resolves imports by name in the script folders; circular imports are errors.
+/// Resolves imports by name in the script folders. Circular imports are errors.
 struct Resolver {
     folders: Folders,
     read: CompiledLibraries,
 }
 
 thread_local! {
-    /// The names of the libraries whose import is in progress on this thread, outermost first.
+    /// The names of the libraries being imported on this thread, outermost first.
     static IMPORTING: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
 

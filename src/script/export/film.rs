@@ -15,14 +15,14 @@ use std::path::Path;
 const PICTURES: usize = 120;
 /// Durations in milliseconds of an ordinary frame and of the last frame.
 const MILLIS: (u32, u32) = (80, 1500);
-/// Speed of the GIF encoder, from 1 (slow, with the best colors) to 30 (fast).
+/// Speed of the GIF encoder, from 1 (slow, best colors) to 30 (fast).
 const COARSE: i32 = 10;
 
-/// Writes the stored steps of a run as an animated GIF with one contact sheet per frame, and returns the number of frames. If
-/// there are more than 120 steps, 120 evenly spaced ones are shown. `tell` is called with the number of frames done and their
-/// total. The session itself does not change.
+/// Writes the stored steps of a run as an animated GIF with one contact sheet per frame, and returns the number of frames. Of
+/// more than 120 steps, 120 evenly spaced ones are shown. `tell` is called with the number of finished frames and the total. The
+/// session is not modified.
 ///
-/// Errors if the method has no steps, or if its `view` fails.
+/// Errors if the method has no steps or its `view` fails.
 pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
     let mut session = session.clone();
     ensure!(session.method().is_some_and(|m| m.stepped), "cannot make a film: this method has no steps");
@@ -41,7 +41,7 @@ pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, u
     Ok(pictures.len())
 }
 
-/// Encodes pictures as an animated GIF, on a canvas of the largest height and the largest width among them.
+/// Encodes pictures as an animated GIF on a canvas of the maximum height and width.
 fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     let most = |side: fn(&RgbImage) -> u32| pictures.iter().map(side).max().unwrap_or(1);
     let (width, height) = (most(RgbImage::width), most(RgbImage::height));
@@ -59,7 +59,7 @@ fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The indices of the steps to show out of `kept` steps: the first, the last, and others evenly spaced in between.
+/// The indices of the steps to show out of `kept` steps: the first, the last, and evenly spaced ones in between.
 fn chosen(kept: usize) -> Vec<usize> {
     let count = kept.min(PICTURES);
     (0..count).map(|i| if count > 1 { i * (kept - 1) / (count - 1) } else { 0 }).collect()

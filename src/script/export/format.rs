@@ -4,7 +4,7 @@ use crate::render::Figure;
 use anyhow::Result;
 use image::RgbImage;
 
-/// A figure to be exported, and its painted picture.
+/// A figure to export and its painted picture.
 pub(super) struct Drawn<'a> {
     pub figure: &'a Figure,
     /// The painted figure; `None` if the figure is text.
@@ -18,17 +18,17 @@ pub(super) struct Format {
     pub ending: &'static str,
     /// What files of this format are for.
     pub purpose: Purpose,
-    /// Encodes a figure as the content of a file; returns `None` if the format does not apply to the figure.
+    /// Encodes a figure as a file; `None` if the format does not apply to it.
     pub bytes: fn(&Drawn) -> Result<Option<Vec<u8>>>,
 }
 
 /// What files of a format are for.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Purpose {
-    /// Viewing; the names of the files start with the number of the figure, and `result.json` lists them as `file`.
+    /// Viewing. File names start with the number of the figure, and `result.json` lists the files as `file`.
     Viewing,
-    /// The raw values, for other programs; `result.json` lists the files as `raw`.
+    /// Raw values for other programs. `result.json` lists the files as `raw`.
     RawValues,
-    /// Anything else that other programs read.
+    /// Any other data for other programs.
     Other,
 }

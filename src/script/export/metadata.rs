@@ -1,4 +1,4 @@
-//! Exports the names of points for TensorBoard's embedding projector, which accompany the vectors in the TSV file.
+//! Exports the names of points for TensorBoard's embedding projector, to accompany the vectors in the TSV file.
 
 use super::format::{Drawn, Format, Purpose};
 use crate::render::{self, Body};

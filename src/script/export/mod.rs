@@ -1,7 +1,7 @@
-//! Exports results as files: one module for each output format, listed in `FORMATS`.
+//! Exports results as files. Each output format has a module and is listed in `FORMATS`.
 //!
-//! An exported result is a folder that contains the files of all figures and `result.json`. A [`sheet`] is a single picture of
-//! all figures, and a [`film`] shows the steps of a run.
+//! An exported result is a folder with the files of all figures and `result.json`. A [`sheet`] is a single picture of all
+//! figures, and a [`film`] shows the steps of a run.
 
 mod csv;
 pub mod film;
@@ -28,7 +28,7 @@ use image::RgbImage;
 use names::{Files, Names};
 use std::path::{Path, PathBuf};
 
-/// All output formats; a figure is written in each format that applies to it.
+/// All output formats. A figure is written in every format that applies to it.
 #[rustfmt::skip]
 const FORMATS: &[Format] = &[
     png::FORMAT,
@@ -39,12 +39,11 @@ const FORMATS: &[Format] = &[
     metadata::FORMAT,
 ];
 
-/// Writes figures, `logits.npy` and `result.json` into a folder, which is created if missing, and returns the paths of the files.
-/// Each figure is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
+/// Writes figures, `logits.npy` and `result.json` to a folder, creating it if necessary, and returns the paths of the files. Each
+/// figure is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
 ///
-/// Files are written atomically. `result.json` is written last, and the `result.json` of an earlier run is removed first.
-/// Therefore, if `result.json` exists, all files that it names exist and belong to the same run. `paint` is called once for each
-/// figure.
+/// Files are written atomically. `result.json` is written last, and an existing one is removed first. Therefore, if `result.json`
+/// exists, all files that it names exist and belong to the same run. `paint` is called once per figure.
 pub fn write(
     folder: &Path,
     session: &Session,
@@ -67,7 +66,7 @@ pub fn paint(figure: &Figure) -> Option<RgbImage> {
     render::paint(figure, Colormap::default())
 }
 
-/// Writes figures into a folder, without `result.json`.
+/// Writes figures to a folder, without `result.json`.
 pub(in crate::script) fn figures(
     folder: &Path,
     figures: &[Figure],

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-/// The names of the files that one figure was exported to.
+/// The names of the files that a figure was exported to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::script) struct Files {
-    /// Names of the files for viewing: a picture or a text file.
+    /// Names of files for viewing: a picture or a text file.
     pub shown: Vec<String>,
-    /// Names of the files of raw values.
+    /// Names of files with raw values.
     pub raw: Vec<String>,
-    /// Names of the other files for other programs.
+    /// Names of any other files.
     pub other: Vec<String>,
 }
 
@@ -17,12 +17,12 @@ pub(in crate::script) struct Files {
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// No names used so far, except `taken`.
+    /// An empty set of names, except for `taken`.
     pub fn without(taken: &str) -> Self {
         Self(BTreeSet::from([taken.into()]))
     }
 
-    /// Converts a figure's title to a part of file names, with a number appended if an earlier figure used the same name.
+    /// Converts a figure's title to a file name stem, with a number appended if an earlier figure used the same stem.
     pub fn next(&mut self, title: &str) -> String {
         let title = plain(title);
         let other = (2..).map(|n| format!("{title}-{n}"));
@@ -32,7 +32,7 @@ impl Names {
     }
 }
 
-/// Converts a title to a part of a file name: characters other than letters, digits and `-_+.` become `_`.
+/// Converts a title to a file name stem: characters other than letters, digits and `-_+.` become `_`.
 fn plain(title: &str) -> String {
     let letter = |c: char| if c.is_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
     let name: String = title.chars().take(80).map(letter).collect();

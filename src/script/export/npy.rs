@@ -1,4 +1,4 @@
-//! Exports raw values as NumPy's `.npy` files; pictures have shape `(1, C, H, W)`.
+//! Exports raw values as NumPy `.npy` files. Pictures have shape `(1, C, H, W)`.
 
 use super::format::{Drawn, Format, Purpose};
 use crate::data::npy_bytes;

@@ -18,7 +18,7 @@ pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> 
     with_files(session, host, frame, &vec![Files::default(); frame.figures.len()])
 }
 
-/// The contents of `result.json` for the current run and the figures in `frame`; `names` lists the files of each figure.
+/// The contents of `result.json` for the current run and the figures in `frame`. `names` lists the files of each figure.
 pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Result<Value> {
     let model = session.model();
     let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, text)| (name, text.into())).collect();
@@ -67,7 +67,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
     }))
 }
 
-/// Describes a data set for `result.json`, and how its classes were matched with those of the network, if they could be matched.
+/// Describes a data set for `result.json`, including how its classes were matched to the network's, if possible.
 fn data(set: &Dataset, model: &Model) -> Value {
     let map = ClassMap::matched(set, &model.card, model.classes());
     json!({ "name": set.name, "pictures": set.len(), "labels": map.ok().map(|map| map.by.to_string()) })

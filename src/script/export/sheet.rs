@@ -1,4 +1,4 @@
-//! Exports a contact sheet, which is a single picture of all figures.
+//! Exports a contact sheet: a single picture of all figures.
 
 use crate::data::write_whole;
 use crate::render::ContactSheet;
@@ -16,7 +16,7 @@ pub fn write(file: &Path, session: &Session, sheet: &ContactSheet) -> Result<()>
     write_whole(file, bytes.get_ref())
 }
 
-/// One line that describes what a session shows: method, model, picture, step.
+/// A one-line description of what a session shows: method, model, picture, step.
 pub(super) fn heading(session: &Session) -> String {
     let method = session.method().map_or("", |m| &m.name);
     let step = match session.method() {

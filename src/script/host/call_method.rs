@@ -24,14 +24,14 @@ use std::sync::atomic::AtomicU64;
 
 /// Maximum depth of nested calls from one method to another.
 const DEEPEST: usize = 3;
-/// Maximum number of steps of an attack that is called by another method. Other methods run until they are done.
+/// Maximum number of steps of an attack called by another method. Other methods run to completion.
 pub const ATTACK_STEPS: usize = 100;
-/// Keys of the last state of a stepped method whose values are part of the method's result.
+/// Keys of a stepped method's last state that are included in its result.
 const SAID: [&str; 3] = ["x", "scalars", "done"];
-/// Titles by which a method's main figure is recognized if no figure has the method's name as its title.
+/// Titles that identify a method's main figure if no figure is titled with the method's name.
 const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradient", "saliency"];
 
-/// The folders in which called methods are found, and the source code of those called so far.
+/// The folders to search for called methods, and the source code of those called so far.
 #[derive(Clone)]
 pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
@@ -55,21 +55,20 @@ pub(in crate::script) fn register(engine: &mut Engine, guard: &Arc<Guard>, askin
     });
 }
 
-/// Declares a parameter whose value is one of the methods in the group `group`; the default is `name`, or the first method of the
-/// group.
+/// Declares a parameter whose value is a method in the group `group` [default: `name`, or the first method of the group].
 fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared> {
     let methods = folders.of_group(group);
-    let first = methods.first().with_context(|| format!("no method is in the group \"{group}\""))?.clone();
+    let first = methods.first().with_context(|| format!("there are no methods in the group \"{group}\""))?.clone();
     Ok(Declared::choice(methods, name.map_or(first, String::from)))
 }
 
 impl MethodCaller {
     /// Runs the method `name` on each picture of the batch separately and concatenates results of equal shape. With the option
-    /// `together`, it runs on all pictures as one batch if the method supports it.
+    /// `together`, runs the method on all pictures as one batch if it supports this.
     fn answer(&self, engine: &Engine, guard: &Arc<Guard>, cx: &Cx, name: &str, options: Map) -> Result<Map> {
         let circle = || cx.asked.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(" -> ");
         ensure!(!cx.asked.iter().any(|n| n == name), "a method cannot call itself: {}", circle());
-        ensure!(cx.asked.len() < DEEPEST, "methods can call each other at most {DEEPEST} deep: {}", circle());
+        ensure!(cx.asked.len() < DEEPEST, "method calls can be nested at most {DEEPEST} deep: {}", circle());
         let source = self.folders.find(name)?;
         let source = source.with_context(|| format!("no method named \"{name}\" in the plugin folders"))?;
         self.asked.add(name, &source.text);
@@ -101,7 +100,7 @@ impl MethodCaller {
     }
 }
 
-/// The arguments of a call: the pictures with a class for each, the network, and the parameters.
+/// The arguments of a call: the pictures and their classes, the network and the parameters.
 #[derive(Clone)]
 struct MethodCall {
     model: Model,
@@ -110,9 +109,9 @@ struct MethodCall {
     params: Params,
     seed: u64,
     steps: usize,
-    /// Whether to run all pictures as one batch and return only `x`, `scalars` and `done` of the last step, without figures.
+    /// Whether to run all pictures as one batch and return only `x`, `scalars` and `done` from the last step, without figures.
     together: bool,
-    /// Whether a picture whose scores become non-finite results in an `x` of NaN instead of an error.
+    /// Whether non-finite scores result in an `x` of NaN instead of an error.
     lenient: bool,
 }
 
@@ -131,7 +130,7 @@ impl MethodCall {
         ensure!(targets.len() == count, "got {} classes for {count} pictures", targets.len());
         let wrong = targets.iter().find(|&&t| t >= model.classes());
         let missing = wrong.filter(|_| model.classes() > 0);
-        ensure!(missing.is_none(), "no class {}; there are {}", missing.unwrap_or(&0), model.classes());
+        ensure!(missing.is_none(), "no class {}; the network has {}", missing.unwrap_or(&0), model.classes());
         let endless = if method.group == "attack" { ATTACK_STEPS } else { usize::MAX };
         Ok(Self {
             params: params(method, &model, map.get("params"))?,
@@ -157,7 +156,7 @@ impl MethodCall {
     }
 
     /// Runs the method on all pictures as one batch and returns the result of the last step. Pictures that already fool the
-    /// network (those marked in `idle`) are left unchanged. If scores become non-finite, each picture is run separately.
+    /// network (marked in `idle`) are left unchanged. If scores become non-finite, pictures are run separately.
     fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         if idle.contains(&true) {
             return self.ask_the_rest(engine, cx, method, idle);
@@ -168,8 +167,7 @@ impl MethodCall {
         }
     }
 
-    /// Runs the method on the pictures that do not fool the network yet, and inserts the other pictures unchanged into the
-    /// result.
+    /// Runs the method on the pictures that do not yet fool the network, and inserts the others into the result unchanged.
     fn ask_the_rest(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         let rows: Vec<_> = (0..idle.len()).filter(|&i| !idle[i]).collect();
         let places: Vec<_> = rows.iter().map(|&i| i as u32).collect();
@@ -188,8 +186,7 @@ impl MethodCall {
         Ok(end)
     }
 
-    /// Runs the method on each picture separately and returns the final `x` of each run; NaN for a picture whose scores became
-    /// non-finite.
+    /// Runs the method on each picture separately and returns the final `x` of each run: NaN if the scores became non-finite.
     fn ask_apart(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
         let mut answers = vec![];
         for (i, &target) in self.targets.iter().enumerate() {
@@ -237,7 +234,7 @@ impl MethodCall {
     }
 }
 
-/// A run of a method that was called by another method.
+/// A run of a method called by another method.
 struct MethodRun<'a> {
     engine: &'a Engine,
     method: &'a Method,
@@ -254,7 +251,7 @@ impl MethodRun<'_> {
         answer.map_err(|e| self.wrong(function, *e))
     }
 
-    /// Runs the method until it ends, or for `steps` steps, and returns the last state and the index of its step.
+    /// Runs the method until it ends, or for `steps` steps. Returns the last state and its step index.
     fn to_the_end(&self, steps: usize) -> Result<(Dynamic, usize)> {
         let mut state = self.call("start", 0, None)?;
         let mut step = 0;
@@ -267,8 +264,8 @@ impl MethodRun<'_> {
         Ok((state, step))
     }
 
-    /// Builds the result of a run: the raw tensors of figures by title, the main figure as `map`, and the entries of the last
-    /// state in `end`.
+    /// Builds the result of a run: the raw tensors of figures by title, the main figure as `map`, and the entries of `end`, the
+    /// last state.
     fn answer(&self, answer: Dynamic, function: &str, end: Map) -> Result<Map> {
         let figures = figures(answer).map_err(|e| self.wrong(function, *raise(e)))?;
         let mut map = Map::new();
@@ -303,7 +300,7 @@ impl MethodRun<'_> {
         Ok(Some(Dynamic::from(tensor)))
     }
 
-    /// Converts an error of the called method, keeping its position in that method's source code.
+    /// Converts an error in the called method, keeping its position in that method's source code.
     fn wrong(&self, function: &str, error: EvalAltResult) -> anyhow::Error {
         let place = || line_with(&self.method.source.text, &format!("fn {function}(")).unwrap_or(Position::NONE);
         let error = match error {
@@ -324,31 +321,31 @@ fn not_finite(error: &anyhow::Error) -> bool {
     ScoresNotFinite::is_told_in(&format!("{error:#}"))
 }
 
-/// The result of an attack that ended because of non-finite scores: an `x` of NaN.
+/// The result of an attack that ended due to non-finite scores: an `x` of NaN.
 fn unknown(input: &Tensor) -> Result<Map> {
     Ok(Map::from([("x".into(), Dynamic::from((input.ones_like()? * f64::NAN)?))]))
 }
 
-/// The entries of the last state of a stepped method that are part of the method's result.
+/// The entries of a stepped method's last state that are included in its result.
 fn said(state: &Dynamic) -> Result<Map> {
     let end = state.read_lock::<Map>().context("the state of a stepped method must be a map")?.clone();
     Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
 }
 
-/// Whether a state is marked by `done` as the last state of its run.
+/// Whether `done` marks a state as the last one of its run.
 fn done(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.get("done").is_some_and(|d| !d.is_unit()))
 }
 
-/// The main figure of a method: the map whose title is the method's name, else the map whose title comes first in [`ANSWERS`],
-/// else the first map.
+/// The main figure of a method: the map titled with the method's name, otherwise the map whose title comes first in [`ANSWERS`],
+/// otherwise the first map.
 fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();
     [method].into_iter().chain(ANSWERS).find_map(titled).or(maps.first().copied())
 }
 
-/// Combines the results for several pictures into one result; tensors of equal shape `(1, …)` are concatenated to a batch.
+/// Combines the results for several pictures. Tensors of equal shape `(1, …)` are concatenated into a batch.
 fn joined(answers: Vec<Map>) -> Result<Map> {
     let mut all = Map::new();
     for key in answers[0].keys() {
@@ -365,7 +362,7 @@ fn joined(answers: Vec<Map>) -> Result<Map> {
     Ok(all)
 }
 
-/// The value of the option `key`, if present. Errors if it does not have the type `T`, which `what` describes.
+/// The value of the option `key`, if present. Errors if its type is not `T`, described by `what`.
 fn of<T: Clone + 'static>(options: &Map, key: &str, what: &str) -> Result<Option<T>> {
     let Some(value) = options.get(key) else { return Ok(None) };
     let wrong = || anyhow!("option \"{key}\" of answer must be {what}, got {}", value.type_name());
@@ -397,7 +394,7 @@ fn pairs(given: &Dynamic) -> Result<Vec<(String, String)>> {
     text.split_whitespace().map(pair).collect()
 }
 
-/// Passes the progress of a called method on to the caller's observer, but not its figures.
+/// Forwards the progress of a called method to the caller's observer, but not its figures.
 struct NestedObserver {
     name: String,
     observer: Arc<dyn Observer>,

@@ -1,9 +1,8 @@
-//! Checks whether a network is fooled, and implements the rule that an attack takes no step on a picture that already fools the
-//! network.
+//! Checks whether a network is fooled. Attacks are skipped for pictures that already fool the network.
 //!
 //! An attack is a method in the group `attack`, or one with `attack: true` in its `PLUGIN`. Before it starts, the network
-//! classifies the picture as it is. If the picture already fools the network, the method is not called; the result is the picture
-//! itself, shown by `nothing_to_do.rhai`. For methods that stop by default, `stop=false` disables this rule.
+//! classifies the original picture. If the picture already fools the network, the method is not called, and the result is the
+//! original picture, shown by `nothing_to_do.rhai`. For methods that stop by default, `stop=false` disables this behavior.
 
 use crate::graph::{Scores, named};
 use crate::script::api::LabeledTrace;
@@ -15,21 +14,21 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rhai::{Dynamic, Map};
 
-/// The key that marks the state of an attack that was skipped because the picture already fools the network.
+/// The key that marks the state of a skipped attack.
 const UNTOUCHED: &str = "untouched";
 
-/// The source code of the method that shows a picture that needs no attack.
+/// The source code of the method that stands in for a skipped attack.
 pub(in crate::script) fn idle() -> ScriptSource {
     ScriptSource::of_text("nothing_to_do", include_str!("nothing_to_do.rhai"))
 }
 
-/// Whether a state belongs to an attack that was skipped because the picture already fools the network.
+/// Whether a state belongs to a skipped attack.
 pub(in crate::script) fn is_untouched(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.contains_key(UNTOUCHED))
 }
 
 impl Cx {
-    /// The class that an attack must reach; `None` if any class other than the target will do.
+    /// The goal class of a targeted attack; `None` if untargeted.
     pub(in crate::script) fn goal(&self) -> Option<usize> {
         self.params.class("goal")
     }
@@ -49,7 +48,7 @@ impl Cx {
         }
     }
 
-    /// For each picture of the input, whether it needs no attack because it already fools the network. False for all pictures if
+    /// Whether each picture of the input already fools the network, so that the attack can be skipped. False for all pictures if
     /// `method` is not an attack.
     pub(in crate::script) fn nothing_to_do(&self, guard: &Guard, method: &Method) -> Result<Vec<bool>> {
         let asked_to_go_on = self.params.switch("stop") == Some((false, true));
@@ -62,7 +61,7 @@ impl Cx {
         Ok(self.fooled(&logits)?.into_iter().zip(finite).map(|(fooled, finite)| fooled && finite).collect())
     }
 
-    /// A sentence for the user that says why the first picture needs no attack.
+    /// Explains to the user why the attack on the first picture is skipped.
     pub(in crate::script) fn why_nothing(&self, guard: &Guard) -> Result<String> {
         let run = LabeledTrace::forward(guard, &self.model, &self.input)?;
         let label = |class: usize| self.model.card.label(class);

@@ -21,25 +21,25 @@ use rhai::{Dynamic, Engine, FuncArgs};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A script engine and the folders that its scripts come from.
+/// A script engine and the folders of its scripts.
 pub struct Host {
     guard: Arc<Guard>,
     plugins: Folders,
     models: Folders,
     engine: Engine,
     read: CompiledLibraries,
-    /// The source code of methods that were called by other methods.
+    /// The source code of methods called by other methods.
     asked: CompiledLibraries,
 }
 
 impl Host {
-    /// Creates a host that finds methods in `plugins` and architectures in `models`; networks run on the CPU in f32, with
-    /// direct convolution.
+    /// Creates a host that finds methods in `plugins` and architectures in `models`; networks run on the CPU in f32 with direct
+    /// convolution.
     pub fn new(plugins: Folders, models: Folders) -> Self {
         Self::with_options(plugins, models, RunOptions::default())
     }
 
-    /// Like [`new`](Self::new), but networks run on the device and in the precision of `options`.
+    /// Like [`new`](Self::new), but networks run on the device and with the precision of `options`.
     pub fn with_options(plugins: Folders, models: Folders, options: RunOptions) -> Self {
         panics::quiet();
         let guard = Arc::new(Guard::new(options));
@@ -55,39 +55,39 @@ impl Host {
         Self { guard, plugins, models, engine, read, asked }
     }
 
-    /// The signatures of the functions that scripts can call.
+    /// The signatures of the functions available to scripts.
     pub(super) fn signatures(&self) -> Vec<String> {
         engine::functions(&self.engine)
     }
 
-    /// Definition files for editors, which describe the functions that scripts can call; pairs of file name and content.
+    /// Definition files for editors, which describe the functions available to scripts, as pairs of file name and content.
     pub(super) fn definitions(&self) -> Vec<(String, String)> {
         self.engine.definitions().with_headers(true).iter_files().collect()
     }
 
-    /// The guard that limits and cancels the scripts of this host.
+    /// The guard that limits and cancels this host's scripts.
     pub fn guard(&self) -> &Arc<Guard> {
         &self.guard
     }
 
-    /// The folders in which methods are found.
+    /// The folders searched for methods.
     pub fn plugins(&self) -> &Folders {
         &self.plugins
     }
 
-    /// The folders in which architectures are found.
+    /// The folders searched for architectures.
     pub fn models(&self) -> &Folders {
         &self.models
     }
 
     /// Compiles the method named `name`, which may also be the path of a `.rhai` file.
     ///
-    /// Errors if there is no such method, or if the script does not compile; errors in the script carry a [`Report`].
+    /// Errors if there is no such method or its script does not compile. Errors in the script carry a [`Report`].
     pub fn method(&self, name: &str) -> Result<Method> {
         if name.ends_with(".rhai") {
             return self.compile(self.plugins.read(Path::new(name))?);
         }
-        // The name of a method contains no slash: groups are not part of it, and libraries are not methods.
+        // Method names contain no slash: groups are not part of the name, and libraries are not methods.
         let found = if name.contains('/') { None } else { self.plugins.find(name)? };
         match found {
             Some(source) => self.compile(source),
@@ -95,12 +95,12 @@ impl Host {
         }
     }
 
-    /// The method that is run in place of an attack if the picture already fools the network.
+    /// The method that replaces an attack if the picture already fools the network.
     pub(super) fn idle(&self) -> Result<Method> {
         self.compile(fooled::idle())
     }
 
-    /// Compiles an open method again from the current version of its file.
+    /// Recompiles an open method from the current version of its file.
     pub(crate) fn again(&self, method: &Method) -> Result<Method> {
         self.compile(method.source.again(&self.plugins)?)
     }
@@ -121,7 +121,7 @@ impl Host {
         })
     }
 
-    /// Lists all methods; a method that does not compile is listed with the line of its error.
+    /// Lists all methods. A method that does not compile is listed with the line of its error.
     pub fn methods(&self) -> Vec<MethodRow> {
         self.plugins.names().into_iter().map(|name| self.row(name)).collect()
     }

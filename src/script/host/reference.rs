@@ -1,5 +1,5 @@
-//! The reference of the functions that scripts can call. For each noun of the API, it holds rows of documentation, the
-//! signatures known to the engine, and an example.
+//! The reference of the functions available to scripts. For each noun of the API, it has rows of documentation, the signatures
+//! known to the engine, and an example.
 
 use super::Host;
 use crate::data::create_folder;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use rhai::Engine;
 use std::path::Path;
 
-/// The reference of all functions that scripts can call.
+/// The reference of all functions available to scripts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
     /// One section per noun of the API, in the order of the documentation.
@@ -21,7 +21,7 @@ pub struct Reference {
 pub struct Section {
     /// The noun, such as `model`.
     pub noun: String,
-    /// Rows of documentation: an object or a task, and the functions for it.
+    /// Rows of documentation: an object or task, and its functions.
     pub rows: Vec<(String, String)>,
     /// Sorted signatures, such as `narrow(Tensor, int, int, int) -> Tensor`.
     pub signatures: Vec<String>,
@@ -29,12 +29,12 @@ pub struct Section {
     pub example: String,
 }
 
-/// Names of functions that are registered outside the API's nouns, and the noun under which each is listed.
+/// Names of functions registered outside the API's nouns, and the noun that each is listed under.
 const ELSEWHERE: [(&str, &str); 3] = [("answer", "answer"), ("method", "params"), ("model", "program")];
-/// The noun under which the functions of the language itself are listed.
+/// The noun that built-in functions of the language are listed under.
 const LANGUAGE: &str = "language";
 
-/// Types in the engine's signatures, and the names that scripts use for them.
+/// Types in the engine's signatures and their names in scripts.
 const TYPES: [(&str, &str); 7] = [
     ("BTreeMap<SmartString<LazyCompact>,Dynamic>", "map"),
     ("ImmutableString", "string"),
@@ -45,7 +45,7 @@ const TYPES: [(&str, &str); 7] = [
     ("f64", "float"),
 ];
 
-/// Result types that the engine's signatures show by their Rust names, and the names that scripts use for them.
+/// Result types shown with their Rust names in the engine's signatures, and their names in scripts.
 const RESULTS: [(&str, &str); 9] = [
     ("Cx", "Context"),
     ("Named", "Parameters"),
@@ -58,7 +58,7 @@ const RESULTS: [(&str, &str); 9] = [
     ("Handle", "Node"),
 ];
 
-/// The documentation file next to the embedded methods, and the heading of its table of functions.
+/// The documentation file among the embedded methods, and the heading of its table of functions.
 const FILE: &str = "README.md";
 const HEADING: &str = "## What scripts can call";
 
@@ -76,7 +76,7 @@ pub fn reference(host: &Host) -> Reference {
     Reference { sections }
 }
 
-/// Removes the signatures that `noun` registers from `left` and returns them.
+/// Removes the signatures registered by `noun` from `left` and returns them.
 fn taken(noun: &Noun, host: &Host, left: &mut Vec<String>) -> Vec<String> {
     let mut engine = Engine::new_raw();
     types::register(&mut engine);
@@ -86,7 +86,7 @@ fn taken(noun: &Noun, host: &Host, left: &mut Vec<String>) -> Vec<String> {
     left.extract_if(.., |s| own.binary_search(s).is_ok() || elsewhere(s)).collect()
 }
 
-/// Converts signatures to the form that scripts see, sorted, without operators and setters.
+/// Converts signatures to script syntax, sorted, without operators and setters.
 fn shown(signatures: &[String]) -> Vec<String> {
     let named = signatures.iter().filter(|s| s.starts_with(char::is_alphabetic) && !s.starts_with("set$"));
     let mut all: Vec<_> = named.map(|s| short(s)).collect();
@@ -109,7 +109,7 @@ impl Section {
 }
 
 impl Reference {
-    /// The reference as pairs: first all rows of documentation, then all signatures sorted by function name.
+    /// The reference as pairs: all rows of documentation, followed by all signatures sorted by function name.
     pub fn lines(self) -> Vec<(String, String)> {
         let mut signatures: Vec<_> = self.sections.iter().flat_map(|s| s.signatures.clone()).collect();
         signatures.sort();
@@ -122,8 +122,8 @@ impl Reference {
         self.sections.iter().map(|s| s.noun.as_str())
     }
 
-    /// Restricts the reference to the noun `word`. If there is no such noun, restricts it to the rows and signatures that contain
-    /// `word`, ignoring case.
+    /// Filters the reference by the noun `word`. If there is no such noun, filters by rows and signatures that contain `word`,
+    /// ignoring case.
     pub fn with(mut self, word: &str) -> Self {
         let word = word.to_lowercase();
         if word.is_empty() || self.nouns().any(|noun| noun == word) {
@@ -142,7 +142,7 @@ impl Reference {
 }
 
 impl Host {
-    /// Writes definition files for rhai's language server into `folder`, one per module, and returns the number of files.
+    /// Writes definition files for rhai's language server to `folder`, one per module, and returns the number of files.
     ///
     /// Errors if the folder cannot be written.
     pub fn write_definitions(&self, folder: &Path) -> Result<usize> {
@@ -157,7 +157,7 @@ impl Host {
 }
 
 /// Parses a row of the table in the documentation file: the noun, the object or task, and its functions, without Markdown
-/// formatting. A `|` within a cell is written `\|`.
+/// formatting. A `|` within a cell is escaped as `\|`.
 fn row(line: &str) -> Option<(String, String, String)> {
     let line = line.trim().strip_prefix('|')?.strip_suffix('|')?.replace("\\|", "\u{1}");
     let (noun, rest) = line.split_once('|')?;
@@ -166,7 +166,7 @@ fn row(line: &str) -> Option<(String, String, String)> {
     (!noun.contains("---")).then(|| (plain(noun), plain(of), plain(what)))
 }
 
-/// Converts a signature to the form that scripts see: without the paths of types, and with `T` in place of `Result<T, …>`.
+/// Converts a signature to script syntax: without type paths, and with `T` instead of `Result<T, …>`.
 fn short(signature: &str) -> String {
     let mut words = String::new();
     for word in signature.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
@@ -188,8 +188,7 @@ fn short(signature: &str) -> String {
     renamed.unwrap_or(words)
 }
 
-/// Converts the signature of a getter, `get$shape(Tensor) -> array`, to the form `Tensor.shape -> array`; `None` for other
-/// signatures.
+/// Converts the signature of a getter, `get$shape(Tensor) -> array`, to `Tensor.shape -> array`; `None` for other signatures.
 fn property(words: &str) -> Option<String> {
     let (name, rest) = words.strip_prefix("get$")?.split_once('(')?;
     let (of, rest) = rest.split_once(')')?;

@@ -1,4 +1,4 @@
-//! The context `cx`, which is the argument of a method's functions.
+//! The context `cx`, passed to a method's functions.
 
 use super::data::Data;
 use super::params::Params;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Observer: Send + Sync {
     /// Shows figures immediately.
     fn show(&self, figures: Vec<Figure>);
-    /// Reports that `done` of `total` parts of the long computation `what` are finished; `total` is 0 if unknown.
+    /// Reports that `done` of `total` parts of the long computation `what` are finished. `total` is 0 if unknown.
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
@@ -28,32 +28,31 @@ impl Observer for NoObserver {
     fn progress(&self, _: &str, _: usize, _: usize) {}
 }
 
-/// The context of a running method: its input, its parameters and its environment.
+/// The context of a running method: its input, parameters and environment.
 #[derive(Clone)]
 pub struct Cx {
     /// The network that the method is applied to.
     pub model: Model,
-    /// The input picture, of shape `(1, C, H, W)` and with values in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
+    /// The input picture, `(1, C, H, W)` in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
     pub input: Tensor,
-    /// The name by which the picture was opened, such as `cifar10:FILE[17]` or a file path; `None` if the picture was computed or
-    /// changed.
+    /// The name that the picture was opened by, such as `cifar10:FILE[17]` or a file path; `None` if the picture was computed or
+    /// modified.
     pub source: Option<Arc<str>>,
-    /// The target class of each picture; an error if no class was chosen and the network's scores are not finite.
+    /// The target class of each picture; an error if no class was specified and the network's scores are not finite.
     pub targets: Result<Vec<usize>, ScoresNotFinite>,
     /// The data set of the session, for methods that use one.
     pub data: Arc<Data>,
-    /// The parameters of the method with their current values.
+    /// The method's parameters with their current values.
     pub params: Arc<Params>,
-    /// Records the values that the method uses in place of those the user set.
+    /// Records values that the method uses instead of those set by the user.
     pub used: Arc<UsedValues>,
     /// The index of the step being computed; 0 for the initial state.
     pub step: usize,
-    /// The seed of all random numbers.
+    /// The random seed.
     pub seed: u64,
-    /// The call stack of methods: each named method was called by the previous one, and the last one is running.
+    /// The call stack of methods, outermost first.
     pub asked: Vec<String>,
-    /// The random number stream, 0 or 1. A method and the methods it calls use different streams, so that their noise is
-    /// independent.
+    /// The random stream, 0 or 1. A method and the methods it calls use different streams, so their noise is independent.
     pub stream: u64,
     /// The number of random draws so far in this step.
     pub draws: Arc<AtomicU64>,
@@ -62,7 +61,7 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// Returns a random number generator keyed by seed, step, draw and stream, so that results are reproducible; each call counts
+    /// Returns a random number generator keyed by seed, step, draw and stream, so that results are reproducible. Each call counts
     /// as one draw.
     pub(crate) fn random(&self) -> ChaCha8Rng {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);

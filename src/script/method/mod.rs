@@ -20,36 +20,35 @@ use std::sync::Arc;
 pub struct Method {
     /// Name of the method: the file name of its script without `.rhai`.
     pub name: String,
-    /// Group of the method (`attribution`, `attack`, …), taken from `PLUGIN`, else from its folder, else `attribution`.
+    /// Group of the method (`attribution`, `attack`, …), from `PLUGIN` or its folder [default: `attribution`].
     pub group: String,
     /// The script's whole `//!` comment.
     pub doc: String,
-    /// The parameters that the method declares.
+    /// The parameters declared by the method.
     pub params: Vec<Param>,
     /// Whether the method runs in steps, with functions `start`, `step` and `view` instead of `run`.
     pub stepped: bool,
-    /// Whether one run of the method can process a whole batch of pictures, each independently of the others.
+    /// Whether a single run can process a batch of pictures, each independently of the others.
     pub batched: bool,
     /// Whether the method is an attack, which is skipped if the picture already fools the network.
     pub attack: bool,
-    /// Whether to use direct convolution even where Winograd transforms are faster, because the method magnifies rounding
-    /// errors.
+    /// Whether to use direct convolution even where Winograd transforms are faster, because the method amplifies rounding errors.
     pub exact: bool,
-    /// The source code that was compiled, and its origin.
+    /// The compiled source code and its origin.
     pub source: Arc<ScriptSource>,
     pub(super) ast: Arc<AST>,
-    /// Variables that closures capture and that the method never assigns.
+    /// Variables that are captured by closures and never assigned.
     pub(super) constants: Constants,
     libraries: Libraries,
 }
 
 impl Method {
-    /// The model as the method runs it: with direct convolution if the method is declared `exact`.
+    /// The model as run by the method: with direct convolution if the method is declared `exact`.
     pub(in crate::script) fn exactly(&self, model: &Model) -> Model {
         if self.exact { model.exact() } else { model.clone() }
     }
 
-    /// Creates a method from a compiled script and the script's `PLUGIN` constant.
+    /// Creates a method from a compiled script and its `PLUGIN` constant.
     pub(super) fn new(
         source: ScriptSource,
         (ast, constants): (AST, Constants),
@@ -91,7 +90,7 @@ impl Method {
         })
     }
 
-    /// The source code of the method and its libraries as compiled, for error reports.
+    /// The compiled source code of the method and its libraries, for error reports.
     pub(super) fn texts(&self) -> Texts<'_> {
         Texts { name: &self.name, text: &self.source.text, libraries: &self.libraries }
     }
@@ -101,7 +100,7 @@ impl Method {
         Report::at_text(&self.name, &self.source.text, &format!("fn {function}("), format!("{error:#}"))
     }
 
-    /// The source code of the libraries that the method imports, as of compilation.
+    /// The compiled source code of the libraries that the method imports.
     pub(super) fn libraries(&self) -> &Libraries {
         &self.libraries
     }
@@ -111,13 +110,12 @@ impl Method {
         self.libraries.keys().map(String::as_str)
     }
 
-    /// The method's source code followed by that of its libraries, as of compilation.
+    /// The compiled source code of the method, followed by that of its libraries.
     pub(crate) fn all_text(&self) -> String {
         self.libraries.values().fold(self.source.text.clone(), |all, text| all + text.as_str())
     }
 
-    /// The random number stream of the method: 0 for attributions and attacks, which other methods call, and 1 for all other
-    /// groups.
+    /// The random stream of the method: 0 for attributions and attacks, which other methods call, and 1 for all other groups.
     pub(super) fn stream(&self) -> u64 {
         u64::from(!["attribution", "attack"].contains(&self.group.as_str()))
     }
@@ -130,7 +128,8 @@ impl Method {
 
 fn params(list: Option<Array>) -> Result<Vec<Param>> {
     let list = list.context("PLUGIN's `params` must be an array of param(…)")?;
-    let param = |v: Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` may only hold param(…)"));
+    let param =
+        |v: Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` may contain only param(…)"));
     let params = list.into_iter().map(param).collect::<Result<Vec<_>>>()?;
     for (i, p) in params.iter().enumerate() {
         ensure!(params[..i].iter().all(|q| q.name != p.name), "parameter \"{}\" is declared twice", p.name);
@@ -138,12 +137,12 @@ fn params(list: Option<Array>) -> Result<Vec<Param>> {
     Ok(params)
 }
 
-/// Whether the compiled script `ast` is a stepped method. Errors if the script does not define the functions that a method
-/// requires.
+/// Whether the compiled script `ast` is a stepped method. Errors if the script does not define the functions required of a
+/// method.
 fn form(ast: &AST) -> Result<bool> {
     let has = |name: &str, count: usize| ast.iter_functions().any(|f| f.name == name && f.params.len() == count);
     let stepped = has("start", 1) && has("step", 2) && has("view", 2);
     ensure!(stepped || has("run", 1), "a method needs fn run(cx), or fn start(cx), fn step(cx, s) and fn view(cx, s)");
-    ensure!(!(stepped && has("run", 1)), "a method defines either fn run(cx), or start, step and view, not both");
+    ensure!(!(stepped && has("run", 1)), "a method must define either fn run(cx) or start, step and view, not both");
     Ok(stepped)
 }

@@ -15,12 +15,12 @@ use std::path::Path;
 /// Suffix of a length given as a fraction of the parameter `epsilon`, as in `0.25eps`.
 pub const EPSILON: &str = "eps";
 
-/// One parameter that a method declares.
+/// A parameter declared by a method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
     /// Name of the parameter.
     pub name: String,
-    /// Description of the parameter for users.
+    /// User-facing description of the parameter.
     pub doc: String,
     /// Type and range of the parameter.
     pub kind: ParamKind,
@@ -41,26 +41,26 @@ pub enum ParamValue {
     Share(f64),
     /// A boolean.
     Switch(bool),
-    /// A string, which for a choice is one of the listed strings.
+    /// A string. For a choice, one of the listed strings.
     Text(String),
-    /// A class index; `None` leaves the choice to the method.
+    /// A class index; `None` lets the method decide.
     Class(Option<usize>),
-    /// A layer by name; `None` means the last layer that outputs a feature map.
+    /// A layer name; `None` for the last layer that outputs a feature map.
     Layer(Option<String>),
     /// All layers instead of a single one.
     AllLayers,
-    /// A channel index; `None` leaves the choice to the method.
+    /// A channel index; `None` lets the method decide.
     Channel(Option<usize>),
-    /// An array; `None` leaves its values to the method.
+    /// An array; `None` lets the method decide.
     Array(Option<GivenArray>),
-    /// A possibly empty list of pictures, each in its original size.
+    /// A possibly empty list of pictures in their original size.
     Pictures(Vec<GivenArray>),
 }
 
-/// An array given as the value of a parameter, and its origin.
+/// An array passed as a parameter value, and its origin.
 #[derive(Clone, Debug)]
 pub struct GivenArray {
-    /// Name of the file that the array was read from.
+    /// Name of the array's file.
     pub name: String,
     /// The values of the array.
     pub tensor: Tensor,
@@ -72,7 +72,7 @@ impl PartialEq for GivenArray {
     }
 }
 
-/// The parameters of one method with their current values.
+/// The parameters of a method with their current values.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     params: Vec<Param>,
@@ -82,7 +82,7 @@ pub struct Params {
 impl Param {
     /// Parses a value from `--set` or the app.
     ///
-    /// Errors if the value has the wrong type or is out of range; the message states the type and range expected.
+    /// Errors if the value has the wrong type or is out of range, stating the expected type and range.
     pub fn read(&self, text: &str, model: &Model) -> Result<ParamValue> {
         let value = self.parse(text.trim(), model)?;
         self.check(&value)?;
@@ -120,7 +120,7 @@ impl Param {
             ParamKind::Channel => text.parse().ok().map(|c| ParamValue::Channel(Some(c))),
         };
         value.with_context(|| {
-            format!("invalid value \"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text())
+            format!("invalid value \"{text}\" for parameter \"{}\"; expected {}", self.name, self.kind.text())
         })
     }
 
@@ -133,7 +133,7 @@ impl Param {
             (ParamKind::Choice(choices), ParamValue::Text(text)) => choices.contains(text),
             _ => true,
         };
-        ensure!(fits, "parameter \"{}\" takes {}, got {}", self.name, self.kind.text(), value.text());
+        ensure!(fits, "parameter \"{}\" must be {}, got {}", self.name, self.kind.text(), value.text());
         Ok(())
     }
 }
@@ -144,26 +144,24 @@ impl ParamKind {
         match self {
             Self::Number(low, high) => format!("a number from {low} to {high}"),
             Self::Integer(low, high) => format!("an integer from {low} to {high}"),
-            Self::Pixels(low, high) => format!("a number from {low} to {high}, in 1/255"),
+            Self::Pixels(low, high) => format!("a number from {low} to {high}, in units of 1/255"),
             Self::Switch => "true or false".into(),
             Self::Choice(choices) => format!("one of {}", choices.join(", ")),
             Self::Class => "a class by name or index, or none".into(),
-            Self::Layer(kinds) if kinds.is_empty() => {
-                "a layer or module by name, or by number from the end (-1)".into()
-            }
+            Self::Layer(kinds) if kinds.is_empty() => "a layer or module, by name or by index from the end (-1)".into(),
             Self::Layer(kinds) => {
-                format!("a layer of kind {}, by name or by number from the end (-1)", kinds.join(" or "))
+                format!("a layer of kind {}, by name or by index from the end (-1)", kinds.join(" or "))
             }
             Self::Channel => "a channel index, or none".into(),
             Self::Text => "any string".into(),
             Self::Array => "a .npy file, or none".into(),
-            Self::Pictures => "pictures separated by commas, or none".into(),
+            Self::Pictures => "comma-separated pictures, or none".into(),
         }
     }
 }
 
 impl ParamValue {
-    /// The value in the syntax of `--set`.
+    /// The value in `--set` syntax.
     pub fn text(&self) -> String {
         match self {
             Self::Number(v) | Self::Pixels(v) => v.to_string(),
@@ -179,7 +177,7 @@ impl ParamValue {
         }
     }
 
-    /// The value in the syntax of `--set`, with the default layer replaced by its name in `model`.
+    /// The value in `--set` syntax, with the default layer replaced by its name in `model`.
     fn seen(&self, model: &Model) -> String {
         match self {
             Self::Layer(None) => last_map(&model.graph).into(),
@@ -187,8 +185,7 @@ impl ParamValue {
         }
     }
 
-    /// The value as scripts see it: differences in pixel value are scaled to `[0, 1]`, a layer is given by name, and all layers
-    /// are `()`.
+    /// The value as seen by scripts: pixel differences are scaled to `[0, 1]`, layers are names, and all layers is `()`.
     pub(in crate::script) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
         match self {
@@ -215,8 +212,7 @@ impl Params {
         Self { params, values }
     }
 
-    /// Returns parameters for new declarations, which keep the values of `self` wherever the name still exists and the value is
-    /// still valid.
+    /// Returns parameters for new declarations, keeping values of `self` whose names still exist and that are still valid.
     pub fn carried_to(&self, params: Vec<Param>) -> Self {
         let mut new = Self::new(params);
         for (param, value) in new.params.iter().zip(&mut new.values) {
@@ -231,8 +227,7 @@ impl Params {
         new
     }
 
-    /// Sets a parameter from a string in the syntax of `--set`. Errors if there is no such parameter, or if the value is not
-    /// valid.
+    /// Sets a parameter from a string in `--set` syntax. Errors if the parameter does not exist or the value is invalid.
     pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
         let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         let value = self.params[i].read(text, model)?;
@@ -240,8 +235,8 @@ impl Params {
             let length = self.value("epsilon").is_some_and(|(p, _)| matches!(p.kind, ParamKind::Pixels(..)));
             ensure!(
                 length && name != "epsilon",
-                "the value \"{text}\" of parameter \"{name}\" is relative to epsilon, but there is no other parameter \
-                 \"epsilon\"; it takes {}",
+                "the value \"{text}\" of parameter \"{name}\" is relative to epsilon, but there is no other parameter named \
+                 \"epsilon\"; expected {}",
                 self.params[i].kind.text()
             );
         }
@@ -249,8 +244,8 @@ impl Params {
         Ok(())
     }
 
-    /// Sets an array or picture parameter to a tensor that does not come from a file. Errors if there is no array or picture
-    /// parameter named `name`.
+    /// Sets an array or picture parameter to a tensor that is not from a file. Errors if there is no array or picture parameter
+    /// named `name`.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         let takes = |p: &Param| p.name == name && matches!(p.kind, ParamKind::Array | ParamKind::Pictures);
         let Some(i) = self.params.iter().position(takes) else { bail!("{}", self.unknown(name)) };
@@ -262,7 +257,7 @@ impl Params {
         Ok(())
     }
 
-    /// The value of the parameter `name` as scripts see it. Errors if there is no such parameter.
+    /// The value of the parameter `name` as seen by scripts. Errors if there is no such parameter.
     pub(in crate::script) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
         match self.params.iter().position(|p| p.name == name) {
             Some(i) => match self.values[i] {
@@ -273,7 +268,7 @@ impl Params {
         }
     }
 
-    /// Converts a script's value for the parameter `name` to the syntax of `--set`. Errors if there is no such parameter.
+    /// Converts a script's value for the parameter `name` to `--set` syntax. Errors if there is no such parameter.
     pub(in crate::script) fn written(&self, name: &str, value: &Dynamic) -> Result<String> {
         let Some(param) = self.params.iter().find(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         Ok(written(value, if matches!(param.kind, ParamKind::Pixels(..)) { 255.0 } else { 1.0 }))
@@ -284,7 +279,7 @@ impl Params {
         self.params.iter().zip(&self.values).any(|(p, v)| p.name == name && p.default != *v)
     }
 
-    /// Converts `share`, a fraction of the parameter `epsilon`, to a difference in pixel value in `[0, 1]`.
+    /// Converts `share`, a fraction of the parameter `epsilon`, to a pixel difference in `[0, 1]`.
     fn length(&self, i: usize, share: f64) -> Result<f64> {
         let epsilon = match self.value("epsilon") {
             Some((_, ParamValue::Pixels(epsilon))) => *epsilon,
@@ -298,7 +293,7 @@ impl Params {
         Ok(share * epsilon / 255.0)
     }
 
-    /// The class index that the parameter `name` is set to, if any.
+    /// The class index of the parameter `name`, if set.
     pub(in crate::script) fn class(&self, name: &str) -> Option<usize> {
         match self.value(name)? {
             (_, ParamValue::Class(class)) => *class,
@@ -306,7 +301,7 @@ impl Params {
         }
     }
 
-    /// Whether the boolean parameter `name` is on, and whether it is on by default; `None` if there is no such parameter.
+    /// The current and default value of the boolean parameter `name`; `None` if there is no such parameter.
     pub(in crate::script) fn switch(&self, name: &str) -> Option<(bool, bool)> {
         match self.value(name)? {
             (Param { default: ParamValue::Switch(default), .. }, ParamValue::Switch(on)) => Some((*on, *default)),
@@ -318,7 +313,7 @@ impl Params {
         self.params.iter().zip(&self.values).find(|(p, _)| p.name == name)
     }
 
-    /// Names and values, as strings, of the parameters that differ from their defaults.
+    /// Names and values, as strings, of non-default parameters.
     pub(in crate::script) fn changed(&self) -> Vec<(String, String)> {
         let pairs = self.params.iter().zip(&self.values).filter(|(p, v)| p.default != **v);
         pairs.map(|(p, v)| (p.name.clone(), v.text())).collect()
@@ -343,7 +338,11 @@ impl Params {
 
     fn unknown(&self, name: &str) -> String {
         let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
-        let known = if names.is_empty() { "it takes none".into() } else { format!("it takes {}", names.join(", ")) };
+        let known = if names.is_empty() {
+            "this method has no parameters".into()
+        } else {
+            format!("the parameters are {}", names.join(", "))
+        };
         match closest(name, names.iter().copied()) {
             Some(near) => format!("unknown parameter \"{name}\"; did you mean \"{near}\"? {known}"),
             None => format!("unknown parameter \"{name}\"; {known}"),
@@ -352,14 +351,14 @@ impl Params {
 }
 
 impl GivenArray {
-    /// Reads an array from a `.npy` file, onto the device of `model`.
+    /// Reads an array from a `.npy` file to the device of `model`.
     fn read(path: &str, model: &Model) -> Result<Self> {
         let array = read_npy(Path::new(path))?;
         let tensor = Tensor::from_vec(array.values, array.shape, &model.graph.device())?;
         Ok(Self { name: path.into(), tensor })
     }
 
-    /// Opens the picture named by `text` with the number of channels that `model` expects, as `(1, C, H, W)` in `[0, 1]`.
+    /// Opens the picture specified by `text` with the number of channels expected by `model`, as `(1, C, H, W)` in `[0, 1]`.
     fn picture(text: &str, model: &Model) -> Result<Self> {
         let pixels = model.card.preprocess().apply(&source::picture(text)?.1, true)?;
         Ok(Self { name: text.into(), tensor: pixels.to_device(&model.graph.device())? })
@@ -377,7 +376,8 @@ fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// Finds a layer by its name or that of a module whose output it is, or by index among the layers of the given kinds; negative indices count from the end.
+/// Finds a layer by name, by the name of the module whose output it is, or by index among layers of the given kinds. Negative
+/// indices count from the end.
 fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     debug_assert!(kinds.iter().all(|k| KINDS.contains(&k.as_str())));
     let fits: Vec<_> =
@@ -405,7 +405,7 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     Ok(node.with_context(|| format!("no layer {number}; there are {}", fits.len()))?.name.clone())
 }
 
-/// The layer that class activation maps weight by default.
+/// The default layer for class activation maps.
 fn last_map(graph: &Graph) -> &str {
     &graph.nodes[graph.last_map()].name
 }

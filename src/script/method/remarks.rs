@@ -1,5 +1,4 @@
-//! What a method reports besides figures: notes, and values used in place of those set for its parameters, such as a lowered
-//! count.
+//! What a method reports besides figures: notes, and values used instead of its parameter values, such as a reduced count.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::sync::LockUnpoisoned;
@@ -7,12 +6,12 @@ use rhai::Dynamic;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// The values that a method actually used for its parameters, by parameter name, in the syntax of `--set`.
+/// The parameter values that a method actually used, by name, in `--set` syntax.
 #[derive(Debug, Default)]
 pub struct UsedValues(Mutex<BTreeMap<String, String>>);
 
 impl UsedValues {
-    /// Records the value that was used for the parameter `name`.
+    /// Records the value used for the parameter `name`.
     pub(in crate::script) fn tell(&self, name: &str, text: String) {
         self.0.lock_unpoisoned().insert(name.into(), text);
     }
@@ -23,22 +22,22 @@ impl UsedValues {
     }
 }
 
-/// The notes of a method's run, and the values it used in place of those set for its parameters.
+/// The notes of a method's run, and the values it used instead of its parameter values.
 #[derive(Clone, Debug, Default)]
 pub struct Remarks {
     used: BTreeMap<String, String>,
     notes: Vec<String>,
-    /// The number of notes that [`Remarks::new_notes`] has already returned.
+    /// The number of notes already returned by [`Remarks::new_notes`].
     passed: usize,
 }
 
 impl Remarks {
-    /// The remarks of a resumed run: the values used so far, and no notes.
+    /// The remarks of a resumed run: the values used so far, without notes.
     pub(in crate::script) fn of(used: BTreeMap<String, String>) -> Self {
         Self { used, ..Self::default() }
     }
 
-    /// Adds the remarks of one more call of the method; notes that are already present are dropped.
+    /// Adds the remarks of another call to the method, dropping duplicate notes.
     pub(in crate::script) fn add(&mut self, used: BTreeMap<String, String>, notes: Vec<String>) {
         self.used.extend(used);
         for note in notes {
@@ -48,17 +47,17 @@ impl Remarks {
         }
     }
 
-    /// The values used in place of those set for the parameters, by parameter name, in the syntax of `--set`.
+    /// The values used instead of the parameter values, by parameter name, in `--set` syntax.
     pub fn used(&self) -> &BTreeMap<String, String> {
         &self.used
     }
 
-    /// All notes for the user about the result of the run.
+    /// All notes to the user about the run's result.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Returns the notes that have not been returned before.
+    /// Returns notes that have not been returned before.
     pub(in crate::script) fn new_notes(&mut self) -> Vec<String> {
         let new = self.notes[self.passed..].to_vec();
         self.passed = self.notes.len();
@@ -66,8 +65,8 @@ impl Remarks {
     }
 }
 
-/// Converts a script's value to the syntax of `--set`; floats are multiplied by `unit`, the factor from the script's unit to the
-/// parameter's.
+/// Converts a script's value to `--set` syntax. Floats are multiplied by `unit`, the conversion factor from the script's unit to
+/// the parameter's.
 pub(in crate::script) fn written(value: &Dynamic, unit: f64) -> String {
     if let Some(many) = value.read_lock::<rhai::Array>() {
         return many.iter().map(|v| written(v, unit)).collect::<Vec<_>>().join(" ");

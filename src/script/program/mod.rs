@@ -1,6 +1,6 @@
-//! Programs, which are scripts for `gradscope exec` that can run several methods.
+//! Programs: scripts for `gradscope exec` that can run several methods.
 //!
-//! A program runs from top to bottom. It can call every function that methods can call, as well as `run`, `train`, `evaluate`,
+//! A program runs from top to bottom. It can call all functions available to methods, as well as `run`, `train`, `evaluate`,
 //! `model`, `show` and `save`.
 
 mod run;
@@ -26,11 +26,11 @@ use std::sync::{Arc, Mutex};
 pub trait Console: Send + Sync {
     /// Prints a line of the program's output. Errors if the line cannot be printed.
     fn print(&self, line: &str) -> Result<()>;
-    /// Draws a figure that the program shows.
+    /// Draws a figure shown by the program.
     fn draw(&self, figure: &Figure) -> Result<()>;
     /// Reports a note about the program's progress.
     fn say(&self, line: &str);
-    /// The observer that receives figures and progress from the methods that the program runs.
+    /// The observer of figures and progress from methods run by the program.
     fn observer(&self) -> Arc<dyn Observer>;
 }
 
@@ -39,13 +39,13 @@ pub trait Console: Send + Sync {
 struct Setting {
     host: Arc<Host>,
     desk: Arc<dyn Console>,
-    /// The error of the first line that could not be printed; `None` if all lines were printed.
+    /// The first printing error, if any.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
 
-/// Runs a program; the script sees `args` as an array of strings.
+/// Runs a program. `args` is available to the script as an array of strings.
 ///
-/// Errors if the script fails (the error then includes the position), if it is cancelled, or if `desk` cannot print its output.
+/// Errors if the script fails (including the position), is cancelled, or `desk` cannot print its output.
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
     let read = CompiledLibraries::default();

@@ -1,4 +1,4 @@
-//! The functions `run(method, options)`, which runs a method as the command line does, and `evaluate(model, data)`.
+//! The functions `run(method, options)`, which runs a method like the command line, and `evaluate(model, data)`.
 
 use super::Setting;
 use crate::data::{Picture, pixels, source};
@@ -23,8 +23,8 @@ const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", 
 const OWN_MODEL: &str = "shapes";
 
 impl Setting {
-    /// Runs a method to its end and returns `#{ tensors, tables, steps, scalars, done, target, parameters }`, where `parameters`
-    /// holds the values that were actually used.
+    /// Runs a method to completion and returns `#{ tensors, tables, steps, scalars, done, target, parameters }`, where
+    /// `parameters` are the values actually used.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = CallOptions::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;
@@ -86,9 +86,9 @@ impl Setting {
         session.view(&self.host)
     }
 
-    /// Measures a network's accuracy on the data set named `data` and returns `#{ correct, total, accuracy, top_label,
-    /// exact_match, labels, not_finite }`, where `labels` says how the classes of the data set were matched with those of the
-    /// network.
+    /// Measures a network's accuracy on the data set named `data` and returns
+    /// `#{ correct, total, accuracy, top_label, exact_match, labels, not_finite }`, where `labels` describes how the classes of
+    /// the data set were matched to those of the network.
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
         let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
@@ -109,7 +109,8 @@ impl Setting {
     }
 }
 
-/// The name and tensor of the input that the options specify: a picture by name, a tensor, or by default the model's own picture.
+/// The name and tensor of the input specified by the options: a picture by name or a tensor [default: the model's example
+/// picture].
 fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     let prepared = |picture: &Picture| model.card.preprocess().apply(picture, o.switch("no_resize", false)?);
     match o.raw("input") {
@@ -127,7 +128,7 @@ fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     }
 }
 
-/// Converts a map of parameters such as `#{ epsilon: 8 }` to pairs of name and value in the syntax of `--set`.
+/// Converts a map of parameters such as `#{ epsilon: 8 }` to pairs of name and value in `--set` syntax.
 fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
     let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` must be a map: #{{ epsilon: 8 }}"))?;
     Ok(map.iter().map(|(name, value)| (name.to_string(), bounded_text::text(value))).collect())

@@ -1,5 +1,5 @@
-//! The function `train(model, options)`, which trains a network like `gradscope train`, unless the same training run was
-//! completed before.
+//! The function `train(model, options)`, which trains a network like `gradscope train`, reusing the result of an identical
+//! training run.
 
 use super::Setting;
 use crate::data::lock::Lock;
@@ -16,10 +16,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 impl Setting {
-    /// Trains a network and writes it to the file `out`. If an identical training run already wrote `out`, the file is loaded
-    /// instead; an interrupted training run is resumed.
+    /// Trains a network and writes it to the file `out`. If `out` is the result of an identical training run, it is loaded
+    /// instead. An interrupted training run is resumed.
     ///
-    /// With `teacher: net`, the network is trained on the predictions of `net` instead of labels; with `count: n`, only the first
+    /// With `teacher: net`, the network is trained on the predictions of `net` instead of labels. With `count: n`, only the first
     /// `n` pictures are used.
     pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
         let known = [&["data", "test", "out", "weights", "teacher", "count"], &training::OPTIONS[..]].concat();
@@ -64,7 +64,7 @@ impl Setting {
         architectures.open(name, Some(&out))
     }
 
-    /// The training pictures, labeled by the data set or by the predictions of a teacher network.
+    /// The training pictures, labeled by the data set or a teacher network.
     fn lessons(&self, o: &CallOptions, data: Dataset) -> Result<Dataset> {
         let count = o.size("count", data.len())?.min(data.len());
         let labels = match o.raw("teacher") {
@@ -109,11 +109,11 @@ impl Setting {
     }
 }
 
-/// Returns the interrupted training run `begun` if its options equal those of `asked`. Errors if they differ.
+/// Returns the interrupted training run `begun`. Errors if its options differ from those of `asked`.
 fn same(begun: Trainer, asked: Trainer, file: &Path) -> Result<Trainer> {
     if begun.options() != asked.options() {
         bail!(
-            "\"{}\" is left over from a training run with other options; remove it to start over",
+            "\"{}\" is left over from a training run with different options; remove it to start over",
             words::path(&file)
         );
     }

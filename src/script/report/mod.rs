@@ -1,4 +1,4 @@
-//! Turns errors of the script engine into reports that users can act on.
+//! Converts script engine errors to actionable reports.
 
 pub(crate) mod suggest;
 
@@ -19,17 +19,17 @@ const AROUND: usize = 2;
 /// The source code of libraries as compiled, by name, such as `lib/attack`.
 pub(super) type Libraries = Arc<BTreeMap<String, String>>;
 
-/// The source code of a script and its libraries, in which errors are located.
+/// The source code of a script and its libraries, for locating errors.
 pub(super) struct Texts<'a> {
     /// Name of the script.
     pub name: &'a str,
     /// Source code of the script.
     pub text: &'a str,
-    /// Source code of the libraries that the script imports.
+    /// Source code of the libraries imported by the script.
     pub libraries: &'a Libraries,
 }
 
-/// Wraps a script error that passes through native code, such as one in a closure called by a native function.
+/// Wraps a script error that propagates through native code, such as one in a closure called by a native function.
 #[derive(Debug)]
 pub(super) struct Inner(pub Box<EvalAltResult>);
 
@@ -44,14 +44,14 @@ impl std::error::Error for Inner {}
 /// The prefix that marks a stack frame added by native code around a script error.
 const NATIVE: &str = "native ";
 
-/// Converts an error to a script error with a one-sentence message, whose position the engine fills in. Scripts cannot catch a
-/// cancellation, and an error in a closure keeps its own position.
+/// Converts an error to a script error with a one-sentence message. The engine fills in the position. Scripts cannot catch
+/// cancellation, and errors in closures keep their position.
 pub(super) fn raise(error: impl Into<anyhow::Error>) -> Box<EvalAltResult> {
     raise_at(error, Position::NONE)
 }
 
-/// Converts an error to a script error at a known position. Scripts cannot catch a cancellation, and an error in a closure keeps
-/// its own position.
+/// Converts an error to a script error at a known position. Scripts cannot catch cancellation, and errors in closures keep their
+/// position.
 pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> Box<EvalAltResult> {
     let error = error.into();
     let texts: Vec<_> = error.chain().map(without_backtrace).collect();
@@ -68,7 +68,7 @@ pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> B
     }
 }
 
-/// The message of an error without the backtrace that candle appends if the environment enables one.
+/// The message of an error, without the backtrace that candle appends if enabled by the environment.
 fn without_backtrace(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     words::line(text.split("\n   0: ").next().unwrap_or_default().trim_end()).into_owned()
@@ -83,7 +83,7 @@ impl Report {
         Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None, python }
     }
 
-    /// Extracts the report that an error carries; an error without one becomes a report without a position.
+    /// Extracts the report carried by an error. An error without one becomes a report without a position.
     pub fn of(error: anyhow::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(report) => report,
@@ -91,8 +91,8 @@ impl Report {
         }
     }
 
-    /// A report of an error that occurred in a script while calling `function`, or while compiling if that is `None`. `functions`
-    /// lists the signatures of the functions that scripts can call.
+    /// A report of an error in a script that occurred while calling `function`, or while compiling if `None`. `functions` lists
+    /// the signatures available to scripts.
     pub(super) fn run(
         texts: &Texts,
         error: &EvalAltResult,
@@ -113,7 +113,7 @@ impl Report {
         Self::at(found.script, text, found.position, message, advice)
     }
 
-    /// A report located at the first line of the script `text` that contains `needle`, else at its start.
+    /// A report located at the first line of the script `text` that contains `needle`, or at its start.
     pub(super) fn at_text(name: &str, text: &str, needle: &str, message: String) -> Self {
         Self::at(name, text, line_with(text, needle).unwrap_or(Position::new(1, 1)), message, None)
     }
@@ -154,20 +154,20 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Whitespace as wide as the part of `text` before `column`, with tabs kept, to align a marker below that column.
+/// Whitespace of the same width as `text` up to `column`, preserving tabs, to align a marker below that column.
 fn blank(text: &str, column: usize) -> String {
     let before = text.chars().chain(std::iter::repeat(' ')).take(column.saturating_sub(1));
     before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
 }
 
-/// The innermost error of nested script calls, its position, and the calls that led to it.
+/// The innermost error of nested script calls, with its position and call chain.
 struct Found<'a> {
     error: &'a EvalAltResult,
     script: &'a str,
     position: Position,
     /// Context messages that native code added around the error, outermost first.
     around: Vec<&'a str>,
-    /// The name of the other script whose call led to the error, and the position of that call.
+    /// The name of the other script whose call led to the error, and the call's position.
     caller: Option<(&'a str, Position)>,
 }
 
@@ -201,8 +201,8 @@ fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Fou
     found
 }
 
-/// Guesses the position of an error that has none: the call of the function that rejected its arguments, if there is only one
-/// such call, else the start of the script function `function`.
+/// Guesses the position of an error that has none: the call to the function that rejected its arguments, if unique, otherwise the
+/// start of the script function `function`.
 fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position {
     if let EvalAltResult::ErrorDataRace(what, _) = error {
         let name = what.split('\'').nth(1).unwrap_or_default();
@@ -215,7 +215,7 @@ fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position 
     function.and_then(|f| line_with(text, &format!("fn {f}("))).unwrap_or(Position::NONE)
 }
 
-/// The position of the first occurrence of `needle` in `text`; `None` if there is none.
+/// The position of the first occurrence of `needle` in `text`, if any.
 pub(super) fn line_with(text: &str, needle: &str) -> Option<Position> {
     let (line, column) = text.lines().enumerate().find_map(|(i, l)| Some((i, l.find(needle)?)))?;
     let column = text.lines().nth(line)?[..column].chars().count();

@@ -1,4 +1,4 @@
-//! Error messages in plain words, with suggestions of what would work instead.
+//! Plain-language error messages, with suggestions of what would work instead.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::script::sandbox::limits;
@@ -6,7 +6,7 @@ use crate::words;
 pub(crate) use crate::words::closest;
 use rhai::{EvalAltResult, ParseErrorType};
 
-/// Function names from other tools and their equivalents in gradscope; an ambiguous name is followed by the type of its first
+/// Function names from other tools and their equivalents in gradscope. An ambiguous name is followed by the type of its first
 /// argument.
 const ELSEWHERE: [(&str, &str); 7] = [
     ("map (Tensor", "heatmap(t, \"title\", #{ over: cx.input }) or signed(t, \"title\")"),
@@ -45,16 +45,16 @@ pub(in crate::script) fn message(error: &EvalAltResult) -> String {
 fn too_large(what: &str) -> String {
     let what = what.to_lowercase();
     if what.contains("map") {
-        format!("a map holds more than {} values, including those of nested maps", limits::MAP)
+        format!("a map has more than {} values, including those of nested maps", limits::MAP)
     } else if what.contains("array") {
-        format!("an array holds more than {} values, including those of nested arrays", limits::ARRAY)
+        format!("an array has more than {} values, including those of nested arrays", limits::ARRAY)
     } else {
-        format!("a string, or all strings of an array together, are longer than {} bytes", limits::STRING)
+        format!("a string, or all strings in an array combined, exceed {} bytes", limits::STRING)
     }
 }
 
-/// A suggestion of what would work instead, if there is one. `functions` lists the signatures of the functions that scripts can
-/// call; it takes milliseconds, so it is called only when needed.
+/// A suggestion of what would work instead, if any. `functions` lists the signatures available to scripts; it takes milliseconds,
+/// so it is called only when needed.
 pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> Vec<String>) -> Option<String> {
     match error {
         EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, &functions()),
@@ -66,23 +66,23 @@ pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> V
         ),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(_), _)
         | EvalAltResult::ErrorVariableNotFound(..) => {
-            Some("functions only see their own variables; constants of the file are global::NAME".into())
+            Some("functions can access only their own variables; refer to constants of the file as global::NAME".into())
         }
         EvalAltResult::ErrorParsing(ParseErrorType::Reserved(word), _) => reserved(word),
         EvalAltResult::ErrorPropertyNotFound(name, _) => {
-            Some(format!("use `m.get(\"{name}\")`, which is () for a missing key, or test `\"{name}\" in m`"))
+            Some(format!("use `m.get(\"{name}\")`, which returns () for a missing key, or test `\"{name}\" in m`"))
         }
         EvalAltResult::ErrorModuleNotFound(..) => Some("libraries are in plugins/lib: import \"lib/name\" as name;".into()),
         EvalAltResult::ErrorDataTooLarge(what, _) if !what.contains("string") => {
-            Some("use a tensor for many numbers: zeros([n]), stack(list), cat(list, 0)".into())
+            Some("use a tensor for large data: zeros([n]), stack(list), cat(list, 0)".into())
         }
-        EvalAltResult::ErrorStackOverflow(_) => Some("check that the recursion ends".into()),
+        EvalAltResult::ErrorStackOverflow(_) => Some("check that the recursion terminates".into()),
         EvalAltResult::ErrorRuntime(text, _) if text.is_string() => whole_division(&text.to_string()),
         _ => None,
     }
 }
 
-/// A message that there is no `kind` named `name`, with a similar name as suggestion or, failing that, a list of all `names`.
+/// A message that there is no `kind` named `name`, suggesting a similar name or, failing that, listing all `names`.
 pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
     match closest(last, names.iter().map(String::as_str)) {
@@ -92,7 +92,7 @@ pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> St
 }
 
 /// Suggestion for a call that matches no function, such as `clampp (Tensor, i64)`: a function with a similar name, or the
-/// arguments that the function of this name takes.
+/// signatures of the function with this name.
 fn function(signature: &str, functions: &[String]) -> Option<String> {
     let name = signature.split([' ', '(']).next().unwrap_or(signature);
     if name.starts_with("anon$") {
@@ -163,14 +163,14 @@ fn without_place(error: &EvalAltResult) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_string()
 }
 
-/// Lowercases the first letter of a message of the script engine, in the style of gradscope's own messages.
+/// Lowercases the first letter of a script engine message, to match gradscope's style.
 fn small(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
     first + letters.as_str()
 }
 
-/// Replaces the names of Rust types in a message with the names that scripts use.
+/// Replaces Rust type names in a message with script type names.
 fn clean(text: &str) -> String {
     let mut text = text.strip_prefix("Runtime error: ").unwrap_or(text).to_string();
     for (rust, ours) in [

@@ -1,12 +1,12 @@
-//! Converts any value to a string of bounded length, even for closures that capture one another in a cycle.
+//! Converts any value to a string of bounded length, even closures with cyclic captures.
 //!
-//! rhai's own conversion recurses through captured variables and never returns if they form a cycle.
+//! rhai's conversion recurses through captured variables and never returns if they form a cycle.
 
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
-/// Maximum length in bytes of the string that represents a value, equal to the maximum length of a script's strings.
+/// Maximum length in bytes of a value's string representation, equal to the maximum length of strings in scripts.
 pub(in crate::script) const LONGEST: usize = 1 << 20;
-/// Maximum nesting depth of arrays and maps that is printed; deeper values are shown as [`REST`].
+/// Maximum nesting depth of printed arrays and maps. Deeper values are shown as [`REST`].
 const LEVELS: usize = 64;
 /// Placeholder for the omitted parts of a value.
 const REST: &str = "…";
@@ -18,7 +18,7 @@ pub(in crate::script) fn register(engine: &mut Engine) {
     }
 }
 
-/// The string that `print` shows for a value, at most [`LONGEST`] bytes long.
+/// The string that `print` shows for a value, at most [`LONGEST`] bytes.
 pub(in crate::script) fn text(value: &Dynamic) -> String {
     let mut writer = Writer { text: String::new(), leaf: &leaf };
     match value.read_lock::<rhai::ImmutableString>() {
@@ -29,7 +29,7 @@ pub(in crate::script) fn text(value: &Dynamic) -> String {
     writer.text
 }
 
-/// A scalar value as it is printed inside an array or a map.
+/// A scalar value as printed inside an array or map.
 fn leaf(value: &Dynamic) -> String {
     if value.is_char() { value.to_string() } else { format!("{value:?}") }
 }
@@ -47,7 +47,7 @@ fn entries(context: &NativeCallContext, map: &Map) -> String {
     written(context, |writer| writer.entries(map, LEVELS))
 }
 
-/// Runs `write` and returns the string it produced; values of gradscope's own types are formatted by their `to_debug` functions.
+/// Runs `write` and returns the string it produced. Values of gradscope types are formatted by their `to_debug` functions.
 fn written(context: &NativeCallContext, write: impl FnOnce(&mut Writer)) -> String {
     let leaf = |value: &Dynamic| {
         let told = context.call_native_fn_raw("to_debug", true, &mut [&mut value.clone()]);
@@ -113,7 +113,7 @@ impl Writer<'_> {
         self.text.len() + 3 * LEVELS >= LONGEST
     }
 
-    /// Appends as much of `piece` as fits into [`LONGEST`] bytes, leaving room for the closing brackets.
+    /// Appends as much of `piece` as fits in [`LONGEST`] bytes, leaving room for closing brackets.
     fn put(&mut self, piece: &str) {
         let room = LONGEST.saturating_sub(self.text.len() + if piece.len() > 8 { 6 * LEVELS } else { 0 });
         match piece.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|&end| end <= room).last() {

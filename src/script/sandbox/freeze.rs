@@ -1,15 +1,15 @@
-//! Immutable copies of the states of stepped methods.
+//! Immutable copies of stepped methods' states.
 
 use anyhow::{Result, bail};
 use rhai::{Array, Dynamic, Map};
 
-/// Returns a copy of a method's state that shares no storage with the script, so that a stored step never changes. Errors if the
-/// state holds a function.
+/// Returns a copy of a method's state that shares no storage with the script, so that stored steps never change. Errors if the
+/// state contains a function.
 pub(in crate::script) fn freeze(value: Dynamic) -> Result<Dynamic> {
     let value = value.flatten();
     if value.is_fnptr() {
         bail!(
-            "a state cannot hold functions: steps are kept across versions of the script, and functions belong to one version"
+            "a state cannot contain functions: steps persist across versions of the script, but functions belong to one version"
         );
     }
     if let Some(map) = value.read_lock::<Map>() {

@@ -1,4 +1,4 @@
-//! Stops scripts that are cancelled, run too many operations, or use too much memory.
+//! Stops scripts that are cancelled, exceed the operation limit, or use too much memory.
 
 use super::stack;
 use super::trace_cache::TraceCache;
@@ -13,21 +13,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Maximum number of operations per call into a script, which corresponds to a few seconds of pure script code.
+/// Maximum number of operations per call into a script: a few seconds of pure script code.
 const OPERATIONS: u64 = 40_000_000;
 /// Maximum size of a tensor in bytes.
 const TENSOR: usize = 4 << 30;
-/// Number of operations between two checks of available memory.
+/// Number of operations between checks of available memory.
 const LOOK: u64 = 1 << 16;
-/// Maximum number of notes held for the user at a time; further notes are dropped.
+/// Maximum number of pending notes to the user. Further notes are dropped.
 const NOTES: usize = 64;
-/// Bytes of memory that must stay available on the machine; a script that leaves less is stopped.
+/// Bytes of memory that must stay available on the machine. A script that leaves less is stopped.
 const SPARE: usize = 256 << 20;
 
-/// The limits on the scripts of a host, shared with the code that may cancel them.
+/// The limits on a host's scripts, shared with code that may cancel them.
 ///
-/// Each cancel request increments `wanted`; running work compares that count with its value when the work started. A request made
-/// between two pieces of work is therefore not lost, and an old request does not end new work.
+/// Each cancel request increments `wanted`. Running work compares that count with its value when the work started, so a request
+/// made between two pieces of work is not lost, and an old request does not end new work.
 #[derive(Debug, Default)]
 pub struct Guard {
     options: RunOptions,
@@ -38,20 +38,20 @@ pub struct Guard {
     operations: AtomicU64,
     /// A cache of the most recent traces.
     pub(in crate::script) recent: TraceCache,
-    /// The cache folder for features of data sets; if unset, features are recomputed on each use.
+    /// The cache folder for data set features. If unset, features are recomputed on each use.
     cache: OnceLock<PathBuf>,
-    /// Notes for the user about the current result.
+    /// Notes to the user about the current result.
     notes: Mutex<Vec<String>>,
-    /// The reason passed to [`Guard::end`]; `None` if the current work was not ended that way.
+    /// The reason passed to [`Guard::end`], if it ended the current work.
     reason: Mutex<Option<String>>,
-    /// Whether the running computation has observed the request to stop.
+    /// Whether the running computation has noticed the stop request.
     noticed: AtomicBool,
-    /// Whether the current work saves its state when cancelled and must be waited for.
+    /// Whether the current work saves its state on cancellation and must be awaited.
     held: AtomicBool,
 }
 
 impl Guard {
-    /// Limits for scripts whose networks and tensors use the device and precision of `options`.
+    /// Limits for scripts with networks and tensors on the device and with the precision of `options`.
     pub fn new(options: RunOptions) -> Self {
         Self { options, ..Self::default() }
     }
@@ -61,28 +61,28 @@ impl Guard {
         &self.options
     }
 
-    /// The device on which scripts create tensors.
+    /// The device of tensors created by scripts.
     pub(crate) fn device(&self) -> &Device {
         &self.options.device
     }
 
-    /// Sets the cache folder for features of data sets. Only the first call has an effect.
+    /// Sets the cache folder for data set features. Only the first call has an effect.
     pub fn keep_in(&self, folder: PathBuf) {
         // If a folder was already set, it is kept.
         let _ = self.cache.set(folder);
     }
 
-    /// The cache folder for features of data sets; `None` if it was not set.
+    /// The cache folder for data set features, if set.
     pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.get().map(PathBuf::as_path)
     }
 
-    /// Starts a new call: resets the count of operations.
+    /// Starts a new call by resetting the operation count.
     pub(crate) fn begin(&self) {
         self.operations.store(0, Ordering::Relaxed);
     }
 
-    /// Adds a note for the user about the current result, unless it was already added.
+    /// Adds a note to the user about the current result, unless already present.
     pub(crate) fn note(&self, text: String) {
         let mut notes = self.notes.lock_unpoisoned();
         if notes.len() < NOTES && !notes.contains(&text) {
@@ -95,7 +95,7 @@ impl Guard {
         std::mem::take(&mut *self.notes.lock_unpoisoned())
     }
 
-    /// Marks the start of new work, given the number of cancel requests already known; only later requests cancel the new work.
+    /// Marks the start of new work, given the number of known cancel requests. Only later requests cancel the new work.
     pub fn start(&self, known: u64) {
         *self.reason.lock_unpoisoned() = None;
         self.noticed.store(false, Ordering::Relaxed);
@@ -107,18 +107,18 @@ impl Guard {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Requests cancellation of the current work, which ends at its next check.
+    /// Requests cancellation of the current work, which stops at its next check.
     pub fn cancel(&self) {
         self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests that a network that is being opened is not opened. Unlike other work, opening is not cancelled by newer requests,
-    /// which refer to the new network.
+    /// Requests that opening a network stop. Unlike other work, opening is not cancelled by newer requests, since they refer to
+    /// the new network.
     pub fn stop_opening(&self) {
         self.stopped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number of calls of [`Guard::stop_opening`] so far.
+    /// The number of calls to [`Guard::stop_opening`] so far.
     pub fn stops(&self) -> u64 {
         self.stopped.load(Ordering::Relaxed)
     }
@@ -134,19 +134,19 @@ impl Guard {
         self.reason.lock_unpoisoned().clone()
     }
 
-    /// A closure that native code in lower modules calls to learn whether it was cancelled, and why.
+    /// A closure for native code in lower modules to check whether it was cancelled, and why.
     pub(crate) fn probe(self: &Arc<Self>) -> Probe {
         let guard = self.clone();
         Arc::new(move || guard.cancelled())
     }
 
-    /// Marks the start or end of work that saves its state when cancelled, such as training, and must therefore be waited for.
+    /// Marks the start or end of work that saves its state on cancellation, such as training, and must therefore be awaited.
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::Relaxed);
     }
 
-    /// Whether the current work will end by itself, because it has noticed that it should end or because it saves its state when
-    /// cancelled (see [`Guard::hold`]).
+    /// Whether the current work will end by itself, because it has noticed the stop request or saves its state on cancellation
+    /// (see [`Guard::hold`]).
     pub fn has_noticed(&self) -> bool {
         self.noticed.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
     }
@@ -156,7 +156,7 @@ impl Guard {
         self.cancel_requests() > self.started.load(Ordering::Relaxed)
     }
 
-    /// Errors if the current work was cancelled or exceeds the memory limit. Native code calls this regularly during long
+    /// Errors if the current work was cancelled or exceeds the memory limit. Native code must call this regularly during long
     /// computations.
     pub fn tick(&self) -> Result<()> {
         match self.verdict() {
@@ -165,7 +165,7 @@ impl Guard {
         }
     }
 
-    /// Counts one script operation. Returns a reason if the script must end.
+    /// Counts one script operation. Returns a reason if the script must stop.
     pub(crate) fn count(&self) -> Option<String> {
         let weight = match stack::weigh() {
             Ok(weight) => weight,
@@ -173,7 +173,7 @@ impl Guard {
         };
         let n = self.operations.fetch_add(weight, Ordering::Relaxed);
         if n >= OPERATIONS {
-            return Some(format!("the script exceeded {OPERATIONS} operations; is there an endless loop?"));
+            return Some(format!("the script exceeded {OPERATIONS} operations; is there an infinite loop?"));
         }
         if n / LOOK != (n + weight) / LOOK && available().is_some_and(|bytes| bytes < SPARE) {
             return Some("the machine is out of memory; keep fewer tensors".into());
@@ -181,7 +181,7 @@ impl Guard {
         self.verdict()
     }
 
-    /// The reason for cancellation if the current work was cancelled, else `None`.
+    /// The reason for cancellation, if the current work was cancelled.
     pub(crate) fn cancelled(&self) -> Option<String> {
         self.is_cancelled().then(|| {
             self.noticed.store(true, Ordering::Relaxed);
@@ -199,8 +199,8 @@ impl Guard {
         })
     }
 
-    /// Reserves memory for a tensor of the given shape before it is created. Errors if the tensor is too large. Sizes of 0 count
-    /// as 1, because the strides of an empty tensor are products of its other sizes and must not overflow.
+    /// Reserves memory for a tensor of the given shape before its creation. Errors if the tensor is too large. Sizes of 0 count
+    /// as 1, because the strides of an empty tensor are products of the other sizes and must not overflow.
     pub fn reserve(&self, shape: &[usize], bytes_each: usize) -> Result<()> {
         self.tick()?;
         let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
@@ -219,8 +219,8 @@ impl Guard {
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
-    /// Chooses how many pictures of shape `[C, H, W]` a forward pass in parts may process at once, reserves memory for one part,
-    /// and returns the number.
+    /// Returns the number of pictures of shape `[C, H, W]` that a forward pass in parts can process at once, and reserves memory
+    /// for one part.
     pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
         let part = graph.pictures_within(MAX_BATCH_ELEMENTS.min(budget().saturating_sub(held()) / 4), picture);
         self.reserve_run(graph, part, picture).map(|()| part)
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_run_that_exceeds_memory_is_split_into_parts() {
-        // One picture takes a quarter of a part's values.
+        // One picture accounts for a quarter of a part's values.
         let mut builder = Builder::new(&[MAX_BATCH_ELEMENTS / 8]);
         let end = builder.add("relu", Relu, &[0]).unwrap();
         let graph = builder.finish(end).unwrap();

@@ -1,4 +1,4 @@
-//! Maximum sizes of values in scripts; nested values are included.
+//! Maximum sizes of values in scripts, including nested values.
 
 /// Maximum length of a string in bytes.
 pub const STRING: usize = 1 << 20;

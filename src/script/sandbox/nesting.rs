@@ -1,4 +1,4 @@
-//! Limits how deeply values are nested; arrays, maps, and closures with captured variables each add a level.
+//! Limits the nesting depth of values. Arrays, maps, and closures with captured variables each add a level.
 
 use rhai::{Array, Dynamic, FnPtr, Map};
 use std::collections::HashMap;
@@ -6,13 +6,13 @@ use std::collections::HashMap;
 /// Maximum nesting depth of a script's results and states.
 pub(in crate::script) const DEEPEST: usize = 48;
 
-/// Whether a value is nested at most [`DEEPEST`] deep; false for closures that capture one another in a cycle.
+/// Whether a value is nested at most [`DEEPEST`] deep; false for closures with cyclic captures.
 pub(in crate::script) fn is_shallow(value: &Dynamic) -> bool {
     height(value, DEEPEST, &mut HashMap::new()).is_some()
 }
 
-/// The number of nesting levels below a value; `None` if there are more than `left`. `known` maps the address of each captured
-/// variable to its number of levels, or to `None` while that variable is still being visited.
+/// The number of nesting levels below a value; `None` if more than `left`. `known` maps the address of each captured variable to
+/// its number of levels, or to `None` while the variable is being visited.
 fn height(value: &Dynamic, left: usize, known: &mut HashMap<*const Dynamic, Option<usize>>) -> Option<usize> {
     if value.is_shared() {
         let inner = value.read_lock::<Dynamic>()?;

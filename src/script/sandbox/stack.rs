@@ -1,8 +1,8 @@
-//! Runs scripts on stacks that are deep enough for their nested values.
+//! Runs scripts on stacks deep enough for nested values.
 //!
-//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each level of
-//! nesting takes up at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its
-//! stack, also limits the recursion depth, however a script nests its values.
+//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each nesting level
+//! occupies at least one small memory block, so a limit on a thread's small blocks, derived from its stack size, also limits the
+//! recursion depth, no matter how a script nests its values.
 
 use crate::memory::{left_of_address_space, requests_here, small_blocks_here};
 use crate::sync::LockUnpoisoned;
@@ -10,18 +10,18 @@ use std::cell::Cell;
 use std::sync::Mutex;
 use std::thread::Builder;
 
-/// Preferred stack size in bytes. Only address space is reserved; memory is used on demand.
+/// Preferred stack size in bytes. Only address space is reserved; memory is committed on demand.
 const LARGEST: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 128 << 20 };
 /// Minimum stack size in bytes for scripts, since calls in scripts and layers in networks recurse deeply.
 const LEAST: usize = 64 << 20;
-/// Stack bytes budgeted per small block: twice what the most demanding of the recursive functions needs for one nesting level.
+/// Stack bytes budgeted per small block: twice what the most demanding recursive function needs per nesting level.
 const A_BLOCK: usize = 1024;
 
-/// Number of small blocks held by a script above which each allocation counts as an operation.
+/// Number of small blocks per script above which each allocation counts as an operation.
 const MANY: isize = 1 << 13;
 
 thread_local! {
-    /// The stack size of this thread in bytes if this module created it, else 0.
+    /// The stack size of this thread in bytes if created by this module, otherwise 0.
     static STACK: Cell<usize> = const { Cell::new(0) };
     /// Whether a script is running on this thread.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -31,7 +31,7 @@ thread_local! {
     static REQUESTS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Calls `f` on a deep stack: on this thread if its stack is deep, else on a new thread.
+/// Calls `f` on a deep stack: on this thread if its stack is deep, otherwise on a new thread.
 pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     if STACK.get() > 0 {
         return f();
@@ -44,7 +44,7 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
                 STACK.set(size);
                 take().map(|f| f())
             };
-            // There is no address space for a stack of this size; try a smaller one.
+            // Not enough address space for a stack of this size; try a smaller one.
             let Ok(thread) = Builder::new().name("script".into()).stack_size(size).spawn_scoped(scope, work) else {
                 continue;
             };
@@ -83,8 +83,8 @@ fn sizes() -> impl Iterator<Item = usize> {
     std::iter::successors(Some(wanted), |&size| (size / 2 >= LEAST).then_some(size / 2))
 }
 
-/// Calls `f`, which runs a script. Memory blocks that this thread already held when the outermost script started are not counted
-/// against the script.
+/// Calls `f`, which runs a script. Memory blocks that this thread already held when the outermost script started do not count
+/// toward the limit.
 pub(crate) fn script<T>(f: impl FnOnce() -> T) -> T {
     struct Back(bool);
     impl Drop for Back {
@@ -100,10 +100,10 @@ pub(crate) fn script<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// The number of operations that the current script operation counts for: 1, plus one per allocation if the script holds many
-/// small values, because a single operation may then copy all of them.
+/// The weight of the current script operation: 1, plus one per allocation if the script holds many small values, since a single
+/// operation may copy all of them.
 ///
-/// Errors with a reason if the script holds so many small values that they may be nested deeper than the stack allows.
+/// Errors with a reason if the script holds so many small values that their nesting may exceed the stack.
 pub(crate) fn weigh() -> Result<u64, String> {
     let most = (STACK.get().max(1 << 20) / 4 * 3 / A_BLOCK) as isize;
     let held = small_blocks_here() - BEFORE.get();

@@ -1,4 +1,4 @@
-//! A cache of the most recent traces, because a method, its next step and its figures often need the same trace.
+//! A cache of recent traces. A method, its next step and its figures often need the same trace.
 
 use crate::exec::Trace;
 use crate::graph::Graph;
@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex};
 
 /// Maximum number of traces in the cache.
 const RUNS: usize = 2;
-/// Maximum size in bytes of a trace that is cached.
+/// Maximum size of a cached trace in bytes.
 const LARGEST: usize = 256 << 20;
 
-/// A cache of the most recent traces, newest last. Tensors are immutable, so running the same network on the same tensor again
-/// would give the same values.
+/// A cache of the most recent traces, newest last. Tensors are immutable, so rerunning the same network on the same tensor would
+/// produce the same values.
 #[derive(Debug, Default)]
 pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);
 
 impl TraceCache {
-    /// The trace of the network `graph` on the input `x`: the cached trace if there is one, else the trace computed by `run`.
+    /// The trace of the network `graph` on the input `x`: the cached trace if there is one, otherwise the one computed by `run`.
     /// Inputs are compared by tensor identity, not by value.
     pub(in crate::script) fn trace(
         &self,
@@ -30,7 +30,7 @@ impl TraceCache {
         if let Some(kept) = self.kept(graph, x) {
             return Ok(kept);
         }
-        // The oldest trace is dropped first, so that the new run can reuse its freed buffers.
+        // The oldest trace is dropped first, so that the new run can reuse its buffers.
         self.shrink_to(RUNS - 1);
         let trace = Arc::new(run()?);
         if trace.bytes() <= LARGEST {
@@ -40,7 +40,7 @@ impl TraceCache {
         Ok(trace)
     }
 
-    /// Drops the oldest traces until at most `count` are left.
+    /// Drops the oldest traces until at most `count` remain.
     fn shrink_to(&self, count: usize) {
         let surplus: Vec<_> = {
             let mut runs = self.runs();
@@ -53,7 +53,7 @@ impl TraceCache {
 
     /// The cached trace of the network `graph` on the input `x`, if there is one.
     pub(in crate::script) fn kept(&self, graph: &Arc<Graph>, x: &Tensor) -> Option<Arc<Trace>> {
-        // A trace computed with direct convolution also answers requests that allow Winograd transforms.
+        // A trace computed with direct convolution also satisfies requests that allow Winograd transforms.
         let exact = graph.exact();
         let of_graph = |t: &Trace| Arc::ptr_eq(&t.graph, graph) || Arc::ptr_eq(&t.graph, &exact);
         let same = |t: &&Arc<Trace>| of_graph(t) && t.input().id() == x.id();

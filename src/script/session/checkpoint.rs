@@ -1,4 +1,4 @@
-//! Checkpoints of a long run, from which an interrupted run can be resumed; they are kept next to the results until the run ends.
+//! Checkpoints for resuming an interrupted long run. They are stored next to the results until the run ends.
 
 use super::Session;
 use crate::data::lock::Lock;
@@ -8,19 +8,19 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Name of the checkpoint file in the folder of the results.
+/// Name of the checkpoint file in the result folder.
 const STATE: &str = "state.safetensors";
-/// Maximum size in bytes of a checkpoint file that is read.
+/// Maximum size of a checkpoint file in bytes.
 const STATE_BYTES: u64 = 8 << 30;
-/// Minimum interval between checkpoints; it is longer if writing a checkpoint takes long (see [`PAUSE`]).
+/// Minimum interval between checkpoints. It is longer if writing a checkpoint is slow (see [`PAUSE`]).
 const EVERY: Duration = Duration::from_secs(1);
-/// The interval between checkpoints is at least this many times as long as writing one took.
+/// Minimum interval between checkpoints, as a multiple of the time it took to write one.
 const PAUSE: u32 = 20;
 
 /// Saves the state of a long run at intervals, next to the results of the run.
 pub struct Checkpoint {
     file: Option<PathBuf>,
-    /// Lock that keeps other runs from writing into the folder.
+    /// Lock that prevents other runs from writing to the folder.
     _lock: Option<Lock>,
     last: Instant,
     pause: Duration,
@@ -28,10 +28,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Prepares checkpoints for a run that writes into the folder `out`, which is created; without a folder, nothing is saved.
-    /// With `resume`, the session continues from an existing checkpoint.
+    /// Prepares checkpoints for a run that writes to the folder `out`, creating it. Without a folder, nothing is saved. With
+    /// `resume`, the session continues from an existing checkpoint.
     ///
-    /// Errors if another run is writing into that folder.
+    /// Errors if another run is writing to the folder.
     pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {
         let lock = out.map(|folder| create_folder(folder).and_then(|()| Lock::of(folder))).transpose()?;
         let stepped = session.method().is_some_and(|m| m.stepped);
@@ -46,12 +46,12 @@ impl Checkpoint {
         Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
     }
 
-    /// Removes and returns the notes for the user about checkpoints.
+    /// Removes and returns the notes to the user about checkpoints.
     pub fn notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
-    /// Saves the session's state if the interval since the last checkpoint has passed, or in any case if `now` is true.
+    /// Saves the session's state if the checkpoint interval has passed or `now` is true.
     pub fn save(&mut self, session: &Session, now: bool) -> Result<()> {
         let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > self.pause) else { return Ok(()) };
         let begun = Instant::now();
@@ -69,7 +69,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Removes the checkpoint file; called after the results of the run were written.
+    /// Removes the checkpoint file. Call this after writing the results.
     pub fn end(self) -> Result<()> {
         self.file.map_or(Ok(()), |file| disk::remove(&file))
     }

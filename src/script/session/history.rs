@@ -1,5 +1,5 @@
-//! The history of a run's steps. The scalars of all steps are kept. States are kept as long as memory allows; when memory is
-//! full, only every second of the older states is kept, then every fourth, and so on.
+//! The history of a run's steps. Scalars are kept for all steps. States are kept as long as memory allows. When the limit is
+//! exceeded, only every second older state is kept, then every fourth, and so on.
 
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Map};
@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 /// Maximum total size in bytes of all stored states.
 const ROOM: usize = 512 << 20;
-/// Number of most recent states, which are never dropped.
+/// Number of most recent states that are never dropped.
 const LATEST: usize = 16;
 
-/// One step of a run: the state after the step, and the scalars it reported.
+/// One step of a run: the state after the step and the scalars it reported.
 #[derive(Clone, Default)]
 pub(super) struct KeptStep {
     /// The state after the step; `()` if it was dropped or never stored.
@@ -24,7 +24,7 @@ pub(super) struct KeptStep {
 #[derive(Clone)]
 pub(super) struct History {
     steps: Vec<KeptStep>,
-    /// Of the older states, only one in `stride` is kept.
+    /// Only one in `stride` of the older states is kept.
     stride: usize,
     room: usize,
 }
@@ -56,27 +56,27 @@ impl History {
         self.steps.iter()
     }
 
-    /// Appends a step, and drops older states if all states together take too much memory.
+    /// Appends a step, dropping older states if the states use too much memory.
     pub fn push(&mut self, step: KeptStep) {
         self.steps.push(step);
-        // Measuring all states takes time, so it is only done occasionally.
+        // Measuring all states is slow, so it is done only occasionally.
         if self.steps.len().is_multiple_of(LATEST) {
             self.make_room();
         }
     }
 
-    /// Removes and returns the steps from index `from` on.
+    /// Removes and returns the steps starting at index `from`.
     pub fn split_off(&mut self, from: usize) -> Vec<KeptStep> {
         self.steps.split_off(from)
     }
 
-    /// Appends steps that [`History::split_off`] returned.
+    /// Appends steps returned by [`History::split_off`].
     pub fn extend(&mut self, steps: Vec<KeptStep>) {
         self.steps.extend(steps);
     }
 
-    /// The index of the step with a stored state that is nearest to `step`, searched first in the direction from `here` to `step`
-    /// and beyond; `None` if no state is stored.
+    /// The index of a step with a stored state near `step`, searching first in the direction of the move from `here` to `step`;
+    /// `None` if no state is stored.
     pub fn nearest(&self, step: usize, here: usize) -> Option<usize> {
         let kept = |at: &usize| self.steps.get(*at).is_some_and(|s| !s.state.is_unit());
         let (mut after, mut before) = (step..self.steps.len(), (0..=step).rev());
@@ -86,12 +86,12 @@ impl History {
         }
     }
 
-    /// Of the older states, one in this many is kept; 1 if all are kept.
+    /// One in this many older states is kept; 1 if all are kept.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// One curve per scalar, with one value per step of the run; NaN at steps that did not report the scalar.
+    /// One curve per scalar, with one value per step: NaN for steps that did not report the scalar.
     pub fn curves(&self) -> Vec<(String, Vec<f64>)> {
         let mut curves: Vec<(String, Vec<f64>)> = vec![];
         for (at, step) in self.steps.iter().enumerate() {
@@ -109,8 +109,7 @@ impl History {
         curves
     }
 
-    /// Drops older states until all states fit into the available room: doubles the stride as often as necessary, and keeps only
-    /// one state per stride.
+    /// Drops older states until all states fit: doubles the stride as often as necessary, keeping one state per stride.
     fn make_room(&mut self) {
         while self.weight() > self.room && self.stride < self.steps.len() {
             self.thin();
@@ -126,7 +125,7 @@ impl History {
         dropped.for_each(|(_, step)| step.state = Dynamic::UNIT);
     }
 
-    /// The total size of all stored states in bytes; a tensor that several states share counts once.
+    /// The total size of all stored states in bytes. A tensor shared by several states counts once.
     fn weight(&self) -> usize {
         let mut tensors = HashMap::new();
         self.steps.iter().for_each(|step| collect(&step.state, &mut tensors));

@@ -1,4 +1,4 @@
-//! Attacks on pictures that already fool the network, and attacks that continue after they have fooled it.
+//! Attacks on pictures that already fool the network, and attacks that continue after fooling it.
 
 use super::super::api::{LabeledTrace, figures};
 use super::super::host::Host;
@@ -12,28 +12,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Session {
-    /// Whether `method` is an attack that need not run, because the session's picture already fools the network. False
-    /// for an attack that stops by default if `stop` is off.
+    /// Whether `method` is an attack that can be skipped because the session's picture already fools the network. False if the
+    /// attack stops by default and `stop` is off.
     pub(super) fn has_nothing_to_do(&self, host: &Host, method: &Method) -> Result<bool> {
         host.guard().begin();
         Ok(!self.cx(0).nothing_to_do(host.guard(), method)?.contains(&false))
     }
 
-    /// Runs the stand-in for an attack on a picture that already fools the network; the run consists of step 0 only.
+    /// Runs the stand-in for an attack on a picture that already fools the network. The run consists only of step 0.
     pub(super) fn idle(&mut self, host: &Host, begun: Instant) -> Result<Frame> {
         let state = host.call(&host.idle()?, "start", (self.cx(0),))?;
         self.push(state, begun)?;
         self.idle_view(host)
     }
 
-    /// The frame that shows a picture that already fools the network and therefore needs no attack.
+    /// The frame for a picture that already fools the network.
     pub(super) fn idle_view(&mut self, host: &Host) -> Result<Frame> {
         let step = self.present().cloned().context("the method has not been started")?;
         let answer = host.call(&host.idle()?, "view", (self.cx(self.cursor), step.state))?;
         Ok(self.frame(figures(answer)?, step.millis))
     }
 
-    /// Ends the run of an attack without further steps, because the unchanged picture already fools the network.
+    /// Ends an attack's run without further steps, because the original picture already fools the network.
     pub(super) fn end_untouched(&mut self, host: &Host) -> Result<()> {
         let why = self.cx(0).why_nothing(host.guard())?;
         if let Some(step) = self.steps.get_mut(self.cursor) {
@@ -42,10 +42,10 @@ impl Session {
         Ok(())
     }
 
-    /// Turns the parameter `stop` off if the attack ended only because the network was fooled, so that it can take further steps.
-    /// Returns whether `stop` was turned off.
+    /// Turns off the parameter `stop` if the attack ended only because the network was fooled, so that it can continue. Returns
+    /// whether it was turned off.
     ///
-    /// A new run turns `stop` on again.
+    /// A new run turns `stop` back on.
     pub fn unstop(&mut self, host: &Host) -> Result<bool> {
         let attack = self.method.as_ref().is_some_and(|m| m.attack && m.stepped);
         let Some(step) = self.present().filter(|_| attack && self.params.switch("stop").is_some_and(|(on, _)| on))
@@ -63,7 +63,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Turns the parameter `stop` on again if [`Session::unstop`] turned it off.
+    /// Turns the parameter `stop` back on if [`Session::unstop`] turned it off.
     pub fn stop_again(&mut self) -> Result<()> {
         if std::mem::take(&mut self.unstopped) {
             Arc::make_mut(&mut self.params).set("stop", "true", &self.model)?;

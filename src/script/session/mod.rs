@@ -1,4 +1,4 @@
-//! A session consists of a model, a picture, a target class, a method with its parameters, and the steps of the run.
+//! Sessions: a model, a picture, a target class, a method with its parameters, and the steps of its run.
 
 pub mod history;
 pub mod snapshot;
@@ -26,13 +26,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// A model, a picture and a method with its parameters, and the steps of the method's run so far. A clone continues
-/// independently.
+/// A model, a picture, a method with its parameters, and the steps of its run so far. Clones are independent.
 #[derive(Clone)]
 pub struct Session {
     model: Model,
     picture: String,
-    /// The name by which the picture was opened; `None` if the picture was computed.
+    /// The name that the picture was opened by; `None` if the picture was computed.
     source: Option<Arc<str>>,
     input: Tensor,
     /// The predicted class; an error if the scores are not finite, and `None` if the network has no classes.
@@ -45,16 +44,15 @@ pub struct Session {
     steps: History,
     cursor: usize,
     told: Remarks,
-    /// Whether the steps after the current one were computed with other parameters or with another version of the script.
+    /// Whether the steps after the current one were computed with different parameters or a different version of the script.
     outdated: bool,
-    /// Whether the parameter `stop` was turned off only so that an attack could continue after the network was fooled.
+    /// Whether the parameter `stop` was turned off only to let an attack continue after fooling the network.
     unstopped: bool,
     observer: Arc<dyn Observer>,
 }
 
 impl Session {
-    /// Creates a session with a model and an input picture of shape `(1, C, H, W)` with values in `[0, 1]`; `picture` is the name
-    /// of the picture.
+    /// Creates a session with a model and an input picture, `(1, C, H, W)` in `[0, 1]`, named `picture`.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
         let input = model.take(&input)?;
         let top = top(host, &model, &input)?;
@@ -79,8 +77,8 @@ impl Session {
         })
     }
 
-    /// Replaces the model and the picture, and drops all steps. The method stays open and keeps the parameter values that are
-    /// still valid; the target class is kept if the new model has the same classes.
+    /// Replaces the model and the picture and drops all steps. The method stays open and keeps parameter values that are still
+    /// valid. The target class is kept if the new model has the same classes.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = model.take(&input)?;
@@ -94,7 +92,7 @@ impl Session {
             self.params = Arc::new(Params::new(method.params.clone()));
         }
         for (name, text) in texts {
-            // Parameter values that the new model does not support fall back to the default.
+            // Parameter values not supported by the new model fall back to the default.
             let _ = Arc::make_mut(&mut self.params).set(&name, &text, &self.model);
         }
         self.forget();
@@ -106,13 +104,13 @@ impl Session {
         self.observer = observer;
     }
 
-    /// Records the name by which the picture was opened, if it differs from the picture's own name: that of a file lacks the
+    /// Records the name that the picture was opened by, if it differs from the picture's name: for a file, the name lacks the
     /// folder.
     pub fn opened_as(&mut self, source: &str) {
         self.source = Some(source.into());
     }
 
-    /// The network of the session, with weights and card.
+    /// The session's network, with weights and card.
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -122,23 +120,23 @@ impl Session {
         &self.picture
     }
 
-    /// The input picture, of shape `(1, C, H, W)` with values in `[0, 1]`.
+    /// The input picture, `(1, C, H, W)` in `[0, 1]`.
     pub fn input(&self) -> &Tensor {
         &self.input
     }
 
-    /// The target class, which is the chosen class if there is one, else the predicted class; `None` if the scores are not finite
-    /// or the network has no classes.
+    /// The target class: the one selected by the user, otherwise the predicted class; `None` if the scores are not finite or the
+    /// network has no classes.
     pub fn target(&self) -> Option<usize> {
         self.target.or(self.top.as_ref().ok().copied().flatten())
     }
 
-    /// Why no class is predicted: the scores are not finite. `None` if they are finite.
+    /// The error if no class is predicted because the scores are not finite.
     pub fn unnamed(&self) -> Option<&ScoresNotFinite> {
         self.top.as_ref().err()
     }
 
-    /// The target class that the user chose; `None` if the predicted class is the target.
+    /// The target class selected by the user; `None` if the target is the predicted class.
     pub fn chosen(&self) -> Option<usize> {
         self.target
     }
@@ -153,51 +151,50 @@ impl Session {
         &self.params
     }
 
-    /// The notes of the current run, and the values it used in place of those set for its parameters.
+    /// The notes of the current run, and the values it used instead of its parameter values.
     pub fn told(&self) -> &Remarks {
         &self.told
     }
 
-    /// Names of all parameters and the values that the method actually used, in the syntax of `--set`.
+    /// Names of all parameters and the values actually used by the method, in `--set` syntax.
     pub fn as_used(&self) -> Vec<(String, String)> {
         let used =
             |(name, asked): (String, String)| (name.clone(), self.told.used().get(&name).cloned().unwrap_or(asked));
         self.params.texts(&self.model).into_iter().map(used).collect()
     }
 
-    /// Names and requested values of those parameters for which the method used another value.
+    /// Names and requested values of parameters for which the method used a different value.
     pub fn asked_otherwise(&self) -> Vec<(String, String)> {
         let differs = |(name, asked): &(String, String)| self.told.used().get(name).is_some_and(|used| used != asked);
         self.params.texts(&self.model).into_iter().filter(differs).collect()
     }
 
-    /// Returns the notes for the user that were not returned before.
+    /// Returns notes to the user that were not returned before.
     pub fn new_notes(&mut self) -> Vec<String> {
         self.told.new_notes()
     }
 
-    /// The seed of random numbers.
+    /// The random seed.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Sets the seed of random numbers.
+    /// Sets the random seed.
     pub fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
     }
 
-    /// The data set of the session: the named data set, or the one that the network was trained on if it is synthetic.
+    /// The session's data set: the one specified by the user, or the synthetic one that the network was trained on.
     pub fn data(&self) -> &Data {
         &self.data
     }
 
-    /// Sets the data set of the session.
+    /// Sets the session's data set.
     pub fn set_data(&mut self, data: Data) {
         self.data = Arc::new(data);
     }
 
-    /// The `count` most likely classes of the picture, most likely first; empty if the scores are not finite or the network has
-    /// no classes.
+    /// The top `count` classes, most likely first; empty if the scores are not finite or the network has no classes.
     pub fn classes(&self, host: &Host, count: usize) -> Result<Vec<ClassRow>> {
         if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
@@ -205,18 +202,22 @@ impl Session {
         super::api::class_rows(&LabeledTrace::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
-    /// Sets the target class; with `None`, the predicted class is the target. Errors if there is no such class.
+    /// Sets the target class; `None` for the predicted class. Errors if there is no such class.
     pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
         let classes = self.model.classes();
         if target.is_some() {
             self.model.graph.check_classes()?;
         }
-        ensure!(target.is_none_or(|t| t < classes), "no class {}; there are {classes}", target.unwrap_or_default());
+        ensure!(
+            target.is_none_or(|t| t < classes),
+            "no class {}; the network has {classes}",
+            target.unwrap_or_default()
+        );
         self.target = target;
         Ok(())
     }
 
-    /// Opens a method with the default values of its parameters.
+    /// Opens a method with its default parameter values.
     pub fn open(&mut self, method: Method) {
         self.params = Arc::new(Params::new(method.params.clone()));
         self.method = Some(Arc::new(method));
@@ -224,8 +225,7 @@ impl Session {
         self.forget();
     }
 
-    /// Replaces the open method with a newer version of its script. All steps stay, and so do the parameter values that are still
-    /// valid.
+    /// Replaces the open method with a newer version of its script. Keeps all steps, and parameter values that are still valid.
     pub fn reload(&mut self, method: Method) {
         self.params = Arc::new(self.params.carried_to(method.params.clone()));
         let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
@@ -236,8 +236,8 @@ impl Session {
         }
     }
 
-    /// Sets a parameter from a string in the syntax of `--set`. A stepped method then continues from the current step, even if
-    /// the run had ended there.
+    /// Sets a parameter from a string in `--set` syntax. A stepped method then continues from the current step, even if the run
+    /// had ended.
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
         Arc::make_mut(&mut self.params).set(name, text, &self.model)?;
         self.unstopped &= name != "stop";
@@ -245,7 +245,7 @@ impl Session {
         Ok(())
     }
 
-    /// Sets an array or picture parameter to a tensor that does not come from a file.
+    /// Sets an array or picture parameter to a tensor that is not from a file.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         Arc::make_mut(&mut self.params).give(name, tensor)?;
         self.change();
@@ -270,17 +270,17 @@ impl Session {
         })
     }
 
-    /// Whether the open method can take a further step after the current one.
+    /// Whether the open method can take another step after the current one.
     pub fn can_go_on(&self) -> bool {
         self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
     }
 
-    /// The index of the current step, which is the one shown.
+    /// The index of the current (displayed) step.
     pub fn cursor(&self) -> usize {
         self.cursor
     }
 
-    /// The number of steps in the history of the run.
+    /// The number of steps in the run's history.
     pub fn kept(&self) -> usize {
         self.steps.len()
     }
@@ -299,7 +299,7 @@ impl Session {
         self.steps.get(self.cursor)
     }
 
-    /// Replaces all steps of the run, makes the last one current, and records the parameter values that the run used.
+    /// Replaces all steps of the run, makes the last one current, and records the parameter values used.
     fn set_steps(&mut self, steps: Vec<KeptStep>, used: BTreeMap<String, String>) {
         self.told = Remarks::of(used);
         self.cursor = steps.len().saturating_sub(1);
@@ -319,8 +319,7 @@ impl Session {
         self.steps.iter().take(self.cursor + 1).map(|s| s.scalars.clone()).collect()
     }
 
-    /// The number of pictures in the data set whose scores are not finite, as reported by the current step; `None` if the number
-    /// is 0 or was not reported.
+    /// The number of data set pictures with non-finite scores, as reported by the current step; `None` if 0 or not reported.
     pub fn not_finite(&self) -> Option<usize> {
         let told = self.present()?.scalars.iter().find(|(name, _)| name == "not_finite");
         told.map(|(_, count)| *count as usize).filter(|&count| count > 0)
@@ -354,14 +353,13 @@ impl Session {
     }
 }
 
-/// The name by which a picture of a data set can be opened again, such as `cifar10:FILE[17]`; `None` for the name of a file,
-/// which lacks the folder.
+/// The name for reopening a picture of a data set, such as `cifar10:FILE[17]`; `None` for the name of a file, which lacks the
+/// folder.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
 }
 
-/// The class that the network predicts for a picture; `None` if the network has no classes, and an inner error if its scores are
-/// not finite.
+/// The predicted class of a picture: `None` if the network has no classes, or an inner error if its scores are not finite.
 fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<Option<usize>, ScoresNotFinite>> {
     let run = LabeledTrace::forward(host.guard(), model, input)?;
     if model.classes() == 0 {

@@ -1,8 +1,7 @@
-//! Snapshots of a run, from which it can be resumed later: a snapshot is one `.safetensors` file with the state of the current
-//! step.
+//! Snapshots for resuming a run later. A snapshot is a single `.safetensors` file with the state of the current step.
 //!
-//! Numbers and strings are stored as JSON in the metadata, and tensors as tensors of the file. The random numbers of a step
-//! depend only on the seed and the step, so a resumed run ends exactly like an uninterrupted one.
+//! Scalars and strings are stored as JSON in the metadata, and tensors as tensors. The random numbers of a step depend only on
+//! the seed and the step, so a resumed run produces exactly the same result as an uninterrupted one.
 
 use super::Session;
 use super::history::KeptStep;
@@ -19,13 +18,13 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The key under which the metadata of a snapshot file holds the JSON that describes the run.
+/// The metadata key of the JSON that describes the run.
 const KEY: &str = "gradscope.run";
 
 impl Session {
     /// Encodes the current step as the content of a snapshot file.
     ///
-    /// Errors if the state holds a value that cannot be stored, such as a trace.
+    /// Errors if the state contains a value that cannot be stored, such as a trace.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
         let step = self.present().context("there is no step to save")?;
         let mut tensors = vec![];
@@ -42,10 +41,10 @@ impl Session {
         Ok(safetensors::serialize(named, Some(metadata))?)
     }
 
-    /// Resumes the run from the content of a snapshot file. Of the earlier steps, only the scalars are restored.
+    /// Resumes the run from the content of a snapshot file. Only the scalars of earlier steps are restored.
     ///
-    /// Errors if the bytes are not a snapshot, or if they belong to a run with another model, picture, method or settings; the
-    /// message says what differs.
+    /// Errors if the bytes are not a snapshot or belong to a run with a different model, picture, method or settings, stating
+    /// what differs.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
         let (_, head) = head.context("it is not a saved run")?;
@@ -64,13 +63,13 @@ impl Session {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);
         }
-        // Snapshots written by older versions do not record the parameter values that were used.
+        // Snapshots from older versions lack the parameter values used.
         let used = serde_json::from_value(document["used"].clone()).unwrap_or_default();
         self.set_steps(steps, used);
         Ok(())
     }
 
-    /// A JSON description of everything that the result of the run depends on.
+    /// A JSON description of everything that affects the result of the run.
     fn question(&self) -> Result<Value> {
         let method = self.method().context("no method is open")?;
         let input = self.input().flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>()?;
@@ -101,7 +100,7 @@ impl Session {
     }
 }
 
-/// Encodes a state as JSON without loss. Tensors are appended to `tensors` and represented by their index in it.
+/// Encodes a state losslessly as JSON. Tensors are appended to `tensors` and represented by their index.
 fn encode(value: &Dynamic, tensors: &mut Vec<Tensor>) -> Result<Value> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         tensors.push(tensor.contiguous()?);
@@ -123,7 +122,7 @@ fn encode(value: &Dynamic, tensors: &mut Vec<Tensor>) -> Result<Value> {
         "i64" => json!(value.as_int().map_err(|e| anyhow!(e))?),
         "f64" => json!({ "float": format!("{:?}", value.as_float().map_err(|e| anyhow!(e))?) }),
         "string" | "char" => json!(value.to_string()),
-        other => bail!("a state with a value of type {other} cannot be saved"),
+        other => bail!("a state that contains a value of type {other} cannot be saved"),
     })
 }
 
@@ -153,8 +152,7 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
     })
 }
 
-/// Encodes an unfinished t-SNE map as JSON: positions, updates and gains, and the affinities of the points. Numbers are appended
-/// to `tensors`.
+/// Encodes an unfinished t-SNE embedding as JSON: positions, updates, gains and affinities. Arrays are appended to `tensors`.
 fn encode_tsne(map: &Tsne, tensors: &mut Vec<Tensor>) -> Result<Value> {
     let n = map.y.len();
     let mut put = |tensor: candle_core::Result<Tensor>| {

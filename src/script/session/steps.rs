@@ -1,4 +1,4 @@
-//! Starts a method, takes steps, and shows stored steps again.
+//! Starts a method, takes steps, and shows stored steps.
 
 use super::super::api::figures;
 use super::super::host::Host;
@@ -13,7 +13,7 @@ use rhai::{Dynamic, Map};
 use std::time::Instant;
 
 impl Session {
-    /// Runs the open method from its start. A one-shot method runs completely, a stepped method up to step 0.
+    /// Runs the open method from the start: a one-shot method to completion, a stepped method to step 0.
     pub fn run(&mut self, host: &Host) -> Result<Frame> {
         self.forget();
         self.stop_again()?;
@@ -34,8 +34,8 @@ impl Session {
         Ok(self.frame(figures, millis))
     }
 
-    /// Goes to the next step. A stored step is shown again, unless parameters or the script have changed since it was computed;
-    /// otherwise the step is computed.
+    /// Goes to the next step. If it is stored and was computed with the current parameters and script, it is shown again;
+    /// otherwise, it is computed.
     pub fn next(&mut self, host: &Host) -> Result<Frame> {
         match self.cursor + 1 < self.steps.len() && !self.outdated {
             true => self.seek(host, self.cursor + 1),
@@ -43,7 +43,7 @@ impl Session {
         }
     }
 
-    /// Computes the step after the current one and shows it; all later steps are dropped.
+    /// Computes the step after the current one and shows it, dropping all later steps.
     pub fn step(&mut self, host: &Host) -> Result<Frame> {
         match self.present() {
             None => self.run(host),
@@ -51,9 +51,9 @@ impl Session {
         }
     }
 
-    /// Computes the step after the current one without showing it; all later steps are dropped.
+    /// Computes the step after the current one without showing it, dropping all later steps.
     ///
-    /// Errors if the method has no steps or has ended, or if its script fails.
+    /// Errors if the method has no steps, has ended, or its script fails.
     pub fn advance(&mut self, host: &Host) -> Result<()> {
         let begun = Instant::now();
         let method = self.method.clone().context("no method is open")?;
@@ -83,7 +83,7 @@ impl Session {
         Ok(())
     }
 
-    /// Shows the step with index `step`; if its state was dropped, the next stored step in the direction of the move is shown
+    /// Shows the step with index `step`. If its state was dropped, the next stored step in the direction of the move is shown
     /// instead.
     pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
         ensure!(
@@ -92,14 +92,12 @@ impl Session {
             self.steps.len().saturating_sub(1)
         );
         if self.method.as_ref().is_some_and(|m| m.stepped) {
-            let nearest = self
-                .steps
-                .nearest(step, self.cursor)
-                .context("no saved steps are left to show; press r to start over")?;
+            let nearest =
+                self.steps.nearest(step, self.cursor).context("no saved steps left to show; press r to start over")?;
             let told = nearest == self.cursor && step != nearest;
             ensure!(
                 !told,
-                "step {step} is from an earlier session, of which only the scalars were kept; press r to start over"
+                "step {step} is from an earlier session and only its scalars were kept; press r to start over"
             );
             self.cursor = nearest;
         } else {
@@ -108,7 +106,7 @@ impl Session {
         self.view(host)
     }
 
-    /// Shows the current step again, with the current parameters and the current version of the script.
+    /// Shows the current step again, with the current parameters and version of the script.
     pub fn view(&mut self, host: &Host) -> Result<Frame> {
         let Some(step) = self.present().cloned() else { return self.run(host) };
         let method = self.method.clone().context("no method is open")?;
@@ -123,7 +121,7 @@ impl Session {
         Ok(self.frame(figures, step.millis))
     }
 
-    /// Calls the function `function` of the open method for the step with index `step`, and stores the method's remarks.
+    /// Calls the open method's function `function` for the step with index `step` and stores its remarks.
     fn call(&mut self, host: &Host, function: &str, step: usize, state: Option<Dynamic>) -> Result<Dynamic> {
         let method = self.method.clone().context("no method is open")?;
         let cx = self.cx(step);
@@ -136,8 +134,7 @@ impl Session {
         answer
     }
 
-    /// Stores a state as the newest step of the run, after the steps that are already there. Errors if the state cannot be
-    /// stored.
+    /// Appends a state as the newest step of the run. Errors if the state cannot be stored.
     pub(super) fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
         let state = freeze(state)?;
         let map =
@@ -166,7 +163,7 @@ impl Session {
         }
     }
 
-    /// If the data set is a folder, adds the file name of each point's picture to the figures that show points.
+    /// If the data set is a folder, adds the file names of pictures to figures that show points.
     fn told_by_files(&self, mut figures: Vec<Figure>) -> Vec<Figure> {
         let Some(set) = self.data.opened() else { return figures };
         for figure in &mut figures {

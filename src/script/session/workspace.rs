@@ -1,5 +1,5 @@
-//! The session file, a small JSON file from which the app restores what was open; the step that was shown is in a second file
-//! next to it.
+//! The session file: a small JSON file from which the app restores the previous session. The displayed step is stored in a second
+//! file next to it.
 
 use super::Session;
 use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
@@ -12,43 +12,43 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The version of the session file format; files of other versions are not read.
+/// The version of the session file format. Other versions are not supported.
 const FORM: u32 = 1;
 
-/// Maximum sizes in bytes of a session file and of the file that holds its step.
+/// Maximum sizes in bytes of a session file and its step file.
 const FILE_BYTES: u64 = 64 << 20;
 const STEP_BYTES: u64 = 8 << 30;
 
-/// Maximum length in bytes of a name in a session file; parameter values may be sixteen times as long.
+/// Maximum length in bytes of a name in a session file. Parameter values may be sixteen times as long.
 const LONGEST: usize = 4096;
 
-/// Everything that the user has opened or set in a session, as stored in a session file.
+/// Everything that the user has opened or set, as stored in a session file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workspace {
     form: u32,
-    /// Name of the architecture, or of the network on a hub.
+    /// Name of the architecture, or hub name of the network.
     pub model: String,
-    /// File that the weights were read from; `None` for the architecture's own weights.
+    /// Weight file; `None` for the architecture's bundled weights.
     pub weights: Option<PathBuf>,
-    /// The values of the card that flags gave, as in a card file.
+    /// Card values set by flags, as in a card file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<Box<Value>>,
-    /// Name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
+    /// Name that the picture was opened by: a file, or a picture of a data set such as `made:shapes[3]`.
     pub picture: String,
-    /// Whether pictures keep their size instead of being resized for the model.
+    /// Whether pictures keep their original size instead of being resized for the model.
     pub no_resize: bool,
     /// Name of the method.
     pub method: String,
-    /// Target class that the user chose; `None` for the predicted class.
+    /// Target class selected by the user; `None` for the predicted class.
     pub target: Option<usize>,
-    /// Names and values of the parameters that differ from their defaults, in the syntax of `--set`.
+    /// Names and values of non-default parameters, in `--set` syntax.
     pub set: Vec<(String, String)>,
-    /// The seed of random numbers.
+    /// The random seed.
     pub seed: u64,
     /// Name of the data set, if any.
     pub data: Option<String>,
-    /// Whether the result was still being computed when the file was written; that computation may have crashed the program and
-    /// may do so again.
+    /// Whether the result was still being computed when the file was written. That computation may have crashed the program, and
+    /// could do so again.
     #[serde(default)]
     pub under_way: bool,
 }
@@ -59,7 +59,7 @@ impl Workspace {
         Self { form: FORM, ..Self::default() }
     }
 
-    /// Describes what is open in `session`, given the names of the picture and of the weight file; `None` if no method is open.
+    /// Describes what is open in `session`, given the name of the picture and the weight file; `None` if no method is open.
     pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
         let flags = session.model().card.flags();
         Some(Self {
@@ -82,12 +82,12 @@ impl Workspace {
         })
     }
 
-    /// Returns `self` with the field `under_way` set to the given value.
+    /// Returns a copy with the given value of `under_way`.
     pub(crate) fn under_way(self, under_way: bool) -> Self {
         Self { under_way, ..self }
     }
 
-    /// Writes the session file atomically; a missing folder is created.
+    /// Writes the session file atomically, creating its folder if necessary.
     pub fn write(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
             create_folder(folder)?;
@@ -95,7 +95,7 @@ impl Workspace {
         write_whole(file, words::json(&serde_json::to_value(self)?).as_bytes())
     }
 
-    /// Reads a session file; `None` if it does not exist. Errors if the file is damaged or was written by another version.
+    /// Reads a session file; `None` if it does not exist. Errors if the file is damaged or was written by a different version.
     pub fn read(file: &Path) -> Result<Option<Self>> {
         if !file.exists() {
             return Ok(None);
@@ -103,7 +103,7 @@ impl Workspace {
         let reading = || format!("reading the session \"{}\"", words::path(&file));
         let text = read_text(file, FILE_BYTES).with_context(reading)?;
         let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
-        ensure!(opened.form == FORM, "the session \"{}\" was written by another version", words::path(&file));
+        ensure!(opened.form == FORM, "the session \"{}\" was written by a different version", words::path(&file));
         ensure!(
             opened.has_short_names(),
             "the session \"{}\" is damaged: a name in it is too long",
@@ -120,13 +120,13 @@ impl Workspace {
     }
 }
 
-/// A snapshot of the current step; `None` if there are no steps, or if the current step cannot be saved.
+/// A snapshot of the current step; `None` if there are no steps or the step cannot be saved.
 pub fn step(session: &Session) -> Option<Vec<u8>> {
     session.method().filter(|m| m.stepped && session.started())?;
     session.snapshot().ok()
 }
 
-/// Writes the snapshot `step` next to the session file `file`; if `step` is `None`, removes the existing snapshot.
+/// Writes the snapshot `step` next to the session file `file`. If `step` is `None`, removes the existing snapshot.
 pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
     match step {
         Some(bytes) => write_whole(&step_file(file), bytes),
@@ -134,7 +134,7 @@ pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// Restores the step that was saved next to the session file `file`; returns false if no step was saved.
+/// Restores the step saved next to the session file `file`. Returns false if there is none.
 pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
     let step = step_file(file);
     if !step.exists() {

@@ -200,7 +200,7 @@ fn a_graph_with_several_outputs_uses_the_first_or_the_one_that_a_flag_or_card_na
         };
         let (logits, said, used) = run(&[]);
         agrees(logits, "classes");
-        assert_says(&said, &[&format!("output {}; --output selects another: {}", names[0], names[1])]);
+        assert_says(&said, &[&format!("using the output {}; select another with --output: {}", names[0], names[1])]);
         assert_eq!((used["output"].as_str(), used["sources"]["output"].as_str()), (Some(names[0]), Some(file)));
         let (logits, said, used) = run(&["--output", names[1]]);
         agrees(logits, "attributes");

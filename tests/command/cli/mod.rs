@@ -400,7 +400,7 @@ fn unknown_names_are_usage_errors_that_list_valid_ones() {
     says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
     says(&["run", "gradcam", "--set", "lay=conv1"], &["unknown parameter \"lay\"; did you mean \"layer\"?"]);
     says(&["run", "gradcam", "--set", "variant=best"], &["one of gradcam, gradcam++, layercam, xgradcam"]);
-    says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 25500, in 1/255", "-1"]);
+    says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 25500, in units of 1/255", "-1"]);
     says(&["run", "fgsm", "--set", "epsilon=eight"], &["\"eight\"", "a number from 0 to 255"]);
     says(&["run", "fgsm", "--set", "epsilon"], &["name=value"]);
     says(&["run", "gradcam", "--steps", "3"], &["has no steps"]);
@@ -494,7 +494,7 @@ fn malicious_scripts_end_with_an_error_at_their_line() {
     script("deep.rhai", "run(cx)");
     script("broken.rhai", "let x = ;");
     for (name, parts) in [
-        ("endless.rhai", ["endless:2:", "endless loop?"]),
+        ("endless.rhai", ["endless:2:", "infinite loop?"]),
         ("huge.rhai", ["huge:3:", "too large"]),
         ("deep.rhai", ["deep:", "too deep"]),
         ("broken.rhai", ["broken:3:", "let x = ;"]),
