@@ -1,5 +1,5 @@
-//! The event loop: waits for events, updates the state, carries out the effects, and draws. User input is drawn at once, worker
-//! messages at most thirty times a second.
+//! The event loop: waits for events, updates the state, performs effects, and draws. User input is drawn immediately, worker
+//! messages at most thirty times per second.
 
 use super::draw;
 use super::effect::{Effect, editor, find_models, find_pictures};
@@ -23,24 +23,24 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// Something that the event loop waits for.
+/// Something the event loop waits for.
 #[derive(Debug)]
 pub enum Incoming {
     /// An event that may change the state.
     Event(Event),
     /// The picture of the slot with this index has been encoded.
     Painted(usize, EncodedPicture),
-    /// The terminal has answered the query for its name.
+    /// The terminal responded to the query for its name.
     Answered,
     /// The program must suspend itself.
     Sleep,
-    /// The worker has ended.
+    /// The worker thread has ended.
     WorkerGone,
 }
 
 /// The state of the event loop.
 pub struct App<F> {
-    /// The state that the screen is drawn from.
+    /// The state from which the screen is drawn.
     pub state: State,
     /// Text styles.
     pub theme: Theme,
@@ -52,15 +52,15 @@ pub struct App<F> {
     pub reader: Reader,
     /// Function that sends a command to the worker.
     pub ask: F,
-    /// Channel through which other threads send input to the event loop.
+    /// Channel for other threads to send input to the event loop.
     pub happen: Sender<Incoming>,
     /// Measures the bandwidth to the terminal.
     pub bandwidth: Bandwidth,
     /// The cells currently on the screen.
     pub shown: Buffer,
-    /// Width and height of a cell in pixels, as last reported by the system.
+    /// Cell size in pixels, as last reported by the system.
     pub cell: Option<(u16, u16)>,
-    /// The time when the app started.
+    /// Start time of the app.
     pub start: Instant,
 }
 
@@ -70,7 +70,7 @@ const FRAME: Duration = Duration::from_millis(33);
 /// Maximum time to wait for an event.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Whether the event loop continues.
+/// Whether to continue the event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     On,
@@ -78,18 +78,18 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs the event loop until the user quits or a signal arrives. Errors if the worker ends first, or if drawing fails.
+    /// Runs the event loop until the user quits or a signal arrives. Errors if the worker ends first or drawing fails.
     pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
         let mut pressed = false;
-        // Duration of the last frame. Drawing takes at most half of the time, so that floods of keys are processed.
+        // Duration of the last frame. Drawing takes at most half of the time, so that bursts of keys are processed.
         let mut took = Duration::ZERO;
         let pause = |pressed: bool, took: Duration| if pressed { took.min(FRAME) } else { FRAME };
         loop {
             if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
-                // Another frame must follow if the placeholders of a new picture are not drawn yet.
+                // Another frame is needed if the placeholders of a new picture are not drawn yet.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;
@@ -109,7 +109,7 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// How long to wait for events: until the next frame if something is to be drawn, else until the next timed change.
+    /// How long to wait for events: until the next frame if the screen is dirty, otherwise until the next timed change.
     fn patience(&self, dirty: bool, drawn: Instant, pause: Duration) -> Duration {
         let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
         match () {
@@ -136,14 +136,14 @@ impl<F: Fn(Command)> App<F> {
         Ok(Flow::On)
     }
 
-    /// Converts the position of a mouse event on a picture to picture coordinates; other events stay unchanged.
+    /// Converts the position of a mouse event on a picture to picture coordinates. Other events are unchanged.
     fn on_picture(&self, event: Event) -> Event {
         let Event::Mouse(mouse, column, row) = event else { return event };
         let place = self.stage.hit(column, row).filter(|_| self.state.popup.is_none());
         place.map_or(event, |(x, y)| Event::Pointed(mouse, x, y))
     }
 
-    /// Updates the size of a cell in pixels, which changes with the font size.
+    /// Updates the cell size in pixels, which changes with the font size.
     fn measure_cells(&mut self) {
         let now = screen::cell();
         if let Some(cell) = now.filter(|_| now != self.cell) {
@@ -151,7 +151,7 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// Applies an event to the state and carries out the resulting effects.
+    /// Applies an event to the state and performs the resulting effects.
     fn follow(&mut self, event: Event) -> Result<Flow> {
         for effect in update(&mut self.state, self.start.elapsed(), event) {
             if self.carry_out(effect)? == Flow::Over {
@@ -181,10 +181,10 @@ impl<F: Fn(Command)> App<F> {
         Ok(Flow::On)
     }
 
-    /// Runs slow work on its own thread; the resulting event is sent to the loop.
+    /// Runs slow work on a separate thread and sends the resulting event to the loop.
     fn aside(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let happen = self.happen.clone();
-        // Sending fails only when the program is ending.
+        // Sending fails only when the program is shutting down.
         std::thread::spawn(move || drop(happen.send(Incoming::Event(work()))));
     }
 
@@ -225,8 +225,8 @@ impl<F: Fn(Command)> App<F> {
         Ok(())
     }
 
-    /// Draws a frame. With synchronized updates, pictures and cells appear at the same time. Text is never delayed; pictures get
-    /// the bandwidth that remains. Returns whether another frame must follow at once.
+    /// Draws a frame. With synchronized updates, pictures and cells appear at the same time. Text is never delayed; pictures use
+    /// the remaining bandwidth. Returns whether another frame is needed immediately.
     fn draw(&mut self) -> Result<bool> {
         self.look_at_terminal()?;
         let (room, before) = (self.bandwidth.room(), self.screen.written.load(Ordering::Relaxed));
@@ -249,7 +249,7 @@ impl<F: Fn(Command)> App<F> {
     }
 }
 
-/// Converts terminal input to an input of the event loop.
+/// Converts terminal input to event loop input.
 pub fn of_input(input: TerminalInput) -> Incoming {
     match input {
         TerminalInput::User(event) => Incoming::Event(event),
@@ -258,7 +258,7 @@ pub fn of_input(input: TerminalInput) -> Incoming {
     }
 }
 
-/// Converts a signal to an input of the event loop.
+/// Converts a signal to event loop input.
 pub fn of_signal(signal: Signal) -> Incoming {
     match signal {
         Signal::End => Incoming::Event(Event::Quit),
@@ -266,12 +266,12 @@ pub fn of_signal(signal: Signal) -> Incoming {
     }
 }
 
-/// Converts a worker message to an input of the event loop.
+/// Converts a worker message to event loop input.
 pub fn of_update(update: Update) -> Incoming {
     Incoming::Event(Event::Worker(Box::new(update)))
 }
 
-/// Expands `~` in a path that the user typed as part of a command.
+/// Expands `~` in a path in a command typed by the user.
 fn at_home(command: Command) -> Command {
     let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
     match command {

@@ -1,4 +1,4 @@
-//! Draws the screen, as a function of the state.
+//! Draws the screen as a function of the state.
 #![allow(clippy::disallowed_methods)]
 
 use super::layout::{self, Areas, LEAST};
@@ -14,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 use ratatui::text::Line;
 
-/// Draws one frame: arranges the pictures, then draws everything. Returns the position of the text cursor, if it is visible.
+/// Draws one frame: arranges the pictures, then draws everything. Returns the position of the text cursor, if visible.
 pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut PictureStage) -> Option<Position> {
     let areas = layout::areas(state);
     stage.arrange(&wanted(state, &areas, stage.cell), popup::area(state), &state.lens);
@@ -23,7 +23,7 @@ pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut Picture
     cursor
 }
 
-/// The pictures that the visible panels show.
+/// The pictures in the visible panels.
 fn wanted<'a>(state: &'a State, areas: &Areas, cell: (u16, u16)) -> WantedPictures<'a> {
     let mut all = WantedPictures::default();
     for (pane, area) in &areas.panes {

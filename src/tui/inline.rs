@@ -1,4 +1,4 @@
-//! Draws pictures between lines of text, for commands that print and exit. Uses the drivers of the app.
+//! Draws pictures between lines of text, for commands that print and exit. Uses the app's drivers.
 
 use super::picture::driver::{Driver, Graphics};
 use super::picture::{self, fit};
@@ -22,7 +22,7 @@ pub struct Inline {
 }
 
 impl Inline {
-    /// Chooses the driver. Queries the terminal only if the choice depends on it.
+    /// Selects the driver. Queries the terminal only if the choice depends on it.
     pub fn new(graphics: Graphics) -> Self {
         let var = |name: &str| std::env::var(name).ok();
         let (environment, depth) = (caps::environment(var), Depth::of(var));
@@ -32,7 +32,7 @@ impl Inline {
         Self { driver, depth, cell: screen::cell_size(&caps), count: AtomicU32::new(0) }
     }
 
-    /// Draws a picture on lines of its own on stdout, as large as fits into `columns` and `rows`.
+    /// Draws a picture on separate lines of stdout, scaled to fit `columns` and `rows`.
     pub fn draw(&self, image: &RgbImage, columns: u16, rows: u16) -> io::Result<()> {
         let rect = fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell);
         let rect = Rect::new(0, 0, rect.width, rect.height);

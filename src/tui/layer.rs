@@ -5,22 +5,22 @@ use super::event::{Key, Mouse};
 use super::keymap::{Action, Bound};
 use super::state::State;
 
-/// Effects of an event that a layer consumed; `None` if the layer ignored the event, which then goes to the next layer.
+/// Effects of an event consumed by a layer; `None` if the layer ignored the event, which then goes to the next layer.
 pub type Handled = Option<Vec<Effect>>;
 
 /// A layer of the screen, which handles events before the layers below it.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
-    /// The keys of the layer, for the help and the hints.
+    /// The layer's keys, for the help and hints.
     pub keys: fn(&State) -> Vec<Bound>,
-    /// Looks up the action that a key triggers in the layer.
+    /// Looks up the action triggered by a key.
     pub find: fn(&State, Key) -> Option<Action>,
     /// Performs an action; `None` if the layer ignores it.
     pub act: fn(&mut State, Action) -> Handled,
     /// Handles typed or pasted text; `None` if the layer ignores it.
     pub text: fn(&mut State, &str) -> Handled,
-    /// Handles a mouse event at a column and a row; `None` if the layer ignores it.
+    /// Handles a mouse event at a column and row; `None` if the layer ignores it.
     pub point: fn(&mut State, Mouse, (u16, u16)) -> Handled,
-    /// Whether the layer takes unbound characters as typed text and keeps all keys from the layers below.
+    /// Whether the layer treats unbound characters as typed text and captures all keys.
     pub modal: bool,
 }

@@ -1,4 +1,4 @@
-//! Lays out the screen for every terminal size.
+//! Lays out the screen for any terminal size.
 
 use super::panel::{Height, PANELS, Panel, PanelPlace, Small};
 use super::state::{Pane, State};
@@ -10,7 +10,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 pub struct Areas {
     /// The header line at the top.
     pub header: Rect,
-    /// The visible panels with their areas.
+    /// The visible panels and their areas.
     pub panes: Vec<(Pane, Rect)>,
     /// The line of the step scrubber.
     pub scrubber: Rect,
@@ -23,7 +23,7 @@ pub struct Areas {
 /// The smallest supported terminal size, in columns and rows.
 pub const LEAST: (u16, u16) = (40, 8);
 
-/// Marks the row or column that gets the remaining height or width.
+/// Marks the row or column that fills the remaining height or width.
 const REST: u16 = u16::MAX;
 
 /// Computes the areas of the screen for a state.
@@ -48,7 +48,7 @@ fn alone(state: &State, areas: Areas, middle: Rect) -> Areas {
     Areas { panes: vec![(state.focus, pane)], scrubber, fault, ..areas }
 }
 
-/// Lays out a small terminal: one list at a time on the left; some panels replace the list and the center while focused.
+/// Lays out a small terminal: one list at a time on the left. Some panels replace the list and the center while focused.
 fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
     let few = if middle.height > 18 { 5 } else { 4 };
@@ -101,17 +101,17 @@ fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
 }
 
 impl Areas {
-    /// Number of rows inside a panel's frame; 0 if the panel is not visible.
+    /// Number of rows inside a panel's frame; 0 if it is not visible.
     pub fn rows(&self, pane: Pane) -> usize {
         self.of(pane).map_or(0, |area| usize::from(area.height.saturating_sub(2)))
     }
 
-    /// Area of a panel; `None` if the panel is not visible.
+    /// Area of a panel; `None` if it is not visible.
     pub fn of(&self, pane: Pane) -> Option<Rect> {
         self.panes.iter().find(|(p, _)| *p == pane).map(|(_, area)| *area)
     }
 
-    /// The panel at a position of the screen, and the row inside its frame; the row is `None` on the frame.
+    /// The panel at a screen position, and the row inside its frame (`None` on the frame).
     pub fn at(&self, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
         let (pane, area) = self.panes.iter().find(|(_, area)| area.contains((column, row).into()))?;
         let inside = row > area.y && row + 1 < area.bottom();
@@ -124,12 +124,12 @@ fn shared(area: Rect, count: usize, split: fn(Vec<Constraint>) -> Layout) -> Vec
     split(vec![Constraint::Fill(1); count]).split(area).to_vec()
 }
 
-/// Splits an area into rows of the given heights; [`REST`] gets the remaining height.
+/// Splits an area into rows of the given heights. [`REST`] fills the remaining height.
 fn rows<const N: usize>(area: Rect, heights: [u16; N]) -> [Rect; N] {
     Layout::vertical(heights.map(constraint)).areas(area)
 }
 
-/// Splits an area into columns of the given widths; [`REST`] gets the remaining width.
+/// Splits an area into columns of the given widths. [`REST`] fills the remaining width.
 fn columns<const N: usize>(area: Rect, widths: [u16; N]) -> [Rect; N] {
     Layout::horizontal(widths.map(constraint)).areas(area)
 }

@@ -1,8 +1,8 @@
 //! The terminal app. Data flows in one direction: an event becomes an action, the action changes the state, and the state is
 //! drawn.
 //!
-//! [`update`] is the only place that changes the state, and [`draw`] only reads it. The modules below are listed in the order of
-//! their dependencies: each uses only those above it.
+//! [`update`] is the only place that changes the state, and [`draw`] only reads it. The modules below are listed in dependency
+//! order: each uses only those above it.
 
 pub mod theme;
 pub mod event;

@@ -1,4 +1,4 @@
-//! Runs the app in the terminal of this process.
+//! Runs the app in this process's terminal.
 
 use super::app::{self, App, Incoming};
 use super::keymap::Bindings;
@@ -26,7 +26,7 @@ pub struct AppOptions {
     pub graphics: Graphics,
     /// Color depth; `None` to determine it from the environment.
     pub colors: Option<Depth>,
-    /// Number of commands already sent to the worker; the app continues counting from there.
+    /// Number of commands already sent to the worker, where the app continues counting.
     pub asked: u64,
     /// The user's key bindings.
     pub bindings: Bindings,
@@ -36,8 +36,8 @@ pub struct AppOptions {
     pub theme: Vec<Paint>,
 }
 
-/// Runs the app until the user quits. Commands are sent with `ask`, results arrive in `updates`. The terminal is always restored.
-/// Errors if there is no terminal, or if the worker ends before the user quits.
+/// Runs the app until the user quits. Commands are sent with `ask`, and results arrive in `updates`. The terminal is always
+/// restored. Errors if there is no terminal or the worker ends before the user quits.
 pub fn run(options: &AppOptions, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
     if !std::io::stdin().is_terminal() || !screen::is_there() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
@@ -92,7 +92,7 @@ fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receive
     .run(&inbox)
 }
 
-/// Creates a stage whose pictures are encoded on their own thread.
+/// Creates a stage that encodes pictures on a separate thread.
 fn stage(
     driver: &'static dyn Driver,
     depth: Depth,
@@ -105,7 +105,7 @@ fn stage(
     Ok(PictureStage::new(driver, depth, cell, jobs))
 }
 
-/// Forwards the worker's messages to the event loop, and reports the end of the worker.
+/// Forwards the worker's messages to the event loop and reports when the worker ends.
 fn forward(updates: Receiver<Update>, happen: &Sender<Incoming>) -> Result<()> {
     let send = sender(happen, app::of_update);
     let happen = happen.clone();

@@ -1,8 +1,8 @@
-//! The theme: a text style for each role on the screen, for the terminal's color depth.
+//! The theme: a text style for each role on screen, depending on the terminal's color depth.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// How many colors the terminal shows.
+/// The number of colors supported by the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
     /// No colors, because `NO_COLOR` is set or the terminal has none.
@@ -16,8 +16,8 @@ pub enum Depth {
     True,
 }
 
-/// The text style of each role on the screen. Styles use the terminal's palette, so that they stay readable with any palette, and
-/// no two roles differ only in color.
+/// The text style of each role on screen. Styles use the terminal's palette, so that they are readable with any palette, and no
+/// two roles differ only in color.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
     /// Color depth of the theme.
@@ -46,19 +46,19 @@ pub struct Theme {
     pub status: Style,
 }
 
-/// A color that the user has set for a role.
+/// The user's color for a role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Paint {
     role: String,
     color: Color,
 }
 
-/// The roles whose colors the user can set.
+/// The roles with user-configurable colors.
 const ROLES: [&str; 6] = ["focus", "frame", "good", "bad", "warn", "bar"];
 
 impl Paint {
-    /// Parses a color: a name, a palette index, or `#rrggbb`. Errors if the role or the color is not valid; the message lists the
-    /// valid roles or color formats.
+    /// Parses a color: a name, a palette index, or `#rrggbb`. Errors if the role or color is invalid, listing the valid roles or
+    /// color formats.
     pub fn new(role: &str, color: &str) -> Result<Self, String> {
         if !ROLES.contains(&role) {
             return Err(format!("unknown role \"{role}\"; expected one of {}", ROLES.join(", ")));
@@ -70,7 +70,7 @@ impl Paint {
     }
 }
 
-/// Colors of the curves in a chart; they repeat after the last one.
+/// Colors of the curves in a chart, repeated after the last one.
 pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
 
 impl Theme {
@@ -105,7 +105,7 @@ impl Theme {
         }
     }
 
-    /// Replaces the colors of roles with those that the user has set.
+    /// Replaces the colors of roles with the user's colors.
     pub fn painted(mut self, paints: &[Paint]) -> Self {
         for paint in paints.iter().filter(|_| self.depth != Depth::None) {
             let role = match paint.role.as_str() {
@@ -131,18 +131,18 @@ impl Theme {
 }
 
 impl Depth {
-    /// Determines the color depth from environment variables, which `var` looks up, for the app and `gradscope run` alike. There
-    /// are no colors if `NO_COLOR` is not empty (no-color.org), or if `TERM` is unset or `dumb`; otherwise `COLORTERM` decides,
-    /// then `TERM`.
+    /// Determines the color depth from environment variables, looked up by `var`, for both the app and `gradscope run`. There are
+    /// no colors if `NO_COLOR` is not empty (no-color.org) or `TERM` is unset or `dumb`; otherwise, `COLORTERM` and then `TERM`
+    /// decide.
     pub fn of(var: impl Fn(&str) -> Option<String>) -> Self {
         let is = |name: &str, word: &str| var(name).is_some_and(|v| v.contains(word));
         let term = var("TERM").unwrap_or_default();
         let rich = ["kitty", "ghostty", "foot", "alacritty", "wezterm", "direct"];
         match () {
             () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
-            // Windows sets no TERM.
+            // Windows does not set TERM.
             () if term.is_empty() && !cfg!(windows) => Self::None,
-            // tmux maps all colors to the nearest ones that the outer terminal has.
+            // tmux maps all colors to the nearest ones supported by the outer terminal.
             () if var("TMUX").is_some_and(|v| !v.is_empty()) => Self::True,
             () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
             () if rich.iter().any(|name| term.contains(name)) => Self::True,

@@ -1,4 +1,4 @@
-//! Applies events to the state and returns the resulting effects. The state changes nowhere else.
+//! Applies events to the state and returns the resulting effects. The state is not modified anywhere else.
 
 use super::action::{model_picker, picture_picker, pointed, request, views, worker_updates};
 use super::effect::Effect;
@@ -8,7 +8,7 @@ use super::state::{Popup, Rest, State, Tone};
 use super::{action::lens_actions, layout, popup, router};
 use std::time::Duration;
 
-/// Applies an event to the state, at time `now` since the app started. Returns the effects to carry out.
+/// Applies an event to the state at time `now` since app start. Returns the effects to perform.
 pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
     state.now = now;
     let mut effects = apply(state, event);
@@ -48,7 +48,7 @@ fn apply(state: &mut State, event: Event) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Runs the method or layer on which the cursor has rested long enough, and removes an expired status message.
+/// Runs the method or layer that the cursor has rested on long enough, and removes an expired status message.
 fn pass_time(state: &mut State) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|(_, until)| *until <= state.now) {
         state.toast = None;
@@ -61,7 +61,7 @@ fn pass_time(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Moves every cursor into its list and scrolls the list so that the cursor is visible.
+/// Clamps every cursor to its list and scrolls the list so that the cursor is visible.
 fn settle(state: &mut State) {
     if panel::of(state.focus).small == Small::Left {
         state.left = state.focus;

@@ -6,7 +6,7 @@ use crate::tui::state::{ShownBranch, State};
 use crate::worker::letter;
 use crate::worker::message::Command;
 
-/// Updates the state after another branch was opened or the number of branches has changed.
+/// Updates the state after another branch was opened or the number of branches changed.
 pub fn open(state: &mut State, at: usize, count: usize) {
     let branches = &mut state.branches;
     let was = branches.at;
@@ -38,7 +38,7 @@ pub fn keep(state: &mut State, frame: &Frame) {
     }
 }
 
-/// Caption of the open branch when it is compared with another: letter, method, and step or class.
+/// Caption of the open branch in a comparison: letter, method, and step or class.
 pub fn caption(state: &State, frame: &Frame) -> String {
     let method = state.method.as_ref().map_or("", |m| &m.name);
     let about = match (state.stepped(), state.target) {
@@ -49,7 +49,7 @@ pub fn caption(state: &State, frame: &Frame) -> String {
     format!("{} {method} {about}", state.branches.name())
 }
 
-/// Switches to the branch `by` places after the open one, wrapping around.
+/// Moves `by` branches forward from the open one, wrapping around.
 pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
     let (at, count) = (state.branches.at as i32, state.branches.count as i32);
     if count < 2 {

@@ -4,7 +4,7 @@ use super::request;
 use crate::tui::effect::Effect;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 
-/// Opens the filter prompt for the layers if their panel is focused, else for the methods.
+/// Opens the filter prompt for layers if their panel is focused, otherwise for methods.
 pub fn open(state: &mut State) -> Vec<Effect> {
     let text = match state.focus {
         Pane::LAYERS => state.layer_filter.clone(),
@@ -17,7 +17,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Filters the layers if their panel is focused, else the methods: only rows that match `text` are shown.
+/// Filters layers if their panel is focused, otherwise methods, showing only rows that match `text`.
 pub fn narrow(state: &mut State, text: &str) {
     if state.focus == Pane::LAYERS {
         state.layers.filter(text);
@@ -29,7 +29,7 @@ pub fn narrow(state: &mut State, text: &str) {
     }
 }
 
-/// Closes the filter prompt. If the methods were filtered, runs the method under the cursor unless it is already current.
+/// Closes the filter prompt. If methods were filtered, runs the method under the cursor unless it is already current.
 pub fn accept(state: &mut State) -> Vec<Effect> {
     let filtered = state.focus == Pane::METHODS && !state.method_filter.is_empty();
     let name = state.method_under_cursor().filter(|_| filtered).map(|m| m.name.clone());

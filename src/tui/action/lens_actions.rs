@@ -1,4 +1,4 @@
-//! Zooms, pans and reads values with the keys and the mouse.
+//! Zooming, panning and reading values with the keyboard and mouse.
 
 use crate::tui::effect::Effect;
 use crate::tui::event::Mouse;
@@ -18,7 +18,7 @@ pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Places the mark that reads values from pictures at the center, or removes it if it is already placed.
+/// Places the mark for reading values from pictures at the center, or removes it if already placed.
 pub fn inspect(state: &mut State) -> Vec<Effect> {
     state.focus = Pane::FIGURES;
     state.lens.mark = match state.lens.mark {
@@ -38,7 +38,7 @@ pub fn turn_scale(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Changes the opacity of maps drawn over pictures by `by` steps of 10 %; a negative `by` makes them more transparent.
+/// Changes the opacity of maps drawn over pictures by `by` steps of 10 %. A negative `by` makes them more transparent.
 pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     let overlay = &mut state.lens.overlay;
     overlay.strength = ((overlay.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;
@@ -47,7 +47,7 @@ pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Moves the mark or, without a mark, pans zoomed pictures. Returns false if there is neither a mark nor a zoom.
+/// Moves the mark or, without one, pans zoomed pictures. Returns false if there is neither a mark nor a zoom.
 pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     let size = state.picture.as_ref().and_then(|p| p.pixels.shape.get(1..3)).map_or((64, 64), |s| (s[1], s[0]));
     let lens = &mut state.lens;
@@ -59,8 +59,8 @@ pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     true
 }
 
-/// Handles a mouse event on a picture: the wheel zooms around the pointer, a click reads the value there, a second click at the
-/// same position stops reading, and dragging draws a lasso.
+/// Handles a mouse event on a picture: the wheel zooms around the pointer, a click reads the value, a second click at the same
+/// position stops reading, and dragging draws a lasso.
 pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
     let place = state.lens.place(seen);
     state.focus = Pane::FIGURES;

@@ -1,4 +1,4 @@
-//! Opens the lists of models and of weight files, and chooses from them.
+//! Opens the lists of models and weight files and handles selections.
 
 use crate::script::architecture::open_model::is_graph_file;
 use crate::script::summary::ModelRow;
@@ -7,16 +7,16 @@ use crate::tui::state::{Choice, Item, Picker, Popup, State};
 use crate::worker::message::Command;
 use std::path::{Path, PathBuf};
 
-/// Maximum length of a folder beside the name of a file, in characters.
+/// Maximum length of a folder next to a file name, in characters.
 const FOLDER: usize = 24;
 
-/// Opens the list of models and starts searching for model files: first the architectures that come with weights, then the files,
-/// then the architectures that need weights.
+/// Opens the list of models and starts searching for model files. Lists architectures with bundled weights first, then files,
+/// then architectures that need weights.
 pub fn open(state: &mut State) -> Vec<Effect> {
     let (own, others): (Vec<_>, Vec<_>) = state.models.iter().partition(|model| model.weights);
     let about = |m: &&ModelRow| if m.weights { m.summary.clone() } else { format!("needs weights: {}", m.summary) };
     let items = own.iter().chain(&others).map(|m| Item::new(&m.name, &m.name, &about(m))).collect();
-    // The list begins with what opens at once, so the cursor goes no further.
+    // The cursor stays among the architectures with bundled weights, which come first.
     let present = state.model.as_ref().map(|m| &m.name).filter(|name| own.iter().any(|m| m.name == **name));
     show(state, Picker::new(Choice::Model, "model or path", items, present.map_or("", |name| name)))
 }
@@ -32,7 +32,7 @@ fn show(state: &mut State, picker: Picker) -> Vec<Effect> {
     vec![Effect::FindModels(state.recent_folders.clone())]
 }
 
-/// Adds the model files that the search found to the open list.
+/// Adds the model files found by the search to the open list.
 pub fn found(state: &mut State, files: &[(String, u64)]) {
     let own = state.models.iter().filter(|model| model.weights).count();
     let Some(Popup::Picker(picker)) = &mut state.popup else { return };
@@ -52,14 +52,14 @@ fn file_item(path: &str, bytes: u64) -> Item {
     Item::new(path, &name, &format!("{}{:>9}", tail(&folder), size(bytes)))
 }
 
-/// The end of a path that fits beside the name of a file.
+/// The end of a path, truncated to fit next to a file name.
 fn tail(folder: &str) -> String {
     let surplus = folder.chars().count().saturating_sub(FOLDER);
     let end: String = folder.chars().skip(if surplus > 0 { surplus + 1 } else { 0 }).collect();
     if surplus > 0 { format!("…{end}") } else { end }
 }
 
-/// Formats the size of a file: `45 MB`.
+/// Formats a file size: `45 MB`.
 fn size(bytes: u64) -> String {
     match bytes as f64 {
         b if b < 1e3 => format!("{b} B"),
@@ -69,7 +69,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Opens the chosen model; of an architecture without weights, opens the list of weight files.
+/// Opens the selected model. For an architecture without weights, opens the list of weight files.
 pub fn choose(state: &mut State, name: String) -> Vec<Effect> {
     match state.models.iter().any(|m| m.name == name && !m.weights) {
         true => open_weights(state, name),
@@ -77,7 +77,7 @@ pub fn choose(state: &mut State, name: String) -> Vec<Effect> {
     }
 }
 
-/// Opens an architecture with the chosen weights.
+/// Opens an architecture with the selected weights.
 pub fn choose_weights(architecture: String, file: String) -> Vec<Effect> {
     ask(Command::Model { name: architecture, weights: Some(PathBuf::from(file)) })
 }

@@ -1,10 +1,10 @@
-//! Changes the value of a parameter by notches or by powers of ten.
+//! Changes parameter values by notches or powers of ten.
 
 use crate::script::method::params::EPSILON;
 use crate::script::summary::ParamKind;
 
-/// The value that is `by` notches above `value`, or below if negative; `None` if the value would not change. `layers` are the
-/// possible values of a layer parameter, `classes` is the number of classes.
+/// `value` changed by `by` notches; `None` if it would not change. `layers` are the possible values of a layer parameter, and
+/// `classes` is the number of classes.
 pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classes: usize) -> Option<String> {
     let new = match kind {
         ParamKind::Number(low, high) => number(value, f64::from(by) * notch(value, *low, *high), *low, *high)?,
@@ -71,7 +71,7 @@ fn integer(value: &str, by: i64, low: i64, high: i64) -> Option<String> {
     Some(old.saturating_add(by).clamp(low, high).to_string())
 }
 
-/// Size of a notch: a fiftieth of the range from `low` to `high`, or a tenth of the value if the value is much smaller.
+/// Size of a notch: 1/50 of the range from `low` to `high`, or 1/10 of the value if that is much smaller.
 fn notch(value: &str, low: f64, high: f64) -> f64 {
     let old = value.parse::<f64>().unwrap_or(0.0).abs();
     let span = round(if (high - low).is_finite() { (high - low) / 50.0 } else { 1.0 });
@@ -94,7 +94,7 @@ fn turned(choices: &[String], value: &str, by: i32) -> Option<String> {
     Some(choices[at.map_or(0, |at| at.saturating_add_signed(by as isize).min(last))].clone())
 }
 
-/// Steps an optional index by `by`; stepping below 0 gives the empty string, which means no index.
+/// Steps an optional index by `by`. Stepping below 0 returns the empty string (no index).
 fn optional(value: &str, by: i32, count: usize) -> String {
     let old = value.parse::<i64>().unwrap_or(-1);
     let new = (old + i64::from(by)).clamp(-1, i64::try_from(count).unwrap_or(i64::MAX) - 1);

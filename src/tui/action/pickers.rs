@@ -1,4 +1,4 @@
-//! Opens lists to choose from: methods, classes, layers, colormaps, values of a parameter.
+//! Opens selection lists: methods, classes, layers, colormaps, parameter values.
 
 use super::request;
 use crate::render::Colormap;
@@ -13,7 +13,7 @@ pub fn open_methods(state: &mut State) -> Vec<Effect> {
     show(state, picker)
 }
 
-/// Opens the list of classes to choose the target from.
+/// Opens the list of target classes.
 pub fn open_target(state: &mut State) -> Vec<Effect> {
     let picker = classes(state, Choice::Target, "target class", state.target);
     show(state, picker)
@@ -25,7 +25,7 @@ pub fn open_colors(state: &mut State) -> Vec<Effect> {
     show(state, picker)
 }
 
-/// Opens the list of layers if the method has a layer parameter; otherwise only reports that it has none.
+/// Opens the list of layers if the method has a layer parameter; otherwise, reports that it has none.
 pub fn open_layers(state: &mut State) -> Vec<Effect> {
     match state.layer_param() {
         Some((param, _)) => open_values(state, &param.clone()),
@@ -33,7 +33,7 @@ pub fn open_layers(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Opens the list of values that a parameter can take.
+/// Opens the list of possible values of a parameter.
 pub fn open_values(state: &mut State, param: &ParamRow) -> Vec<Effect> {
     let of = Choice::Parameter(param.name.clone());
     let picker = match &param.kind {
@@ -60,7 +60,7 @@ fn methods(state: &State) -> Picker {
     Picker::new(Choice::Method, "method", items, state.method.as_ref().map_or("", |m| &m.name))
 }
 
-/// A list of all classes, the most likely ones first, with the cursor on class `present`.
+/// A list of all classes, most likely first, with the cursor on class `present`.
 fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Picker {
     let likely: Vec<usize> = state.classes().iter().map(|row| row.class).collect();
     let count = state.model.as_ref().map_or(0, |m| m.labels.len());
@@ -80,8 +80,8 @@ fn colors(state: &State) -> Picker {
     Picker::new(Choice::Colors, "colormap", items, state.lens.overlay.colors.name())
 }
 
-/// The layers that a parameter takes, in order of execution, each after the modules that begin with it; without the shape
-/// arithmetic that the tree hides.
+/// The layers that a parameter accepts, in execution order, each preceded by the modules that start with it. Excludes shape
+/// arithmetic that is hidden in the tree.
 fn layers(state: &State, param: &ParamRow, kinds: &[String]) -> Vec<Item> {
     let mut modules: BTreeMap<_, _> = state.modules_of(kinds).into_iter().map(|m| (m.name.clone(), m)).collect();
     let mut items: Vec<Item> = vec![];

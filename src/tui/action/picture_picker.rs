@@ -1,4 +1,4 @@
-//! Opens lists with a preview: pictures with their thumbnails, and the reference of script functions.
+//! Opens lists with a preview: pictures with thumbnails, and the reference of script functions.
 
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Choice, Item, Picker, Popup, State};
@@ -7,7 +7,7 @@ use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Names of the synthetic data sets, and how many pictures of each to list.
+/// Names of the synthetic data sets, and the number of pictures to list from each.
 const OWN: [(&str, usize); 5] = [("welcome", 1), ("shapes", 10), ("digits", 10), ("waves", 4), ("words", 4)];
 
 /// Opens the list of pictures and starts searching for picture files.
@@ -20,7 +20,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     vec![Effect::FindPictures(beside.map(Path::to_owned))]
 }
 
-/// Appends the picture files that the search found to the open list.
+/// Appends the picture files found by the search to the open list.
 pub fn found(state: &mut State, names: &[String]) {
     let about = |name: &str| {
         let folder = Path::new(name).parent().map_or(String::new(), |p| p.to_string_lossy().into_owned());
@@ -46,7 +46,7 @@ pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     }
 }
 
-/// The effect that requests the thumbnail of the picture under the cursor, if the cursor has moved to another picture.
+/// The effect that requests the thumbnail of the picture under the cursor, if the cursor has moved to a different picture.
 pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     let Some(Popup::Picker(picker)) = &mut state.popup else { return None };
     let name = picker.chosen().filter(|_| picker.of == Choice::Picture)?.value.clone();
@@ -58,7 +58,7 @@ pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     Some(Effect::Preview(name))
 }
 
-/// Opens the reference of script functions, or requests it from the worker if it has not been received yet.
+/// Opens the reference of script functions, requesting it from the worker if necessary.
 pub fn open_reference(state: &mut State) -> Vec<Effect> {
     if state.reference.is_empty() {
         return ask(Command::Reference);

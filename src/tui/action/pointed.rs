@@ -7,10 +7,10 @@ use crate::tui::state::{ScatterView, State, VisibleFigure};
 
 /// Maximum number of thumbnails for the points inside a lasso.
 const SHOWN: usize = 6;
-/// A lasso counts as closed if its ends are within this distance, as a fraction of the visible part.
+/// Maximum distance between the ends of a closed lasso, as a fraction of the visible part.
 const CLOSED: f32 = 0.08;
 
-/// Requests the thumbnails of the points under the mark if they have changed.
+/// Requests thumbnails for the points under the mark if they have changed.
 pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     if state.lens.mark.is_none() {
         state.lasso.clear();
@@ -30,7 +30,7 @@ pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     new.map(|(name, _)| Effect::Preview(name.clone())).collect()
 }
 
-/// Opens the data set of the points in advance, so that the first thumbnail appears quickly.
+/// Opens the points' data set in advance, so that the first thumbnail appears quickly.
 fn come_near(state: &mut State) -> Option<Effect> {
     state.pointed.clear();
     let frame = state.run.frame.as_ref()?;
@@ -44,7 +44,7 @@ fn has_points(frame: &Frame) -> bool {
     frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }))
 }
 
-/// Names of the pictures of the points under the mark: of the nearest point, or of some points inside a closed lasso.
+/// Names of the pictures for the nearest point to the mark, or for some points inside a closed lasso.
 fn pointed(state: &State) -> Vec<String> {
     let frame = state.run.frame.as_ref().filter(|frame| has_points(frame));
     let Some((mark, frame)) = state.lens.mark.zip(frame) else { return vec![] };

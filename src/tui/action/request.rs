@@ -1,4 +1,4 @@
-//! Requests to the worker that also change the state of the app.
+//! Worker requests that also change the app's state.
 
 use crate::script::summary::{ParamKind, modules};
 use crate::tui::effect::{Effect, ask};
@@ -13,7 +13,7 @@ pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {
     ask(Command::Method(name))
 }
 
-/// Sets a parameter; the new value is shown before the worker has confirmed it. Of a module, sets the layer that is its output.
+/// Sets a parameter, showing the new value before the worker confirms it. A module name is replaced by its output layer.
 pub fn set(state: &mut State, name: String, value: String) -> Vec<Effect> {
     let takes_layer = state.params().iter().any(|p| p.name == name && matches!(p.kind, ParamKind::Layer(_)));
     let output = state.output_of(&value).filter(|_| takes_layer).map(|layer| layer.name.clone());
@@ -43,7 +43,7 @@ pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
     set(state, param, name)
 }
 
-/// The message for a name that is neither a layer nor a module.
+/// The error message for a name that is neither a layer nor a module.
 fn unknown(state: &State, name: &str) -> String {
     let layers = state.model_layers();
     let modules = modules(layers);
@@ -54,7 +54,7 @@ fn unknown(state: &State, name: &str) -> String {
     }
 }
 
-/// Cancels the running computation, if there is one.
+/// Cancels the running computation, if any.
 pub fn cancel(state: &mut State) -> Vec<Effect> {
     if state.busy.is_none() {
         return Vec::new();

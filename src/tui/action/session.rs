@@ -1,11 +1,11 @@
-//! Quits, cancels, closes what is open, and opens the script in an editor.
+//! Quitting, cancelling, closing, and opening the script in an editor.
 
 use super::request::cancel;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Pane, State, Tone, headline};
 use crate::worker::message::Command;
 
-/// Quits; while steps are playing, quits only when pressed twice.
+/// Quits. While steps are playing, must be pressed twice.
 pub fn quit(state: &mut State) -> Vec<Effect> {
     if state.run.playing && !state.leaving {
         state.leaving = true;
@@ -16,7 +16,7 @@ pub fn quit(state: &mut State) -> Vec<Effect> {
     vec![Effect::Quit]
 }
 
-/// Cancels the running computation; quits when pressed again, or if nothing is running.
+/// Cancels the running computation. Quits when pressed again or if nothing is running.
 pub fn interrupt(state: &mut State) -> Vec<Effect> {
     if state.busy.is_none() || state.leaving {
         return vec![Effect::Quit];
@@ -27,8 +27,8 @@ pub fn interrupt(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Cancels the running computation. If nothing is running, dismisses the first of these that is active: the error, the zoom into
-/// pictures, the maximized panel, the filters.
+/// Cancels the running computation. If nothing is running, dismisses the first active one of: the error, the picture zoom, the
+/// maximized panel, the filters.
 pub fn escape(state: &mut State) -> Vec<Effect> {
     if state.busy.is_some() {
         return cancel(state);
@@ -47,8 +47,8 @@ pub fn escape(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Opens the script of a method in the editor, at the line of its error if it has one: the method under the cursor if the method
-/// list is focused, else the current method.
+/// Opens a method's script in the editor, at the line of its error if it has one: the method under the cursor if the method list
+/// is focused, otherwise the current method.
 pub fn edit(state: &State) -> Vec<Effect> {
     let row = state.method_under_cursor().filter(|_| state.focus == Pane::METHODS);
     let Some(row) = row.or(state.method_row()) else { return Vec::new() };

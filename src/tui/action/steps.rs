@@ -14,7 +14,7 @@ pub fn play(state: &mut State) -> Vec<Effect> {
     ask(if state.run.playing { Command::Play } else { Command::Pause })
 }
 
-/// Goes forward or back by a number of steps, or to the first step or the last step kept.
+/// Moves forward or back by a number of steps, or to the first or last step.
 pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     if !has_steps(state) {
         return Vec::new();
@@ -32,7 +32,7 @@ pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     }
 }
 
-/// Goes to a step, if the method has steps and `step` is given.
+/// Goes to `step`, if given and the method has steps.
 pub fn seek(state: &State, step: Option<usize>) -> Vec<Effect> {
     step.filter(|_| state.stepped()).map_or_else(Vec::new, |step| ask(Command::Seek(step)))
 }

@@ -24,14 +24,14 @@ pub fn views(state: &State) -> Vec<(View, String)> {
     views
 }
 
-/// The current view: the view that the user chose if it is available, else the first one.
+/// The current view: the one selected by the user if available, otherwise the first.
 pub fn present(state: &State) -> Option<View> {
     let views = views(state);
     let wanted = views.iter().find(|(view, _)| *view == state.view);
     wanted.or(views.first()).map(|(view, _)| *view)
 }
 
-/// The view `by` places after the current one, wrapping around.
+/// The view `by` positions after the current one, wrapping around.
 pub fn turned(state: &State, by: i32) -> Option<View> {
     let views = views(state);
     let now = present(state)?;
@@ -39,12 +39,12 @@ pub fn turned(state: &State, by: i32) -> Option<View> {
     views.get((at + by).rem_euclid(views.len() as i32) as usize).map(|(view, _)| *view)
 }
 
-/// Switches to the view `by` places after the current one, wrapping around.
+/// Switches to the view `by` positions after the current one, wrapping around.
 pub fn turn(state: &mut State, by: i32) {
     state.view = turned(state, by).unwrap_or_default();
 }
 
-/// Updates the visible figures if the view has changed. Value ranges are computed here, once per new figure and scale.
+/// Updates the visible figures if the view has changed. Value ranges are computed once per new figure and scale.
 pub fn refresh(state: &mut State) {
     let key = key(state);
     if key != state.visible.key {
@@ -71,7 +71,7 @@ fn visible(state: &State) -> Vec<VisibleFigure> {
     figures.into_iter().map(|(figure, id)| VisibleFigure::new(figure, id)).collect()
 }
 
-/// The figures of the current view, each with its id.
+/// The figures of the current view with their IDs.
 fn chosen(state: &State) -> Vec<(Figure, u64)> {
     let figures = seen(state);
     let one = |index: usize| figures.get(index).map(|f| ((*f).clone(), id(state.run.id, index, false)));

@@ -1,4 +1,4 @@
-//! Applies the messages of the worker to the state.
+//! Applies worker messages to the state.
 
 use super::{branches, picture_picker};
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, Report};
@@ -8,7 +8,7 @@ use crate::tui::state::{
 };
 use crate::worker::message::Update;
 
-/// Applies a message of the worker to the state.
+/// Applies a worker message to the state.
 pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
     match update {
         Update::Methods(rows) => methods(state, rows),
@@ -64,7 +64,7 @@ fn model(state: &mut State, card: ModelCard) {
     find_layer(state);
 }
 
-/// Sets the current method. The cursor follows to its row, unless the user is moving the cursor.
+/// Sets the current method and moves the cursor to its row, unless the user is moving the cursor.
 fn method(state: &mut State, card: MethodCard) {
     let new = state.method.as_ref().is_none_or(|m| m.name != card.name);
     state.edits.retain(|name, value| !new && card.params.iter().any(|p| p.name == *name && p.value != *value));
@@ -80,7 +80,7 @@ fn method(state: &mut State, card: MethodCard) {
     find_layer(state);
 }
 
-/// Moves the cursor to the layer that the method uses, unless the user is moving the cursor.
+/// Moves the cursor to the layer used by the method, unless the user is moving the cursor.
 fn find_layer(state: &mut State) {
     let Some(layer) = state.layer() else { return };
     if state.resting.is_none()
@@ -110,7 +110,7 @@ fn show(state: &mut State, frame: Frame) {
     state.run.frame = Some(frame);
 }
 
-/// Closes the error pane once there is a newer result, unless a script is still broken.
+/// Closes the error pane after a newer result, unless a script is still broken.
 fn close_fault(state: &mut State) {
     let in_script = state.fault.as_ref().is_some_and(|f| f.report.place.is_some());
     let broken = state.methods.iter().any(|m| m.broken.is_some());

@@ -40,7 +40,7 @@ pub const LAYER: CommandSpec = CommandSpec {
     name: "layer",
     alias: None,
     arguments: "NAME",
-    summary: "set the method's layer; a module's name stands for its output",
+    summary: "set the method's layer (a module name selects its output)",
     complete: &[Complete::Names(layers)],
     execute: |state, rest| Ok(request::choose_layer(state, required(rest)?)),
 };
@@ -73,7 +73,7 @@ fn layers_and_modules(state: &State, kinds: &[String]) -> Vec<String> {
     state.layers_of(kinds).into_iter().chain(modules).collect()
 }
 
-/// The values that a parameter can take, if they are names.
+/// The possible values of a parameter, if they are names.
 fn values(state: &State, param: &str) -> Vec<String> {
     match state.params().iter().find(|p| p.name == param).map(|p| &p.kind) {
         Some(ParamKind::Layer(kinds)) => layers_and_modules(state, kinds),

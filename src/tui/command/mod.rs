@@ -14,7 +14,7 @@ pub use spec::{CommandSpec, Complete, Refused};
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 
-/// All commands, in the order in which the help lists them.
+/// All commands, in the order of the help.
 pub const COMMANDS: &[&CommandSpec] = &[
     &method::SET,
     &network::MODEL,
@@ -35,7 +35,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &session::QUIT,
 ];
 
-/// Runs a line: a command, or just the number of a step to go to.
+/// Runs a line: a command, or the number of a step to go to.
 ///
 /// Error messages list the valid alternatives.
 pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
@@ -53,8 +53,7 @@ pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     })
 }
 
-/// How to complete the last word of a line; depends on the command and on the position of the word. `None` if the word has no
-/// completions.
+/// How to complete the last word of a line, depending on the command and the word's position; `None` if it has no completions.
 pub fn completion(line: &str) -> Option<Complete> {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, arguments @ ..] = words.as_slice() else { return None };
@@ -64,13 +63,13 @@ pub fn completion(line: &str) -> Option<Complete> {
     complete.get(last).or(complete.last().filter(|c| matches!(c, Complete::Path))).copied()
 }
 
-/// The names that begin with the last word of a line.
+/// The names that start with the last word of a line.
 pub fn offers(line: &str, names: Vec<String>) -> Vec<String> {
     let last = line.rsplit(' ').next().unwrap_or("");
     names.into_iter().filter(|name| name.starts_with(last)).collect()
 }
 
-/// The word before the last one of a line; empty if there is none.
+/// The second-to-last word of a line, or an empty string.
 pub fn before_last(line: &str) -> &str {
     line.rsplit(' ').nth(1).unwrap_or("")
 }

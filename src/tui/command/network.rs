@@ -26,14 +26,14 @@ pub const CARD: CommandSpec = CommandSpec {
     name: "card",
     alias: None,
     arguments: "",
-    summary: "log the preprocessing and class names of the model, and where they come from",
+    summary: "log the model's preprocessing and class names, and their sources",
     complete: &[],
     execute: |state, _| {
         let rows = state.model.as_ref().map_or(&[][..], |model| &model.card).to_vec();
         for CardRow { name, value, source } in &rows {
             state.note(Tone::Plain, format!("{name}: {value} ({source})"));
         }
-        state.say(if rows.is_empty() { "no model is open" } else { "the card is in the log" });
+        state.say(if rows.is_empty() { "no model is open" } else { "the card was written to the log" });
         Ok(Vec::new())
     },
 };
@@ -61,7 +61,7 @@ pub const TARGET: CommandSpec = CommandSpec {
     },
 };
 
-/// Index of the class given by index or name. Names are matched exactly, then ignoring case, then fuzzily. Errors if no class
+/// Index of a class specified by index or name. Names are matched exactly, then ignoring case, then fuzzily. Errors if no class
 /// matches.
 pub fn class_of(state: &State, text: &str) -> Result<usize, Refused> {
     let labels = state.model.as_ref().map_or(&[][..], |m| &m.labels);

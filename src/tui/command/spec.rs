@@ -3,7 +3,7 @@
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 
-/// A command: its name, its help, how its arguments are completed, and its effect.
+/// A command: its name, help, argument completion and effect.
 #[derive(Debug)]
 pub struct CommandSpec {
     /// Name of the command.
@@ -23,15 +23,15 @@ pub struct CommandSpec {
 /// How an argument is completed.
 #[derive(Clone, Copy, Debug)]
 pub enum Complete {
-    /// With one of the names that the function returns.
+    /// With one of the names returned by the function.
     Names(fn(&State) -> Vec<String>),
-    /// With one of the values that the function returns for the argument before.
+    /// With one of the values returned by the function for the previous argument.
     Values(fn(&State, &str) -> Vec<String>),
-    /// With the path of a file; the argument extends to the end of the line.
+    /// With a file path. The argument extends to the end of the line.
     Path,
 }
 
-/// Reason why a command did not run.
+/// Why a command did not run.
 #[derive(Debug)]
 pub enum Refused {
     /// The arguments are missing or malformed.

@@ -1,4 +1,4 @@
-//! Opens files in the user's editor, and completes paths.
+//! Opening files in the user's editor, and path completion.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     }
 }
 
-/// Command-line arguments that make an editor open a file at a line.
+/// Command-line arguments for opening a file at a line in an editor.
 fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     let name = Path::new(program).file_stem().and_then(|n| n.to_str()).unwrap_or("");
     let place = |line: usize| OsString::from(format!("{}:{line}", path.to_string_lossy()));
@@ -32,7 +32,7 @@ fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     }
 }
 
-/// Files and folders whose paths begin with `text`, sorted.
+/// Sorted files and folders whose paths start with `text`.
 pub fn completions(text: &str) -> Vec<String> {
     let (folder, start) = text.rsplit_once('/').map_or(("", text), |(folder, start)| (folder, start));
     let lead = &text[..text.len() - start.len()];

@@ -1,12 +1,12 @@
-//! Finds files by their names in folders and subfolders.
+//! Finds files by name in folders and subfolders.
 
 use std::path::{Path, PathBuf};
 
-/// Maximum number of files to list, and of directory entries to read.
+/// Maximum number of files to list and directory entries to read.
 const MOST: (usize, usize) = (2000, 20_000);
 
-/// Finds the files whose names `fits` accepts in folders and, down to the depth given for each, in their subfolders; those in
-/// outer folders first. Hidden files and folders are left out, and so is `target`.
+/// Finds files whose names match `fits`, in folders and their subfolders up to the given depths, outer folders first. Skips
+/// hidden files and folders, and `target`.
 pub fn find<'a>(folders: impl IntoIterator<Item = (&'a Path, usize)>, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut looked = 0;

@@ -1,15 +1,15 @@
-//! Finds files that hold networks: graphs and weights.
+//! Finds model files: graphs and weights.
 
 use super::find_files;
 use crate::script::architecture::open_model::{is_graph_file, is_weight_file};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Depth of subfolders of the working directory to search.
+/// Search depth in the working directory.
 const DEPTH: usize = 3;
 
-/// Finds model files in the working directory and its subfolders, and in the folders that were used recently; returns the path and
-/// size in bytes of each.
+/// Finds model files in the working directory and its subfolders, and in recently used folders. Returns the path and size in
+/// bytes of each.
 pub fn find(recent: &[PathBuf]) -> Vec<(String, u64)> {
     let folders = std::iter::once((Path::new("."), DEPTH)).chain(recent.iter().map(|folder| (folder.as_path(), 0)));
     let found = find_files::find(folders, |name| is_graph_file(name) || is_weight_file(name));

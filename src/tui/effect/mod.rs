@@ -1,4 +1,4 @@
-//! Effects: work that the app does outside its state.
+//! Effects: work outside the app's state.
 
 pub mod editor;
 mod find_files;
@@ -8,18 +8,18 @@ pub mod find_pictures;
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
-/// Work that the app does outside its state.
+/// Work outside the app's state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Send a command to the worker.
     Ask(Command),
     /// Open a file at a line in the user's editor.
     Edit(PathBuf, Option<usize>),
-    /// List the files whose paths begin with this text.
+    /// List files whose paths start with this text.
     Complete(String),
-    /// Search for picture files in the working directory and in this folder.
+    /// Search for picture files in the working directory and this folder.
     FindPictures(Option<PathBuf>),
-    /// Search for model files in the working directory and in these folders.
+    /// Search for model files in the working directory and these folders.
     FindModels(Vec<PathBuf>),
     /// Read the thumbnail of the picture with this name.
     Preview(String),
@@ -27,7 +27,7 @@ pub enum Effect {
     Redraw,
     /// Suspend the program.
     Suspend,
-    /// End the program.
+    /// Quit the program.
     Quit,
 }
 

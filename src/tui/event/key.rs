@@ -1,4 +1,4 @@
-//! Keys, and their notation in the help, in hints and in configurations.
+//! Keys and their notation in help, hints and configuration files.
 
 use std::fmt;
 

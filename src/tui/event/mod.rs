@@ -8,16 +8,16 @@ use crate::worker::message::Update;
 use image::RgbImage;
 use std::sync::Arc;
 
-/// Something that happened and can change the state.
+/// Something that can change the state.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A key was pressed.
     Key(Key),
     /// This text was pasted.
     Paste(String),
-    /// A mouse event at a column and a row of the screen, both from 0.
+    /// A mouse event at a zero-based column and row of the screen.
     Mouse(Mouse, u16, u16),
-    /// A mouse event on a picture, at a position in its visible part: fractions in `[0, 1]` from the left and from the top.
+    /// A mouse event on a picture, at a position in its visible part, as fractions in `[0, 1]` of its width and height.
     Pointed(Mouse, f32, f32),
     /// The terminal was resized to this many columns and rows.
     Resize(u16, u16),
@@ -25,9 +25,9 @@ pub enum Event {
     Rate(usize),
     /// The worker sent a message.
     Worker(Box<Update>),
-    /// Time has passed, and nothing else happened.
+    /// Time has passed without other events.
     Tick,
-    /// Completions for the path being typed were found.
+    /// Completions for the typed path are available.
     Completions(Vec<String>),
     /// The search for pictures found these files.
     Pictures(Vec<String>),
@@ -35,7 +35,7 @@ pub enum Event {
     ModelFiles(Vec<(String, u64)>),
     /// The thumbnail of the picture with this name was read; `None` if it cannot be read.
     Preview(String, Option<Arc<RgbImage>>),
-    /// A message from the app itself, to be shown to the user.
+    /// A message from the app to show to the user.
     Note(String),
     /// The program must quit.
     Quit,

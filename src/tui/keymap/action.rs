@@ -7,15 +7,15 @@ pub enum Action {
     Quit,
     /// Cancel the computation, or quit if nothing is running.
     Interrupt,
-    /// Cancel the computation; if nothing is running, close the error or the zoom.
+    /// Cancel the computation or, if nothing is running, close the error or the zoom.
     Escape,
     /// Open the help.
     Help,
     /// Redraw the whole screen.
     Redraw,
-    /// Suspend the program, as a shell's Ctrl-z does.
+    /// Suspend the program, like Ctrl-z in a shell.
     Suspend,
-    /// Focus the panel with this number; the first panel has number 1.
+    /// Focus the panel with this number, starting at 1.
     Pane(u8),
     /// Focus the next panel.
     NextPane,
@@ -47,11 +47,11 @@ pub enum Action {
     Step(i32),
     /// Go to the first step.
     First,
-    /// Go to the last step that was kept.
+    /// Go to the last step.
     Last,
     /// Fork a branch at the current step.
     Fork,
-    /// Switch to the branch this many places after the open one.
+    /// Switch to the branch this many positions after the open one.
     Branch(i32),
     /// Show the previously open branch next to the open one, or hide it.
     Compare,
@@ -79,21 +79,21 @@ pub enum Action {
     PickPicture,
     /// Enter the path of a picture.
     OpenPicture,
-    /// Open the reference of the functions that scripts can call.
+    /// Open the reference of script functions.
     Reference,
     /// Choose the colormap from a list.
     PickColors,
-    /// Switch to the view that is this many places after the current one.
+    /// Switch to the view this many positions after the current one.
     View(i32),
     /// Zoom into pictures by this many notches, or out if negative.
     Enlarge(i32),
-    /// Reset the zoom, so that pictures are shown whole.
+    /// Reset the zoom.
     Whole,
     /// Start or stop reading values from pictures.
     Inspect,
     /// Switch to the next scale for maps.
     Scale,
-    /// Make maps drawn over pictures more opaque by this many steps, or more transparent if negative.
+    /// Increase the opacity of maps drawn over pictures by this many steps, or decrease it if negative.
     Strength(i32),
     /// Enter the path to save the figures to.
     Save,
@@ -109,11 +109,11 @@ pub enum Action {
     Complete,
     /// Accept the typed line or the row under the cursor.
     Accept,
-    /// Delete the character left of the cursor.
+    /// Delete the character before the cursor.
     Backspace,
-    /// Delete the character right of the cursor.
+    /// Delete the character after the cursor.
     Delete,
-    /// Delete the word left of the cursor.
+    /// Delete the word before the cursor.
     DeleteWord,
     /// Delete the whole line.
     DeleteLine,

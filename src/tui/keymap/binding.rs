@@ -1,4 +1,4 @@
-//! A row of a keymap: keys, the action that they trigger, and its description in the help.
+//! Rows of keymaps: keys, their action, and its description in the help.
 
 use super::action::Action;
 use crate::tui::event::Key;
@@ -7,19 +7,19 @@ use std::borrow::Cow;
 /// A row of a keymap.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// Keys of the row; each of them triggers the action.
+    /// Keys, each of which triggers the action.
     pub keys: &'static [Key],
-    /// The action that the keys trigger.
+    /// The action triggered by the keys.
     pub action: Action,
-    /// Section of the help that lists the row.
+    /// Help section that lists the row.
     pub section: &'static str,
     /// Description of the action in the help.
     pub says: Cow<'static, str>,
-    /// One-word hint for the status line; empty to show no hint.
+    /// One-word hint for the status line; empty for none.
     pub hint: &'static str,
 }
 
-/// The action that a key triggers according to `rows`; `None` if no row has the key.
+/// The action triggered by a key according to `rows`, if any.
 pub fn find(rows: &[Binding], key: Key) -> Option<Action> {
     rows.iter().find(|row| row.keys.contains(&key)).map(|row| row.action)
 }

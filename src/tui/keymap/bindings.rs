@@ -1,20 +1,20 @@
-//! The key bindings in effect: the rows of the keymaps, changed by the user's own bindings.
+//! The effective key bindings: the keymaps, modified by the user's bindings.
 
 use super::action::Action;
 use super::binding::Binding;
 use super::everywhere::EVERYWHERE;
 use crate::tui::event::Key;
 
-/// A row of a keymap with the keys that are in effect.
+/// A row of a keymap with its effective keys.
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// The row of the keymap.
     pub binding: Binding,
-    /// The keys in effect; keys that the user bound to other actions are missing.
+    /// The effective keys, without those that the user bound to other actions.
     pub keys: Vec<Key>,
 }
 
-/// The user's own bindings, which work in every panel; the latest binding comes last.
+/// The user's bindings, which work in every panel, latest last.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings(Vec<(Key, Action)>);
 
@@ -82,18 +82,18 @@ const NAMES: &[(&str, Action)] = &[
 ];
 
 impl Bindings {
-    /// A row of a panel's keymap with its keys in effect; the user's bindings take precedence.
+    /// A row of a panel's keymap with its effective keys. The user's bindings take precedence.
     pub fn panel(&self, row: &Binding) -> Bound {
         Bound { keys: self.kept(row), binding: row.clone() }
     }
 
-    /// A row of the keymap for every panel with its keys in effect, the user's own keys first.
+    /// A row of the global keymap with its effective keys, the user's keys first.
     pub fn everywhere(&self, row: &Binding) -> Bound {
         let own = self.0.iter().rev().filter(|(_, action)| *action == row.action).map(|(key, _)| *key);
         Bound { keys: own.chain(self.kept(row)).collect(), binding: row.clone() }
     }
 
-    /// A row of a pop-up's keymap with its keys, which the user cannot change.
+    /// A row of a pop-up's keymap, whose keys the user cannot change.
     pub fn popup(&self, row: &Binding) -> Bound {
         Bound { keys: row.keys.to_vec(), binding: row.clone() }
     }
@@ -103,16 +103,15 @@ impl Bindings {
         self.0.iter().find(|(own, _)| *own == key).map(|(_, action)| *action)
     }
 
-    /// Notation of the first key that triggers an action in every panel; empty if there is no such key.
+    /// Notation of the first key that triggers an action in every panel, or an empty string.
     pub fn key_of(&self, action: Action) -> String {
         let row = EVERYWHERE.iter().find(|row| row.action == action).map(|row| self.everywhere(row));
         row.and_then(|bound| bound.keys.first().map(Key::to_string)).unwrap_or_default()
     }
 
-    /// Binds a key to an action in every panel. The key's former action keeps its other keys.
+    /// Binds a key to an action in every panel. The key's previous action keeps its other keys.
     ///
-    /// Errors if the key or the action is unknown, in which case the message lists the valid names, or if the action works in a
-    /// single panel only.
+    /// Errors if the key or action is unknown (the message lists the valid names), or if the action works only in a single panel.
     pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
         let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);
@@ -121,7 +120,7 @@ impl Bindings {
             format!("unknown key \"{key}\"; expected a character, Ctrl-a to Ctrl-z, Space, Enter, Esc, Tab, S-Tab, Home, End, PgUp, PgDn, Up, Down, Left, Right, Backspace or Delete")
         })?;
         if !EVERYWHERE.iter().any(|row| row.action == wanted) {
-            return Err(format!("\"{action}\" works in a single panel only, so its keys cannot be changed"));
+            return Err(format!("\"{action}\" works only in a single panel, so its keys cannot be changed"));
         }
         self.0.retain(|(other, _)| *other != key);
         self.0.push((key, wanted));

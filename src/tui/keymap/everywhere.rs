@@ -4,7 +4,7 @@ use super::action::Action as A;
 use super::binding::{Binding, row};
 use crate::tui::event::Key as K;
 
-/// The keys that work in every panel while no pop-up is open, in the order in which the help lists them.
+/// The keys that work in every panel while no pop-up is open, in the order of the help.
 #[rustfmt::skip]
 pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char(' ')], A::Play, "Steps", "play or pause", "play"),
@@ -36,11 +36,11 @@ pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char('W')], A::View(-1), "Look", "previous view", ""),
     row(&[K::Char('c')], A::PickColors, "Look", "choose the colormap", ""),
     row(&[K::Char('y')], A::Scale, "Look", "next map scale", ""),
-    row(&[K::Char('(')], A::Strength(-1), "Look", "less map, more picture", ""),
-    row(&[K::Char(')')], A::Strength(1), "Look", "more map, less picture", ""),
+    row(&[K::Char('(')], A::Strength(-1), "Look", "decrease map opacity", ""),
+    row(&[K::Char(')')], A::Strength(1), "Look", "increase map opacity", ""),
     row(&[K::Char('+'), K::Char('=')], A::Enlarge(1), "Look", "zoom in", ""),
     row(&[K::Char('-')], A::Enlarge(-1), "Look", "zoom out", ""),
-    row(&[K::Char('0')], A::Whole, "Look", "show whole pictures", ""),
+    row(&[K::Char('0')], A::Whole, "Look", "reset the zoom", ""),
     row(&[K::Char('I')], A::Inspect, "Look", "read values (arrows, mouse)", ""),
     row(&[K::Char('z')], A::Zoom, "Look", "maximize the pane", ""),
     row(&[K::Char('L')], A::ShowLog, "Look", "maximize the log", ""),

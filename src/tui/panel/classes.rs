@@ -1,4 +1,4 @@
-//! The classes panel: class probabilities, and their changes since the previous step.
+//! The classes panel: class probabilities and their changes since the previous step.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::ClassRow;

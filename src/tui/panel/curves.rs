@@ -1,4 +1,4 @@
-//! The curves panel: probabilities and the method's values over the steps kept.
+//! The curves panel: probabilities and the method's values by step.
 
 use super::spec::{BLANK, Panel};
 use crate::tui::effect::Effect;
@@ -66,8 +66,8 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     plot::draw(buf, inner, &group.curves, ChartOptions { here, bounds: group.bounds }, theme);
 }
 
-/// All groups of curves: first the probabilities of the target and the top classes, then the method's values that lie in `[0,
-/// 1]`, then one group for each of the method's other values.
+/// All groups of curves: the probabilities of the target and the top classes, the method's values in `[0, 1]`, and one group for
+/// each other value.
 fn groups(state: &State) -> Vec<Group> {
     if state.run.foreign || !state.stepped() {
         return Vec::new();

@@ -38,10 +38,10 @@ const KEYS: &[Binding] = &[
     bind(&[K::Char('H')], A::ShapeArithmetic, "Layers", "show or hide shape arithmetic", ""),
 ];
 
-/// Columns from which the panel has room for both remarks in its title, and for wide indentation.
+/// Minimum width in columns for both remarks in the title and for wide indentation.
 const WIDE: u16 = 40;
 
-/// The remark after the panel's name: how many layers are hidden, and what marks the layer in use.
+/// The remark after the panel's name: the number of hidden layers, and the symbol for the layer in use.
 fn title(state: &State, area: Rect) -> Option<String> {
     let hidden = Some(state.layers.hidden()).filter(|count| *count > 0).map(|count| format!("{count} hidden "));
     let used = state.layer_param().map(|_| "◆ in use ".to_owned());
@@ -69,7 +69,7 @@ fn under_cursor(state: &State) -> Option<&TreeRow> {
     state.layers.rows().get(state.cursor(Pane::LAYERS).cursor)
 }
 
-/// Uses the layer under the cursor, or folds or unfolds the group under the cursor.
+/// Uses the layer under the cursor, or toggles the group under the cursor.
 fn choose(state: &mut State) -> Vec<Effect> {
     let Some(row) = under_cursor(state).cloned() else { return Vec::new() };
     match row.group {
@@ -81,7 +81,7 @@ fn choose(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Folds or unfolds the group under the cursor. On a layer or a folded group, folding folds the group that contains it.
+/// Folds or unfolds the group under the cursor. On a layer or a folded group, folding applies to the parent group.
 fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     let Some(row) = under_cursor(state).cloned() else { return Vec::new() };
     let group = match row.group {
@@ -98,7 +98,7 @@ fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Shows or hides shape arithmetic; the cursor stays on its layer or group if it is still listed.
+/// Shows or hides shape arithmetic. The cursor stays on its layer or group if that is still listed.
 fn show_all(state: &mut State) -> Vec<Effect> {
     let row = under_cursor(state).cloned();
     let all = !state.layers.all();
@@ -114,7 +114,7 @@ fn show_all(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Schedules the layer under the cursor to be used once the cursor has rested on it, if the method can use it.
+/// Schedules the layer under the cursor to be used once the cursor rests on it, if the method accepts it.
 fn rest(state: &mut State) {
     let Some(row) = under_cursor(state) else { return };
     let fits = state.layer_param().is_some_and(|(_, kinds)| kinds.is_empty() || kinds.contains(&row.kind));
@@ -123,7 +123,7 @@ fn rest(state: &mut State) {
     state.resting = (row.group.is_none() && fits && !present).then_some(rest);
 }
 
-/// Draws the tree; `◆` marks the layer that the method uses, and layers that the method cannot use are dim.
+/// Draws the tree. `◆` marks the layer used by the method. Layers that the method does not accept are dim.
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::LAYERS);
     let present = state.layer();
@@ -143,7 +143,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         }
     }
     if rows.is_empty() && state.model.is_some() {
-        row(buf, inner, 0, Line::styled("no match; Esc shows all", theme.dim), Line::default());
+        row(buf, inner, 0, Line::styled("no matches; Esc shows all", theme.dim), Line::default());
     }
 }
 
@@ -161,8 +161,8 @@ fn style(layer: &TreeRow, state: &State, theme: &Theme) -> Style {
     if fits || layer.group.is_some() { Style::new() } else { theme.dim }
 }
 
-/// The kind of a layer, and its output shape and number of parameters: as much of it as fits. Without `all`, a kind that the label
-/// tells is left out.
+/// As much as fits of a layer's kind, output shape and number of parameters. Without `all`, omits the kind if it is obvious from
+/// the label.
 fn about(layer: &TreeRow, room: usize, all: bool) -> (String, String) {
     let word = layer.label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
     let told = layer.kind.is_empty() || (!all && !word.is_empty() && layer.kind.contains(word));

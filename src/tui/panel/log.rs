@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The log panel; its cursor is the number of lines scrolled back.
+/// The log panel. Its cursor is the number of lines scrolled back.
 pub const PANEL: Panel = Panel {
     pane: Pane::LOG,
     place: PanelPlace::Bottom,

@@ -43,7 +43,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(name.map_or_else(Vec::new, |name| request::run_method(state, name)))
 }
 
-/// Schedules the method under the cursor to run once the cursor has rested on it, unless steps would be lost.
+/// Schedules the method under the cursor to run once the cursor rests on it, unless steps would be lost.
 fn rest(state: &mut State) {
     let Some(name) = state.method_under_cursor().map(|m| m.name.clone()) else { return };
     let present = state.method.as_ref().is_some_and(|m| m.name == name);
@@ -56,7 +56,7 @@ fn rest(state: &mut State) {
     state.resting = (!present && !steps).then_some(rest);
 }
 
-/// Draws the list of methods; `▶` marks the current method, `✗` a broken one.
+/// Draws the list of methods. `▶` marks the current method, `✗` a broken one.
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let listed = state.listed();
     let cursor = state.cursor(Pane::METHODS);
@@ -71,7 +71,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         }
     }
     if listed.is_empty() && !state.methods.is_empty() {
-        row(buf, inner, 0, Line::styled("no match; Esc shows all", theme.dim), Line::default());
+        row(buf, inner, 0, Line::styled("no matches; Esc shows all", theme.dim), Line::default());
     }
 }
 
@@ -84,7 +84,7 @@ fn sign(method: &MethodRow, state: &State, theme: &Theme) -> (&'static str, Styl
     }
 }
 
-/// Note on a method: the line of its error if it is broken, its step if it is current and has steps, else its group.
+/// Note on a method: the line of its error if it is broken, its step if it is current and has steps, otherwise its group.
 fn note(method: &MethodRow, state: &State) -> String {
     let present = state.method.as_ref().is_some_and(|m| m.name == method.name && m.stepped);
     match (method.broken, &state.run.frame) {

@@ -1,7 +1,7 @@
-//! Panels: the table of panels, and one file for each.
+//! Panels: a table, and one file per panel.
 //!
-//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], at the position that
-//! determines its number. Its name, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
+//! To add a panel, define a [`Panel`] in a new file in this folder and add it to [`PANELS`]. Its position determines its number.
+//! Its name, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;
@@ -26,7 +26,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// All panels, in the order of their numbers, which start at 1.
+/// All panels, in the order of their one-based numbers.
 #[rustfmt::skip]
 pub const PANELS: &[Panel] = &[
     methods::PANEL,
@@ -38,7 +38,7 @@ pub const PANELS: &[Panel] = &[
     log::PANEL,
 ];
 
-/// Keys that focus a panel by its number.
+/// Keys that focus a panel by number.
 const NUMBERS: [Key; 9] = [
     Key::Char('1'),
     Key::Char('2'),
@@ -56,17 +56,17 @@ pub fn of(pane: Pane) -> &'static Panel {
     &PANELS[index(pane)]
 }
 
-/// The panel `by` places after `pane`, wrapping around.
+/// The panel `by` positions after `pane`, wrapping around.
 pub fn after(pane: Pane, by: i32) -> Pane {
     PANELS[(index(pane) as i32 + by).rem_euclid(PANELS.len() as i32) as usize].pane
 }
 
-/// The panel with a number, which starts at 1; `None` if there is no such panel.
+/// The panel with a one-based number, if it exists.
 pub fn numbered(number: u8) -> Option<Pane> {
     PANELS.get(usize::from(number).checked_sub(1)?).map(|panel| panel.pane)
 }
 
-/// Number of the panel that a key focuses; `None` for other keys.
+/// Number of the panel focused by a key; `None` for other keys.
 pub fn number_of(key: Key) -> Option<u8> {
     let at = NUMBERS.iter().take(PANELS.len()).position(|number| *number == key)?;
     u8::try_from(at + 1).ok()
@@ -77,7 +77,7 @@ pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
     panel.keys.iter().map(|row| state.bindings.panel(row)).collect()
 }
 
-/// The keys that work in every panel. The number keys come right after the keys for the next and the previous panel.
+/// The keys that work in every panel. The number keys follow the keys for the next and previous panel.
 pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     let numbers: Vec<_> = PANELS.iter().zip(1..).zip(NUMBERS.chunks(1)).map(number_row).collect();
     let at = EVERYWHERE.iter().position(|row| row.action == Action::LastPane).map_or(0, |at| at + 1);
@@ -85,7 +85,7 @@ pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     before.iter().chain(&numbers).chain(after).map(|row| state.bindings.everywhere(row)).collect()
 }
 
-/// Moves the cursor of a panel's list by `by` rows; a panel without a list receives the movement as an action.
+/// Moves the cursor of a panel's list by `by` rows. A panel without a list receives the movement as an action.
 pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
     let Some(list) = &panel.list else {
         return (panel.act)(state, Action::Move(by.signum())).unwrap_or_default();

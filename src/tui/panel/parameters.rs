@@ -48,8 +48,8 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     })
 }
 
-/// Toggles the parameter under the cursor if it is a switch; otherwise opens the list of its values if there is one, else a
-/// prompt for the value.
+/// Toggles the parameter under the cursor if it is a switch; otherwise, opens the list of its values or, if there is none, a
+/// prompt.
 fn enter_value(state: &mut State) -> Vec<Effect> {
     let Some(param) = state.param_under_cursor().cloned() else { return Vec::new() };
     match param.kind {
@@ -83,7 +83,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     }
 }
 
-/// Name and value of a parameter; an asterisk marks a value that differs from the default.
+/// Name and value of a parameter. An asterisk marks a non-default value.
 fn line<'a>(param: &'a ParamRow, names: usize, state: &'a State, theme: &Theme) -> Line<'a> {
     let value = match (&param.kind, state.value(param)) {
         (ParamKind::Switch, value) => if value == "true" { "[x]" } else { "[ ]" }.to_owned(),

@@ -20,7 +20,7 @@ pub struct Panel {
     pub small: Small,
     /// Keys that work only in this panel.
     pub keys: &'static [Binding],
-    /// The list in the panel, if it has one.
+    /// The panel's list, if any.
     pub list: Option<List>,
     /// Performs an action; `None` if the panel ignores it. A panel without a list also receives cursor movements.
     pub act: fn(&mut State, Action) -> Option<Vec<Effect>>,
@@ -48,9 +48,9 @@ pub enum PanelPlace {
 /// Height of a panel in its column.
 #[derive(Clone, Copy, Debug)]
 pub enum Height {
-    /// A number of rows including the frame, computed from the state and the height of the column.
+    /// A number of rows, including the frame, computed from the state and the height of the column.
     Rows(fn(&State, u16) -> u16),
-    /// The height that the other panels of the column leave over.
+    /// The remaining height of the column.
     Rest,
 }
 
@@ -59,11 +59,11 @@ pub enum Height {
 pub enum Small {
     /// Always, in the center.
     Always,
-    /// On the left, if it is the most recently focused of all `Left` panels.
+    /// On the left, if it is the most recently focused `Left` panel.
     Left,
     /// Always, in a few rows at the bottom.
     Bottom,
-    /// Only while focused, in place of the center and the left.
+    /// Only while focused, replacing the center and the left.
     Focused,
 }
 
@@ -72,7 +72,7 @@ pub enum Small {
 pub struct List {
     /// Number of rows of the list.
     pub rows: fn(&State) -> usize,
-    /// Whether a click moves the cursor to a row, and a second click chooses the row.
+    /// Whether a click moves the cursor to a row and a second click selects it.
     pub clickable: bool,
     /// Called after the cursor has moved to another row.
     pub moved: fn(&mut State),

@@ -10,10 +10,10 @@ use ratatui::style::{Color, Style};
 /// The kind of characters that a picture is drawn with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocks {
-    /// Quadrants, which have the finest resolution; with few colors, half blocks look better.
+    /// Quadrants, which have the highest resolution. With few colors, half blocks look better.
     #[default]
     Quadrant,
-    /// Half blocks, for fonts without quadrants and for terminals with few colors.
+    /// Half blocks, for fonts without quadrants and terminals with few colors.
     Half,
     /// ASCII characters chosen by brightness.
     Letters,
@@ -22,7 +22,7 @@ pub enum Blocks {
 /// ASCII characters from dark to bright.
 const RAMP: &[u8] = b" .:-=+*#%@";
 
-/// Quadrant characters, indexed by the sum of the filled quarters: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
+/// Quadrant characters, indexed by a bit mask of the filled quarters: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
 const QUADRANTS: [&str; 16] = [" ", "▘", "▝", "▀", "▖", "▌", "▞", "▛", "▗", "▚", "▐", "▜", "▄", "▙", "▟", "█"];
 
 /// Fills a rectangle of cells with a picture.
@@ -38,11 +38,11 @@ pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, dep
     }
 }
 
-/// Approximate number of bytes that drawing a cell takes.
+/// Approximate number of bytes needed to draw a cell.
 const CELL: usize = 40;
 
-/// Limits the changed cells of pictures to about `room` bytes, starting at row `sweep`; the remaining cells keep their content on
-/// the screen. Cells covered by `cover` do not count. Returns whether any cells were held back.
+/// Limits the changed cells of pictures to about `room` bytes, starting at row `sweep`. The remaining cells keep their current
+/// content. Cells covered by `cover` do not count. Returns whether any cells were held back.
 pub fn hold_back(
     buf: &mut Buffer,
     screen: &Buffer,
@@ -82,7 +82,7 @@ fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     }
 }
 
-/// The color of the terminal that is nearest to an RGB color.
+/// The terminal color nearest to an RGB color.
 pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -92,7 +92,7 @@ pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     }
 }
 
-/// The color of the terminal that approximates an RGB color, dithered by position if the terminal has few colors.
+/// The terminal color that approximates an RGB color, dithered by position if the terminal has few colors.
 fn color(color: [u8; 3], x: usize, y: usize, depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -118,7 +118,7 @@ fn letters(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
     }
 }
 
-/// The two colors that approximate four quarters with the least error, preceded by a bit mask of the quarters that get the first
+/// The two colors that approximate four quarters with the least error, preceded by a bit mask of the quarters with the first
 /// color.
 fn two_colors(quarters: &[[u8; 3]; 4]) -> (usize, [u8; 3], [u8; 3]) {
     let split = |mask: usize| {
@@ -146,19 +146,19 @@ fn brightness([r, g, b]: [u8; 3]) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
-/// Makes a color more saturated, because the palette of sixteen colors has few colors near gray.
+/// Increases a color's saturation, because the sixteen-color palette has few colors near gray.
 fn vivid(color: [u8; 3]) -> [u8; 3] {
     let gray = brightness(color);
     color.map(|c| (gray + 2.0 * (f32::from(c) - gray)).clamp(0.0, 255.0) as u8)
 }
 
-/// Adds the ordered dither pattern at a position to a color, which makes up for missing shades.
+/// Adds the ordered dither pattern at a position to a color, to compensate for missing shades.
 pub fn dithered(color: [u8; 3], x: usize, y: usize, strength: f32) -> [u8; 3] {
     let by = (super::sample::bayer(x, y) - 0.5) * strength;
     color.map(|c| (f32::from(c) + by).clamp(0.0, 255.0) as u8)
 }
 
-/// Index of the nearest of the 240 fixed colors in the 256-color palette: six shades per channel, and 24 grays.
+/// Index of the nearest of the 240 fixed colors in the 256-color palette: six shades per channel and 24 grays.
 fn indexed(color: [u8; 3]) -> u8 {
     const SHADES: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let shade = |c: u8| (0..6).min_by_key(|i| SHADES[*i].abs_diff(c)).unwrap_or(0);
@@ -169,7 +169,7 @@ fn indexed(color: [u8; 3]) -> u8 {
     if of_gray < of_cube { 232 + gray as u8 } else { (16 + 36 * r + 6 * g + b) as u8 }
 }
 
-/// xterm's palette of sixteen colors; the palettes of other terminals are similar.
+/// xterm's sixteen-color palette. The palettes of other terminals are similar.
 const SIXTEEN_RGB: [[u8; 3]; 16] = [
     [0, 0, 0],
     [205, 0, 0],
@@ -208,7 +208,7 @@ const SIXTEEN: [Color; 16] = [
     Color::White,
 ];
 
-/// Index of the nearest color in a palette, with channels weighted by perception: green counts most, blue least.
+/// Index of the nearest color in a palette, with perceptual channel weights: green counts most, blue least.
 fn nearest(color: [u8; 3], palette: &[[u8; 3]]) -> usize {
     const WEIGHTS: [u32; 3] = [3, 6, 2];
     let far = |p: &[u8; 3]| (0..3).map(|i| WEIGHTS[i] * u32::from(p[i].abs_diff(color[i])).pow(2)).sum::<u32>();

@@ -1,4 +1,4 @@
-//! Encodes pictures for the terminal on its own thread. Only the newest job of each slot is done; older ones are skipped.
+//! Encodes pictures for the terminal on a separate thread. Only the newest job of each slot runs; older ones are skipped.
 
 use super::driver::{Driver, PicturePart};
 use super::fit::fit;
@@ -12,10 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Identifies the content of a picture: a figure seen through a lens.
+/// Identifies a picture's content: a figure seen through a lens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PictureKey {
-    /// Id of the figure, which changes when its values do.
+    /// ID of the figure, which changes with its values.
     pub id: u64,
     /// The lens through which the figure is seen.
     pub lens: Lens,
@@ -24,9 +24,9 @@ pub struct PictureKey {
 /// A request to encode a picture.
 #[derive(Clone, Debug)]
 pub struct EncodeJob {
-    /// Index of the slot that the picture is for.
+    /// Index of the picture's slot.
     pub slot: usize,
-    /// Identifies the content of the picture.
+    /// Identifies the picture's content.
     pub key: PictureKey,
     /// The figure to draw.
     pub figure: Figure,
@@ -36,18 +36,18 @@ pub struct EncodeJob {
     pub area: (u16, u16),
     /// Width and height of a cell in pixels.
     pub cell: (u16, u16),
-    /// The driver that the picture is encoded for.
+    /// The driver to encode the picture for.
     pub driver: &'static dyn Driver,
 }
 
-/// A picture that has been encoded for the terminal.
+/// A picture encoded for the terminal.
 #[derive(Clone, Debug)]
 pub struct EncodedPicture {
-    /// Identifies the content of the picture.
+    /// Identifies the picture's content.
     pub key: PictureKey,
     /// Columns and rows of the picture's area.
     pub area: (u16, u16),
-    /// The picture before it was resized for sending.
+    /// The picture before resizing.
     pub image: Arc<RgbImage>,
     /// The encoded parts; `None` if pictures are drawn as cells.
     pub sent: Option<Arc<Vec<PicturePart>>>,
@@ -83,7 +83,7 @@ pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     Some(EncodedPicture { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
 }
 
-/// Draws a ring around the mark of the lens, dark and light so that it is visible on any background.
+/// Draws a ring around the lens's mark, dark and light so that it is visible on any background.
 fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     let Some((x, y)) = lens.mark.and_then(|mark| lens.seen(mark)) else { return image };
     let (width, height) = image.dimensions();
@@ -108,7 +108,7 @@ fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     image
 }
 
-/// Size in pixels of a picture fitted into an area of `columns` and `rows`, at most [`PIXELS`] on each side.
+/// Pixel size of a picture fitted to an area of `columns` and `rows`, at most [`PIXELS`] per side.
 fn pixels(size: (u32, u32), (columns, rows): (u16, u16), cell: (u16, u16)) -> (u32, u32) {
     let place = fit(size, Rect::new(0, 0, columns, rows), cell);
     let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);

@@ -1,11 +1,10 @@
-//! Fits pictures into areas of cells.
+//! Fits pictures to areas of cells.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-/// The cells that a picture occupies, given its size in pixels: as large as `area` allows, centered. `cell` is the size of a cell
-/// in pixels.
+/// The cells occupied by a picture of a given pixel size, scaled to fit `area` and centered. `cell` is the cell size in pixels.
 pub fn fit((width, height): (u32, u32), area: Rect, cell: (u16, u16)) -> Rect {
     let room = (f64::from(area.width) * f64::from(cell.0), f64::from(area.height) * f64::from(cell.1));
     let scale = (room.0 / f64::from(width.max(1))).min(room.1 / f64::from(height.max(1)));
@@ -15,7 +14,7 @@ pub fn fit((width, height): (u32, u32), area: Rect, cell: (u16, u16)) -> Rect {
     Rect::new(area.x + (area.width - columns) / 2, area.y + (area.height - rows) / 2, columns, rows)
 }
 
-/// Draws a ring in one cell of a picture, at a position given as fractions in `[0, 1)` from the left and from the top.
+/// Draws a ring in one cell of a picture, at a position given as fractions in `[0, 1)` of its width and height.
 pub fn ring(buf: &mut Buffer, rect: Rect, (x, y): (f32, f32)) {
     let at = |part: f32, from: u16, size: u16| from + (part * f32::from(size)) as u16;
     if let Some(cell) = buf.cell_mut((at(x, rect.x, rect.width), at(y, rect.y, rect.height))) {

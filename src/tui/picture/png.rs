@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-/// Encodes a picture as PNG, with a compression level that takes no noticeable time.
+/// Encodes a picture as PNG with fast compression.
 pub fn png(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Level(4), FilterType::Adaptive);
@@ -15,7 +15,7 @@ pub fn png(image: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-/// Encodes bytes as standard base64, with padding.
+/// Encodes bytes as standard base64 with padding.
 pub fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }

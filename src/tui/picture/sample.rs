@@ -1,8 +1,8 @@
-//! Resizes pictures: by averaging when shrinking, by copying pixels when enlarging.
+//! Resizes pictures: averages pixels when shrinking, and repeats them when enlarging.
 
 use image::{Rgb, RgbImage};
 
-/// Small pictures are enlarged before they are sent, to at most this many pixels per side, so that their pixels stay sharp.
+/// Small pictures are enlarged before sending, to at most this many pixels per side, so that their pixels stay sharp.
 const SHARP: u32 = 256;
 /// Pictures with more pixels than this are sent with 7 bits per color channel.
 const LARGE: u32 = 128 * 128;
@@ -37,7 +37,7 @@ impl Samples {
     }
 }
 
-/// Shrinks a picture to its size on the screen in pixels, or enlarges a small one so that its pixels stay sharp.
+/// Shrinks a picture to its size on screen in pixels, or enlarges a small one so that its pixels stay sharp.
 pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
     if width > pixels.0 && height > pixels.1 {
@@ -56,7 +56,7 @@ pub fn light(mut image: RgbImage) -> RgbImage {
     image
 }
 
-/// Resizes a picture to the size of its cells in pixels.
+/// Resizes a picture to the pixel size of its cells.
 pub fn fitted(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     Samples::new(image, pixels.0 as usize, pixels.1 as usize).image()
 }

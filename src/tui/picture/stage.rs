@@ -1,9 +1,9 @@
-//! The pictures on the screen: where they are, and when to send, keep or remove them.
+//! The pictures on screen: where they are, and when to send, keep or remove them.
 //!
-//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that
-//! is already on screen are skipped; otherwise they are drawn as blanks, which erase what was there. A picture is sent after the
-//! frame if it is new, has moved, or was covered. While a pop-up covers a picture, the picture is drawn as blocks. Blocks and
-//! kitty's placeholders are ordinary cells and need no special treatment.
+//! Pictures drawn over cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that is already on
+//! screen are skipped; other cells are drawn as blanks, which erase previous content. A picture is sent after the frame if it is
+//! new, has moved, or was covered. While a pop-up covers a picture, it is drawn as blocks. Blocks and kitty's placeholders are
+//! ordinary cells and need no special treatment.
 
 use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::Sender;
 
-/// A figure and the area of the screen in which it is drawn.
+/// A figure and its screen area.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement<'a> {
     /// The area of the screen.
@@ -27,50 +27,50 @@ pub struct Placement<'a> {
     pub figure: &'a VisibleFigure,
 }
 
-/// The pictures that a frame should show.
+/// The pictures to show in a frame.
 #[derive(Clone, Debug, Default)]
 pub struct WantedPictures<'a> {
-    /// The pictures, each with its area.
+    /// The pictures and their areas.
     pub pictures: Vec<Placement<'a>>,
-    /// Areas of plots, which take mouse events like pictures.
+    /// Areas of plots, which receive mouse events like pictures.
     pub plots: Vec<Rect>,
 }
 
-/// The pictures on the screen and the commands still to be sent for them.
+/// The pictures on screen and their pending commands.
 #[derive(Debug)]
 pub struct PictureStage {
     /// The driver that draws the pictures.
     pub driver: &'static dyn Driver,
     /// The color depth of the terminal.
     pub depth: Depth,
-    /// Width and height of a cell in pixels.
+    /// Cell size in pixels.
     pub cell: (u16, u16),
     slots: Vec<Slot>,
     plots: Vec<Rect>,
     cover: Option<Rect>,
     jobs: Option<Sender<EncodeJob>>,
-    /// Commands still to be sent to the terminal, in order.
+    /// Commands to send to the terminal, in order.
     queue: VecDeque<Piece>,
-    /// The row at which drawing resumes for cells that were held back.
+    /// The row at which to resume drawing held-back cells.
     sweep: u16,
 }
 
-/// The state of the first, second, … picture of a frame.
+/// The state of the first, second, … picture in a frame.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Area that the current frame gives the picture.
+    /// Area of the picture in the current frame.
     area: Option<Rect>,
     /// The latest picture encoded for this slot.
     painted: Option<EncodedPicture>,
     /// The latest encoding request: the content, and the columns and rows of its area.
     asked: Option<(PictureKey, (u16, u16))>,
-    /// Cells that the picture occupies in the current frame.
+    /// Cells occupied by the picture in the current frame.
     placed: Option<Rect>,
-    /// Cells where a picture drawn with a protocol should be.
+    /// Target cells of a picture drawn with a protocol.
     wanted: Option<Rect>,
-    /// Cells and content of the picture that a protocol has drawn on the screen.
+    /// Cells and content of the picture drawn on screen with a protocol.
     shown: Option<(Rect, PictureKey)>,
-    /// Which of the slot's two picture ids is in use.
+    /// Which of the slot's two picture IDs is in use.
     turn: bool,
 }
 
@@ -78,23 +78,23 @@ struct Slot {
 #[derive(Debug)]
 struct Piece {
     bytes: Vec<u8>,
-    /// Slot of the picture that the command draws; `None` for other commands.
+    /// Slot of the picture drawn by the command; `None` for other commands.
     slot: Option<usize>,
     /// Whether the command is the first one of its picture.
     first: bool,
-    /// Cells and content of the picture that is complete once the command is sent.
+    /// Cells and content of the picture completed by the command.
     ends: Option<(Rect, PictureKey)>,
 }
 
-/// Number of picture ids that the app uses.
+/// Number of picture IDs used by the app.
 const IDS: u32 = 32;
 
-/// A 24-bit picture id, distinct from the ids of other processes in the same terminal.
+/// A 24-bit picture ID, distinct from those of other processes in the same terminal.
 fn id(number: u32) -> u32 {
     (std::process::id() % 0x7_ffff + 1) * IDS + number % IDS
 }
 
-/// Id of the picture in a slot; each slot alternates between two ids.
+/// ID of the picture in a slot. Each slot alternates between two IDs.
 fn id_of(index: usize, turn: bool) -> u32 {
     id(index as u32 * 2 + u32::from(turn))
 }
@@ -111,8 +111,7 @@ impl PictureStage {
         Self { driver, depth, cell, slots, plots: vec![], cover: None, jobs: None, queue, sweep: 0 }
     }
 
-    /// Arranges the pictures of a frame and requests those that are not encoded yet. `cover` is the area of a pop-up above the
-    /// pictures.
+    /// Arranges the pictures of a frame and requests those not yet encoded. `cover` is the area of a pop-up over the pictures.
     pub fn arrange(&mut self, wanted: &WantedPictures<'_>, cover: Option<Rect>, lens: &Lens) {
         self.cover = cover;
         self.plots.clone_from(&wanted.plots);
@@ -145,8 +144,8 @@ impl PictureStage {
         slot.wanted = stands.then_some(rect);
     }
 
-    /// Draws the cells of the picture arranged in `area` and returns the rectangle that it occupies; `None` as long as there is
-    /// no picture.
+    /// Draws the cells of the picture arranged in `area` and returns the rectangle it occupies; `None` if there is no picture
+    /// yet.
     pub fn draw(&self, buf: &mut Buffer, area: Rect, lens: &Lens) -> Option<Rect> {
         let index = self.slots.iter().position(|slot| slot.area == Some(area))?;
         let slot = &self.slots[index];
@@ -166,7 +165,7 @@ impl PictureStage {
         Some(rect)
     }
 
-    /// Draws a picture as cells, as large as fits, even if the driver uses a protocol; used for thumbnails, which change quickly.
+    /// Draws a picture as cells, scaled to fit, even if the driver uses a protocol. Used for thumbnails, which change quickly.
     pub fn sketch(&self, buf: &mut Buffer, area: Rect, image: &RgbImage) {
         let blocks = match self.driver.standing() {
             Standing::Nowhere => return,
@@ -178,7 +177,7 @@ impl PictureStage {
         }
     }
 
-    /// Position of a cell within the picture or plot that contains it, as fractions in `[0, 1]` from the left and from the top.
+    /// Position of a cell within the picture or plot that contains it, as fractions in `[0, 1]` of width and height.
     pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
         let mut places = self.slots.iter().filter_map(|slot| slot.placed).chain(self.plots.iter().copied());
         let rect = places.find(|r| r.contains((column, row).into()))?;
@@ -186,7 +185,7 @@ impl PictureStage {
         Some((part(column, rect.x, rect.width), part(row, rect.y, rect.height)))
     }
 
-    /// Finishes a frame: skips the cells under pictures that stay, and redraws the cells under pictures to be removed.
+    /// Finishes a frame: skips the cells under pictures that stay, and redraws the cells under pictures to remove.
     pub fn finish(&mut self, buf: &mut Buffer) {
         if !matches!(self.driver.standing(), Standing::Overlay) {
             return;
@@ -198,7 +197,7 @@ impl PictureStage {
         self.slots.iter().filter(stays).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::Skip));
     }
 
-    /// Limits the changed cells of pictures to about `room` bytes; the remaining cells stay as they are on the screen. Returns
+    /// Limits the changed cells of pictures to about `room` bytes. The remaining cells stay as they are on screen. Returns
     /// whether any cells were held back.
     pub fn hold_back(&mut self, buf: &mut Buffer, screen: &Buffer, room: usize) -> bool {
         if !matches!(self.driver.standing(), Standing::Cells(_) | Standing::Placeholders) {
@@ -209,7 +208,7 @@ impl PictureStage {
         room < usize::MAX && blocks::hold_back(buf, screen, (&pictures, self.cover), room, &mut self.sweep)
     }
 
-    /// Removes pictures that are no longer wanted and sends about `room` bytes of new ones. Returns whether a new picture is
+    /// Removes pictures that are no longer needed and sends about `room` bytes of new ones. Returns whether a new picture is
     /// complete.
     pub fn emit(&mut self, out: &mut impl Write, room: usize) -> io::Result<bool> {
         for index in 0..self.slots.len() {
@@ -221,12 +220,12 @@ impl PictureStage {
         self.pump(out, room)
     }
 
-    /// Whether pictures are shown with placeholders, in which case a new picture needs another frame to become visible.
+    /// Whether pictures use placeholders, so that a new picture needs another frame to become visible.
     pub fn points_at_pictures(&self) -> bool {
         matches!(self.driver.standing(), Standing::Placeholders)
     }
 
-    /// Whether any picture has not been sent completely.
+    /// Whether any picture is not completely sent.
     pub fn has_more(&self) -> bool {
         !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
     }
@@ -240,10 +239,10 @@ impl PictureStage {
         }
     }
 
-    /// Forgets which pictures are on the screen, after the terminal was cleared or resized.
+    /// Forgets which pictures are on screen, after the terminal was cleared or resized.
     pub fn forget(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.shown = None);
-        // A picture must be sent completely once begun, but what it leaves on the screen is unknown.
+        // A picture must be sent completely once started, but its state on screen is unknown.
         self.queue.iter_mut().for_each(|piece| piece.ends = None);
     }
 
@@ -271,7 +270,7 @@ impl PictureStage {
     fn take_away(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         let (wanted, turn) = (slot.wanted, slot.turn);
-        // A picture must be sent completely once begun.
+        // A picture must be sent completely once started.
         let begun = self.queue.front().filter(|piece| !piece.first).and_then(|piece| piece.slot);
         let moved = |rect: Rect| wanted != Some(rect);
         let strips = self.driver.in_strips() && slot.shown.is_some_and(|(rect, _)| moved(rect));
@@ -292,7 +291,7 @@ impl PictureStage {
         }
     }
 
-    /// Queues the commands that draw the picture of a slot, if it must be sent.
+    /// Queues the commands that draw a slot's picture, if it must be sent.
     fn send(&mut self, index: usize) {
         let slot = &self.slots[index];
         let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else { return };
@@ -300,7 +299,7 @@ impl PictureStage {
             return;
         }
         let Some(sent) = painted.sent.as_deref() else { return };
-        // The placeholders refer to the slot's other id until the new picture is complete.
+        // The placeholders refer to the slot's other ID until the new picture is complete.
         let hidden = matches!(self.driver.standing(), Standing::Placeholders);
         let commands = self.driver.commands(sent, id_of(index, slot.turn != hidden), rect);
         if self.driver.in_strips() {
@@ -332,7 +331,7 @@ impl PictureStage {
 }
 
 impl Slot {
-    /// Whether the picture on the screen differs from the one that should be there.
+    /// Whether the picture on screen differs from the intended one.
     fn is_due(&self) -> bool {
         let (Some(rect), Some(painted)) = (self.wanted, &self.painted) else { return false };
         self.shown.as_ref().is_none_or(|(shown, key)| *shown != rect || *key != painted.key)

@@ -1,4 +1,4 @@
-//! Writes pictures into a stream of text lines.
+//! Writes pictures to a stream of text lines.
 
 use crate::tui::theme::Depth;
 use image::{DynamicImage, RgbImage};
@@ -8,7 +8,7 @@ use ratatui::style::Color;
 use std::io;
 use viuer::ViuError;
 
-/// Prints a picture as half blocks, two pixels per cell, with viuer, which does not query the terminal for this.
+/// Prints a picture as half blocks, two pixels per cell, using viuer, which does not query the terminal for this.
 pub fn half_blocks(image: RgbImage, depth: Depth, rect: Rect) -> io::Result<()> {
     let (columns, rows) = (u32::from(rect.width), u32::from(rect.height));
     let config = viuer::Config {
@@ -28,19 +28,19 @@ pub fn half_blocks(image: RgbImage, depth: Depth, rect: Rect) -> io::Result<()> 
     }
 }
 
-/// A 24-bit picture id. Each id must be new, since a picture with the same id would replace a picture of an earlier command.
+/// A 24-bit picture ID. It must be new, since reusing an ID would replace a picture from an earlier command.
 pub fn id(number: u32) -> u32 {
     (std::process::id().wrapping_mul(0x9E37_79B1) >> 8).wrapping_add(number) & 0xff_ffff | 1 << 23
 }
 
-/// The bytes that draw a picture over blank rows and move the cursor below it, since terminals differ in where a picture leaves
-/// the cursor.
+/// The bytes that draw a picture over blank rows and move the cursor below it. Terminals differ in where a picture leaves the
+/// cursor.
 pub fn over_blanks(rows: u16, picture: &[u8]) -> Vec<u8> {
     let (before, behind) = (format!("{}\x1b[{rows}A\x1b7", "\n".repeat(rows.into())), format!("\x1b8\x1b[{rows}B\r"));
     [before.as_bytes(), picture, behind.as_bytes()].concat()
 }
 
-/// Converts cells to lines of text, with escape codes where the colors change.
+/// Converts cells to lines of text, with escape codes at color changes.
 pub fn lines(buf: &Buffer) -> String {
     let mut text = String::new();
     for row in buf.content.chunks(usize::from(buf.area.width).max(1)) {

@@ -34,7 +34,7 @@ fn keys(state: &State) -> Vec<Bound> {
     KEYS.iter().map(|row| state.bindings.popup(row)).collect()
 }
 
-/// Scrolls the help; any action that does not scroll closes it.
+/// Scrolls the help. Any other action closes it.
 fn act(state: &mut State, action: A) -> Handled {
     let Some(Popup::Help(top)) = state.popup else { return None };
     state.popup = match action {
@@ -45,7 +45,7 @@ fn act(state: &mut State, action: A) -> Handled {
     Some(Vec::new())
 }
 
-/// Handles the mouse: the wheel scrolls the help, a click closes it.
+/// Handles the mouse: the wheel scrolls the help, and a click closes it.
 fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => act(state, A::Move(-1)),
@@ -60,7 +60,7 @@ pub fn area(size: (u16, u16)) -> Rect {
     centered(size, size.0.saturating_sub(4).min(98), size.1.saturating_sub(2).min(36))
 }
 
-/// Draws the help from line `row` on. The keys of the focused panel come first; there are two columns if they fit.
+/// Draws the help starting at line `row`, in two columns if they fit. The keys of the focused panel come first.
 pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &Theme) {
     let title = Line::styled(" Help  j k scroll  q close ", theme.focus);
     let inner = framed(buf, area, title, theme.focus);

@@ -1,4 +1,4 @@
-//! Pop-ups: the layers above the panels, one file for each.
+//! Pop-ups: the layers above the panels, one file per pop-up.
 #![allow(clippy::disallowed_methods)]
 
 mod help;

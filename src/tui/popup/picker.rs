@@ -1,4 +1,4 @@
-//! The picker: a list that typing filters, with an optional picture or text beside it.
+//! The picker: a list filtered by typing, with an optional picture or text beside it.
 
 use crate::render::Colormap;
 use crate::tui::action::{model_picker, request};
@@ -72,7 +72,7 @@ fn text(state: &mut State, text: &str) -> Handled {
     Some(Vec::new())
 }
 
-/// Handles the mouse: the wheel moves the cursor, a click on a row chooses the row, and a click outside closes the list.
+/// Handles the mouse: the wheel moves the cursor, a click on a row selects it, and a click outside closes the list.
 fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => return act(state, A::Move(-1)),
@@ -96,7 +96,7 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
     }
 }
 
-/// Carries out the choice of a value.
+/// Applies the selected value.
 fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
     match of {
         Choice::Method => request::run_method(state, value),
@@ -113,7 +113,7 @@ fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
     }
 }
 
-/// Number of rows that the list shows on a screen of `size` columns and rows.
+/// Number of visible rows on a screen of `size` columns and rows.
 pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
     let most = usize::from(size.1.saturating_sub(8)).max(1);
     match picker.of {

@@ -73,7 +73,7 @@ fn text(state: &mut State, text: &str) -> Handled {
     Some(changed(state))
 }
 
-/// Handles the mouse: the wheel moves through the history like the arrow keys, a click cancels the prompt.
+/// Handles the mouse: the wheel moves through the history like the arrow keys, and a click cancels the prompt.
 fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => act(state, A::Move(-1)),
@@ -83,7 +83,7 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     }
 }
 
-/// Applies the text of a filter prompt while it is typed.
+/// Applies the text of a filter prompt as it is typed.
 fn changed(state: &mut State) -> Vec<Effect> {
     if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text().to_owned()) {
         filter::narrow(state, &text);
@@ -91,7 +91,7 @@ fn changed(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Closes the prompt without running its line; a filter is removed.
+/// Closes the prompt without running its line, removing any filter.
 fn leave(state: &mut State) -> Vec<Effect> {
     if open(state).is_some_and(|prompt| prompt.filter) {
         filter::narrow(state, "");
@@ -123,7 +123,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Completes the last word of the line: names at once, paths by an effect that searches for files.
+/// Completes the last word of the line: names immediately, paths via an effect that searches for files.
 fn complete(state: &mut State) -> Vec<Effect> {
     let Some(line) = open(state).map(|prompt| prompt.text().to_owned()) else { return Vec::new() };
     let offers = match command::completion(&line) {

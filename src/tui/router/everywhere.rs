@@ -81,13 +81,13 @@ fn act(state: &mut State, action: Action) -> Handled {
     })
 }
 
-/// Treats pasted text as the path of a picture, since terminals paste the path of a file that is dropped onto them.
+/// Treats pasted text as a picture path, since terminals paste the path of a dropped file.
 fn text(state: &mut State, text: &str) -> Handled {
     let path = text.trim().trim_matches(['\'', '"']);
     Some(prompt(state, &format!("open {path}")))
 }
 
-/// Handles the mouse: a click or drag on the step scrubber goes to a step; any other event goes to the panel under the pointer.
+/// Handles the mouse: a click or drag on the step scrubber goes to a step. Other events go to the panel under the pointer.
 fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
     let areas = layout::areas(state);
     let pressed = matches!(mouse, Mouse::Press | Mouse::Drag);
@@ -103,7 +103,8 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
     }
 }
 
-/// Handles a click on a panel: the first click focuses the panel and moves its cursor to the row, a second one chooses the row.
+/// Handles a click on a panel: the first click focuses the panel and moves its cursor to the row, and a second click selects the
+/// row.
 fn click(state: &mut State, pane: Pane, row: Option<usize>) -> Vec<Effect> {
     let again = state.focus == pane;
     state.focus = pane;

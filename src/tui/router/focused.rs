@@ -7,11 +7,11 @@ use crate::tui::layout;
 use crate::tui::panel;
 use crate::tui::state::State;
 
-/// The screen layer of the focused panel. It ignores text, and it leaves clicks, which focus panels, to
+/// The screen layer of the focused panel. It ignores text and leaves clicks, which focus panels, to
 /// [`everywhere`](super::everywhere).
 pub const LAYER: Layer = Layer { keys, find, act, text: |_, _| None, point: |_, _: Mouse, _| None, modal: false };
 
-/// A number of rows greater than the length of any list.
+/// More rows than in any list.
 const FAR: i32 = 100_000;
 
 fn keys(state: &State) -> Vec<Bound> {

@@ -1,4 +1,4 @@
-//! The router, which offers events to the layers of the screen, topmost first.
+//! The router, which dispatches events to the layers of the screen, topmost first.
 
 mod everywhere;
 mod focused;
@@ -24,7 +24,7 @@ pub fn keys(state: &State) -> Vec<Bound> {
     }
 }
 
-/// Performs the action that a key has in the topmost layer that binds it. A modal layer takes unbound characters as typed text.
+/// Performs the action of a key in the topmost layer that binds it. A modal layer treats unbound characters as typed text.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     for layer in layers(state).collect::<Vec<_>>() {
         if let Some(action) = (layer.find)(state, key) {
@@ -70,7 +70,7 @@ mod tests {
         keys(&State { focus: pane, ..State::default() })
     }
 
-    /// The keys of each panel, including those that work in every panel, and the keys of each pop-up.
+    /// The keys of each panel, including global keys, and of each pop-up.
     fn all() -> impl Iterator<Item = Vec<Bound>> {
         let picker = Picker::new(Choice::Model, "model", vec![], "");
         let popups = [Popup::Help(0), Popup::Picker(picker), Popup::Prompt(Prompt::default())];

@@ -1,4 +1,4 @@
-//! The branches of a run: which one is open, and the latest frames of the others.
+//! The branches of a run: the open one, and the latest frames of the others.
 
 use crate::script::summary::Frame;
 use crate::worker::letter;
@@ -10,7 +10,7 @@ pub struct Branches {
     pub at: usize,
     /// Number of branches.
     pub count: usize,
-    /// Index of the branch that was open before.
+    /// Index of the previously open branch.
     pub before: usize,
     /// Whether the previously open branch is shown next to the open one.
     pub compared: bool,
@@ -25,7 +25,7 @@ pub struct ShownBranch {
     pub name: String,
     /// The latest frame of the branch.
     pub frame: Frame,
-    /// Id of the frame.
+    /// ID of the frame.
     pub id: u64,
 }
 
@@ -41,13 +41,13 @@ impl Branches {
         letter(self.at).to_string()
     }
 
-    /// Latest frame of the previously open branch, if it is shown next to the open one.
+    /// Latest frame of the previously open branch, if shown next to the open one.
     pub fn beside(&self) -> Option<&ShownBranch> {
         let other = self.shown.get(self.before)?.as_ref();
         other.filter(|_| self.compared && self.before != self.at)
     }
 
-    /// Index of the branch with a letter, ignoring case. Errors if there is no such branch; the message lists the valid letters.
+    /// Index of the branch with a letter, ignoring case. Errors if there is no such branch, listing the valid letters.
     pub fn named(&self, name: &str) -> Result<usize, String> {
         let known: Vec<_> = (0..self.count).map(|at| letter(at).to_string()).collect();
         let place = known.iter().position(|known| known.eq_ignore_ascii_case(name));

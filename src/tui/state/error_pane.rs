@@ -1,4 +1,4 @@
-//! The error that the error pane shows.
+//! The error shown in the error pane.
 
 use crate::script::summary::Report;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use std::time::Duration;
 pub struct ErrorPane {
     /// The error and its position in a script.
     pub report: Report,
-    /// When the error occurred, as time since the app started.
+    /// When the error occurred, since app start.
     pub at: Duration,
-    /// Whether figures of an earlier, successful result are still shown.
+    /// Whether figures of an earlier successful result are still shown.
     pub good_stays: bool,
 }
 
-/// The first line of an error: its position in a script if it has one, and its message.
+/// The first line of an error: its position in a script, if any, and its message.
 pub fn headline(report: &Report) -> String {
     match &report.place {
         Some((file, line, column)) => format!("{file}:{line}:{column}: {}", report.message),

@@ -4,10 +4,10 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use std::cmp::Reverse;
 
-/// Score of a match; higher is better. Among equally good matches, the shorter string scores higher.
+/// Score of a match; higher is better. Of equally good matches, the shorter string scores higher.
 pub type Score = (u32, Reverse<usize>);
 
-/// A query in the syntax of fzf: several words in any order, with `^start`, `end$`, `'exact` and `!without`.
+/// A query in fzf syntax: several words in any order, with `^start`, `end$`, `'exact` and `!without`.
 pub struct Fuzzy {
     pattern: Pattern,
     matcher: Matcher,
@@ -21,7 +21,7 @@ impl Fuzzy {
         Self { pattern, matcher: Matcher::new(Config::DEFAULT), characters: Vec::new() }
     }
 
-    /// Score of a string; `None` if it does not match. Consecutive letters and beginnings of words score higher.
+    /// Score of a string; `None` if it does not match. Consecutive letters and word starts score higher.
     pub fn score(&mut self, text: &str) -> Option<Score> {
         let score = self.pattern.score(Utf32Str::new(text, &mut self.characters), &mut self.matcher)?;
         Some((score, Reverse(text.len())))

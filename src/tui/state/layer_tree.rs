@@ -3,7 +3,7 @@
 use crate::script::summary::{LayerRow, parents};
 use std::collections::HashSet;
 
-/// The layers of a model as a tree whose groups can be folded. Shape arithmetic is hidden at first.
+/// The layers of a model as a tree with foldable groups. Shape arithmetic is hidden by default.
 #[derive(Clone, Debug, Default)]
 pub struct LayerTree {
     layers: Vec<LayerRow>,
@@ -40,7 +40,7 @@ pub struct TreeRow {
 const LONG: usize = 60;
 
 impl LayerTree {
-    /// Builds the tree of a model's layers; `all` shows shape arithmetic too.
+    /// Builds the tree of a model's layers. `all` also shows shape arithmetic.
     pub fn new(layers: &[LayerRow], all: bool) -> Self {
         let mut tree = Self { layers: layers.to_vec(), all, ..Self::default() };
         if layers.iter().filter(|layer| tree.lists(layer)).count() > LONG {
@@ -57,7 +57,7 @@ impl LayerTree {
     }
 
     /// Shows only layers whose name, kind or shape contains `text`, with all groups unfolded. If `text` is empty, shows all
-    /// layers, with the groups folded as before.
+    /// layers and restores the folded groups.
     pub fn filter(&mut self, text: &str) {
         self.text = text.to_owned();
         self.lay_out();
@@ -74,17 +74,17 @@ impl LayerTree {
         self.lay_out();
     }
 
-    /// Number of layers that are hidden because they are shape arithmetic.
+    /// Number of layers hidden as shape arithmetic.
     pub fn hidden(&self) -> usize {
         if self.text.is_empty() { self.layers.iter().filter(|layer| !self.lists(layer)).count() } else { 0 }
     }
 
-    /// Whether the tree lists a layer, in a folded group or not.
+    /// Whether the tree includes a layer, possibly in a folded group.
     pub fn lists(&self, layer: &LayerRow) -> bool {
         self.all || !layer.shape_arithmetic || layer.name == self.used
     }
 
-    /// Folds or unfolds the group with a name.
+    /// Folds or unfolds the group with this name.
     pub fn fold(&mut self, name: &str, folded: bool) {
         match folded {
             true => self.folded.insert(name.to_owned()),
@@ -93,8 +93,7 @@ impl LayerTree {
         self.lay_out();
     }
 
-    /// Unfolds the groups that contain the layer in use, and returns the index of the layer's row; `None` if there is no such
-    /// row.
+    /// Unfolds the groups that contain the layer in use and returns the index of its row, if any.
     pub fn reveal(&mut self, name: &str) -> Option<usize> {
         for group in parents(name) {
             self.folded.remove(group);
@@ -104,7 +103,7 @@ impl LayerTree {
         self.rows.iter().position(|r| r.name == name && r.group.is_none())
     }
 
-    /// Whether a row is that of a folded group with the layer in use.
+    /// Whether a row is a folded group that contains the layer in use.
     pub fn holds_used(&self, row: &TreeRow) -> bool {
         row.group == Some(false) && parents(&self.used).any(|group| group == row.name)
     }
@@ -148,7 +147,7 @@ impl LayerTree {
     }
 }
 
-/// Formats a shape, such as `[64, 112, 112]` as `64×112²`.
+/// Formats a shape: `[64, 112, 112]` as `64×112²`.
 pub fn shape(sizes: &[usize]) -> String {
     match sizes {
         [c, h, w] if h == w => format!("{c}×{h}²"),
@@ -157,7 +156,7 @@ pub fn shape(sizes: &[usize]) -> String {
     }
 }
 
-/// Formats a count briefly, such as `1234567` as `1.2M`.
+/// Formats a count compactly: `1234567` as `1.2M`.
 pub fn short(count: usize) -> String {
     match count {
         0 => String::new(),

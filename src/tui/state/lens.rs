@@ -1,29 +1,29 @@
-//! How pictures are shown: colors, scale, zoom, and the position whose value is read. All pictures on screen share one lens, so
-//! that pictures being compared show the same part.
+//! How pictures are shown: colors, scale, zoom and mark. All pictures on screen share one lens, so that compared pictures show
+//! the same part.
 
 use crate::render::{Overlay, Rescale};
 use image::RgbImage;
 
-/// How pictures are shown: colors, scale, zoom, and the position whose value is read.
+/// How pictures are shown: colors, scale, zoom and mark.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lens {
     /// Colormap, and opacity of maps over pictures.
     pub overlay: Overlay,
-    /// Scale that the user chose for maps.
+    /// The user's scale for maps.
     pub scale: Rescale,
     /// Zoom factor, at least 1.
     pub zoom: f32,
-    /// Center of the visible part, as fractions of the picture from the left and from the top.
+    /// Center of the visible part, as fractions of the picture's width and height.
     pub center: (f32, f32),
-    /// Position whose value is read, as fractions of the picture from the left and from the top; `None` if no value is read.
+    /// Position to read a value from, as fractions of the picture's width and height, if any.
     pub mark: Option<(f32, f32)>,
 }
 
 /// Maximum zoom factor.
 const MOST: f32 = 64.0;
-/// Factor by which one notch zooms.
+/// Zoom factor per notch.
 const NOTCH: f32 = std::f32::consts::SQRT_2;
-/// Number of steps in which the mark crosses the visible part, unless the pixels of the picture are larger than such a step.
+/// Number of steps for the mark to cross the visible part, unless the picture's pixels are larger than such a step.
 const STEPS: f32 = 64.0;
 
 impl Default for Lens {
@@ -33,8 +33,8 @@ impl Default for Lens {
 }
 
 impl Lens {
-    /// Zooms in by `notches`, or out if negative. The position `about` in the visible part, as fractions in `[0, 1]`, stays in
-    /// place.
+    /// Zooms in by `notches`, or out if negative. The position `about` in the visible part, as fractions in `[0, 1]`, stays
+    /// fixed.
     pub fn enlarge(&mut self, notches: i32, about: (f32, f32)) {
         let fixed = self.place(about);
         self.zoom = (self.zoom * NOTCH.powi(notches)).clamp(1.0, MOST);
@@ -50,14 +50,14 @@ impl Lens {
         self.look_at((self.center.0 + x / self.zoom, self.center.1 + y / self.zoom));
     }
 
-    /// Moves the mark by a pixel of a picture with this width and height, or by a larger step if the pixels are small. The
-    /// visible part follows the mark.
+    /// Moves the mark by one pixel of a picture with this width and height, or by a larger step if pixels are small. The visible
+    /// part follows the mark.
     pub fn move_mark(&mut self, (x, y): (i32, i32), (width, height): (usize, usize)) {
         let Some(mark) = self.mark else { return };
         let moved = |at: f32, by: i32, pixels: usize| {
             let pixel = 1.0 / pixels.max(1) as f32;
             let step = (1.0 / (STEPS * self.zoom) / pixel).round().max(1.0) * pixel;
-            // Stay at the center of a pixel, so that rounding does not skip a pixel.
+            // Stays at the center of a pixel, so that rounding does not skip pixels.
             let at = ((at + by as f32 * step) / pixel).floor() * pixel + pixel / 2.0;
             at.clamp(pixel / 2.0, 1.0 - pixel / 2.0)
         };
@@ -79,8 +79,7 @@ impl Lens {
         (of(self.center.0, x), of(self.center.1, y))
     }
 
-    /// Converts a position in the picture to a position in the visible part, both as fractions; `None` if it is outside the
-    /// visible part.
+    /// Converts a position in the picture to a position in the visible part, both as fractions; `None` if it is not visible.
     pub fn seen(&self, (x, y): (f32, f32)) -> Option<(f32, f32)> {
         let of = |center: f32, place: f32| (place - center) * self.zoom + 0.5;
         let (x, y) = (of(self.center.0, x), of(self.center.1, y));

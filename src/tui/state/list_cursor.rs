@@ -1,6 +1,6 @@
 //! A cursor in a list that may be longer than its panel.
 
-/// The cursor of a list, and the first visible row.
+/// The cursor of a list and the first visible row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListCursor {
     /// Index of the row under the cursor.
@@ -16,12 +16,12 @@ impl ListCursor {
         self.cursor = self.cursor.saturating_add_signed(by as isize).min(last);
     }
 
-    /// Moves the cursor to a row, which may be beyond the end of the list until [`fit`](Self::fit) is called.
+    /// Moves the cursor to a row, which may be past the end of the list until [`fit`](Self::fit) is called.
     pub fn go(&mut self, row: usize) {
         self.cursor = row;
     }
 
-    /// Moves the cursor into a list of `len` rows, and scrolls so that it is visible with `height` rows on screen.
+    /// Clamps the cursor to a list of `len` rows and scrolls so that it is among the `height` visible rows.
     pub fn fit(&mut self, len: usize, height: usize) {
         self.cursor = self.cursor.min(len.saturating_sub(1));
         let lowest = (self.cursor + 1).saturating_sub(height.max(1));

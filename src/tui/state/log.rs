@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogLine {
-    /// When the line was written, as time since the app started.
+    /// When the line was written, since app start.
     pub at: Duration,
     /// Tone of the line, which determines its color.
     pub tone: Tone,
@@ -18,8 +18,8 @@ pub struct LogLine {
 pub enum Tone {
     /// A neutral message.
     Plain,
-    /// A message about a success.
+    /// A success message.
     Good,
-    /// A message about an error.
+    /// An error message.
     Bad,
 }

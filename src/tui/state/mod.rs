@@ -1,4 +1,4 @@
-//! The state of the app: everything that the screen is drawn from, independent of the terminal.
+//! The state of the app: everything needed to draw the screen, independent of the terminal.
 
 mod branches;
 mod error_pane;
@@ -50,11 +50,11 @@ pub struct State {
     pub now: Duration,
     /// The focused panel.
     pub focus: Pane,
-    /// The list panel that a terminal with room for only one list shows on the left.
+    /// The list panel shown on the left of a terminal with room for only one list.
     pub left: Pane,
     /// Whether the focused panel fills the screen.
     pub zoomed: bool,
-    /// The pop-up that is open over the panels.
+    /// The open pop-up.
     pub popup: Option<Popup>,
     /// The cursor of each panel's list.
     pub cursors: BTreeMap<Pane, ListCursor>,
@@ -62,11 +62,11 @@ pub struct State {
     pub methods: Vec<MethodRow>,
     /// The text that filters the list of methods.
     pub method_filter: String,
-    /// The method or layer under the cursor, and when it runs if the cursor stays there.
+    /// The method or layer under the cursor, and when to run it if the cursor stays there.
     pub resting: Option<(Rest, Duration)>,
     /// All architectures.
     pub models: Vec<ModelRow>,
-    /// Folders whose model files were opened recently, most recent first.
+    /// Folders with recently opened model files, most recent first.
     pub recent_folders: Vec<PathBuf>,
     /// The open model.
     pub model: Option<ModelCard>,
@@ -78,7 +78,7 @@ pub struct State {
     pub picture: Option<OpenPicture>,
     /// The current method.
     pub method: Option<MethodCard>,
-    /// Parameter values set in the app that the worker has not confirmed yet.
+    /// Parameter values set in the app but not yet confirmed by the worker.
     pub edits: BTreeMap<String, String>,
     /// The target class, if one is set.
     pub target: Option<usize>,
@@ -88,25 +88,25 @@ pub struct State {
     pub bindings: Bindings,
     /// The branches of the current run.
     pub branches: Branches,
-    /// The view that the user chose.
+    /// The view selected by the user.
     pub view: View,
     /// The figures shown in the current view.
     pub visible: Visible,
-    /// Index of the group of curves that is shown.
+    /// Index of the visible group of curves.
     pub curve: usize,
-    /// How pictures are shown: colors, scale, zoom, and the position whose value is read.
+    /// How pictures are shown: colors, scale, zoom and mark.
     pub lens: Lens,
-    /// The lasso drawn around points, as fractions of the plot from the left and from the top.
+    /// The lasso drawn around points, as fractions of the plot's width and height.
     pub lasso: Vec<(f32, f32)>,
-    /// The data set from which thumbnails of points were last read.
+    /// The data set of the last thumbnails for points.
     pub near: Option<String>,
-    /// The pictures of the points under the mark: name and, once read, thumbnail.
+    /// The pictures for the points under the mark: name and, once loaded, thumbnail.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
     /// Number of commands sent to the worker so far.
     pub asked: u64,
     /// When the worker started computing; `None` if it is idle.
     pub busy: Option<Duration>,
-    /// Progress of a long computation, if one is running.
+    /// Progress of a long computation, if any.
     pub progress: Option<Progress>,
     /// The error shown in the error pane.
     pub fault: Option<ErrorPane>,
@@ -114,27 +114,27 @@ pub struct State {
     pub log: Vec<LogLine>,
     /// The message in the status line, and when it disappears.
     pub toast: Option<(String, Duration)>,
-    /// The commands typed so far, latest last.
+    /// The command history, latest last.
     pub lines: Vec<String>,
-    /// Signature and description of the functions that scripts can call; empty until requested.
+    /// Signatures and descriptions of script functions; empty until requested.
     pub reference: Vec<(String, String)>,
     /// Number of bytes written to the terminal in the last second.
     pub rate: usize,
     /// Name of the picture driver.
     pub graphics: String,
-    /// Whether the user has pressed the key to quit once while steps were playing or a computation was running.
+    /// Whether the user has pressed the quit key once during playback or a computation.
     pub leaving: bool,
-    /// Path of each script of this session, as reported by the worker.
+    /// Path of each script in this session, as reported by the worker.
     pub scripts: BTreeMap<String, PathBuf>,
 }
 
 /// Maximum number of lines in the log.
 const LOG_LINES: usize = 500;
 
-/// Data rate in bytes per second below which the connection to the terminal counts as idle.
+/// Data rate in bytes per second below which the connection to the terminal is considered idle.
 pub const RATE: usize = 2048;
 
-/// How long the status line shows a message.
+/// Display duration of messages in the status line.
 const TOAST: Duration = Duration::from_secs(4);
 
 impl State {
@@ -149,22 +149,22 @@ impl State {
         self.cursors.get(&pane).copied().unwrap_or_default()
     }
 
-    /// The cursor of a panel's list, for changing it.
+    /// The cursor of a panel's list, mutably.
     pub fn cursor_mut(&mut self, pane: Pane) -> &mut ListCursor {
         self.cursors.entry(pane).or_default()
     }
 
-    /// The method under the cursor, if any method is listed.
+    /// The method under the cursor, if any.
     pub fn method_under_cursor(&self) -> Option<&MethodRow> {
         self.listed().get(self.cursor(Pane::METHODS).cursor).copied()
     }
 
-    /// The parameter under the cursor, if the method has parameters.
+    /// The parameter under the cursor, if any.
     pub fn param_under_cursor(&self) -> Option<&ParamRow> {
         self.params().get(self.cursor(Pane::PARAMETERS).cursor)
     }
 
-    /// Lets the focused panel fill the screen, or shows all panels again.
+    /// Maximizes the focused panel, or shows all panels again.
     pub fn toggle_zoom(&mut self) {
         self.zoomed = !self.zoomed;
     }
@@ -188,8 +188,8 @@ impl State {
         self.methods.iter().filter(hit).collect()
     }
 
-    /// Index of the best match among the listed methods: preferably a name that equals the filter, then one that begins with it,
-    /// then one that contains it.
+    /// Index of the best match among the listed methods: a name that equals the filter, otherwise one that starts with it,
+    /// otherwise one that contains it.
     pub fn best_listed(&self) -> usize {
         let text = self.method_filter.to_lowercase();
         let fit = |name: &str| (name == text, name.starts_with(&text), name.contains(&text));
@@ -203,7 +203,7 @@ impl State {
         self.methods.iter().find(|m| m.name == *name)
     }
 
-    /// The value of a parameter: as set in the app if the worker has not confirmed that yet, else as last reported by the worker.
+    /// The value of a parameter: the unconfirmed value set in the app, if any, otherwise the one last reported by the worker.
     pub fn value<'a>(&'a self, param: &'a ParamRow) -> &'a str {
         self.edits.get(&param.name).unwrap_or(&param.value)
     }
@@ -213,7 +213,7 @@ impl State {
         self.method.as_ref().map_or(&[], |m| &m.params)
     }
 
-    /// The layer parameter of the current method and the kinds of layers that it accepts; `None` if there is no layer parameter.
+    /// The layer parameter of the current method, if any, and the kinds of layers that it accepts.
     pub fn layer_param(&self) -> Option<(&ParamRow, &[String])> {
         self.params().iter().find_map(|p| match &p.kind {
             ParamKind::Layer(kinds) => Some((p, kinds.as_slice())),
@@ -221,8 +221,7 @@ impl State {
         })
     }
 
-    /// Name of the layer that the method uses. A value that is a negative index counts from the end of the layers that the method
-    /// accepts.
+    /// Name of the layer used by the method. A negative index counts from the end of the layers that the method accepts.
     pub fn layer(&self) -> Option<String> {
         let (param, kinds) = self.layer_param()?;
         let value = self.value(param);
@@ -232,7 +231,7 @@ impl State {
         names.get(usize::try_from(at).ok()?).cloned()
     }
 
-    /// Names of the layers of certain kinds, or of all layers if `kinds` is empty.
+    /// Names of layers of certain kinds, or of all layers if `kinds` is empty.
     pub fn layers_of(&self, kinds: &[String]) -> Vec<String> {
         self.model_layers().iter().filter(|l| fits(kinds, &l.kind)).map(|l| l.name.clone()).collect()
     }
@@ -247,15 +246,14 @@ impl State {
         modules(self.model_layers()).into_iter().filter(|module| fits(kinds, &module.kind)).collect()
     }
 
-    /// The layer with this name, or the layer that is the output of the module with this name; `None` if there is neither.
+    /// The layer with this name, or the output layer of the module with this name, if any.
     pub fn output_of(&self, name: &str) -> Option<&LayerRow> {
         let layers = self.model_layers();
         let inside = |layer: &&LayerRow| layer.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         layers.iter().find(|layer| layer.name == name).or_else(|| layers.iter().rfind(inside))
     }
 
-    /// The values that a layer parameter can take: the layers of the kinds that it accepts, preceded by `all` if that is its
-    /// default.
+    /// The possible values of a layer parameter: layers of the accepted kinds, preceded by `all` if that is the default.
     pub fn values_of(&self, param: &ParamRow, kinds: &[String]) -> Vec<String> {
         let all = (param.default == "all").then(|| "all".to_owned());
         all.into_iter().chain(self.layers_of(kinds)).collect()
@@ -274,7 +272,7 @@ impl State {
         of_frame.filter(|_| !self.run.foreign).unwrap_or_else(of_picture)
     }
 
-    /// The change of a class's probability since the previous step; `None` if the previous probability is not known.
+    /// The change in a class's probability since the previous step; `None` if the previous probability is unknown.
     pub fn change(&self, row: &ClassRow) -> Option<f32> {
         let step = self.run.frame.as_ref().filter(|_| !self.run.foreign)?.step;
         let before = self.run.history.get(&step.checked_sub(1)?)?;
@@ -291,7 +289,7 @@ impl State {
         self.method.as_ref().is_some_and(|m| m.stepped)
     }
 
-    /// When the screen changes next without an event, as time since the app started; `None` if it does not.
+    /// When the screen next changes without an event, since app start; `None` if it does not.
     pub fn due(&self) -> Option<Duration> {
         let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
         let rest = self.resting.as_ref().map(|(_, at)| *at);
@@ -302,7 +300,7 @@ impl State {
     }
 }
 
-/// Whether a list of kinds of layers contains `kind`; an empty list contains all.
+/// Whether a list of layer kinds contains `kind`. An empty list contains all.
 fn fits(kinds: &[String], kind: &String) -> bool {
     kinds.is_empty() || kinds.contains(kind)
 }

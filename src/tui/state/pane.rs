@@ -1,6 +1,6 @@
 //! The names of panels.
 
-/// The name of a panel, which identifies it. `panel::PANELS` lists all panels.
+/// A panel, identified by name. `panel::PANELS` lists all panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pane(pub &'static str);
 
@@ -20,7 +20,7 @@ impl Pane {
     /// The log panel.
     pub const LOG: Self = Self("log");
 
-    /// Title of the panel on screen: its name with a capital first letter.
+    /// Title of the panel on screen: its capitalized name.
     pub fn title(self) -> String {
         let mut letters = self.0.chars();
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -1,4 +1,4 @@
-//! The state of a picker: a list to choose from, filtered by typing.
+//! The state of a picker: a selection list filtered by typing.
 
 use super::fuzzy::Fuzzy;
 use super::list_cursor::ListCursor;
@@ -6,10 +6,10 @@ use image::RgbImage;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// A list to choose from, open over the panels.
+/// A selection list, open over the panels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picker {
-    /// What the user chooses from the list.
+    /// What the list is for.
     pub of: Choice,
     /// Title of the list.
     pub title: String,
@@ -21,11 +21,11 @@ pub struct Picker {
     pub hits: Vec<usize>,
     /// The cursor among the matching rows.
     pub list: ListCursor,
-    /// Name of the picture under the cursor and, once read, its thumbnail.
+    /// Name of the picture under the cursor and, once loaded, its thumbnail.
     pub preview: Option<(String, Option<Arc<RgbImage>>)>,
 }
 
-/// What the user chooses from a list.
+/// What a selection list is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The method to run.
@@ -46,14 +46,14 @@ pub enum Choice {
     Parameter(String),
 }
 
-/// One row of a list to choose from.
+/// A row of a selection list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The value that is passed on when the row is chosen.
+    /// The value of the row, used when it is selected.
     pub value: String,
-    /// The text that the row shows and that the query is matched against.
+    /// The displayed text, which the query is matched against.
     pub label: String,
-    /// Details shown on the right of the row.
+    /// Details shown on the right.
     pub detail: String,
 }
 
@@ -65,7 +65,7 @@ impl Item {
 }
 
 impl Picker {
-    /// Creates a list with the cursor on the row whose value is `present`.
+    /// Creates a list with the cursor on the row with value `present`.
     pub fn new(of: Choice, title: &str, items: Vec<Item>, present: &str) -> Self {
         let mut picker = Self {
             of,
@@ -81,7 +81,7 @@ impl Picker {
         picker
     }
 
-    /// Appends rows to the list; the cursor stays where it is.
+    /// Appends rows to the list without moving the cursor.
     pub fn extend(&mut self, items: Vec<Item>) {
         let cursor = self.list;
         self.items.extend(items);
@@ -89,8 +89,7 @@ impl Picker {
         self.list = cursor;
     }
 
-    /// Inserts rows before the row with index `at` of the whole list; the cursor stays on its row, or at the best match of the
-    /// query.
+    /// Inserts rows before index `at` of the unfiltered list. The cursor stays on its row, or on the best match of the query.
     pub fn insert(&mut self, at: usize, items: Vec<Item>) {
         let chosen = self.hits.get(self.list.cursor).copied();
         let (at, count) = (at.min(self.items.len()), items.len());
@@ -101,12 +100,12 @@ impl Picker {
         }
     }
 
-    /// Whether the query may also be the path of a file.
+    /// Whether the query may also be a file path.
     pub fn takes_paths(&self) -> bool {
         matches!(self.of, Choice::Picture | Choice::Model | Choice::Weights(_))
     }
 
-    /// The value of the row under the cursor. In a list of files, the query itself if no row matches.
+    /// The value of the row under the cursor. In a file list, the query itself if no row matches.
     pub fn value(&self) -> Option<String> {
         let typed = || (self.takes_paths() && !self.query.is_empty()).then(|| self.query.clone());
         self.chosen().map(|item| item.value.clone()).or_else(typed)

@@ -1,15 +1,15 @@
-//! The pop-up that is open over the panels.
+//! Pop-ups over the panels.
 
 use super::picker::Picker;
 use super::prompt::Prompt;
 
-/// A pop-up that is open over the panels.
+/// A pop-up over the panels.
 #[derive(Debug)]
 pub enum Popup {
     /// The help, scrolled down by this many lines.
     Help(usize),
-    /// A list to choose from.
+    /// A selection list.
     Picker(Picker),
-    /// A line to type a command or a filter in.
+    /// A line for typing a command or filter.
     Prompt(Prompt),
 }

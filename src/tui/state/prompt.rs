@@ -1,22 +1,22 @@
-//! The line being typed in the prompt at the bottom of the screen, and its editing.
+//! Editing of the line in the prompt at the bottom of the screen.
 
 use tui_input::{Input, InputRequest};
 
 /// Maximum length of the line in bytes.
 const LONGEST: usize = 8192;
 
-/// A line that the user is typing: a command or a filter.
+/// A line being typed: a command or a filter.
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {
-    /// Whether the line filters a list; otherwise it is a command.
+    /// Whether the line is a filter rather than a command.
     pub filter: bool,
-    /// The typed text, and the position of the cursor in it.
+    /// The typed text and the cursor position.
     pub input: Input,
     /// Possible completions of the last word of the line.
     pub offers: Vec<String>,
     /// The error of the last attempt to run the command.
     pub wrong: Option<String>,
-    /// How many lines back in the history the prompt is; 0 for a new line.
+    /// Position in the history, counted backward; 0 for a new line.
     back: usize,
 }
 
@@ -36,7 +36,7 @@ impl Prompt {
         self.input.value()
     }
 
-    /// Inserts a string at the cursor, without its control characters.
+    /// Inserts a string at the cursor, dropping control characters.
     pub fn insert(&mut self, text: &str) {
         let room = LONGEST.saturating_sub(self.text().len());
         text.chars().filter(|c| !c.is_control()).take(room).for_each(|c| self.edit(InputRequest::InsertChar(c)));
@@ -49,14 +49,14 @@ impl Prompt {
         }
     }
 
-    /// Replaces the line with an earlier or later line of the history; the entry after the latest line is empty.
+    /// Replaces the line with an earlier or later line of the history. The entry after the latest line is empty.
     pub fn recall(&mut self, lines: &[String], by: i32) {
         let back = self.back.saturating_add_signed(-by as isize).min(lines.len());
         let line = lines.len().checked_sub(back).and_then(|at| lines.get(at)).cloned().unwrap_or_default();
         *self = Self { back, ..Self::command(line) };
     }
 
-    /// Completes the last word to the longest common prefix of the candidates, and lists the candidates if there are several.
+    /// Completes the last word to the longest common prefix of the candidates, listing them if there are several.
     pub fn complete(&mut self, offers: Vec<String>) {
         let Some(common) = common_start(&offers) else {
             self.offers.clear();

@@ -3,7 +3,7 @@
 use super::lens::Lens;
 use crate::render::Points;
 
-/// A scatter plot: its points, and the bounds of the plane in which they are drawn.
+/// A scatter plot: its points and the bounds of the plane.
 #[derive(Debug)]
 pub struct ScatterView<'a> {
     points: &'a Points,
@@ -13,26 +13,26 @@ pub struct ScatterView<'a> {
 }
 
 impl<'a> ScatterView<'a> {
-    /// Places points in a plane that is slightly larger than their bounds.
+    /// Places points in a plane slightly larger than their bounds.
     pub fn new(points: &'a Points) -> Self {
         let all = || (0..points.count()).map(|i| points.place(i)).filter(|(x, y)| x.is_finite() && y.is_finite());
         Self { points, x: bounds(all().map(|p| p.0)), y: bounds(all().map(|p| p.1)) }
     }
 
-    /// Bounds of the visible part on the `x` axis and on the `y` axis.
+    /// Bounds of the visible part along the `x` and `y` axes.
     pub fn seen(&self, lens: &Lens) -> ([f64; 2], [f64; 2]) {
         let (from, to) = (self.at(lens.place((0.0, 0.0))), self.at(lens.place((1.0, 1.0))));
         ([from.0, to.0], [to.1, from.1])
     }
 
-    /// Position of a point, as fractions in `[0, 1]` of the plane from the left and from the top.
+    /// Position of a point, as fractions in `[0, 1]` of the plane's width and height.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let (x, y) = self.points.place(i);
         let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
         (part(self.x, x), 1.0 - part(self.y, y))
     }
 
-    /// The coordinates at a position of the plane, given as fractions from the left and from the top.
+    /// The coordinates at a position in the plane, given as fractions of its width and height.
     pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
         let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
         (at(self.x, x), at(self.y, 1.0 - y))
@@ -51,7 +51,7 @@ impl<'a> ScatterView<'a> {
         (0..self.points.count()).filter(|&i| line.len() > 2 && inside(self.place(i))).collect()
     }
 
-    /// Index of the point nearest to a position of the plane; `None` if there are no points.
+    /// Index of the point nearest to a position in the plane; `None` if there are no points.
     pub fn nearest(&self, (x, y): (f32, f32)) -> Option<usize> {
         let far = |i: usize| {
             let place = self.place(i);
@@ -62,7 +62,7 @@ impl<'a> ScatterView<'a> {
     }
 }
 
-/// Minimum and maximum of `values`, each moved outward by a fiftieth of the range.
+/// Minimum and maximum of `values`, each moved outward by 1/50 of the range.
 fn bounds(values: impl Iterator<Item = f32>) -> [f64; 2] {
     let (low, high) = values.map(f64::from).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {

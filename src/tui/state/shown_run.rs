@@ -1,22 +1,22 @@
-//! Results received from the worker: the picture, the frames of the method, and the progress.
+//! Results received from the worker: the picture, the method's frames, and progress.
 
 use crate::render::{Array, Body, ClassRow, Figure};
 use crate::script::summary::Frame;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The picture that is open in the app.
+/// The open picture.
 #[derive(Clone, Debug)]
 pub struct OpenPicture {
     /// Name of the picture.
     pub name: String,
-    /// Argument with which the picture was opened: a file name, or for example `made:shapes[3]`.
+    /// Argument that the picture was opened with: a file name or, for example, `made:shapes[3]`.
     pub source: String,
     /// Pixels of shape `(C, H, W)` in `[0, 1]`.
     pub pixels: Array,
-    /// Class probabilities that the model gives the picture.
+    /// The model's class probabilities for the picture.
     pub classes: Vec<ClassRow>,
-    /// Id of the picture, unique among the pictures and frames of this session.
+    /// ID of the picture, unique among the pictures and frames of this session.
     pub id: u64,
 }
 
@@ -25,13 +25,13 @@ pub struct OpenPicture {
 pub struct ShownRun {
     /// The latest frame; `None` before the first result.
     pub frame: Option<Frame>,
-    /// Id of the frame, unique among the pictures and frames of this session.
+    /// ID of the frame, unique among the pictures and frames of this session.
     pub id: u64,
     /// Class probabilities by step.
     pub history: BTreeMap<usize, Vec<ClassRow>>,
     /// Whether the steps of the method are playing.
     pub playing: bool,
-    /// Whether the frame was computed with a method, model or picture that is no longer current.
+    /// Whether the frame's method, model or picture is no longer current.
     pub foreign: bool,
 }
 
@@ -46,10 +46,10 @@ pub struct Progress {
     pub total: usize,
 }
 
-/// How long the cursor must rest on a method or layer before that method or layer is used.
+/// How long the cursor must rest on a method or layer before it is used.
 pub const REST: Duration = Duration::from_millis(180);
 
-/// A method or layer that is used once the cursor has rested on it.
+/// A method or layer to use once the cursor has rested on it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rest {
     /// The method with this name.
@@ -58,7 +58,7 @@ pub enum Rest {
     Layer(String),
 }
 
-/// The class probabilities shown by the first of `figures` that shows any.
+/// The class probabilities in the first of `figures` that has any.
 pub fn class_rows(figures: &[Figure]) -> Option<&[ClassRow]> {
     figures.iter().find_map(|f| match &f.body {
         Body::Classes { rows, .. } => Some(rows.as_slice()),

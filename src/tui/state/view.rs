@@ -1,4 +1,4 @@
-//! The views, and the figures that a view contains.
+//! Views and their figures.
 
 use crate::render::{self, Figure, Range, Rescale};
 
@@ -10,22 +10,22 @@ pub enum View {
     All,
     /// The figure with this index.
     One(usize),
-    /// The figure with this index, without the picture behind its map.
+    /// The figure with this index, without the picture behind the map.
     Bare(usize),
     /// The input of the model.
     Input,
 }
 
-/// A figure on screen, with the value range and warning needed to draw it.
+/// A figure on screen, with the value range and warning required to draw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisibleFigure {
-    /// The figure, with the scale that the user chose.
+    /// The figure, with the user's scale.
     pub figure: Figure,
-    /// Id of the figure, which changes when its values do.
+    /// ID of the figure, which changes with its values.
     pub id: u64,
     /// Color range of the figure, if it has one.
     pub range: Option<Range>,
-    /// Warning about values that are not finite, if there are any.
+    /// Warning about non-finite values, if any.
     pub warning: Option<String>,
 }
 
@@ -36,26 +36,26 @@ impl VisibleFigure {
     }
 }
 
-/// The figures on screen, cached until something that they depend on changes.
+/// The figures on screen, cached until their dependencies change.
 #[derive(Debug, Default)]
 pub struct Visible {
-    /// What the cached figures were computed from.
+    /// The dependencies of the cached figures.
     pub key: ViewKey,
     /// The figures on screen.
     pub figures: Vec<VisibleFigure>,
 }
 
-/// Everything that the figures on screen depend on.
+/// The dependencies of the figures on screen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ViewKey {
-    /// Id of the latest frame.
+    /// ID of the latest frame.
     pub frame: Option<u64>,
-    /// Id of the open picture.
+    /// ID of the open picture.
     pub picture: Option<u64>,
-    /// The view that the user chose.
+    /// The view selected by the user.
     pub view: View,
-    /// The scale that the user chose.
+    /// The scale selected by the user.
     pub scale: Rescale,
-    /// Id of the frame of the branch being compared, and the captions of both branches.
+    /// ID of the compared branch's frame, and the captions of both branches.
     pub beside: Option<(u64, [String; 2])>,
 }

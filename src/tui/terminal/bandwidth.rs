@@ -1,8 +1,8 @@
-//! Measures the bandwidth to the terminal and limits the data rate of pictures, so that keys echo without delay on a slow
-//! connection.
+//! Measures the bandwidth to the terminal and limits the data rate of pictures, so that key presses are echoed without delay on
+//! slow connections.
 //!
-//! After a burst of data, the terminal is queried for its name. It answers once it has read everything sent before the query.
-//! Pictures wait for the answer, and a burst is at most as large as what the connection carries in 60 ms.
+//! After a burst of data, the terminal is queried for its name. It responds once it has read everything sent before the query.
+//! Pictures wait for the response, and a burst is limited to what the connection transmits in 60 ms.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 /// The measured bandwidth to the terminal.
 #[derive(Debug)]
 pub struct Bandwidth {
-    /// Whether the terminal answers queries for its name.
+    /// Whether the terminal responds to queries for its name.
     answers: bool,
-    /// When the pending query was sent, and the number of bytes written before it since the last query.
+    /// When the pending query was sent, and the number of bytes written between the previous query and it.
     asked: Option<(Instant, usize)>,
     /// Number of bytes written since the last query.
     since: usize,
-    /// The shortest time in which the terminal has answered.
+    /// The fastest response of the terminal.
     quickest: Duration,
     /// Maximum size of a burst in bytes.
     burst: usize,
@@ -27,24 +27,24 @@ pub struct Bandwidth {
 
 /// The escape code that queries the terminal's name (XTVERSION).
 const QUESTION: &[u8] = b"\x1b[>q";
-/// How long to wait for the terminal's answer.
+/// Timeout for the terminal's response.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Target duration of a burst.
 const BURST: Duration = Duration::from_millis(60);
-/// The smallest and the largest size of a burst in bytes.
+/// Minimum and maximum size of a burst in bytes.
 const BURSTS: (usize, usize) = (4 << 10, 4 << 20);
-/// Fewer bytes than this are not used to measure the bandwidth.
+/// Minimum number of bytes for a bandwidth measurement.
 const LITTLE: usize = 1 << 10;
 
 impl Bandwidth {
-    /// Creates the initial estimate. `answers` says whether the terminal answers queries for its name, `far` whether it is
+    /// Creates the initial estimate. `answers` is whether the terminal responds to queries for its name, and `far` whether it is
     /// remote.
     pub fn new(answers: bool, far: bool) -> Self {
         let burst = if far { 16 << 10 } else { 256 << 10 };
         Self { answers, asked: None, since: 0, quickest: Duration::from_secs(1), burst, lately: VecDeque::new() }
     }
 
-    /// Number of bytes that pictures may use now.
+    /// Number of bytes currently available for pictures.
     pub fn room(&self) -> usize {
         match (self.answers, self.asked) {
             (false, _) => usize::MAX,
@@ -53,13 +53,12 @@ impl Bandwidth {
         }
     }
 
-    /// Whether an answer of the terminal is pending.
+    /// Whether a response from the terminal is pending.
     pub fn waits(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Records that `bytes` were written, and whether `more` are waiting to be written. Queries the terminal if a measurement is
-    /// worthwhile.
+    /// Records that `bytes` were written and whether `more` are pending. Queries the terminal if a measurement is worthwhile.
     pub fn wrote(&mut self, bytes: usize, more: bool, out: &mut impl Write, now: Instant) -> io::Result<()> {
         self.since += bytes;
         self.lately.push_back((now, bytes));
@@ -80,14 +79,14 @@ impl Bandwidth {
         self.lately.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Records that the terminal has answered the query, and updates the estimate.
+    /// Records that the terminal responded to the query and updates the estimate.
     pub fn answered(&mut self, now: Instant) {
         let Some((since, bytes)) = self.asked.take() else { return };
         let took = now.duration_since(since);
         self.quickest = self.quickest.min(took);
         let slow = took.saturating_sub(self.quickest);
         let burst = match slow < BURST / 6 {
-            // The time of a short burst says little about a fast connection, only that it is fast.
+            // A short burst does not measure the speed of a fast connection; it only shows that it is fast.
             true if bytes * 4 >= self.burst => self.burst * 4,
             true => self.burst,
             false => (bytes as f64 * BURST.as_secs_f64() / slow.as_secs_f64()) as usize,
@@ -100,7 +99,7 @@ impl Bandwidth {
 mod tests {
     use super::*;
 
-    /// The burst size in bytes that is reached on a connection with a given rate in bytes per second.
+    /// The burst size in bytes reached on a connection with a given rate in bytes per second.
     fn settled(rate: f64, latency: Duration) -> usize {
         let (mut bandwidth, mut now) = (Bandwidth::new(true, true), Instant::now());
         for _ in 0..20 {
@@ -109,7 +108,7 @@ mod tests {
             assert_eq!(bandwidth.room(), 0, "until it answers");
             now += latency + Duration::from_secs_f64(bytes as f64 / rate);
             bandwidth.answered(now);
-            // The time to answer an empty write is the latency alone.
+            // The response time for an empty write is the latency alone.
             bandwidth.wrote(0, true, &mut io::sink(), now).unwrap();
             now += latency;
             bandwidth.answered(now);

@@ -1,23 +1,23 @@
-//! Limits the sizes that a terminal reports, because they determine how much memory is allocated.
+//! Limits the sizes reported by a terminal, because they determine how much memory is allocated.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::io::{self, Write};
 
-/// Maximum number of columns and rows that are drawn.
+/// Maximum number of columns and rows to draw.
 pub const MOST: (u16, u16) = (640, 240);
-/// Maximum plausible width and height of a cell in pixels.
+/// Maximum plausible cell size in pixels.
 const CELL: (u16, u16) = (128, 256);
-/// Maximum side length in pixels of a picture that is sent to the terminal.
+/// Maximum side length in pixels of a picture sent to the terminal.
 pub const PIXELS: u32 = 4096;
 
-/// Number of columns and rows to draw in a terminal that reports this size.
+/// Number of columns and rows to draw in a terminal with this reported size.
 pub fn drawn(columns: u16, rows: u16) -> (u16, u16) {
     (columns.clamp(1, MOST.0), rows.clamp(1, MOST.1))
 }
 
-/// Width and height of a cell in pixels; `None` if they are not plausible.
+/// Cell size in pixels; `None` if implausible.
 pub fn cell(width: u16, height: u16) -> Option<(u16, u16)> {
     let inside = (1..=CELL.0).contains(&width) && (1..=CELL.1).contains(&height);
     inside.then_some((width, height))

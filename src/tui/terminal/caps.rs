@@ -1,11 +1,11 @@
-//! Capabilities of the terminal, according to its answers and the environment.
+//! Capabilities of the terminal, based on its responses and the environment.
 
 use super::bounds;
 
-/// Capabilities of the terminal, according to its answers.
+/// Capabilities of the terminal, based on its responses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Caps {
-    /// Whether the terminal has answered.
+    /// Whether the terminal has responded.
     pub answered: bool,
     /// Name and version of the terminal, such as `kitty(0.41.1)`.
     pub name: String,
@@ -13,11 +13,11 @@ pub struct Caps {
     pub kitty: bool,
     /// Whether the terminal supports sixels.
     pub sixel: bool,
-    /// Width and height of a cell in pixels, if the terminal reports them.
+    /// Cell size in pixels, if reported by the terminal.
     pub cell: Option<(u16, u16)>,
 }
 
-/// The environment in which the app runs, according to environment variables.
+/// The environment of the app, based on environment variables.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Environment {
     /// Whether the app runs inside tmux.
@@ -35,14 +35,14 @@ pub fn environment(var: impl Fn(&str) -> Option<String>) -> Environment {
     Environment { tmux, ssh: var("SSH_CONNECTION").is_some(), iterm: !tmux && takes_iterm(var) }
 }
 
-/// Whether the environment variables name a terminal that supports iTerm2's graphics protocol.
+/// Whether environment variables indicate a terminal that supports iTerm2's graphics protocol.
 fn takes_iterm(var: impl Fn(&str) -> Option<String>) -> bool {
     let program = [var("TERM_PROGRAM"), var("LC_TERMINAL")].into_iter().flatten().collect::<String>();
     let known = ["iTerm", "WezTerm", "mintty", "rio", "WarpTerminal"].iter().any(|name| program.contains(name));
     known || var("KONSOLE_VERSION").is_some_and(|v| !v.is_empty())
 }
 
-/// Parses the terminal's answers to the queries. Every terminal answers the last query.
+/// Parses the terminal's responses to the queries. Every terminal responds to the last query.
 pub fn parse(bytes: &[u8]) -> Caps {
     let text = String::from_utf8_lossy(bytes);
     let between = |open: &str, close: &str| {

@@ -1,4 +1,4 @@
-//! Reads keys and mouse events on its own thread, and separates them from the terminal's answers.
+//! Reads keys and mouse events on a separate thread and separates them from the terminal's responses.
 
 use super::bounds;
 use crate::panics::caught;
@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Something that was read from the terminal.
+/// Something read from the terminal.
 #[derive(Clone, Debug)]
 pub enum TerminalInput {
     /// Input from the user.
     User(Event),
-    /// The terminal has answered the query for its name.
+    /// The terminal responded to the query for its name.
     Answer,
     /// The terminal can no longer be read.
     Gone,
@@ -28,20 +28,20 @@ pub struct Reader {
     resting: Arc<AtomicBool>,
 }
 
-/// How often the reading thread checks whether to pause.
+/// Interval at which the reading thread checks whether to pause.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Time after which an incomplete answer of the terminal is treated as keys.
+/// Time after which an incomplete terminal response is treated as keys.
 const ANSWER: Duration = Duration::from_millis(200);
 
 /// Number of consecutive panics after which reading stops.
 const PANICS: u32 = 100;
 
-/// Minimum time between two turns of the wheel; turns that follow sooner are ignored.
+/// Minimum time between wheel events. Earlier ones are ignored.
 const WHEEL: Duration = Duration::from_millis(20);
 
 impl Reader {
-    /// Starts the reading thread, which passes its input to `take` and ends when `take` returns false.
+    /// Starts the reading thread, which passes input to `take` and ends when `take` returns false.
     pub fn start(take: impl Fn(TerminalInput) -> bool + Send + 'static) -> std::io::Result<Self> {
         let (paused, resting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let reader = Self { paused: paused.clone(), resting: resting.clone() };
@@ -49,7 +49,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Stops reading from the terminal. Waits only briefly for the thread to stop, since it may be in the middle of an answer.
+    /// Stops reading from the terminal. Waits only briefly for the thread to stop, since it may be in the middle of a response.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);
         let since = Instant::now();
@@ -74,7 +74,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
             std::thread::sleep(LOOK / 5);
             continue;
         }
-        // Crossterm panics on some sequences that no terminal sends; the input after them can still be read.
+        // Crossterm panics on some sequences that no terminal sends. Input after them can still be read.
         let read = caught(|| if event::poll(LOOK)? { event::read().map(Some) } else { Ok(None) });
         let goes_on = match read {
             Ok(Ok(Some(event))) => {
@@ -97,7 +97,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
     }
 }
 
-/// Separates keys from the terminal's answers. An answer arrives as a sequence of keys: Alt-`_`, `G`, `i`, … up to Alt-`\`.
+/// Separates keys from the terminal's responses. A response arrives as a sequence of keys: Alt-`_`, `G`, `i`, … up to Alt-`\`.
 #[derive(Debug, Default)]
 pub struct Filter {
     answer: Option<(String, Instant)>,
@@ -105,7 +105,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Interprets an event of the terminal; `None` if the event has no meaning for the app or is part of an incomplete answer.
+    /// Interprets a terminal event; `None` if it is irrelevant to the app or part of an incomplete response.
     pub fn take(&mut self, event: TerminalEvent, now: Instant) -> Option<TerminalInput> {
         match event {
             TerminalEvent::Key(key) if key.kind == KeyEventKind::Release => None,
@@ -162,7 +162,7 @@ impl Filter {
     }
 }
 
-/// Converts a key code of the terminal to a key of the keymap; `None` for keys that keymaps do not support.
+/// Converts a terminal key code to a keymap key; `None` for keys that keymaps do not support.
 fn named(code: KeyCode, ctrl: bool, alt: bool) -> Option<Key> {
     Some(match code {
         KeyCode::Char(_) if alt => return None,

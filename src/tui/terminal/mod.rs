@@ -1,4 +1,4 @@
-//! The terminal itself: setting it up and restoring it, capabilities, input, bandwidth.
+//! The terminal: setup and restoration, capabilities, input, bandwidth.
 
 pub mod bandwidth;
 pub mod bounds;

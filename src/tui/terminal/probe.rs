@@ -7,20 +7,20 @@ use super::caps::{Caps, Environment};
 use std::time::Duration;
 
 /// Queries for support of kitty's protocol, the terminal's name, the cell size, and finally something that every terminal
-/// answers.
+/// responds to.
 #[cfg(unix)]
 const QUESTIONS: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t\x1b[c";
 
-/// Queries for use inside tmux, where the query for support of kitty's protocol is passed through to the outer terminal.
+/// Queries for use inside tmux, where the query for kitty's protocol is passed through to the outer terminal.
 #[cfg(unix)]
 const QUESTIONS_TMUX: &str = "\x1bPtmux;\x1b\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\x1b\\\x1b\\\x1b[16t\x1b[c";
 
-/// Maximum number of bytes read in search of answers; keys typed meanwhile may precede the answers.
+/// Maximum number of bytes to read while waiting for responses, which may be preceded by typed keys.
 #[cfg(unix)]
 const ANSWERS: usize = 1 << 16;
 
 /// Queries the terminal. Must be called before anything else reads from the terminal. Does not query a terminal that cannot be
-/// read or that has another process in the foreground.
+/// read or has another process in the foreground.
 #[cfg(unix)]
 pub fn ask(environment: Environment) -> Caps {
     use std::io::Write;
@@ -39,13 +39,13 @@ pub fn ask(environment: Environment) -> Caps {
     caps
 }
 
-/// Returns no capabilities: terminals are queried only on Unix.
+/// Returns no capabilities; terminals are queried only on Unix.
 #[cfg(not(unix))]
 pub fn ask(_: Environment) -> Caps {
     Caps::default()
 }
 
-/// The terminal to be queried, in raw mode until dropped, so that its answers are not echoed.
+/// The terminal to query, in raw mode until dropped, so that its responses are not echoed.
 #[cfg(unix)]
 struct Raw {
     input: std::os::fd::BorrowedFd<'static>,
@@ -54,12 +54,12 @@ struct Raw {
 
 #[cfg(unix)]
 impl Raw {
-    /// Opens stdin if it is a terminal, else stdout; `None` if neither is a terminal.
+    /// Opens stdin or, if it is not a terminal, stdout; `None` if neither is a terminal.
     fn enter() -> Option<Self> {
         use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetpgrp, tcsetattr};
         let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
         let input = ends.into_iter().find(|end| isatty(end))?;
-        // A background process would be stopped when it accesses its terminal.
+        // A background process would be stopped when accessing its terminal.
         if tcgetpgrp(input).is_ok_and(|group| group != rustix::process::getpgrp()) {
             return None;
         }
@@ -84,7 +84,7 @@ impl Raw {
                 Ok(0) | Err(_) => break,
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
-            // No answer is this long.
+            // No response is this long.
             if bytes.len() > ANSWERS {
                 break;
             }
@@ -96,12 +96,12 @@ impl Raw {
 #[cfg(unix)]
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that is gone need not be restored.
+        // A closed terminal need not be restored.
         let _ = rustix::termios::tcsetattr(self.input, rustix::termios::OptionalActions::Now, &self.before);
     }
 }
 
-/// Name of the outer terminal that tmux runs in; empty if tmux does not pass pictures through to it.
+/// Name of the outer terminal of tmux; empty if tmux does not pass pictures through to it.
 #[cfg(unix)]
 fn around_tmux() -> String {
     let format = "#{allow-passthrough} #{client_termtype}";

@@ -1,5 +1,5 @@
-//! Restores the terminal when the app cannot do so itself: from a signal handler if the app crashes, from a second process if the
-//! app is killed.
+//! Restores the terminal when the app cannot: from a signal handler if the app crashes, from a second process if the app is
+//! killed.
 
 #[cfg(unix)]
 pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
@@ -7,34 +7,34 @@ pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
 /// First argument of the second process, which restores the terminal if the app is killed.
 pub const GUARD: &str = "--guard-terminal";
 
-/// Stand-ins for systems other than Unix, where nothing needs restoring.
+/// Stubs for systems other than Unix, where nothing needs to be restored.
 #[cfg(not(unix))]
 mod elsewhere {
-    /// A second process, which does not exist on this system.
+    /// The second process, which is not used on this system.
     pub struct RescueProcess;
 
     impl RescueProcess {
-        /// Returns `None`: there is no second process on this system.
+        /// Returns `None`; there is no second process on this system.
         pub fn start() -> Option<Self> {
             None
         }
     }
 
-    /// Does nothing: only Unix terminals need restoring.
+    /// Does nothing; only Unix terminals need to be restored.
     pub fn arm(_: Vec<u8>) {}
 
-    /// Does nothing: only Unix terminals need restoring.
+    /// Does nothing; only Unix terminals need to be restored.
     pub fn disarm() {}
 
-    /// Does nothing: only Unix terminals need restoring.
+    /// Does nothing; only Unix terminals need to be restored.
     pub fn watch_crashes() {}
 
-    /// Does nothing and returns false: only Unix terminals need restoring.
+    /// Does nothing and returns false; only Unix terminals need to be restored.
     pub fn give_back() -> bool {
         false
     }
 
-    /// Does nothing: only Unix terminals need restoring.
+    /// Does nothing; only Unix terminals need to be restored.
     pub fn guard() {}
 }
 
@@ -54,16 +54,16 @@ mod unix {
     use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
     use std::time::Duration;
 
-    /// The signals of a crash: faults, aborts (including stack overflows and failed allocations), and forbidden system calls.
+    /// Crash signals: faults, aborts (including stack overflows and failed allocations), and forbidden system calls.
     const CRASHES: [i32; 7] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
-    /// How long to wait for the second process to start.
+    /// Timeout for starting the second process.
     const BEGIN: Duration = Duration::from_secs(2);
 
     /// The bytes that restore the terminal; null if the terminal need not be restored.
     static BYTES: AtomicPtr<Vec<u8>> = AtomicPtr::new(null_mut());
-    /// Descriptor of the socket to the second process; negative if there is no second process.
+    /// Descriptor of the socket to the second process; negative if there is none.
     static LINE: AtomicI32 = AtomicI32::new(-1);
     /// Mode of the terminal before the app started.
     static BEFORE: OnceLock<libc::termios> = OnceLock::new();
@@ -83,7 +83,7 @@ mod unix {
         tell(&[]);
     }
 
-    /// Sends the second process the bytes with which it should restore the terminal, preceded by their length.
+    /// Sends the second process the bytes that restore the terminal, preceded by their length.
     fn tell(bytes: &[u8]) {
         let line = LINE.load(Ordering::SeqCst);
         if line >= 0 {
@@ -92,7 +92,7 @@ mod unix {
         }
     }
 
-    /// Writes all bytes, stopping at the first error; safe in a signal handler.
+    /// Writes all bytes, stopping at the first error. Async-signal-safe.
     fn write(file: i32, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             // SAFETY: the pointer and the length come from the same slice.
@@ -104,10 +104,9 @@ mod unix {
         }
     }
 
-    /// Writes without waiting for a stuck terminal: discards pending output, then writes as many bytes as fit. Safe in a signal
-    /// handler.
+    /// Writes without waiting for a stuck terminal: discards pending output, then writes as many bytes as fit. Async-signal-safe.
     fn write_at_once(out: i32, bytes: &[u8]) {
-        // SAFETY: these calls take only descriptors, numbers and pointers to valid local values.
+        // SAFETY: the arguments are only descriptors, integers and pointers to valid local values.
         unsafe {
             let mut room = libc::pollfd { fd: out, events: libc::POLLOUT, revents: 0 };
             if libc::poll(&mut room, 1, 50) != 1 {
@@ -133,9 +132,9 @@ mod unix {
         OLD.get_or_init(|| CRASHES.map(handle));
     }
 
-    /// Installs `crashed` as the handler of a signal, on Rust's alternate signal stack. Returns the previous handler.
+    /// Installs `crashed` as a signal handler on Rust's alternate signal stack. Returns the previous handler.
     fn handle(signal: i32) -> libc::sigaction {
-        // SAFETY: both sigactions are complete, and `crashed` has the signature that SA_SIGINFO requires.
+        // SAFETY: both sigactions are fully initialized, and `crashed` has the signature required by SA_SIGINFO.
         unsafe {
             let mut new: libc::sigaction = std::mem::zeroed();
             let mut old: libc::sigaction = std::mem::zeroed();
@@ -147,8 +146,8 @@ mod unix {
         }
     }
 
-    /// Restores the terminal if it needs to be restored, and returns whether it did so. Safe to call in a signal handler: it
-    /// does not allocate, and calls only async-signal-safe functions.
+    /// Restores the terminal if necessary, and returns whether it did. Async-signal-safe: does not allocate, and calls only
+    /// async-signal-safe functions.
     pub fn give_back() -> bool {
         let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
         if bytes.is_null() {
@@ -158,7 +157,7 @@ mod unix {
             // SAFETY: `before` was filled in by tcgetattr.
             unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
         }
-        // SAFETY: `arm` leaked the bytes, so they live forever and are never written to.
+        // SAFETY: `arm` leaked the bytes, so they are never freed or modified.
         write_at_once(libc::STDOUT_FILENO, unsafe { &*bytes });
         write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
         true
@@ -170,7 +169,7 @@ mod unix {
             write_at_once(libc::STDERR_FILENO, b"gradscope crashed; start it again to restore the session\n");
         }
         let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
-        // SAFETY: the previous handler is the default or Rust's own, which reports stack overflows.
+        // SAFETY: the previous handler is the default one or Rust's, which reports stack overflows.
         unsafe {
             match old {
                 Some(old) if old.sa_sigaction != libc::SIG_DFL && old.sa_sigaction != libc::SIG_IGN => {
@@ -193,17 +192,17 @@ mod unix {
     }
 
     impl RescueProcess {
-        /// Starts the second process and waits until it has read the mode of the terminal. Must therefore be called before the
-        /// terminal is set up. `None` if the process cannot be started.
+        /// Starts the second process and waits until it has read the mode of the terminal. Must therefore be called before
+        /// setting up the terminal. `None` if the process cannot be started.
         pub fn start() -> Option<Self> {
             let (mut line, other) = UnixStream::pair().ok()?;
             let mut command = Command::new(std::env::current_exe().ok()?);
             command.arg(super::GUARD).stdin(OwnedFd::from(other)).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-            // Start the process in its own group, so that it survives a signal to the group of the app.
+            // Starts the process in a new group, so that it survives a signal to the app's group.
             command.process_group(0).spawn().ok()?;
             line.set_read_timeout(Some(BEGIN)).ok()?;
             line.read_exact(&mut [0]).ok()?;
-            // Never wait for the second process to read.
+            // Never waits for the second process to read.
             line.set_nonblocking(true).ok()?;
             LINE.store(line.as_raw_fd(), Ordering::SeqCst);
             Some(Self { line })
@@ -217,7 +216,7 @@ mod unix {
         }
     }
 
-    /// The main function of the second process: waits for the app to exit, then restores the terminal if the app did not.
+    /// The main function of the second process: waits for the app to exit and restores the terminal if the app did not.
     pub fn guard() {
         for signal in
             [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
@@ -226,7 +225,7 @@ mod unix {
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };
-        // SAFETY: nothing else in this process uses descriptor 0, which `RescueProcess::start` has made a socket.
+        // SAFETY: nothing else in this process uses descriptor 0, which `RescueProcess::start` set to a socket.
         let mut line = unsafe { <UnixStream as std::os::fd::FromRawFd>::from_raw_fd(0) };
         if line.write_all(b"r").is_err() {
             return;
@@ -242,7 +241,7 @@ mod unix {
         }
     }
 
-    /// Reads the next message of the app; `None` once the app is gone.
+    /// Reads the next message from the app; `None` once the app has exited.
     fn message(line: &mut UnixStream) -> Option<Vec<u8>> {
         let mut count = [0; 4];
         line.read_exact(&mut count).ok()?;

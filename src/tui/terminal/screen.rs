@@ -1,4 +1,4 @@
-//! Sets up the terminal, and restores it however the app ends.
+//! Sets up the terminal and restores it, no matter how the app exits.
 
 use super::bounds::{self, Bounded};
 use super::caps::Caps;
@@ -17,19 +17,19 @@ use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The ratatui backend of the app, buffered so that a frame takes few writes.
+/// The app's ratatui backend, buffered so that a frame needs few writes.
 pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
 
-/// The terminal while the app uses it.
+/// The terminal while in use by the app.
 pub struct Screen {
-    /// The ratatui terminal. It is never dropped, because dropping it would show the cursor, which [`restore`] does, and would
-    /// panic if the terminal is gone.
+    /// The ratatui terminal. It is never dropped, because that would show the cursor, which [`restore`] does, and panic if the
+    /// terminal is gone.
     pub terminal: ManuallyDrop<Terminal<Backend>>,
     /// Number of bytes written to the terminal.
     pub written: Arc<AtomicUsize>,
 }
 
-/// A writer that counts the bytes written.
+/// A writer that counts written bytes.
 #[derive(Debug)]
 pub struct Counted<W> {
     inner: W,
@@ -49,7 +49,7 @@ impl<W: Write> Write for Counted<W> {
 }
 
 /// Escape codes that set up the terminal: alternate screen, hidden cursor, mouse buttons and wheel (motion only with a button
-/// held), bracketed paste.
+/// pressed), bracketed paste.
 const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?1002h\x1b[?1006h\x1b[?2004h";
 
 /// Escape codes that undo [`ENTER`], after ending a synchronized update.
@@ -58,7 +58,7 @@ const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1002l\x1b[0m\x1b[2J\
 /// Whether the terminal is set up for the app.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The bytes that remove pictures from the terminal; empty if there are no pictures to remove.
+/// The bytes that remove pictures from the terminal; empty if there are none.
 static PICTURES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Whether stdout is a terminal.
@@ -66,13 +66,13 @@ pub fn is_there() -> bool {
     stdout().is_terminal()
 }
 
-/// Width and height of a cell in pixels as reported by the system; `None` if they are not plausible.
+/// Cell size in pixels as reported by the system; `None` if implausible.
 pub fn cell() -> Option<(u16, u16)> {
     let size = crossterm::terminal::window_size().ok()?;
     bounds::cell(size.width / size.columns.max(1), size.height / size.rows.max(1))
 }
 
-/// Width and height of a cell in pixels, as reported by the terminal, else by the system; typical values if neither reports them.
+/// Cell size in pixels, as reported by the terminal, otherwise by the system; typical values if neither reports it.
 pub fn cell_size(caps: &Caps) -> (u16, u16) {
     caps.cell.or_else(cell).unwrap_or((8, 16))
 }
@@ -88,7 +88,7 @@ impl Screen {
         Ok(Self { terminal: ManuallyDrop::new(terminal), written })
     }
 
-    /// Restores the terminal while `to` runs, for example another program, and then sets it up again.
+    /// Restores the terminal while `to` runs, for example a different program, and then sets it up again.
     pub fn lend<T>(&mut self, to: impl FnOnce() -> T) -> Result<T> {
         restore();
         let result = to();
@@ -97,7 +97,7 @@ impl Screen {
         Ok(result)
     }
 
-    /// Clears the screen, so that the next frame redraws it completely.
+    /// Clears the screen so that the next frame redraws it completely.
     pub fn redraw(&mut self) -> Result<()> {
         let size = self.terminal.size()?;
         Ok(self.terminal.resize(Rect::new(0, 0, size.width, size.height))?)
@@ -110,7 +110,7 @@ impl Drop for Screen {
     }
 }
 
-/// Switches the terminal to raw mode and the alternate screen. Must be called before any query of the terminal.
+/// Switches the terminal to raw mode and the alternate screen. Must be called before querying the terminal.
 pub fn take_over() -> Result<()> {
     force_color_output(true);
     enable_raw_mode().context("switching the terminal to raw mode")?;
@@ -138,7 +138,7 @@ fn leave() -> Vec<u8> {
     bytes
 }
 
-/// Restores the terminal; calling it again has no effect. Errors are ignored, since they could not be shown.
+/// Restores the terminal. Subsequent calls have no effect. Errors are ignored, since they could not be shown.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -149,8 +149,8 @@ pub fn restore() {
     rescue::disarm();
 }
 
-/// While this guard exists, a panic of the thread that created it restores the terminal before the panic message is printed. The
-/// message of another thread's panic is stored instead of printed, since the screen is in use.
+/// While this guard exists, a panic in the thread that created it restores the terminal before the panic message is printed.
+/// Panic messages from other threads are stored instead of printed, since the screen is in use.
 pub struct PanicGuard {
     before: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>,
     elsewhere: Arc<Mutex<Option<String>>>,
@@ -176,7 +176,7 @@ impl PanicGuard {
         Self { before, elsewhere }
     }
 
-    /// Message of the latest panic of another thread, if there was one.
+    /// Message of the latest panic in another thread, if any.
     pub fn elsewhere(&self) -> Option<String> {
         self.elsewhere.lock().ok()?.clone()
     }
@@ -200,10 +200,10 @@ pub mod tests {
     use std::io::Read;
     use std::process::{Command, Stdio};
 
-    /// Name of the environment variable that tells a test how to crash in its own process and terminal.
+    /// Name of the environment variable that specifies how a test crashes in a separate process and terminal.
     pub const DIES_OF: &str = "GRADSCOPE_TEST_DIES_OF";
 
-    /// Output of a test that crashes by `cause` in its own process. Asserts that the mode of the terminal is restored.
+    /// Output of a test that crashes due to `cause` in a separate process. Asserts that the terminal mode is restored.
     pub fn last_words(test: &str, cause: &str) -> String {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -218,13 +218,13 @@ pub mod tests {
         assert_eq!(format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap()), before, "{cause}");
         drop(command);
         drop(slave);
-        // The kernel delivers the output in pieces, and then an error, as the terminal is closed.
+        // The kernel delivers the output in pieces, followed by an error because the terminal is closed.
         let mut bytes = vec![];
         let _ = File::from(master).read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Asserts that the terminal was set up and restored, and that `words` were printed only after that.
+    /// Asserts that the terminal was set up and restored, and that `words` were printed only afterwards.
     pub fn assert_given_back(said: &str, words: &str) {
         let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said:?}"));
         assert!(place("\x1b[?1049h") < place("\x1b[?1049l") && place("\x1b[?1049l") < place(words), "{said:?}");

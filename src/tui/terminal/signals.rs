@@ -1,4 +1,4 @@
-//! Handles signals: the app exits cleanly, and if it hangs, the terminal is restored all the same.
+//! Handles signals: the app exits cleanly, and the terminal is restored even if the app hangs.
 
 use anyhow::Result;
 #[cfg(unix)]
@@ -15,7 +15,7 @@ pub enum Signal {
     Sleep,
 }
 
-/// Calls `take` for every signal that the app handles, on threads of its own.
+/// Calls `take` on separate threads for every signal that the app handles.
 #[cfg(unix)]
 pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     let end = take.clone();
@@ -26,12 +26,12 @@ pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     on(&[SIGTSTP], move || take(Signal::Sleep))
 }
 
-/// The signals that would end the app without restoring the terminal, but can be handled.
+/// Signals that would end the app without restoring the terminal but can be handled.
 #[cfg(unix)]
 const ENDING: [i32; 11] =
     [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO];
 
-/// Does nothing: signals are handled only on Unix.
+/// Does nothing; signals are handled only on Unix.
 #[cfg(not(unix))]
 pub fn watch(_: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     Ok(())
@@ -59,7 +59,7 @@ fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
 #[cfg(unix)]
 fn end_anyway() {
     std::thread::sleep(std::time::Duration::from_secs(2));
-    // Do not write through stdout, because the hanging thread may hold its lock.
+    // Does not write to stdout, because the hanging thread may hold its lock.
     super::rescue::give_back();
     let _ = signal_hook::low_level::emulate_default_handler(SIGTERM);
 }
@@ -70,6 +70,6 @@ pub fn sleep() {
     let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
 }
 
-/// Does nothing: an app can be suspended only on Unix.
+/// Does nothing; the app can be suspended only on Unix.
 #[cfg(not(unix))]
 pub fn sleep() {}

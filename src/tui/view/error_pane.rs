@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// Draws the error pane, if there is an error to show.
+/// Draws the error pane, if there is an error.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let Some(fault) = state.fault.as_ref().filter(|_| area.height > 2) else { return };
     let title = Line::styled(format!(" ✗ Error  {} ", clock(fault.at)), theme.bad);
@@ -36,7 +36,7 @@ pub fn height(state: &State) -> u16 {
     (lines(&headline(report)) + report.excerpt.len() + caret + advice + python + 3) as u16
 }
 
-/// The lines of the script around the error with their numbers, and a caret below the column of the error.
+/// The numbered lines of the script around the error, with a caret below its column.
 fn excerpt(report: &Report, theme: &Theme) -> Vec<Line<'static>> {
     let Some((_, line, column)) = report.place else { return Vec::new() };
     let mut lines = Vec::new();

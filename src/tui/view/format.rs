@@ -17,7 +17,7 @@ pub fn brief(value: f64) -> String {
     }
 }
 
-/// Formats a time in minutes and seconds: 62 seconds as `1:02`.
+/// Formats a duration as minutes and seconds: 62 seconds as `1:02`.
 pub fn clock(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }

@@ -47,7 +47,7 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Header spans for where the network's preprocessing and class names come from, if not only from its architecture.
+/// Header spans for the sources of the network's preprocessing and class names, unless it is only the architecture.
 fn card(state: &State, theme: &Theme) -> Vec<Span<'static>> {
     match state.model.as_ref().map_or(&[][..], |model| &model.origins) {
         [] => Vec::new(),

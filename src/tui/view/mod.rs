@@ -1,4 +1,4 @@
-//! Draws building blocks of panels and pop-ups, and the bars around the panels.
+//! Building blocks of panels and pop-ups, and the bars around the panels.
 #![allow(clippy::disallowed_methods)]
 
 pub mod error_pane;

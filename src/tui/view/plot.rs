@@ -15,7 +15,7 @@ use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 pub struct Curve {
     /// Name of the curve in the legend.
     pub label: String,
-    /// Points `(x, y)` of the curve, in the order in which they are connected.
+    /// Points `(x, y)` of the curve, in connection order.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -60,8 +60,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
     chart.legend_position(None).render(area, buf);
 }
 
-/// The marker that curves and points are drawn with: braille, or dots on terminals with few colors, whose fonts often lack
-/// braille.
+/// The marker for curves and points: braille, or dots on terminals with few colors, whose fonts often lack braille.
 pub fn marker(depth: Depth) -> Marker {
     match depth {
         Depth::None | Depth::Sixteen => Marker::Dot,
@@ -69,7 +68,7 @@ pub fn marker(depth: Depth) -> Marker {
     }
 }
 
-/// Draws the names of the curves in their colors, each with the curve's value at `here` or else its last value. Returns the
+/// Draws the names of the curves in their colors, each with its value at `here` or, without that, its last value. Returns the
 /// number of rows used.
 fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, theme: &Theme) -> u16 {
     let rows = curves.len().min(usize::from(area.height.saturating_sub(4)).min(4));
@@ -82,7 +81,7 @@ fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, the
     rows as u16
 }
 
-/// Minimum and maximum of `values`; moved apart if they are equal.
+/// Minimum and maximum of `values`, widened if equal.
 fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     match low < high {

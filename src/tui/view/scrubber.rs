@@ -1,4 +1,4 @@
-//! The step scrubber: the current step, the number of steps kept, and why the method finished.
+//! The step scrubber: the current step, the number of steps, and why the method finished.
 
 use super::widget::put;
 use crate::tui::keymap::Action;
@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Draws the step scrubber, or the summary of a method that has no steps.
+/// Draws the step scrubber, or the summary of a method without steps.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     if !state.stepped() {
         let text = state.method.as_ref().map_or("", |m| m.doc.lines().next().unwrap_or(""));

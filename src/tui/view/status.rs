@@ -11,7 +11,7 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use std::time::Duration;
 
-/// Draws the status line; progress takes precedence over key hints.
+/// Draws the status line. Progress takes precedence over key hints.
 pub fn draw(buf: &mut Buffer, area: Rect, keys: &[Bound], state: &State, theme: &Theme) {
     buf.set_style(area, theme.status);
     let going_on = format!(" {} ", going_on(state));
@@ -24,7 +24,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, keys: &[Bound], state: &State, theme: 
     put(buf, (area.x, area.y), left, area.width.saturating_sub(width + 1));
 }
 
-/// As many key hints as fit into `room` columns.
+/// As many key hints as fit in `room` columns.
 fn hints(keys: &[Bound], room: u16) -> Line<'static> {
     let rows = keys.iter().filter(|b| !b.keys.is_empty() && !b.binding.hint.is_empty());
     let mut spans = vec![Span::raw(" ")];
@@ -66,7 +66,7 @@ fn progress(what: &str, done: usize, total: usize, since: Option<Duration>) -> S
     format!("{what} {}{} {done}/{total}{left}", "▓".repeat(full), "░".repeat(8 - full))
 }
 
-/// A spinner that turns four times a second, followed by what is being done and the seconds since its start.
+/// A spinner that updates four times per second, followed by the activity and its elapsed seconds.
 fn spinner(what: &str, now: Duration, since: Duration) -> String {
     let sign = ["|", "/", "-", "\\"][(now.as_millis() / 250 % 4) as usize];
     let seconds = (now - since).as_secs();

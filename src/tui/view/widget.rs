@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Widget, Wrap};
 use std::borrow::Cow;
 
-/// An area of at most `width` columns and `height` rows, centered on a screen of this size.
+/// An area of at most `width` columns and `height` rows, centered on the screen.
 pub fn centered((columns, rows): (u16, u16), width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(columns), height.min(rows));
     Rect::new((columns - width) / 2, (rows - height) / 2, width, height)
@@ -21,7 +21,7 @@ pub fn inside(area: Rect) -> Rect {
     Block::bordered().inner(area)
 }
 
-/// Draws a frame with a title around `area`, and returns the area inside the frame.
+/// Draws a titled frame around `area` and returns the area inside.
 pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Rect {
     let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(shown(title));
     let inner = block.inner(area);
@@ -29,7 +29,7 @@ pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Re
     inner
 }
 
-/// Writes a row of text: `left` from the left edge, cut off where `right`, at the right edge, begins.
+/// Writes a row of text: `right` aligned at the right edge, and `left` truncated to the remaining width.
 pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'_>) {
     let right = shown(right);
     let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height).map(|y| area.y + y) else { return };
@@ -39,19 +39,19 @@ pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'
     put(buf, (area.x + room, y), right, area.width - room);
 }
 
-/// Writes a line of at most `width` cells. Only this function and [`paragraph`] write text, so that all text passes through
-/// `shown`.
+/// Writes a line of at most `width` cells. Text is written only by this function and [`paragraph`], so that it always passes
+/// through `shown`.
 pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
     buf.set_line(x, y, &shown(line), width);
 }
 
-/// Writes lines, wrapped to the area; `trim` removes leading spaces of the wrapped lines.
+/// Writes lines wrapped to the area. `trim` removes leading spaces from wrapped lines.
 pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item = Line<'a>>, trim: bool) {
     let lines: Vec<_> = lines.into_iter().map(shown).collect();
     Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
 }
 
-/// Escapes the characters of a line that are invisible or change the direction of text.
+/// Escapes characters of a line that are invisible or change text direction.
 fn shown(mut line: Line<'_>) -> Line<'_> {
     for span in &mut line.spans {
         if let Cow::Owned(escaped) = words::line(&span.content) {

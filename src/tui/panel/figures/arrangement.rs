@@ -1,4 +1,4 @@
-//! Arranges figures in the panel: pictures in a grid, charts and texts below the pictures.
+//! Arranges figures in the panel: pictures in a grid, charts and texts below.
 
 use super::{caption, table};
 use crate::render::{self, Body, Figure};
@@ -7,13 +7,13 @@ use ratatui::layout::Rect;
 
 /// Where each figure is drawn.
 pub struct Arrangement<'a> {
-    /// Pictures, each with its tile of the grid.
+    /// Pictures with their tiles in the grid.
     pub pictures: Vec<(Rect, &'a VisibleFigure)>,
-    /// Charts and texts, each with its area.
+    /// Charts and texts with their areas.
     pub others: Vec<(Rect, &'a VisibleFigure)>,
 }
 
-/// Arranges figures in `area`; `cell` is the size of a cell in pixels.
+/// Arranges figures in `area`. `cell` is the cell size in pixels.
 pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arrangement<'_> {
     let (pictures, others): (Vec<_>, Vec<_>) = figures.iter().partition(|f| is_picture(&f.figure));
     let (above, below) = shares(area, &pictures, &others);
@@ -30,14 +30,14 @@ pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arran
     }
 }
 
-/// The part of a tile in which the picture is drawn, above the picture's caption.
+/// The part of a tile for the picture, above its caption.
 pub fn picture_area(tile: Rect, figure: &Figure) -> Rect {
     let below = caption::height(tile) + caption::note_lines(figure, tile).len() as u16;
     Rect { height: tile.height - below, ..tile }
 }
 
-/// Width of each chart or text in columns. Each gets as many columns as it needs if all fit; otherwise the wide ones share the
-/// width that the others leave.
+/// Width of each chart or text in columns. Each gets the width it needs if all fit; otherwise, the wide ones share the remaining
+/// width.
 fn widths(room: u16, others: &[&VisibleFigure]) -> Vec<u16> {
     let wanted = |e: &VisibleFigure| match &e.figure.body {
         Body::Table { columns, rows } => table::widths(columns, rows).iter().sum::<usize>() as u16,
@@ -58,7 +58,7 @@ fn is_picture(figure: &Figure) -> bool {
     matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
 }
 
-/// Splits an area: pictures above, charts and texts below in only as many rows as they need. A small area goes entirely to the
+/// Splits an area: pictures above, charts and texts below, using only as many rows as needed. A small area is used only for
 /// pictures.
 fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) -> (Rect, Rect) {
     let rows = |figure: &Figure| match &figure.body {
@@ -92,7 +92,7 @@ fn aspect(figure: &Figure) -> f64 {
     }
 }
 
-/// Tiles of the grid in which the smallest picture is as large as possible; `shapes` are the aspect ratios of the pictures.
+/// Tiles of the grid that maximizes the size of the smallest picture. `shapes` are the aspect ratios of the pictures.
 fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
     let count = shapes.len() as u16;
     if count == 0 || area.is_empty() {

@@ -1,4 +1,4 @@
-//! Captions below pictures: title, scale or a value read from the picture, colorbar, and note.
+//! Captions below pictures: title, scale or a value read from the picture, colorbar and note.
 
 use crate::render::{self, Body, Figure, Rescale};
 use crate::tui::picture::PictureStage;
@@ -12,14 +12,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-/// Draws the caption of a picture without its note: the title with the size or scale, and below them the colorbar if it fits.
+/// Draws the caption of a picture without its note: the title and the size or scale and, below, the colorbar if it fits.
 pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let VisibleFigure { figure, range, warning, .. } = visible;
     let lens = &state.lens;
     let about = match (range, &figure.body) {
         (Some(_), _) if lens.scale == Rescale::Shared => "shared scale".to_owned(),
         (Some(range), _) => range.chosen.to_owned(),
-        (None, Body::Montage { .. }) => "own scale per tile".to_owned(),
+        (None, Body::Montage { .. }) => "scaled per tile".to_owned(),
         (None, Body::Image { pixels }) => shape(&pixels.shape),
         _ => String::new(),
     };
@@ -62,7 +62,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     blocks::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
 }
 
-/// Height of a caption in rows, without the note: the title, and the colorbar if the tile is high enough.
+/// Height of a caption in rows, without the note: the title and, if the tile is tall enough, the colorbar.
 pub fn height(tile: Rect) -> u16 {
     match tile.height {
         0..4 => 0,
@@ -71,7 +71,7 @@ pub fn height(tile: Rect) -> u16 {
     }
 }
 
-/// The note of a map, wrapped to the width of its tile; empty if there is no note or the tile is small.
+/// The note of a map, wrapped to its tile's width; empty if there is no note or the tile is small.
 pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     match &figure.body {
         Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),
@@ -79,10 +79,10 @@ pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     }
 }
 
-/// Wraps a string into at most `most` lines of `width` characters; a truncated string ends with an ellipsis.
+/// Wraps a string to at most `most` lines of `width` characters. A truncated string ends with an ellipsis.
 fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    // Keep a percent sign on the same line as its number.
+    // Keeps a percent sign on the same line as its number.
     let text = text.replace(" %", "\u{a0}%");
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {

@@ -1,4 +1,4 @@
-//! Draws charts and texts below their titles.
+//! Draws titled charts and texts.
 
 use super::{scatter, table};
 use crate::render::{self, Bar, Body, Series};
@@ -12,7 +12,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Draws a chart or a text below its title.
+/// Draws a chart or text below its title.
 pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let figure = &visible.figure;
     let warning = Line::styled(visible.warning.clone().unwrap_or_default(), theme.bad);
@@ -36,7 +36,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     }
 }
 
-/// The part of a chart's area that is below its title.
+/// The part of a chart's area below its title.
 pub fn below_title(area: Rect) -> Rect {
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }

@@ -1,4 +1,4 @@
-//! The figures panel: pictures side by side, charts and texts below the pictures.
+//! The figures panel: pictures side by side, charts and texts below.
 
 mod arrangement;
 mod caption;

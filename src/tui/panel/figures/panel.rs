@@ -1,4 +1,4 @@
-//! The figures panel itself: its keys, its title and its drawing.
+//! The figures panel: keys, title and drawing.
 
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
@@ -48,7 +48,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(Vec::new())
 }
 
-/// Moves the mark or pans the pictures; if there is neither a mark nor a zoom, switches the view.
+/// Moves the mark or pans the pictures. If there is neither a mark nor a zoom, switches the view.
 fn go(state: &mut State, x: i32, y: i32) {
     if !lens_actions::go(state, x, y) {
         views::turn(state, x + y);
@@ -108,7 +108,7 @@ fn draw_picture(
     }
 }
 
-/// The names of all views, with the current one marked, or only the current one if they do not fit into the title.
+/// The names of all views with the current one highlighted, or only the current one if they do not fit in the title.
 fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
     let (present, all) = (views::present(state), views::views(state));
     let at = all.iter().position(|(view, _)| Some(*view) == present).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Draws scatter plots: the points, and the pictures of the points under the mark.
+//! Draws scatter plots: the points, and the pictures for the points under the mark.
 
 use crate::render::Points;
 use crate::tui::picture::{PictureStage, blocks, ring};
@@ -14,12 +14,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use ratatui::widgets::canvas::{self, Canvas};
 
-/// Number of distinct colors of groups; further groups repeat them.
+/// Number of distinct group colors. Further groups repeat them.
 const COLORS: usize = 16;
-/// Maximum width of the thumbnails, and minimum width of the plane with the points, in columns.
+/// Maximum width of the thumbnails and minimum width of the plot, in columns.
 const COLUMNS: (u16, u16) = (32, 30);
 
-/// Draws a scatter plot: the names of its groups, its points, and a line about the points under the mark.
+/// Draws a scatter plot: group names, points, and a line about the points under the mark.
 pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme: &Theme, stage: &PictureStage) {
     let Some(plane) = plane(area, points, state) else { return };
     let side = area.width - plane.width;
@@ -51,7 +51,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
     }
 }
 
-/// The area of the points, beside the thumbnails if there is a mark; `None` if there is no room for it.
+/// The area of the plot, next to the thumbnails if there is a mark; `None` if it does not fit.
 pub fn plane(area: Rect, points: &Points, state: &State) -> Option<Rect> {
     if area.height < 4 || area.width < 10 {
         return None;
@@ -66,7 +66,7 @@ fn one(points: &Points, i: usize) -> String {
     format!("{}, {}; press Enter to open it", points.name(points.group(i)), points.title(i))
 }
 
-/// Describes several points by their number and the sizes of their largest groups.
+/// Describes several points by their count and the sizes of their largest groups.
 fn several(points: &Points, which: &[usize]) -> String {
     let mut counts = vec![0; points.group_count()];
     which.iter().for_each(|&i| counts[points.group(i)] += 1);
@@ -76,7 +76,7 @@ fn several(points: &Points, which: &[usize]) -> String {
     format!("{} points: {}", which.len(), most.join(", "))
 }
 
-/// Areas for `count` thumbnails: one column for a single thumbnail, else two columns.
+/// Areas for `count` thumbnails: one column for a single thumbnail, otherwise two.
 fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
     let columns = if count > 1 { 2 } else { 1 };
     let (width, height) = (area.width / columns, area.height / (count as u16).div_ceil(columns).max(1));
@@ -90,13 +90,13 @@ fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
 
 fn legend(points: &Points, theme: &Theme) -> Line<'static> {
     if has_own_colors(points, theme) {
-        return Line::styled("each point has its own color", theme.dim);
+        return Line::styled("points are colored individually", theme.dim);
     }
     let name = |g: usize| [Span::styled("● ", theme.curve(g % COLORS)), Span::raw(format!("{} ", points.name(g)))];
     Line::from((0..points.group_count()).flat_map(name).collect::<Vec<_>>())
 }
 
-/// Whether points are drawn in their own colors; a terminal with sixteen colors has too few.
+/// Whether points are colored individually. Sixteen-color terminals have too few colors.
 fn has_own_colors(points: &Points, theme: &Theme) -> bool {
     !points.colors.is_empty() && matches!(theme.depth, Depth::True | Depth::Indexed)
 }

@@ -1,4 +1,4 @@
-//! iTerm2's graphics protocol: pictures are sent as PNG, which the terminal scales to cells.
+//! iTerm2's graphics protocol. Pictures are sent as PNG and scaled to cells by the terminal.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
@@ -49,7 +49,7 @@ impl Driver for Iterm {
     }
 }
 
-/// The command that shows a PNG at the cursor, as large as `rect`.
+/// The command that shows a PNG at the cursor, scaled to `rect`.
 fn picture(png: &[u8], rect: Rect) -> Vec<u8> {
     let size = format!("size={};width={};height={}", png.len(), rect.width, rect.height);
     format!("\x1b]1337;File=inline=1;preserveAspectRatio=1;{size}:{}\x07", base64(png)).into_bytes()

@@ -1,5 +1,4 @@
-//! Kitty's graphics protocol: pictures are sent as PNG, which the terminal scales; they are placed at the cursor or with
-//! placeholders.
+//! Kitty's graphics protocol. Pictures are sent as PNG, scaled by the terminal, and placed at the cursor or with placeholders.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
@@ -47,7 +46,7 @@ struct Kitty {
 enum Placing {
     /// At the cursor, drawn over the cells.
     Cursor,
-    /// With placeholders, which are cells that are moved, covered and cleared like text.
+    /// With placeholders: cells that are moved, covered and cleared like text.
     Cells,
 }
 
@@ -116,14 +115,14 @@ fn has_placeholders(name: &str) -> bool {
     name.to_lowercase().starts_with("ghostty") || version(name).is_some_and(|v: (u32, u32)| v >= WITH_PLACEHOLDERS)
 }
 
-/// Number of base64 characters in a chunk of a picture; a multiple of four.
+/// Number of base64 characters per chunk of a picture, a multiple of four.
 const PIECE: usize = 4096;
 
 /// The placeholder character defined by kitty's protocol.
 const PLACEHOLDER: char = '\u{10EEEE}';
 
-/// The commands that send a picture and show it in the columns and rows of `rect`. No other commands of kitty's protocol may come
-/// between them. With [`Placing::Cursor`], the picture appears at the position that the cursor has during the last command.
+/// The commands that send a picture and show it in the columns and rows of `rect`. They must not be interleaved with other
+/// commands of the protocol. With [`Placing::Cursor`], the picture appears at the cursor position of the last command.
 fn pieces(id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> Vec<Vec<u8>> {
     let place = match placing {
         Placing::Cursor => "p=1,C=1",
@@ -141,7 +140,7 @@ fn pieces(id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> Vec<
     commands
 }
 
-/// The command that deletes a picture together with its data.
+/// The command that deletes a picture and its data.
 fn delete(id: u32, tmux: bool) -> Vec<u8> {
     command(&[format!("a=d,d=I,i={id},q=2").as_bytes()], tmux)
 }
@@ -160,7 +159,7 @@ fn placeholders(buf: &mut Buffer, rect: Rect, id: u32) {
     }
 }
 
-/// Whether there are enough diacritics to number the columns and rows of a rectangle.
+/// Whether there are enough diacritics to encode the columns and rows of a rectangle.
 fn can_place(rect: Rect) -> bool {
     usize::from(rect.width.max(rect.height)) <= MARKS.len()
 }
@@ -169,7 +168,7 @@ fn mark(n: u16) -> char {
     char::from_u32(MARKS[usize::from(n)]).unwrap_or(' ')
 }
 
-/// A command of kitty's protocol that consists of `parts`; if `tmux` is true, it is wrapped so that tmux passes it through.
+/// A command of kitty's protocol that consists of `parts`, wrapped for passing through tmux if `tmux` is true.
 fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     let (open, close): (&[u8], &[u8]) = match tmux {
         true => (b"\x1bPtmux;\x1b\x1b_G", b"\x1b\x1b\\\x1b\\"),

@@ -1,6 +1,6 @@
-//! Drivers that draw pictures in the terminal: the table of drivers, and one file for each protocol.
+//! Drivers that draw pictures in the terminal: a table, and one file per protocol.
 //!
-//! To add a protocol, define a [`DriverSpec`] in a new file of this folder and add it to [`DRIVERS`].
+//! To add a protocol, define a [`DriverSpec`] in a new file in this folder and add it to [`DRIVERS`].
 
 pub mod cells;
 pub mod iterm;
@@ -16,7 +16,7 @@ use crate::tui::theme::Depth;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-/// All drivers, in the order in which `--graphics` lists them. `auto` chooses the first one that suits the terminal.
+/// All drivers, in the order of `--graphics`. `auto` selects the first one that suits the terminal.
 #[rustfmt::skip]
 pub const DRIVERS: &[DriverSpec] = &[
     kitty::SPEC,
@@ -28,13 +28,13 @@ pub const DRIVERS: &[DriverSpec] = &[
     none::SPEC,
 ];
 
-/// The driver that the user chose, or the automatic choice.
+/// The driver selected by the user, or automatic selection.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Graphics {
     /// The first driver that suits the terminal.
     #[default]
     Auto,
-    /// The driver with this entry in the table.
+    /// The driver with this table entry.
     By(&'static DriverSpec),
 }
 
@@ -63,7 +63,7 @@ impl Graphics {
         (spec.driver)(caps, environment)
     }
 
-    /// Whether choosing the driver requires a query of the terminal: only for `auto`, and only if the terminal has colors.
+    /// Whether selecting the driver requires querying the terminal: only for `auto`, and only if the terminal has colors.
     pub fn depends_on_terminal(self, depth: Depth) -> bool {
         matches!(self, Self::Auto) && depth != Depth::None
     }

@@ -5,7 +5,7 @@ use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::layout::Rect;
 
-/// The driver table's entry for drawing no pictures.
+/// The driver table's entry for no pictures.
 pub const SPEC: DriverSpec =
     DriverSpec { name: "none", summary: "No pictures", suits: |_, _, _| false, driver: |_, _| &Nothing };
 

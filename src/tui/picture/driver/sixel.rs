@@ -41,7 +41,7 @@ impl Driver for Sixel {
         Some(sample::fitted(image, pixels))
     }
 
-    /// Encodes one strip per row of cells, so that keys can be echoed between strips.
+    /// Encodes one strip per row of cells, so that key presses can be echoed between strips.
     fn encode(&self, image: &RgbImage, (_, cell): (u16, u16)) -> Vec<PicturePart> {
         let (width, height) = image.dimensions();
         let step = u32::from(ROWS * cell.max(1));
@@ -81,7 +81,7 @@ fn encode(image: &RgbImage) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Defines the color registers that a picture uses, with channels in percent.
+/// Defines the color registers used by a picture, with channels in percent.
 fn palette(out: &mut String, image: &RgbImage) {
     let hundredths = |shade: usize| shade * 100 / (SHADES - 1);
     let mut used = [false; SHADES * SHADES * SHADES];
@@ -115,7 +115,7 @@ fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
     out.push('-');
 }
 
-/// Run-length encodes a row of sixels, leaving out empty ones at the end.
+/// Run-length encodes a row of sixels, omitting trailing empty ones.
 fn runs(out: &mut String, row: &[u8]) {
     let end = row.iter().rposition(|s| *s != 0).map_or(0, |at| at + 1);
     for run in row[..end].chunk_by(|a, b| a == b) {
@@ -129,8 +129,8 @@ fn runs(out: &mut String, row: &[u8]) {
     }
 }
 
-/// The number that identifies a color register in the stream. No number ends in 38 or 48, because software that scans a stream
-/// for 24-bit text colors would mistake `#148;2;…` for one.
+/// The number of a color register in the stream. No number ends in 38 or 48, because software that scans for 24-bit text colors
+/// would mistake `#148;2;…` for one.
 fn number(register: usize) -> usize {
     register + [38, 47, 136, 145].iter().filter(|&&from| register >= from).count()
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Decodes a sixel picture to the register number of each pixel.
+    /// Decodes a sixel picture to the register numbers of its pixels.
     fn decode(bytes: &[u8], width: usize, height: usize) -> Vec<Option<usize>> {
         let text = std::str::from_utf8(bytes).unwrap();
         let body = &text[text.find('#').unwrap()..text.len() - 2];

@@ -9,33 +9,33 @@ use ratatui::layout::Rect;
 use std::fmt::Debug;
 use std::io::{self, Write};
 
-/// An entry of the table of drivers, as listed by `--graphics`.
+/// An entry in the driver table, as listed by `--graphics`.
 #[derive(Debug)]
 pub struct DriverSpec {
     /// Name of the driver.
     pub name: &'static str,
     /// Description of the driver in the help.
     pub summary: &'static str,
-    /// Whether the driver works in a terminal with these capabilities, environment and color depth.
+    /// Whether the driver suits a terminal with these capabilities, environment and color depth.
     pub suits: fn(&Caps, Environment, Depth) -> bool,
     /// The driver for a terminal with these capabilities and environment.
     pub driver: fn(&Caps, Environment) -> &'static dyn Driver,
 }
 
-/// How the pictures of a driver are placed on the screen.
+/// How a driver places pictures on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// As ordinary cells with these characters, drawn in each frame.
     Cells(Blocks),
-    /// As placeholders, which are cells that refer to parts of a picture that was sent once.
+    /// As placeholders: cells that refer to parts of a picture that was sent once.
     Placeholders,
-    /// Over blank cells, which later frames skip.
+    /// Over blank cells, which subsequent frames skip.
     Overlay,
     /// Pictures are not drawn.
     Nowhere,
 }
 
-/// An encoded part of a picture: the number of rows of cells above the part, and the bytes of the part.
+/// An encoded part of a picture: the number of cell rows above it, and its bytes.
 pub type PicturePart = (u16, Vec<u8>);
 
 /// Draws pictures with a graphics protocol or as cells.
@@ -46,23 +46,23 @@ pub trait Driver: Debug + Send + Sync {
     /// How the driver's pictures are placed on the screen.
     fn standing(&self) -> Standing;
 
-    /// Resizes a picture for sending; `pixels` is the size of the picture's area on the screen. `None` if nothing is sent.
+    /// Resizes a picture for sending. `pixels` is the size of the picture's area on the screen. `None` if nothing is sent.
     fn sized(&self, _image: &RgbImage, _pixels: (u32, u32)) -> Option<RgbImage> {
         None
     }
 
-    /// Encodes a resized picture into parts, given the size of a cell in pixels. Drivers that draw cells return no parts.
+    /// Encodes a resized picture into parts, given the cell size in pixels. Drivers that draw cells return no parts.
     fn encode(&self, _image: &RgbImage, _cell: (u16, u16)) -> Vec<PicturePart> {
         Vec::new()
     }
 
-    /// The commands that show the encoded parts of a picture in a rectangle. Unless [`in_strips`](Self::in_strips) is true, no
-    /// other commands may come between them.
+    /// The commands that show the encoded parts of a picture in a rectangle. Unless [`in_strips`](Self::in_strips) is true, they
+    /// must not be interleaved with other commands.
     fn commands(&self, _parts: &[PicturePart], _id: u32, _rect: Rect) -> Vec<Vec<u8>> {
         Vec::new()
     }
 
-    /// Whether each command shows a separate strip of the picture, so that other commands may come between them.
+    /// Whether each command shows a separate strip of the picture, so that commands may be interleaved with others.
     fn in_strips(&self) -> bool {
         false
     }
@@ -72,12 +72,12 @@ pub trait Driver: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The bytes that delete a picture when the app exits; empty if clearing the screen deletes it.
+    /// The bytes that delete a picture on exit; empty if clearing the screen deletes it.
     fn removal(&self, _id: u32) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Whether placeholders can fill a rectangle as large as `rect`.
+    /// Whether placeholders can fill a rectangle of the size of `rect`.
     fn can_stand(&self, _rect: Rect) -> bool {
         false
     }
@@ -85,7 +85,7 @@ pub trait Driver: Debug + Send + Sync {
     /// Fills the cells of a rectangle with the placeholders of a picture.
     fn placeholders(&self, _buf: &mut Buffer, _rect: Rect, _id: u32) {}
 
-    /// Encodes a picture for a stream of text lines; the cursor ends at the start of the line below the picture.
+    /// Encodes a picture for a stream of text lines. The cursor ends at the start of the line below the picture.
     fn stream(&self, image: &RgbImage, depth: Depth, rect: Rect, pixels: (u32, u32), id: u32) -> Vec<u8>;
 
     /// Writes a picture to a stream of text lines.
@@ -101,7 +101,7 @@ pub trait Driver: Debug + Send + Sync {
     }
 }
 
-/// The escape code that moves the cursor to a column and a row, both from 0.
+/// The escape code that moves the cursor to a zero-based column and row.
 pub fn go(x: u16, y: u16) -> Vec<u8> {
     format!("\x1b[{};{}H", y + 1, x + 1).into_bytes()
 }
