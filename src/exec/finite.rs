@@ -1,4 +1,4 @@
-//! Checks that scores are finite before they are compared or a class is predicted.
+//! Checks that scores are finite before they are compared or used to predict a class.
 
 use super::trace::Trace;
 use crate::backend::{self, NotFinite};
@@ -8,22 +8,22 @@ use candle_core::Tensor;
 use std::fmt;
 use std::sync::Arc;
 
-/// A phrase that identifies [`ScoresNotFinite`] in an error message that came through a script, where its type is lost.
+/// A phrase that identifies [`ScoresNotFinite`] in an error message from a script, where the error's type is lost.
 const KNOWN_BY: &str = "scores are not finite";
 
-/// The error that a network's scores are not finite; it states how many, and the first layer with non-finite values.
+/// An error for non-finite network scores. States how many scores are affected and the first layer with non-finite values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoresNotFinite {
-    /// Counts of non-finite scores for the first affected picture.
+    /// Number of non-finite scores of the first affected picture.
     pub scores: NotFinite,
-    /// Number of affected pictures, and number of all pictures.
+    /// Number of affected pictures and total number of pictures.
     pub pictures: (usize, usize),
-    /// A description of the first layer with non-finite values, if it was searched for.
+    /// A description of the first layer with non-finite values, if known.
     pub origin: Option<String>,
 }
 
 impl ScoresNotFinite {
-    /// Whether a message is that of a [`ScoresNotFinite`].
+    /// Whether an error message is that of a [`ScoresNotFinite`].
     pub fn is_told_in(text: &str) -> bool {
         text.contains(KNOWN_BY)
     }
@@ -56,8 +56,8 @@ impl Trace {
 
     /// Checks and returns `logits`, the scores of a modified version of this run.
     ///
-    /// Errors with [`ScoresNotFinite`] if a score is not finite; the error names the first layer if this run itself has
-    /// non-finite values.
+    /// Errors with [`ScoresNotFinite`] if a score is not finite. If this run itself has non-finite values, the error names the
+    /// first affected layer.
     pub fn scores_of_changed(&self, logits: Tensor) -> Result<Tensor> {
         match wrong(&logits)? {
             None => Ok(logits),
@@ -84,7 +84,7 @@ impl Trace {
 }
 
 impl Graph {
-    /// Checks and returns `logits`, the scores of a run on `x`. If one is not finite, runs the first affected picture again to
+    /// Checks and returns `logits`, the scores of a run on `x`. If a score is not finite, reruns the first affected picture to
     /// find the layer.
     ///
     /// Errors with [`ScoresNotFinite`] if a score is not finite.
@@ -95,7 +95,7 @@ impl Graph {
     }
 }
 
-/// The first row of `(N, classes)` scores with a non-finite score, and the error; `None` if all scores are finite.
+/// The first row with a non-finite score among `(N, classes)` scores, and the error; `None` if all scores are finite.
 fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     if backend::not_finite(logits)?.count() == 0 {
         return Ok(None);
@@ -108,7 +108,7 @@ fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     Ok(first.map(|row| (row, told(row))))
 }
 
-/// Describes non-finite values of a node, and of its parameters, such as
+/// Describes non-finite values of a node and its parameters, such as
 /// `layer "conv1" (conv): 1024 of 1024 are NaN, and in "conv1.weight" 1 of 1200 is NaN`.
 fn layer(node: &Node, id: usize, values: NotFinite) -> Result<String> {
     let mut text = match id {

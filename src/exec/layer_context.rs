@@ -1,4 +1,4 @@
-//! A node of a run, as relevance rules see it.
+//! A node of a run, as seen by relevance rules.
 
 use super::absorbed::Absorbed;
 use super::trace::Trace;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex};
 
-/// A node of a run, with its inputs, its value and the relevance absorbed there.
+/// A node of a run, with its inputs, its value and the relevance it absorbed.
 #[derive(Clone, Debug)]
 pub struct LayerContext {
     /// The id of the node in the network.
@@ -20,7 +20,7 @@ pub struct LayerContext {
 }
 
 impl Trace {
-    /// The context of node `id`, from which a rule reads the node's inputs and value.
+    /// The context of node `id`, through which a rule reads the node's inputs and value.
     pub fn site(&self, id: NodeId) -> LayerContext {
         LayerContext { id, trace: self.clone(), absorbed: Arc::default() }
     }
@@ -49,7 +49,7 @@ impl Saved for LayerContext {
 }
 
 impl LayerContext {
-    /// The network that ran.
+    /// The network that was run.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.trace.graph
     }
@@ -77,7 +77,7 @@ impl LayerContext {
             .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 
-    /// The gradient of each of the node's parameters, `dyᵀ · ∂y/∂w`, in the order of `Op::params`.
+    /// The gradients of the node's parameters, `dyᵀ · ∂y/∂w`, in the order of `Op::params`.
     pub fn vjp_params(&self, dy: &Tensor) -> Result<Vec<Tensor>> {
         let node = self.node();
         node.op

@@ -1,4 +1,4 @@
-//! The backward pass of a fused run: its steps in reverse order.
+//! The backward pass of a fused run, which visits the steps in reverse order.
 
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, dense};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 struct Gradient {
     buffer: Arc<PooledBuffer>,
     at: Slot,
-    /// Whether the gradient is already multiplied by the slope of the step's activation.
+    /// Whether the gradient is already multiplied by the derivative of the step's activation.
     sloped: bool,
 }
 
@@ -30,12 +30,12 @@ struct Gradient {
 struct BackwardPass<'a> {
     run: &'a FusedRun,
     graph: &'a Arc<Graph>,
-    /// Number of rows of a gradient: the number of pictures in the run, or 1 after summation over the batch.
+    /// Batch size of the gradients: the number of pictures in the run, or 1 after summation over the batch.
     n: usize,
     /// The step at which gradients are summed over the batch, because the remaining steps are linear.
     summed: Option<usize>,
     gradients: Vec<Option<Gradient>>,
-    /// The activation of each step for which gradients written to the step may already include the slope.
+    /// The activation of each step whose gradients may be multiplied by the activation's derivative as they are written.
     slopes: Vec<Option<Activation>>,
     wanted: Vec<bool>,
     /// Gradients of parameters by name, if they were requested.
@@ -46,19 +46,18 @@ struct BackwardPass<'a> {
 pub struct GradientTargets<'a> {
     /// Nodes whose gradients to return.
     pub to: &'a [NodeId],
-    /// Whether to sum the gradients of nodes over the batch, to `(1, …)`.
+    /// Whether to sum node gradients over the batch, to `(1, …)`.
     pub sum: bool,
-    /// Whether to compute gradients of parameters.
+    /// Whether to compute parameter gradients.
     pub params: bool,
 }
 
-/// Gradients by node, and gradients of parameters by name.
+/// Node gradients by ID, and parameter gradients by name.
 pub type Gradients = (BTreeMap<NodeId, Tensor>, BTreeMap<String, Tensor>);
 
 impl FusedRun {
-    /// The gradients at the nodes `to`, given the gradients `seeds` at some nodes; `None` if one of these nodes lies inside a
-    /// step. With `sum`, gradients are summed over the batch, to `(1, …)`. `tick` is called before each step and may stop the
-    /// pass with an error.
+    /// The gradients at the target nodes, given gradients `seeds` at some nodes; `None` if one of these nodes lies inside a step.
+    /// `tick` is called before each step and may stop the pass with an error.
     pub fn gradient(
         &self,
         graph: &Arc<Graph>,
@@ -76,7 +75,7 @@ impl FusedRun {
             return Ok(None);
         }
         let mut back = BackwardPass::new(self, graph, &starts, &ends, params);
-        // Parameter gradients need the gradient of each picture.
+        // Parameter gradients need per-picture gradients.
         if let ([end], true) = (&ends[..], sum && !params) {
             back.summed = back.linear_way(*end, &starts);
         }
@@ -107,11 +106,11 @@ impl<'a> BackwardPass<'a> {
         let (mut slopes, mut wanted) = (vec![], vec![]);
         for (i, step) in steps.iter().enumerate() {
             let seen = starts.contains(&i) || ends.contains(&i);
-            // A concatenation of ReLU outputs is positive exactly where these outputs are.
+            // A concatenation of ReLU outputs is positive exactly where the outputs are.
             let all = matches!(step.work, StepKernel::Concat(_))
                 && step.reads.iter().all(|&r| slopes[r] == Some(Activation::Relu));
             let own = if all { Some(Activation::Relu) } else { step.activation };
-            // Only a ReLU's slope may be applied twice, to a part and then to a sum that includes it.
+            // Only a ReLU's derivative is idempotent: it may be applied to a term and again to a sum that includes the term.
             let once = |a: &Activation| *a == Activation::Relu || run.plan.uses[i] == 1;
             slopes.push(own.filter(|a| !seen && once(a)));
             let own = params && !graph.nodes[step.first].params.is_empty();
@@ -121,8 +120,8 @@ impl<'a> BackwardPass<'a> {
         Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted, params }
     }
 
-    /// The last step of the chain of linear steps that starts at `end`, in which each value has a single consumer. Gradients can
-    /// be summed over the batch from that step on.
+    /// The last step of the chain of linear steps that starts at `end`, in which each value has a single consumer. From that step
+    /// on, gradients can be summed over the batch.
     fn linear_way(&self, end: usize, starts: &[usize]) -> Option<usize> {
         let plan = &*self.run.plan;
         let (mut at, mut last) = (end, None);
@@ -175,7 +174,7 @@ impl<'a> BackwardPass<'a> {
             }
             StepKernel::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
-                // The kernel applies the slope of a ReLU, since the ReLU's output has the same sign as its input.
+                // The kernel applies the derivative of a ReLU, since the ReLU's output is positive exactly where its input is.
                 let rectified = self.slopes[x].is_none_or(|a| a == Activation::Relu);
                 match self.gradients[x] {
                     None if rectified => self.write(x, |dx, e| pool.max_vjp(&from, &y, &dy, dx, e.slope.is_some())),
@@ -226,7 +225,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// The VJP of batch normalization in training, `γ/σ (dy − mean(dy) − x̂ mean(dy x̂))` with `x̂ = (x − μ)/σ`.
+    /// The VJP of batch normalization in training mode, `γ/σ (dy − mean(dy) − x̂ mean(dy x̂))` with `x̂ = (x − μ)/σ`.
     fn batch_norm(&mut self, (i, x): (usize, usize), dy: &Map, gamma: &[f32], epsilon: f32) -> Result<()> {
         let run = self.run;
         let (from, statistics) = (run.map(x), run.statistics(i)?);
@@ -246,7 +245,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// Computes the gradients of a step's own parameters.
+    /// Computes a step's parameter gradients.
     fn own_params(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
         let (run, n) = (self.run, self.n);
         let node = &self.graph.nodes[step.first];
@@ -308,7 +307,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// Multiplies a step's gradient by the slope of its activation, which gives the gradient with respect to the activation's
+    /// Multiplies a step's gradient by the derivative of its activation, yielding the gradient with respect to the activation's
     /// input.
     fn times_slope(&self, i: usize, activation: Activation, gradient: &Gradient) -> Gradient {
         let (n, at) = (self.n, gradient.at.alone());
@@ -319,7 +318,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// Sums a gradient over the batch; from then on, gradients have one row.
+    /// Sums a gradient over the batch. All gradients computed afterwards have batch size 1.
     fn sum(&mut self, gradient: &Gradient) -> Gradient {
         let at = gradient.at.alone();
         let mut buffer = PooledBuffer::new(at.len());
@@ -328,7 +327,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// Computes the gradient of step `to` with a kernel that can accumulate and multiply by a slope.
+    /// Computes the gradient of step `to` with a kernel that can accumulate and multiply by a derivative.
     fn write(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut, Epilogue)) {
         if !self.wanted[to] {
             return;
@@ -367,7 +366,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// Passes on a gradient, or part of one, that another step already holds, without a copy if possible.
+    /// Passes on all or part of a gradient that another step already holds, without copying if possible.
     fn share(&mut self, to: usize, gradient: Gradient) {
         if !self.wanted[to] {
             return;
@@ -382,7 +381,7 @@ impl<'a> BackwardPass<'a> {
 }
 
 impl Gradient {
-    /// The same gradient, marked as not yet multiplied by a slope, for a step with another activation.
+    /// The same gradient, marked as not yet multiplied by a derivative, for a step with a different activation.
     fn for_others(&self) -> Self {
         Self { sloped: false, ..self.clone() }
     }

@@ -17,21 +17,20 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub(super) struct Step {
     /// The node whose value the step computes.
     pub node: NodeId,
-    /// The first node of the step, whose parameters the step uses.
+    /// The step's first node, whose parameters it uses.
     pub first: NodeId,
     pub work: StepKernel,
     /// The steps whose values the step reads.
     pub reads: Vec<usize>,
     /// The step whose value is added, if there is one.
     pub add: Option<usize>,
-    /// The bias of each channel, if there is one.
+    /// The bias of each channel, if any.
     pub bias: Option<Vec<f32>>,
     /// The activation at the end of the step.
     pub activation: Option<Activation>,
     /// Where the step's value is stored.
     pub to: Slot,
-    /// Where the input of the step's activation is saved, if the slope is computed from it and no other step stores it as its
-    /// value.
+    /// Where the input of the step's activation is saved, if the derivative is computed from it and no other step stores it.
     pub saved: Option<Slot>,
 }
 
@@ -49,7 +48,7 @@ pub(super) enum StepKernel {
     Pick(StridedSlice),
     /// An elementwise pass, with an optional scale per channel.
     Pass(Option<Vec<f32>>),
-    /// Batch normalization in training, with γ, β and ε.
+    /// Batch normalization in training mode, with γ, β and ε.
     BatchNorm(Vec<f32>, Vec<f32>, f32),
     /// Multiplication by the dropout mask of the step's node.
     Mask,
@@ -60,19 +59,19 @@ pub(super) enum StepKernel {
 }
 
 impl StepKernel {
-    /// Whether the kernel is linear; the gradient then does not depend on the input.
+    /// Whether the kernel is linear, so that its gradient does not depend on the input.
     pub fn is_linear(&self) -> bool {
         use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
         matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
     }
 }
 
-/// A convolution's weights packed for both directions; the backward ones are packed on first use.
+/// A convolution's weights, packed for the forward and backward directions; for the backward direction, on first use.
 #[derive(Debug)]
 pub(super) struct Packed {
     /// The weight as it is stored in the graph.
     weight: Tensor,
-    /// Scales of the output channels from a folded batch norm, if there is one.
+    /// Scales of the output channels from a folded batch norm, if any.
     scale: Option<Vec<f32>>,
     sizes: Sizes,
     slide: Slide,
@@ -122,14 +121,14 @@ impl Packed {
         Ok(self.backward.get_or_init(|| filter))
     }
 
-    /// The forward filter for crops of size `from` with outputs of size `to`. The padding is either none or the layer's own.
+    /// The forward filter for crops of size `from` with outputs of size `to`. The padding is either zero or the layer's padding.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
         let sizes = Sizes { from, to, ..self.sizes };
         let known = || self.pieces.lock_unpoisoned();
         if let Some((_, filter)) = known().iter().find(|(s, _)| *s == sizes) {
             return Ok(filter.clone());
         }
-        // No lock is held here, since packing uses all cores.
+        // No lock is held here, because packing uses all cores.
         let less = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
         let filter = Arc::new(self.many()?.fitted(sizes, less));
         known().push((sizes, filter.clone()));
@@ -158,7 +157,7 @@ impl Packed {
         self.scale.is_some()
     }
 
-    /// The convolution's windows along height and along width.
+    /// The convolution's windows along height and width.
     pub fn windows(&self) -> (Window, Window) {
         let Slide { kernel: k, stride: s, padding: p, dilation: d, .. } = self.slide;
         (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
@@ -166,7 +165,7 @@ impl Packed {
 }
 
 impl Windows {
-    /// Whether the divisor is the same for all windows of a pool whose output is in `to`.
+    /// Whether all windows of a pool with output slot `to` have the same divisor.
     pub fn are_alike(&self, to: Slot) -> bool {
         let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
         fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)
@@ -188,7 +187,7 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
         let x = segment.reads.first().map(|&r| shapes[segments.steps[r].last].as_slice());
         let affine = segment.norm.map(|norm| numbers(graph, norm)).transpose()?;
         let stored = &graph.nodes[segment.first].params;
-        // Weights of convolutions are converted when they are packed; a vector per channel takes little memory.
+        // Convolution weights are converted when they are packed; per-channel vectors need little memory.
         let numbers_of = |t: &Tensor| -> Result<Vec<f32>> { Ok(t.to_dtype(DType::F32)?.to_vec1()?) };
         let own = || stored.get(1).map(numbers_of).transpose();
         let (work, bias) = match (segment.pattern, x) {
@@ -234,7 +233,7 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
     segments.steps.iter().enumerate().map(ready).collect()
 }
 
-/// Folds a following scale and shift into a convolution: returns the scales of the output channels, and the new bias.
+/// Folds a subsequent scale and shift into a convolution. Returns the scales of the output channels and the new bias.
 fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
     let Some((scale, shift)) = affine else { return (None, bias) };
     let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
