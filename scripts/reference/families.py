@@ -379,47 +379,48 @@ def write_table(known):
         rows.append(f"| {family} | {library} | {', '.join(f'`{n}`' for n in listed.split())} | {len(compared)} of {len(listed.split())} | {' | '.join(cells)} |")
     text = f"""# Networks that open by their weights
 
-`gradscope run gradcam -m weights.pth` finds the network from the names and shapes of the tensors in the file: with a head for any number
-of classes, a first convolution of any number of channels, any prefix (`model.`, `module.`), inside a checkpoint or sharded. Where
-torchvision and another library give different networks the same name, the other library's has a prefix here: `timm_`, `hf_`.
-Files with a graph, ONNX and `.pt2`, open whatever the architecture; [exports.md](exports.md) compares both ways for many networks.
+`gradscope run gradcam -m weights.pth` infers the architecture from the names and shapes of the tensors in the file. The network may have
+any number of classes and input channels, and the tensors any prefix (`model.`, `module.`); the file may be a checkpoint, or sharded.
+Where torchvision and another library give different networks the same name, the other library's has a prefix here: `timm_`, `hf_`.
+Files with a graph, ONNX and `.pt2`, open whatever the architecture; [exports.md](exports.md) compares the two for many networks.
 
-The same holds for networks that a hub names, as in `-m hf:timm/resnet50.a1_in1k` or `-m torchvision:resnet50`: see [hubs.md](hubs.md).
+The same holds for networks named on a hub, as in `-m hf:timm/resnet50.a1_in1k` or `-m torchvision:resnet50`: see [hubs.md](hubs.md).
 
-A network of your own has no script, and its weights alone do not say how it computes. The error then ends with the lines of Python that
-write its graph, with the names of your files in them, which is `gradscope.export(model, example, "net.pt2")` of the
-[Python package](../python/README.md) or `torch.export.save`.
+A custom network has no script, and its weights alone do not define its forward pass. The error then ends with the lines of Python that
+export its graph, with your file names filled in: `gradscope.export(model, example, "net.pt2")` from the
+[Python package](../python/README.md), or `torch.export.save`.
 
-For the networks in the column "compared", weights were drawn, also the statistics of batch norms, and the network opened from the file
-alone: the class scores and the gradient of the largest with respect to the pixels, both against PyTorch in float64, relative to the norm.
-Both are those in f32, or in f64 where rounding flips a ReLU close to its kink ("f64" counts these networks). Of every network, the names and shapes of
-all parameters are tested.
+The networks counted in the column "compared" were given random weights and batch norm statistics and opened from the file alone. The
+columns "logits" and "gradient" are the largest errors of the class scores, and of the gradient of the largest score with respect to the
+pixels, against PyTorch in float64, relative to the norm. gradscope computes in f32, or in f64 where rounding flips a ReLU close to its
+kink ("f64" counts these networks). For every network, the names and shapes of all parameters are tested.
 
 This table is written by `scripts/reference/families.py check`, with torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}, timm {timm.__version__} and transformers
 {transformers.__version__}.
 
-| family | names of | networks | compared | logits | gradient | f64 |
+| family | names from | networks | compared | logits | gradient | f64 |
 |---|---|---|---|---|---|---|
 """ + "\n".join(rows) + f"""
 
 ## Vision transformers
 
-Of every network, the names and shapes of all parameters are tested; of those in the column "compared" also the output and the input gradient, against
-the library in float64. The last name of a family, such as `timm_vit`, opens networks of any size, which it reads from the weights.
+For every network, the names and shapes of all parameters are tested; for those in the column "compared" also the output and the input
+gradient, against the library in float64. The last name of a family, such as `timm_vit`, opens networks of any size, which is read from
+the weights.
 
-| networks | names of | compared |
+| networks | names from | compared |
 |---|---|---|
 {transformers_table()}
 
 ## Other tasks
 
-Trained networks with weights under open licenses, compared with PyTorch's output and gradient for a picture or a recording:
+Trained networks with weights under open licenses, compared with PyTorch's output and gradient on a picture or a recording:
 
 | network | task |
 |---|---|
-| `dscnn_speech_commands` | spoken words, from 49 frames of 10 MFCC coefficients (MLPerf Tiny) |
-| `deeplabv3_mnv2_voc` | segmentation: 21 classes of Pascal VOC |
-| `selfie_segmentation` | segmentation: persons (MediaPipe) |
+| `dscnn_speech_commands` | keyword spotting, from 49 frames of 10 MFCCs (MLPerf Tiny) |
+| `deeplabv3_mnv2_voc` | semantic segmentation: 21 classes of Pascal VOC |
+| `selfie_segmentation` | person segmentation (MediaPipe) |
 | `yunet_n_face` | face detection (libfacedetection) |
 
 """ + "\n".join(f"<!-- {name}: {known[name]} -->" for name in names() if name in known) + "\n"

@@ -1,4 +1,4 @@
-//! Finds the class scores of a network and how they are interpreted.
+//! Locates a network's class scores and determines how they are interpreted.
 
 use super::network::Graph;
 use super::node::{Node, NodeId};
@@ -83,7 +83,7 @@ pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     (end, Scores::of(&nodes[end].shape, independent))
 }
 
-/// The interpretation of a value of this shape at a node declared to hold the class scores; each element of a map is a class.
+/// How to interpret the value of a node declared to hold the class scores, given the value's shape; each element of a map is a class.
 pub(super) fn said(shape: &[usize]) -> Scores {
     match Scores::of(shape, false) {
         Scores::Places => Scores::Exclusive,

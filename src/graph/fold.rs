@@ -39,8 +39,8 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The convolution or linear layer whose sole consumer is the batch norm `norm`, if there is one whose channels are those that
-    /// the batch norm scales, dimension 1.
+    /// The convolution or linear layer whose sole consumer is the batch norm `norm`. `None` if there is none, or if its channels are
+    /// not dimension 1, which the batch norm scales.
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;

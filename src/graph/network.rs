@@ -64,8 +64,8 @@ impl Graph {
         Ok(id)
     }
 
-    /// The last node of the module `name`; `None` if no node is inside it. No later node belongs to the module, so whatever reads
-    /// this node is outside, and its value is the module's output.
+    /// The last node of the module `name`; `None` if no node is inside it. All consumers of this node are outside the module, so its
+    /// value is the module's output.
     fn module_output(&self, name: &str) -> Option<NodeId> {
         let inside = |node: &Node| node.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         self.nodes.iter().rposition(inside)
@@ -160,7 +160,7 @@ impl Graph {
         compute_dtype(self.storage())
     }
 
-    /// How the network's convolutions are computed; [`Accumulation::Direct`] if there are none.
+    /// How the network's convolutions are computed; [`Accumulation::Direct`] if it has none.
     pub fn accumulation(&self) -> Accumulation {
         self.nodes.iter().find_map(|n| n.op.accumulation()).unwrap_or_default()
     }
@@ -202,7 +202,7 @@ impl Graph {
         near.dedup();
         near.sort_by_cached_key(|n| std::cmp::Reverse((words::alike(n, name) * 1000.0) as i64));
         near.truncate(3);
-        format!("close ones are {}", near.join(", "))
+        format!("similar names: {}", near.join(", "))
     }
 }
 

@@ -14,7 +14,7 @@ pub type NodeId = usize;
 /// One operation of a network, with its parameters.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The node's name, which is that of the PyTorch module; unique in the graph.
+    /// The node's name, the same as that of the PyTorch module; unique in the graph.
     pub name: String,
     /// The operation that computes the node's value.
     pub op: Arc<dyn Op>,
@@ -62,7 +62,7 @@ impl Node {
         self.params.len() == self.op.params().len()
     }
 
-    /// How [`parameter_count`](Self::parameter_count) adds up, such as `16x3x3x3+16 = 448`; a dash if nothing is trained.
+    /// The calculation behind [`parameter_count`](Self::parameter_count), such as `16x3x3x3+16 = 448`; a dash if no parameter is trained.
     pub fn parameter_formula(&self) -> String {
         let trained = self.op.params().into_iter().filter(|p| p.trained);
         let parts: Vec<_> = trained.map(|p| crate::tensor::shape_text(&p.shape)).collect();

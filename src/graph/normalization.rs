@@ -11,7 +11,7 @@ use std::sync::Arc;
 const NAME: &str = "normalize";
 
 impl Graph {
-    /// The node that normalizes the input; `None` if the network takes pixels as they are.
+    /// The node that normalizes the input; `None` if the network reads pixels without normalization.
     pub fn normalization(&self) -> Option<NodeId> {
         self.nodes.iter().position(|node| node.op.kind() == NAME && node.inputs == [0])
     }
@@ -39,20 +39,20 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The same network for pictures in RGB order, if it takes the channels of pictures in BGR order: a node `bgr` is inserted after the
+    /// Adapts a network that expects BGR channel order to RGB pictures: inserts a node `bgr`, which reverses the channels, after the
     /// normalization.
     ///
     /// Errors unless the input has three channels.
     pub fn with_bgr_input(&self) -> Result<Self> {
         let channels = self.nodes[0].shape.get(1).copied().unwrap_or(0);
-        ensure!(channels == 3, "the channel order bgr needs an input with 3 channels, this one has {channels}");
+        ensure!(channels == 3, "channel order bgr needs an input with 3 channels, got {channels}");
         let mut graph = self.clone();
         let op = Gather { dim: 1, index: vec![2, 1, 0] };
         graph.insert_after(self.normalization().unwrap_or(0), "bgr", Arc::new(op));
         Ok(graph)
     }
 
-    /// Inserts a node that keeps the shape between node `id` and the nodes that read it.
+    /// Inserts a shape-preserving node between node `id` and the nodes that read it.
     fn insert_after(&mut self, id: NodeId, name: &str, op: Arc<dyn Op>) {
         for node in &mut self.nodes {
             node.inputs.iter_mut().filter(|input| **input >= id).for_each(|input| *input += 1);

@@ -1,6 +1,6 @@
 //! Declarations of parameters.
 
-/// A parameter that a network needs: one named tensor of a weight file.
+/// A parameter of a network: one named tensor in a weight file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// The parameter's name. Within an operation it is `weight`, `bias` and so on, or empty if the parameter has the

@@ -66,7 +66,7 @@ impl Scores {
         })
     }
 
-    /// The class with the largest logit in each row, the first one in a tie.
+    /// The class with the largest logit in each row; ties go to the first.
     pub fn top(self, logits: &Tensor) -> Result<Vec<usize>> {
         Ok(rows(logits)?
             .iter()
@@ -85,8 +85,8 @@ impl Scores {
             .collect())
     }
 
-    /// Whether the network predicts the given class in each row: the class has the largest logit (in a tie, it is the first), or
-    /// `p > 0.5` for independent classes.
+    /// Whether the network predicts the given class in each row: it has the largest logit (ties go to the first class) or, for
+    /// independent classes, `p > 0.5`.
     pub fn names(self, logits: &Tensor, classes: &[usize]) -> Result<Vec<bool>> {
         let rows = rows(logits)?;
         let named = |row: &[f64], class: usize| match self {
@@ -157,7 +157,7 @@ fn each<T>(rows: &[Vec<f64>], classes: &[usize], ask: impl Fn(&[f64], usize) -> 
     Ok(rows.iter().zip(classes.iter().cycle()).map(|(row, &class)| ask(row, class)).collect())
 }
 
-/// The class with the largest score in each row of `(N, classes)`, the first one in a tie; `None` for a row with non-finite
+/// The class with the largest score in each row of `(N, classes)`; ties go to the first. `None` for a row with non-finite
 /// scores.
 pub fn named(logits: &Tensor) -> Result<Vec<Option<usize>>> {
     let classes = logits.dims().last().copied().unwrap_or(0);

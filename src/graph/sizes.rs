@@ -7,7 +7,7 @@ use candle_core::Tensor;
 impl Graph {
     /// The shape of every node's value for a single picture of shape `[C, H, W]`.
     ///
-    /// Errors if a layer does not accept its input; the error states the picture's size and the size that the network was built
+    /// Errors if a layer does not accept its input; the message gives the picture's size and the size that the network was built
     /// for.
     pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
         let built = &self.nodes[0].shape[1..];

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The maximum over dimensions. Equal maxima share the gradient evenly, as in PyTorch's `amax`.
 #[derive(Debug)]
 pub struct Amax {
-    /// The dimensions to reduce, without the batch.
+    /// The dimensions to reduce, excluding the batch.
     pub dims: Vec<usize>,
     /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Amax {
-    /// The maximum, with the reduced dimensions as size 1.
+    /// The maximum, with the reduced dimensions kept as size 1.
     fn kept(&self, x: &Tensor) -> Result<Tensor> {
         self.dims.iter().try_fold(x.clone(), |x, &d| Ok(x.max_keepdim(d)?))
     }

@@ -34,13 +34,13 @@ impl Attribute {
         Ok(*n as usize)
     }
 
-    /// The value as one size for both axes, or as `[height, width]`.
+    /// The value as `(height, width)`, from a single size for both or from `[height, width]`.
     pub fn pair(&self) -> Result<(usize, usize)> {
         match self {
             Self::Int(_) => self.size().map(|n| (n, n)),
             Self::List(sides) => match &sides[..] {
                 [h, w] => Ok((h.size()?, w.size()?)),
-                _ => bail!("expected one size or [height, width], got a list of {}", sides.len()),
+                _ => bail!("expected one size or [height, width], got a list of length {}", sides.len()),
             },
             _ => bail!("expected a size or [height, width], got {self}"),
         }
@@ -161,7 +161,7 @@ impl Attributes {
         Ok(n)
     }
 
-    /// The argument as one size for height and width, or as `[height, width]`.
+    /// The argument as `(height, width)`, from a single size for both or from `[height, width]`.
     pub fn pair(&self, name: &str) -> Result<(usize, usize)> {
         self.read(name, Attribute::pair)
     }
@@ -203,8 +203,8 @@ impl Attributes {
         self.read(name, |v| v.list()?.iter().map(Attribute::size).collect())
     }
 
-    /// The argument, one dimension or a list, as dimensions of a value of this shape; negative ones count from the end. The batch
-    /// is not allowed.
+    /// The argument, a dimension or a list of dimensions, as dimensions of a value of this shape; negative ones count from the end.
+    /// The batch dimension is not allowed.
     pub fn dims(&self, name: &str, shape: &[usize]) -> Result<Vec<usize>> {
         let one = |v: &Attribute| place(v.int()?, shape);
         let dims: Vec<_> = self.read(name, |v| match v {
@@ -217,14 +217,14 @@ impl Attributes {
         Ok(dims)
     }
 
-    /// The argument as a dimension of a value of this shape other than the batch; a negative one counts from the end.
+    /// The argument as a dimension, other than the batch, of a value of this shape; negative values count from the end.
     pub fn inner_dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         let dim = self.dim(name, shape)?;
         ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" must not be");
         Ok(dim)
     }
 
-    /// The argument as a dimension of a value of this shape; a negative one counts from the end.
+    /// The argument as a dimension of a value of this shape; negative values count from the end.
     pub fn dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         place(self.int(name)?, shape)
     }
@@ -241,5 +241,5 @@ fn unknown(kind: &str, arguments: &[Argument], name: &str) -> anyhow::Error {
     let near = words::closest(name, known()).map(|k| format!("did you mean \"{k}\"? ")).unwrap_or_default();
     let all: Vec<_> = known().collect();
     let all = if all.is_empty() { "none".into() } else { all.join(", ") };
-    anyhow::anyhow!("{} has no option \"{}\"; {near}it takes {all}", kind, words::name(name))
+    anyhow::anyhow!("{} has no option \"{}\"; {near}available: {all}", kind, words::name(name))
 }

@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel. In evaluation μ and σ² are running statistics, in training those of the batch
-/// (Ioffe & Szegedy 2015, arXiv:1502.03167); PyTorch's `BatchNorm2d`.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel, where μ and σ² are running statistics in evaluation and batch statistics in
+/// training (Ioffe & Szegedy 2015, arXiv:1502.03167); PyTorch's `BatchNorm2d`.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm {
     /// Number of channels.
@@ -62,7 +62,7 @@ impl BatchNorm {
         Ok((&w[3] + self.epsilon)?.sqrt()?.recip()?)
     }
 
-    /// Rearranges `(N, C, …)` to one row per channel, which holds all elements of the channel.
+    /// Rearranges `(N, C, …)` to one row per channel with all elements of that channel.
     fn rows(x: &Tensor) -> Result<Tensor> {
         Ok(x.transpose(0, 1)?.contiguous()?.reshape((x.dims()[1], ()))?)
     }
@@ -74,7 +74,7 @@ impl BatchNorm {
         Ok(rows.reshape(turned)?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// `x` normalized with the batch's mean and variance of each channel.
+    /// `x` normalized with each channel's mean and variance over the batch.
     fn whitened(&self, x: &Tensor) -> Result<Whitened> {
         Whitened::of(&Self::rows(x)?, self.epsilon)
     }

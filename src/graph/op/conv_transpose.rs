@@ -21,11 +21,11 @@ pub struct ConvTranspose {
     pub output: usize,
     /// Height and width of the kernel.
     pub kernel: (usize, usize),
-    /// Stride, padding, dilation and groups of the convolution that is transposed.
+    /// Stride, padding, dilation and groups of the convolution being transposed.
     pub slide: Conv2d,
     /// Number of rows and columns added to the smallest possible output; each is less than the stride.
     pub output_padding: (usize, usize),
-    /// Whether a bias is added to the output.
+    /// Whether the layer has a bias.
     pub bias: bool,
 }
 
@@ -78,7 +78,7 @@ impl ConvTranspose {
             ensure!(n > 0 && kernel > 0 && stride > 0, "sizes, kernel and stride must be positive");
             ensure!(more < stride, "output padding must be less than the stride, got {more} for stride {stride}");
             let all = (n - 1) * stride + (kernel - 1) * dilation + 1 + more;
-            ensure!(all > 2 * padding, "padding {padding} removes the whole output of size {all}");
+            ensure!(all > 2 * padding, "padding {padding} removes the entire output of size {all}");
             Ok(all - 2 * padding)
         };
         let (s, more) = (&self.slide, self.output_padding);

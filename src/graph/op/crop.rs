@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Removes the outermost rows and columns of a map; PyTorch's `pad` with negative sizes.
+/// Crops the outermost rows and columns of a map; PyTorch's `pad` with negative sizes.
 #[derive(Debug)]
 pub struct Crop {
     /// Number of rows removed at the top and at the bottom.

@@ -5,7 +5,7 @@ use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
-/// `eˣ`, such as in gates; PyTorch's `exp`.
+/// `eˣ`, used in gates, for example; PyTorch's `exp`.
 #[derive(Debug)]
 pub struct Exp;
 
@@ -22,8 +22,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Exp)),
     from_shapes: None,
     relevance: DefaultRule::Pass,
-    // Few elements: test values are 0.05 apart, and the exponentials of many would be too large for finite differences of the
-    // small ones.
+    // Few elements: test values are spaced by 0.05, so with many of them the largest exponentials would swamp the finite differences
+    // of the smallest.
     draw: |d| Case { definition: Some(f64::exp), ..Case::new(Exp, &[&[d.between(1, 2), 3, 4]]) },
 };
 

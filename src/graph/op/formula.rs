@@ -17,12 +17,12 @@ pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
     /// The description of this kind of operation.
     fn spec(&self) -> &'static OpSpec;
 
-    /// The two parameters of the formula; those that it does not use are 0.
+    /// The formula's two parameters; unused ones are 0.
     fn parameters(&self) -> [f64; 2] {
         [0.0; 2]
     }
 
-    /// The activation that kernels apply: the formula with its parameters, in f32.
+    /// The formula with its parameters in f32, as applied by kernels.
     fn activation(&self) -> Activation {
         Activation::Other(Self::COMPILED, self.parameters().map(|p| p as f32))
     }

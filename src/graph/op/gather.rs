@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Selects indices of a dimension, the same for every row of the batch; indices may repeat. PyTorch's `index_select(dim, index)`.
+/// Selects indices along a dimension, the same for every row of the batch; indices may repeat. PyTorch's `index_select(dim, index)`.
 #[derive(Debug)]
 pub struct Gather {
     /// The dimension to select from, other than the batch.
@@ -53,7 +53,7 @@ impl Op for Gather {
         let beyond = self.index.iter().find(|&&i| i >= shape[self.dim]);
         ensure!(
             beyond.is_none(),
-            "index {} is out of range for a dimension of {}",
+            "index {} is out of range for a dimension of size {}",
             beyond.unwrap_or(&0),
             shape[self.dim]
         );

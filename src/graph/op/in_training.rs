@@ -1,4 +1,4 @@
-//! Descriptions of behavior that operations have only in training.
+//! Describes how operations behave differently in training.
 
 /// Dropout of elements or of whole channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

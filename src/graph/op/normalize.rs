@@ -9,12 +9,12 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(x − mean) / std` for each channel, as when the model was trained.
+/// `(x − mean) / std` for each channel, as during training.
 #[derive(Debug)]
 pub struct Normalize {
-    /// Mean that is subtracted from each channel, for pixels in `[0, 1]`.
+    /// Mean of each channel, for pixels in `[0, 1]`.
     pub mean: Vec<f64>,
-    /// Standard deviation by which each channel is divided, for pixels in `[0, 1]`.
+    /// Standard deviation of each channel, for pixels in `[0, 1]`.
     pub std: Vec<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! Helpers for operations along a dimension that keep the shape.
+//! Helpers for shape-preserving operations along a dimension.
 
 use super::draw::Draw;
 use super::operation::Op;

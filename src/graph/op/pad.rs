@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Adds a value before and after one dimension; PyTorch's `pad`.
+/// Pads one dimension with a constant at both ends; PyTorch's `pad`.
 #[derive(Debug)]
 pub struct Pad {
     /// The dimension to pad, other than the batch.
@@ -74,7 +74,7 @@ impl Op for Pad {
         if self.value == 0.0 {
             return Ok(padded);
         }
-        // The value where the padding is, and 0 inside.
+        // `value` in the padding, 0 inside.
         let inside = x[0].ones_like()?.pad_with_zeros(self.dim, self.before, self.after)?;
         let outside = inside.affine(-self.value, self.value)?;
         Ok((padded + outside)?)

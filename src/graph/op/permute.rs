@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Reorders dimensions: dimension `i` of the value is dimension `dims[i]` of the input, and the batch stays first. PyTorch's
+/// Reorders dimensions: dimension `i` of the output is dimension `dims[i]` of the input, and the batch stays first. PyTorch's
 /// `permute(dims)`.
 #[derive(Debug)]
 pub struct Permute {

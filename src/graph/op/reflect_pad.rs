@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Adds rows and columns around a map, mirrored at its borders without repeating the border itself; PyTorch's `ReflectionPad2d`.
-/// If the map is no larger than the padding, which PyTorch rejects, reflections repeat as in NumPy's `reflect` mode.
+/// If the map is no larger than the padding, which is an error in PyTorch, reflections repeat as in NumPy's `reflect` mode.
 #[derive(Debug)]
 pub struct ReflectPad {
     /// Number of rows added at the top and at the bottom.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Reshapes `(N, …)` to `(N, dims…)`; PyTorch's `view`.
 #[derive(Debug)]
 pub struct Reshape {
-    /// Target sizes without the batch; at most one is `None`, which is inferred.
+    /// Target sizes, excluding the batch; at most one is `None`, which is inferred.
     pub dims: Vec<Option<usize>>,
 }
 

@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Adds zeros around a map so that a window at this stride, without further padding, takes `⌈size / stride⌉` positions: half of
-/// them before and half after, and an odd one after.
+/// Pads a map with zeros so that a window with this stride and no further padding has `⌈size / stride⌉` positions along each axis.
+/// Half of the zeros are added before and half after; if their number is odd, the extra one goes after.
 #[derive(Debug)]
 pub struct SamePad {
     /// Height and width of the window, dilation included.
@@ -43,7 +43,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl SamePad {
-    /// The numbers of zeros before and after `size` positions.
+    /// Number of zeros before and after an axis of length `size`.
     fn zeros(size: usize, window: usize, stride: usize) -> (usize, usize) {
         let needed = (size.div_ceil(stride).saturating_sub(1)).saturating_mul(stride).saturating_add(window);
         let all = needed.saturating_sub(size);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// `factor · x + shift`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// The factor that multiplies the input.
+    /// The factor by which the input is multiplied.
     pub factor: f64,
     /// The constant that is added.
     pub shift: f64,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct Select {
     /// The dimension to select from, other than the batch.
     pub dim: usize,
-    /// The index to select; a negative one counts from the end.
+    /// The index to select; negative values count from the end.
     pub index: i64,
 }
 
@@ -38,12 +38,12 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Select {
-    /// The selected index, counted from the start, for a value of this shape.
+    /// The selected index as a non-negative index into a value of this shape.
     fn place(&self, shape: &[usize]) -> Result<usize> {
         let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in {shape:?}", self.dim))?;
         let place = if self.index < 0 { self.index.saturating_add(size as i64) } else { self.index };
         let place = usize::try_from(place).ok().filter(|&i| i < size);
-        place.with_context(|| format!("index {} is out of range for a dimension of {size}", self.index))
+        place.with_context(|| format!("index {} is out of range for a dimension of size {size}", self.index))
     }
 }
 

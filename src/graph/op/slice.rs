@@ -13,9 +13,9 @@ use std::sync::Arc;
 pub struct Slice {
     /// The dimension to slice, other than the batch.
     pub dim: usize,
-    /// First index; a negative one counts from the end.
+    /// First index; negative values count from the end.
     pub start: i64,
-    /// Index after the last; a negative one counts from the end. `None` is the end of the dimension, whatever its size.
+    /// End index, exclusive; negative values count from the end. `None` is the end of the dimension, whatever its size.
     pub end: Option<i64>,
     /// Step between indices, 1 or more.
     pub step: usize,
@@ -56,7 +56,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Slice {
-    /// The selected range, from the first index to the one after the last, in a dimension of `size`.
+    /// The selected half-open range of a dimension of size `size`.
     fn range(&self, size: usize) -> std::ops::Range<usize> {
         let place = |n: i64| if n < 0 { n.saturating_add(size as i64) } else { n }.clamp(0, size as i64) as usize;
         place(self.start)..self.end.map_or(size, place)
@@ -92,7 +92,7 @@ impl Op for Slice {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
-            bail!("cannot slice dimension {} of {:?}; the batch cannot be sliced", self.dim, x[0]);
+            bail!("cannot slice dimension {} of {:?}; choose one other than the batch", self.dim, x[0]);
         };
         ensure!(self.step > 0, "the step of a slice must be at least 1, got 0");
         let range = self.range(size);

@@ -35,13 +35,13 @@ pub(super) fn draw(d: &mut Draw, dilated: bool) -> Pool2d {
     Pool2d { h: window(), w: window(), ceil_mode: d.coin() }
 }
 
-/// A random input shape `(N, C, H, W)` for a pool: large, or the smallest that its windows allow.
+/// A random input shape `(N, C, H, W)` for a pool: large, or the smallest that fits its windows.
 pub(super) fn mapped(d: &mut Draw, pool: &Pool2d) -> [usize; 4] {
     let [n, c, h, w] = d.map();
     [n, c, side(d, pool, h), side(d, pool, w)]
 }
 
-/// A random size of one axis: `large`, or the smallest one at which each window contains an element. Windows may extend beyond
+/// A random size of one axis: `large`, or the smallest size at which each window contains an element. Windows may extend beyond
 /// the axis.
 fn side(d: &mut Draw, pool: &Pool2d, large: usize) -> usize {
     let reads = |w: &Window, i: usize, size: usize| (0..w.kernel).any(|t| w.at(i, t, size).is_some());

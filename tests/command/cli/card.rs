@@ -260,5 +260,5 @@ fn a_network_that_takes_bgr_gives_the_scores_and_gradients_of_the_reversed_pictu
     let (ours, _) = run("shapes", "bgr.npy", &[&flags[..], &["--channel-order", "bgr"]].concat());
     assert_eq!(ours, plain);
     let error = wrong(f, &["run", "saliency", "-m", "digits", "--channel-order", "bgr"], 1);
-    assert_says(&error, &["the channel order bgr needs an input with 3 channels, this one has 1"]);
+    assert_says(&error, &["channel order bgr needs an input with 3 channels, got 1"]);
 }

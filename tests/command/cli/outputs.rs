@@ -81,7 +81,7 @@ fn a_module_names_the_layer_that_is_its_output() {
     assert_eq!(run("features").1, "features.2");
     let empty = TempDir::new().unwrap();
     let said = wrong(empty.path(), &[&["run"], &network[..], &["--set", "layer=feature"]].concat(), 2);
-    assert_says(&said, &["no layer named \"feature\"; close ones are features,"]);
+    assert_says(&said, &["no layer named \"feature\"; similar names: features,"]);
 }
 
 #[test]
