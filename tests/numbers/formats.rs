@@ -432,7 +432,7 @@ fn weights_of_another_architecture_are_an_error_that_names_it_and_some_tensors()
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     let weights = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("models/small").join(name);
     let error = format!("{:#}", architectures.open("digits", Some(&weights("shapes.safetensors"))).unwrap_err());
-    assert!(error.contains("; they fit shapes (-m shapes)"), "{error}");
+    assert!(error.contains("; they match shapes (-m shapes)"), "{error}");
     assert!(error.contains("; the architecture has conv1.weight, conv1.bias, conv2.weight and "), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let mut tensors = weights::read(&weights("words.safetensors")).unwrap().tensors;

@@ -327,7 +327,7 @@ fn weights_next_to_a_script_belong_to_it() {
     let folder = folder(r#"x.conv("c", 2, 1).global_avg_pool("g")"#);
     let mine = within(folder.path());
     let error = format!("{:#}", mine.open("mine", None).unwrap_err());
-    assert_eq!(error, "mine needs weights: give a .safetensors or PyTorch file with -w");
+    assert_eq!(error, "mine needs weights: pass a .safetensors or PyTorch file with -w");
     save(&folder.path().join("mine.safetensors"), zeros(&mine, "mine"));
     assert!(mine.list().0.iter().any(|row| row.name == "mine" && row.weights));
     let model = mine.open("mine", None).unwrap();

@@ -1,4 +1,4 @@
-//! Opens models: loads the weights of an architecture, or finds the architecture that fits the tensors of a weight file.
+//! Opens models: loads weights into an architecture, or finds the architecture that matches the tensors in a weight file.
 
 use super::open_graph::GRAPHS;
 use super::{Architectures, Script, Unbuilt};
@@ -19,27 +19,27 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Maximum number of tensors in a weight file that is compared with every architecture.
+/// Maximum number of tensors in a weight file for comparing it with every architecture.
 const MANY: usize = 50_000;
 
-/// If a weight file fits no architecture, the number of closest ones that are compared in full.
+/// Number of closest architectures to compare in full if a weight file matches none.
 const NEAR: usize = 12;
 
-/// An architecture is only named as a close one if it has at least one in this many of a file's tensors.
+/// An architecture is reported as close only if it has at least one in this many of a file's tensors.
 const ALIKE: usize = 4;
 
 impl Architectures {
-    /// Opens a network on the device and in the precision of the host's options. `name` is an architecture, a `.rhai` file
-    /// that defines an architecture, a weight file, whose tensors determine the architecture, or the name of a network on a hub.
+    /// Opens a network on the device and with the precision of the host's options. `name` is an architecture, a `.rhai` file that
+    /// defines one, a weight file, whose tensors determine the architecture, or the hub name of a network.
     ///
-    /// `weights` defaults to the architecture's own file, `models/<name>.safetensors`; `FILE:KEY` selects one of several state
-    /// dicts in a file. Errors if the weights do not fit; the message lists tensors that are missing, unexpected or of the wrong shape and names
-    /// the closest architecture.
+    /// `weights` defaults to the architecture's bundled file, `models/<name>.safetensors`. `FILE:KEY` selects one of several
+    /// state dicts in a file. Errors if the weights do not match, listing missing and unexpected tensors, wrong shapes, and the
+    /// closest architecture.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
         self.open_with(name, weights, &CardValues::default())
     }
 
-    /// Like [`open`](Self::open), with the card's values in `flags`; those in card files beside the weights come next.
+    /// Like [`open`](Self::open), with the card values in `flags`, followed in precedence by card files next to the weights.
     pub fn open_with(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
         if is_hub_name(name) {
             ensure!(weights.is_none(), "\"{}\" already names weights; omit -w", words::name(name));
@@ -79,7 +79,7 @@ impl Architectures {
         self.loaded(candidate, &archive, "").with_context(loading)
     }
 
-    /// Opens a network on a hub: its graph, or the architecture that has its weights.
+    /// Opens a network on a hub: its graph, or the architecture that matches its weights.
     fn open_hub(&self, name: &str, flags: &CardValues) -> Result<Model> {
         self.with_hub(name, |found| {
             let file = found.file.to_string_lossy();
@@ -99,7 +99,7 @@ impl Architectures {
         Ok(Model { card: card.into(), ..model })
     }
 
-    /// Creates a model from an architecture and the weights that were found to fit it. `note` is added to what the user is told.
+    /// Creates a model from an architecture and matching weights. `note` is added to the notes to the user.
     fn loaded(&self, candidate: Candidate, archive: &Archive, note: &str) -> Result<Model> {
         let Candidate { card, graph, found, sizes } = candidate;
         let model = self.model(card, &graph, archive, &found, &sizes)?;
@@ -113,21 +113,21 @@ impl Architectures {
         Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: taken.into() })
     }
 
-    /// The weights that come with the architecture `name`, from a file next to the scripts or embedded in the binary.
+    /// The bundled weights of the architecture `name`, from a file next to the scripts or embedded in the binary.
     fn own(&self, name: &str) -> Result<Archive> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
-        let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
+        let needs = || format!("{name} needs weights: pass a .safetensors or PyTorch file with -w");
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// Opens a weight file in the architecture that has exactly the tensors of the file or of one of its state dicts, except for
-    /// the number of input channels and of classes. If several architectures fit, the one that leaves the fewest tensors unused
-    /// and the fewest sizes changed is chosen, and among equals the one that the file is named after.
+    /// Opens a weight file with the architecture that has exactly the tensors of the file or one of its state dicts, except for
+    /// the number of input channels and classes. If several architectures match, prefers the one with the fewest unused tensors
+    /// and changed sizes and, in a tie, the one whose name resembles the file's.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         self.tell_with(path, &CardValues::default())
     }
 
-    /// Like [`tell`](Self::tell), with the card's values in `flags`; those in card files beside the weights come next.
+    /// Like [`tell`](Self::tell), with the card values in `flags`, followed in precedence by card files next to the weights.
     pub fn tell_with(&self, path: &Path, flags: &CardValues) -> Result<Model> {
         match path.to_str().filter(|path| is_hub_name(path)) {
             Some(hub) => self.open_hub(hub, flags),
@@ -135,7 +135,7 @@ impl Architectures {
         }
     }
 
-    /// Like [`tell_with`](Self::tell_with), for a file of a network that has another name than its file.
+    /// Like [`tell_with`](Self::tell_with), for a network whose name differs from its file's.
     fn tell_titled(&self, path: &Path, title: Option<&str>, flags: &CardValues) -> Result<Model> {
         let (path, key) = split(path);
         let archive = weights::open(&path)?;
@@ -145,7 +145,7 @@ impl Architectures {
         let count = most_tensors(&archive);
         ensure!(
             count <= MANY,
-            "\"{}\" has {count} tensors, too many to detect its architecture; name it with -m and give the file with -w",
+            "\"{}\" has {count} tensors, too many to detect its architecture; specify it with -m and pass the file with -w",
             words::path(&path)
         );
         let file = TensorFile::of(&archive, key.as_deref());
@@ -178,16 +178,15 @@ impl Architectures {
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         let what = format!(
-            "no architecture has the {count} tensors of \"{}\"; the closest are {}; name one with -m and give the file with -w{nearest}",
+            "no architecture has the {count} tensors of \"{}\"; the closest are {}; specify one with -m and pass the file with -w{nearest}",
             words::path(&path),
             near.join(", "),
         );
         bail!(without_graph.error(&what, &path))
     }
 
-    /// Builds the architecture `name` for a weight file and finds its parameters there. If they do not fit as they are, the
-    /// numbers of input channels and of outputs are taken from the file. If `strict`, stops at the first parameter that the file
-    /// lacks, which takes much less time.
+    /// Builds the architecture `name` for a weight file and matches its parameters. If they do not match, the numbers of input
+    /// channels and outputs are taken from the file. If `strict`, stops at the first missing parameter, which is much faster.
     fn candidate<'a>(
         &self,
         script: &Script,
@@ -207,7 +206,7 @@ impl Architectures {
         if sizes.is_empty() {
             return Err(Unfit::Misfit(misfit));
         }
-        // Of a small network whose sizes are free, almost any file has the tensors.
+        // Almost any file contains the tensors of a small network with free sizes.
         let whole = |found: &Fit| !strict || found.entries.len() > found.aside.len();
         match self.build_for(script, name, purpose(sizes.clone(), false), file.sources).ok() {
             Some((card, graph)) => match place(&graph) {
@@ -219,14 +218,14 @@ impl Architectures {
         }
     }
 
-    /// Compares a weight file with all architectures. Errors if a script fails and no other architecture fits.
+    /// Compares a weight file with all architectures. Errors if a script fails and no other architecture matches.
     fn survey<'a, 's>(&self, scripts: &'s [Script], file: &TensorFile<'a>) -> Result<Survey<'a, 's>> {
         let (mut fits, mut near, mut failed) = (vec![], vec![], None);
         for (script, name) in scripts.iter().flat_map(|script| script.names.iter().map(move |name| (script, name))) {
             interrupt::check()?;
             match self.candidate(script, name, file, true) {
                 Ok(candidate) => fits.push(candidate),
-                // A script that takes sizes from the file may fail for a file that isn't its own.
+                // A script that reads sizes from the file may fail for files of other architectures.
                 Err(Unfit::Unbuilt(Unbuilt::Failed(error))) => {
                     match self.build_for(script, name, Purpose::default(), &[]) {
                         Ok(_) => near.push((0, script, name.as_str())),
@@ -244,8 +243,7 @@ impl Architectures {
         Ok(Survey { fits, near })
     }
 
-    /// The numbers of differences, names and misfits of the architectures that are likely to be closest to a weight file, closest
-    /// first.
+    /// The architectures likely to be closest to a weight file, closest first: number of differences, name and mismatch.
     fn misfits(&self, near: &[(usize, &Script, &str)], file: &TensorFile) -> Vec<(usize, String, Misfit)> {
         let whole = |(_, script, name): &(usize, &Script, &str)| match self.candidate(script, name, file, false) {
             Err(Unfit::Misfit(misfit)) => Some((misfit.differences, name.to_string(), misfit)),
@@ -256,13 +254,13 @@ impl Architectures {
         misfits
     }
 
-    /// The error for weights that do not fit the architecture `name`; it says why, and which architecture is closest.
+    /// The error for weights that do not match the architecture `name`, with the reason and the closest architecture.
     fn misfit(&self, name: &str, file: &TensorFile, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
         let nearest = self.nearest(file);
         let fits = matches!(nearest, Some((0, _)));
         match nearest {
-            Some((0, nearest)) => text.push_str(&format!("; they fit {nearest} (-m {nearest})")),
+            Some((0, nearest)) => text.push_str(&format!("; they match {nearest} (-m {nearest})")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
             Some((n, nearest)) => {
                 text.push_str(&format!("; the closest is {nearest} (-m {nearest}); number of tensors that differ: {n}"))
@@ -275,8 +273,8 @@ impl Architectures {
         }
     }
 
-    /// The number of tensors that differ between the file and the closest architecture, and the name of that architecture; `None`
-    /// if no tensor fits any architecture.
+    /// The number of tensors that differ between the file and the closest architecture, and that architecture's name; `None` if
+    /// no tensor matches any architecture.
     fn nearest(&self, file: &TensorFile) -> Option<(usize, String)> {
         if most_tensors(file.archive) > MANY {
             return None;
@@ -292,22 +290,22 @@ impl Architectures {
     }
 }
 
-/// Errors if the flags choose an output, for a network that is not opened from a graph file.
+/// Errors if the flags select an output for a network that is not opened from a graph file.
 fn refuse_output(flags: &CardValues) -> Result<()> {
     ensure!(flags.output.is_none(), "--output: only .onnx and .pt2 files have named outputs");
     Ok(())
 }
 
-/// A weight file whose tensors are compared with architectures.
+/// A weight file to compare with architectures.
 #[derive(Clone)]
 struct TensorFile<'a> {
     archive: &'a Archive,
-    /// Selects one of the state dicts in the file.
+    /// The key of a state dict in the file, if specified.
     key: Option<&'a str>,
-    /// Where the file is; `None` if the weights come with an architecture.
+    /// Path of the file; `None` for bundled weights.
     path: Option<&'a Path>,
     shapes: Arc<TensorShapes>,
-    /// What is known about the network besides its script, from the weakest source to the strongest.
+    /// Card values from sources other than the script, in order of increasing precedence.
     sources: &'a [CardValues],
 }
 
@@ -317,16 +315,16 @@ impl<'a> TensorFile<'a> {
     }
 }
 
-/// What a network is called, to choose among architectures with the same parameters.
+/// The name of a network, for choosing among architectures with the same parameters.
 struct Title<'a> {
-    /// Name of the file without its extension, or of the network on its hub.
+    /// Name of the file without its extension, or hub name of the network.
     name: &'a str,
-    /// The architecture that timm's `config.json` names.
+    /// The architecture named in timm's `config.json`.
     timm: Option<String>,
 }
 
 impl Title<'_> {
-    /// How much the name of an architecture resembles the title; larger is closer.
+    /// How closely the name of an architecture resembles the title; larger is closer.
     fn likeness(&self, name: &str) -> usize {
         let own = name.strip_prefix("timm_");
         match &self.timm {
@@ -338,16 +336,16 @@ impl Title<'_> {
     }
 }
 
-/// An architecture that fits a weight file.
+/// An architecture that matches a weight file.
 struct Candidate<'a> {
     card: Card,
     graph: Graph,
     found: Fit<'a>,
-    /// The sizes that were changed to those in the file.
+    /// The sizes changed to those in the file.
     sizes: FreeSizes,
 }
 
-/// Why an architecture does not fit a weight file.
+/// Why an architecture does not match a weight file.
 enum Unfit {
     Unbuilt(Unbuilt),
     Misfit(Misfit),
@@ -359,14 +357,14 @@ impl From<Unbuilt> for Unfit {
     }
 }
 
-/// The architectures that fit a weight file, and the others with a lower bound of the number of parameters found there, closest
-/// first.
+/// The architectures that match a weight file, and the others, closest first, with a lower bound on the number of matching
+/// parameters.
 struct Survey<'a, 's> {
     fits: Vec<Candidate<'a>>,
     near: Vec<(usize, &'s Script, &'s str)>,
 }
 
-/// A line about other networks with the same parameters, which may differ from `chosen` in padding or in an epsilon; empty if there
+/// A line about other networks with the same parameters, which may differ from `chosen` in padding or an epsilon; empty if there
 /// are none.
 fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
     let network = |c: &Candidate| c.graph.nodes.iter().map(|n| format!("{} {:?}", n.name, n.op)).collect::<Vec<_>>();
@@ -375,12 +373,12 @@ fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
     let names: Vec<_> = equal.map(|other| other.card.name.as_str()).collect();
     match names.len() {
         0 => String::new(),
-        1 => format!("{} has the same parameters (choose it with -m and give the file with -w)", names[0]),
-        _ => format!("{} have the same parameters (choose one with -m and give the file with -w)", names.join(", ")),
+        1 => format!("{} has the same parameters (select it with -m and pass the file with -w)", names[0]),
+        _ => format!("{} have the same parameters (select one with -m and pass the file with -w)", names.join(", ")),
     }
 }
 
-/// The texts that are not empty, joined by semicolons.
+/// The nonempty texts, joined by semicolons.
 fn joined(texts: &[&str]) -> String {
     texts.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("; ")
 }
@@ -390,7 +388,7 @@ fn most_tensors(archive: &Archive) -> usize {
     archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default()
 }
 
-/// Splits `FILE:KEY` into the file and the key of a state dict in it.
+/// Splits `FILE:KEY` into the file and a state dict key.
 pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     let whole = || (path.into(), None);
     let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
@@ -399,19 +397,18 @@ pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     found.map_or_else(whole, |(file, key)| (file.into(), Some(key.into())))
 }
 
-/// Whether a name is that of a file that holds the graph of a network.
+/// Whether a name is that of a graph file.
 pub fn is_graph_file(name: &str) -> bool {
     GRAPHS.iter().any(|end| name.ends_with(end))
 }
 
-/// The file that a network was opened from, given its name and weights as asked for; `None` for a hub name and for an architecture's
-/// own weights.
+/// The file that a network was opened from, given the requested name and weights; `None` for hub names and bundled weights.
 pub fn file_of(name: &str, weights: Option<&Path>) -> Option<PathBuf> {
     let named = !is_hub_name(name) && (is_weight_file(name) || is_graph_file(name));
     weights.map(PathBuf::from).or_else(|| named.then(|| name.into()))
 }
 
-/// The name and the weights by which a network is opened again, given the name on its card and the file that it was opened from.
+/// The name and weights for reopening a network, given the name on its card and the file that it was opened from.
 pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a Path>) {
     match file.and_then(Path::to_str).filter(|file| is_graph_file(file)) {
         Some(graph) => (graph, None),
@@ -419,15 +416,15 @@ pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a 
     }
 }
 
-/// Whether a name is that of a file with weights.
+/// Whether a name is that of a weight file.
 pub fn is_weight_file(name: &str) -> bool {
     let (file, _) = split(Path::new(name));
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
     ENDINGS.contains(&ending) || name.ends_with(INDEX)
 }
 
-/// What is known about a network besides its script, from the weakest source to the strongest: the class names that the weights in
-/// `file` were trained with, torchvision's table, card files beside it, and flags.
+/// A network's card values from sources other than its script, in order of increasing precedence: the class names that the
+/// weights in `file` were trained with, torchvision's table, card files next to it, and flags.
 pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let reading = || format!("reading \"{}\"", words::path(file));
@@ -437,7 +434,7 @@ pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
     Ok([vec![own, of_torchvision(&name)], beside(file)?, vec![flags.clone()]].concat())
 }
 
-/// What is known about a network without a weight file besides its script `name`, from the weakest source to the strongest: card
+/// The card values, without a weight file, from sources other than the script `name`, in order of increasing precedence: card
 /// files next to the script, if it is a file, and flags.
 pub fn sources_without_weights(name: &str, flags: &CardValues) -> Result<Vec<CardValues>> {
     let beside = if name.ends_with(".rhai") { beside(Path::new(name))? } else { vec![] };

@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex};
 
 /// Extensions of picture files.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
-/// Depth of subfolders to search.
+/// Search depth.
 const DEPTH: usize = 3;
-/// Length of a thumbnail's longer side in pixels.
+/// Longer side of a thumbnail in pixels.
 const SIDE: u32 = 192;
 
-/// Finds picture files in the working directory and in `folder`, files in outer folders first.
+/// Finds picture files in the working directory and `folder`, outer folders first.
 pub fn find(folder: Option<&Path>) -> Vec<String> {
     let folders = std::iter::once(Path::new(".")).chain(folder).map(|folder| (folder, DEPTH));
     let ending = |name: &str| name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default();
@@ -35,7 +35,7 @@ pub fn preview(name: String) -> Event {
     Event::Preview(name, image)
 }
 
-/// The data set used last and its specification, cached because opening a data set is slower than reading a picture from it.
+/// The last used data set and its specification, cached because opening a data set is slower than reading a picture from it.
 static LAST: Mutex<Option<(String, Dataset)>> = Mutex::new(None);
 
 fn picture(text: &str) -> Result<Picture> {
