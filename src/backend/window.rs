@@ -8,11 +8,11 @@ use anyhow::{Result, ensure};
 pub struct Window {
     /// Number of taps of the window.
     pub kernel: usize,
-    /// Distance between the starts of adjacent windows.
+    /// Step between adjacent windows.
     pub stride: usize,
     /// Padding at each end of the axis.
     pub padding: usize,
-    /// Distance between adjacent taps.
+    /// Spacing between taps.
     pub dilation: usize,
 }
 
@@ -35,7 +35,7 @@ pub struct Conv2d {
     pub stride: (usize, usize),
     /// Zero padding on both sides, along height and width.
     pub padding: (usize, usize),
-    /// Distance between adjacent taps, along height and width.
+    /// Spacing between taps, along height and width.
     pub dilation: (usize, usize),
     /// Number of channel groups. Each output channel reads only the input channels of its group.
     pub groups: usize,

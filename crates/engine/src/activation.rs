@@ -30,7 +30,7 @@ pub trait Pointwise: 'static {
 /// An activation that kernels can apply in their epilogue.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Activation {
-    /// `max(0, x)`, with slope 0 at 0.
+    /// `max(0, x)`, with derivative 0 at 0.
     Relu,
     /// Any other activation, with its parameters.
     Other(&'static Compiled, [f32; 2]),

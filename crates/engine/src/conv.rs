@@ -22,7 +22,7 @@ pub struct Slide {
     pub stride: (usize, usize),
     /// Zero padding on both sides, along height and width.
     pub padding: (usize, usize),
-    /// Distance between adjacent taps, along height and width.
+    /// Spacing between taps, along height and width.
     pub dilation: (usize, usize),
     /// Number of channel groups.
     pub groups: usize,

@@ -17,7 +17,7 @@ pub struct Pool {
     pub stride: (usize, usize),
     /// Padding before the first row and the first column.
     pub padding: (usize, usize),
-    /// Distance between adjacent taps, along height and width.
+    /// Spacing between taps, along height and width.
     pub dilation: (usize, usize),
 }
 
