@@ -16,7 +16,7 @@ pub enum Selector {
     Kind(Vec<String>),
     /// Nodes whose name matches a pattern, in which `*` matches any string.
     Name(String),
-    /// Nodes with exactly these names, as found by a predicate.
+    /// Nodes with exactly these names, such as those that satisfy a predicate.
     Among(Vec<String>),
     /// Nodes that at least one of these selectors selects.
     Any(Vec<Selector>),
@@ -40,8 +40,8 @@ struct Choice<'a> {
 
 impl Selector {
     /// Parses a selector: kinds such as `"conv|linear"`, names such as `"features.*"`, several of these separated by `|`, or
-    /// kinds and names such as `"conv: features.*"`. A word that names a kind or a [`Family`](crate::graph::op::Family) is read
-    /// as such, except after the colon, where every word is a name: `":pool"` is the layer `pool`, not the family.
+    /// kinds and names such as `"conv: features.*"`. A word that names a kind or a [`Family`](crate::graph::op::Family) refers to
+    /// the kind or family, except after a colon, where every word is a layer name: `":pool"` is the layer `pool`, not the family.
     ///
     /// Errors if the string is empty.
     pub fn parse(text: &str) -> Result<Self> {
@@ -70,7 +70,7 @@ impl Selector {
     }
 
     /// The parts of the selector that match none of `nodes` and are probably misspelled: words that are not a kind, and
-    /// combinations of kinds and names without a match. A kind without nodes is not reported, since rules are written for many
+    /// combinations of kinds and names without a match. A kind that no node has is not reported, since rules are written for many
     /// networks.
     pub fn idle(&self, nodes: &[Node]) -> Vec<Self> {
         let none_fits = || !nodes.iter().any(|node| self.fits(node));

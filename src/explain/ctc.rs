@@ -34,7 +34,7 @@ pub fn ctc(z: &[f64], classes: usize, steps: usize, target: &[usize]) -> Result<
         return Ok(Ctc { loss: f64::INFINITY, gradient: vec![0.0; z.len()] });
     }
     let logs = log_softmax(z, classes, steps);
-    // Puts blanks around every label of the target, as in −, a, −, b, −.
+    // The target's labels, interleaved with and surrounded by blanks: −, a, −, b, −.
     let path: Vec<_> = target.iter().flat_map(|&k| [0, k]).chain([0]).collect();
     // The blank between two labels may be skipped if the labels differ.
     let skips = |s: usize| s >= 2 && path[s] != 0 && path[s] != path[s - 2];

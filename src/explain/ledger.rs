@@ -5,7 +5,7 @@ use crate::exec::Absorbed;
 /// The rule name of a ledger entry at a node where the backward pass ended.
 pub const END: &str = "end";
 
-/// The ledger entry of one layer, for which `into − out − kept.total() − other()` is 0.
+/// The ledger entry of one layer; `into − out − kept.total() − other()` is 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LedgerEntry {
     /// Name of the rule that was applied: `zplus`, `gradient`, `script`, or [`END`].

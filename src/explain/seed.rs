@@ -52,8 +52,8 @@ pub fn binary_cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor
     Ok((candle_nn::ops::sigmoid(&logits.neg()?)? * one_hot(logits, classes)?)?.neg()?)
 }
 
-/// The training loss, which is the mean loss of the labels, one per row, and its gradient with respect to the logits. For
-/// exclusive scores it is PyTorch's `CrossEntropyLoss`, for independent scores `BCEWithLogitsLoss` with a one-hot target.
+/// The training loss, averaged over rows with one label each, and its gradient with respect to the logits. For exclusive scores
+/// it is PyTorch's `CrossEntropyLoss`, for independent scores `BCEWithLogitsLoss` with a one-hot target.
 ///
 /// Errors if there is not one label per row, or a label is out of range.
 pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
@@ -63,7 +63,7 @@ pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Resu
     }
 }
 
-/// `∂ mean CE(softmax(logits), labels)` for one label per row, which is the gradient of PyTorch's `CrossEntropyLoss`.
+/// `∂ mean CE(softmax(logits), labels)` for one label per row: the gradient of PyTorch's `CrossEntropyLoss`.
 ///
 /// Errors if there is not one label per row, or a label is out of range.
 pub fn cross_entropy_labels(logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
@@ -90,8 +90,8 @@ fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(
     Ok((loss, (gradient / logits.elem_count() as f64)?))
 }
 
-/// `∂ margin[class]`: the gradient of the margin by which the class is predicted, over the runner-up or, for independent scores,
-/// over `p = 0.5`.
+/// `∂ margin[class]`: the gradient of the margin by which the class leads the runner-up or, for independent scores, exceeds
+/// `p = 0.5`.
 pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     match scores {
         Scores::Independent => one_hot(logits, classes),

@@ -191,7 +191,7 @@ fn an_invalid_script_is_reported_with_its_line_and_what_would_have_worked() {
         (r#"x.conv("c", 4, 9)"#, "does not fit"),
         (r#"x.conv("c", 4, 3, #{ groups: 2 })"#, "groups"),
         (r#"x.relu("")"#, "needs a name"),
-        (r#"concat("c", [x, 1])"#, "takes an array of nodes"),
+        (r#"concat("c", [x, 1])"#, "expects an array of nodes"),
         (r#"x.add("a", x.conv("c", 4, 1))"#, "cannot broadcast"),
         (r#"x.slice("s", 4, #{ step: 2 })"#, "no dimension 4"),
     ] {

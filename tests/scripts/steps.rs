@@ -228,11 +228,7 @@ fn run(cx) {
     );
     session.set("k", "50").unwrap();
     let frame = session.run(&host).unwrap();
-    assert_eq!(
-        frame.notes,
-        ["k=50 is more than available; 5 was used", "mind the gap"],
-        "a clamped parameter is noted"
-    );
+    assert_eq!(frame.notes, ["k=50 is more than available; using 5", "mind the gap"], "a clamped parameter is noted");
     assert_eq!(session.as_used()[0], ("k".into(), "5".into()));
     assert_eq!(session.asked_otherwise()[0], ("k".into(), "50".into()));
     session.set("k", "3").unwrap();

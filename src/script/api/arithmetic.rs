@@ -24,7 +24,7 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
     (">=", |a, b| Ok(a.broadcast_ge(b)?.to_dtype(a.dtype())?)),
 ];
 
-/// The functions `maximum` and `minimum`, which work elementwise on two tensors or a tensor and a number.
+/// The elementwise functions `maximum` and `minimum` of two tensors, or of a tensor and a number.
 pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", backend::maximum), ("minimum", backend::minimum)];
 
 /// The function `divide_no_nan`, which returns `a / b`, or 0 where `b` is 0; used to divide by a norm, a standard deviation or a

@@ -204,8 +204,8 @@ const OURS: &[(&str, &[&str])] = &[
     ("timestamp", &["timestamp()"]),
     ("Instant", &["timestamp()"]),
 ];
-/// Types that exist only inside closures or builders: the type name, an expression of that type, and the script around a
-/// call.
+/// Types that exist only inside closures or builders: the type name, an expression of that type, and the script that surrounds
+/// the call.
 const INSIDE: &[(&str, &str, &str)] = &[
     ("Activations", "a", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
     ("Variable", "a[\"conv1\"]", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),

@@ -75,7 +75,7 @@ fn go(
     options: &Map,
 ) -> Result<Relevance> {
     let o = CallOptions::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
-    // Relevance rules magnify rounding errors.
+    // Relevance rules magnify rounding errors, so the backward pass uses direct convolution.
     let exact = if options.contains_key("rules") { run.trace.exact() } else { (*run.trace).clone() };
     let trace = &exact;
     let to = targets(trace, options.get("to"))?;

@@ -26,7 +26,7 @@ pub(crate) struct Purpose {
     pub(crate) strict: bool,
 }
 
-/// The arguments of convolutions and linear layers that say how many outputs they have.
+/// The arguments of convolutions and linear layers that set the number of outputs.
 const OUTPUTS: [&str; 2] = ["out_channels", "out_features"];
 
 /// A network under construction.
@@ -94,8 +94,8 @@ impl Handle {
         Ok(())
     }
 
-    /// The shape of a tensor in the weight file that the network is built for; `default` if there is no file, no tensor of this
-    /// name or none with as many dimensions.
+    /// The shape of a tensor in the weight file that the network is built for; `default` if there is no file, or no tensor of this
+    /// name with the same number of dimensions.
     fn weight_shape(&self, name: &str, default: Vec<usize>) -> Vec<usize> {
         let shapes = self.network.purpose.shapes.as_ref();
         let found = shapes.and_then(|shapes| shapes.of_name(name).find(|shape| shape.len() == default.len()));
@@ -126,8 +126,8 @@ impl Handle {
     }
 }
 
-/// Whether a parameter of shape `stored` in a weight file may belong to a node whose own parameter has shape `own`; `first` is true if
-/// the node reads the picture.
+/// Whether a parameter of shape `stored` in a weight file can be loaded into a node whose parameter has shape `own`, possibly after the
+/// network is adapted; `first` is true if the node reads the picture.
 fn admits(node: &Node, first: bool, own: &[usize], stored: &[usize]) -> bool {
     let weighs = ["conv", "linear"].contains(&node.op.kind());
     let free = |dim: usize| weighs && (dim == 0 || (dim == 1 && first));
@@ -161,8 +161,8 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(module.into());
 }
 
-/// Registers a function for the operation `spec` that takes `by_place` positional arguments and, if `options` is true, an
-/// options map.
+/// Registers a function for the operation `spec` with `by_place` positional arguments and, if `options` is true, an options
+/// map.
 fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: bool) {
     let (name, node) = (("name: string", TypeId::of::<ImmutableString>()), ("x: Node", TypeId::of::<Handle>()));
     let mut params = match spec.inputs {
@@ -226,7 +226,7 @@ fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> 
     }
     let name = text(args[0])?;
     let all: Option<Vec<_>> = args[1].read_lock::<Array>().and_then(|parts| parts.iter().map(node).collect());
-    let all = all.with_context(|| format!("layer \"{name}\" takes an array of nodes, [a, b]"))?;
+    let all = all.with_context(|| format!("layer \"{name}\" expects an array of nodes, [a, b]"))?;
     ensure!(!all.is_empty(), "layer \"{name}\" needs at least one input");
     Ok((name, all))
 }

@@ -23,7 +23,7 @@ pub(super) fn register(engine: &mut Engine) {
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let shape = x.dims4().ok().filter(|&(_, c, h, w)| (c == 1 || c == 3) && h * w > 0);
     let Some((n, c, h, w)) = shape else {
-        bail!("through_file takes pictures (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
+        bail!("through_file expects pictures (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
     };
     ensure!((1..=100).contains(&quality), "JPEG quality must be between 1 and 100, got {quality}");
     check_size(w as u32, h as u32)?;
@@ -44,14 +44,14 @@ fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &s
             let mut file = Cursor::new(vec![]);
             PngEncoder::new(&mut file).write_image(picture, w, h, color)?;
             decoding("PNG", || image::load_from_memory_with_format(file.get_ref(), ImageFormat::Png))
-                .context("decoding the PNG just encoded")?
+                .context("decoding the encoded PNG")?
         }
         "jpeg" => {
             let gray = color == ExtendedColorType::L8;
             let file = jpeg::encode(picture, (w, h), gray, quality)?;
             decoding("JPEG", || jpeg::decode(&file))?.image
         }
-        _ => bail!("no format named \"{format}\"; through_file takes \"png\" or \"jpeg\""),
+        _ => bail!("no format named \"{format}\"; expected \"png\" or \"jpeg\""),
     };
     Ok(match color {
         ExtendedColorType::L8 => read.into_luma8().into_raw(),

@@ -59,14 +59,14 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("rand", move |cx: &mut Cx, shape: Array| -> Out<Tensor> { out(draw(&g, cx, &shape, false)) });
 }
 
-/// Records the value actually used for the parameter `name`, so that it is reported with the result.
+/// Records the effective value of the parameter `name`, so that it is reported with the result.
 fn used(cx: &Cx, name: &str, value: &Dynamic) -> Result<()> {
     cx.used.tell(name, cx.params.written(name, value)?);
     Ok(())
 }
 
-/// Returns the smaller of the parameter's value and `limit`, and records it as the value used. If the user had set a larger
-/// value, a note says that it was lowered.
+/// Returns the smaller of the parameter's value and `limit`, and records it as the value used. If the user set a larger value, a
+/// note says that it was capped.
 fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic> {
     let asked = cx.params.get(name, &cx.model)?;
     if number(&asked)? <= number(&limit)? {
@@ -77,7 +77,7 @@ fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic
     used(cx, name, &limit)?;
     if cx.params.is_changed(name) {
         let (asked, limit) = (cx.params.written(name, &asked)?, cx.params.written(name, &limit)?);
-        guard.note(format!("{name}={asked} is more than available; {limit} was used"));
+        guard.note(format!("{name}={asked} is more than available; using {limit}"));
     }
     Ok(limit)
 }
@@ -89,7 +89,7 @@ fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
     like(rows, count, logits)
 }
 
-/// The reason why the first picture needs no attack; `()` if any picture of the batch needs one.
+/// Why the first picture needs no attack; `()` if any picture of the batch needs one.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
     let fooled = cx.fooled(&LabeledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
@@ -108,7 +108,7 @@ fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
 /// drawing them in sequence.
 fn drawn(random: &ChaCha8Rng, count: usize, normally: bool) -> Vec<f32> {
     let mut values = vec![0.0; count];
-    // Each task seeks to its own position in the random stream, where a uniform number takes one word and a normal number two.
+    // Each task seeks to its own position in the random stream; a uniform number consumes one word, a normal number two.
     let words = if normally { 2 } else { 1 };
     parts(&mut values, PART, |i, part| {
         let mut random = random.clone();

@@ -20,7 +20,7 @@ fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
     let shape = logits.dims();
     let fits = matches!(shape, [_, _, 1, _] | [_, _, _]);
     finite(logits, "ctc_loss")?;
-    ensure!(fits, "ctc_loss takes logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
+    ensure!(fits, "ctc_loss expects logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
     let label = |k: &Dynamic| k.as_int().ok().and_then(|k| usize::try_from(k).ok());
     let target: Vec<_> =
         target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels must be integers")?;

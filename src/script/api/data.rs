@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
-/// A data set as scripts see it, with the model whose preprocessing and classes apply to it.
+/// A data set as exposed to scripts, with the model that determines its preprocessing and classes.
 #[derive(Clone)]
 pub(super) struct Pictures {
     pub(super) set: Arc<Dataset>,
@@ -133,13 +133,13 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
     let number = |i: usize| match how {
         "first" => Ok(all[i] as f32),
         "spread" => {
-            // One picture is taken from each of `count` equal ranges, at varying positions, because classes often
-            // alternate regularly.
+            // Picks one picture from each of `count` equal ranges, at varying offsets, because classes often alternate
+            // regularly.
             let (from, to) = (i * all.len() / count, (i + 1) * all.len() / count);
             let part = (i as f64 * 0.618_033_988_749_894_9).fract();
             Ok(all[from + ((to - from) as f64 * part) as usize] as f32)
         }
-        other => bail!("pictures can be selected \"first\" or \"spread\", not \"{other}\""),
+        other => bail!("unknown order \"{other}\"; expected \"first\" or \"spread\""),
     };
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &pictures.model.graph.device())?)
 }

@@ -1,5 +1,4 @@
-//! Functions with which a method declares its parameters, as in `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the
-//! ball")`.
+//! Functions that declare a method's parameters, such as `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the ball")`.
 
 use super::{Out, out};
 use crate::script::method::params::{Param, ParamValue};

@@ -22,7 +22,7 @@ enum Change {
     Replacement(Tensor),
 }
 
-/// Pairs of a selector and the change to the value of every matching node, in order of application.
+/// Selectors, each with the change to apply to every matching node, in order of application.
 type Edits = Vec<(Selector, Change)>;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -88,7 +88,7 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     let text = selector.into_string().ok().context(form)?;
     let mut selector = super::selector::selector(guard, graph, "edit", &text)?;
     if !graph.nodes.iter().any(|node| selector.fits(node)) {
-        // The name of a module stands for its output.
+        // A module's name refers to its output.
         let node = graph
             .node(text.strip_prefix(':').unwrap_or(&text))
             .with_context(|| format!("the selector \"{text}\" of an edit matches no layer"))?;

@@ -13,7 +13,7 @@ use candle_core::Tensor;
 use rhai::{Engine, Map};
 use std::sync::Arc;
 
-/// Number of pictures whose tokens are held at a time.
+/// Number of pictures whose tokens are held in memory at a time.
 const CHUNK: usize = 64;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -44,7 +44,7 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
         }
         None => (0..data.len()).collect(),
     };
-    let layer = o.raw("layer").context("features needs a layer: #{ layer: \"…\" }").map(bounded_text::text)?;
+    let layer = o.raw("layer").context("features needs the option layer: #{ layer: \"…\" }").map(bounded_text::text)?;
     let pool = o.raw("pool").map_or(Ok(FeaturePooling::Mean), |name| bounded_text::text(name).parse())?;
     let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
     guard.reserve(&[which.len(), asked.width()?], 8)?;

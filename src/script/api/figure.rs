@@ -194,7 +194,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
     let amounts = match amounts.read_lock::<Tensor>() {
         Some(t) => values(&t)?.data.to_vec(),
         None => {
-            let many = amounts.read_lock::<Array>().context("bars take a tensor or an array of numbers")?;
+            let many = amounts.read_lock::<Array>().context("bars expects a tensor or an array of numbers")?;
             many.iter().map(|v| number(v).map(|v| v as f32)).collect::<Result<Vec<_>>>()?
         }
     };
@@ -203,8 +203,8 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }
 
-/// A plot of the curves `series`, a map `#{ name: [y, …] }`. The x axis is the index of each value, unless the options give `#{
-/// x: [x, …], axis: "name of the x axis" }`.
+/// A plot of the curves `series`, a map `#{ name: [y, …] }`. The x axis is the index of each value unless set by the options
+/// `#{ x: [x, …], axis: "name of the x axis" }`.
 fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
     check(options, &["x", "axis"])?;
     let places = options.get("x").map(numbers).transpose()?;

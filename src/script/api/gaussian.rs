@@ -1,4 +1,4 @@
-//! Generates normal random numbers in bulk with polynomials that compilers vectorize; the numbers are the same on every machine.
+//! Generates normal random numbers in bulk with polynomials that compilers vectorize; the results are the same on every machine.
 
 use rand::Rng;
 use std::array::from_fn;

@@ -124,7 +124,7 @@ impl Native {
     }
 }
 
-/// One argument, with a value of every type; a call uses the value whose type the function takes at that position.
+/// One argument, with a value of every type; a call uses the value of the type that the function expects at that position.
 #[derive(Clone, Debug)]
 struct Argument {
     shape: Vec<usize>,
@@ -224,7 +224,7 @@ fn argument() -> impl Strategy<Value = Argument> {
     )
 }
 
-/// All numbers in a returned value; empty if the value holds none.
+/// All numbers in a returned value; empty if there are none.
 fn values(answer: &Dynamic) -> Vec<f64> {
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return numbers(&tensor).expect("numbers");

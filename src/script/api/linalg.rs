@@ -53,8 +53,9 @@ fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     finite(picture, "segments")?;
     let count = o.size("count", 50)?;
     let method = o.raw("method").map_or("slic".to_string(), bounded_text::text);
-    let (_, _, height, width) =
-        picture.dims4().with_context(|| format!("segments takes a picture (1, C, H, W), got {:?}", picture.dims()))?;
+    let (_, _, height, width) = picture
+        .dims4()
+        .with_context(|| format!("segments expects a picture (1, C, H, W), got {:?}", picture.dims()))?;
     match method.as_str() {
         "slic" => math::slic(picture, count, o.number("compactness", 10.0)?),
         "grid" => math::grid(height, width, count),

@@ -65,7 +65,7 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
     Ok(x.reshape(shape)?)
 }
 
-/// A mask with 1 at the `k` largest values of each row of a batch and 0 elsewhere; the first of equal values wins.
+/// A mask with 1 at the `k` largest values of each row of a batch and 0 elsewhere; ties go to the first.
 ///
 /// Errors if a value is NaN, which cannot be ordered.
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {

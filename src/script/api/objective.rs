@@ -1,8 +1,7 @@
 //! Objectives, which are numbers computed from any activations of a trace: `objective(trace, |a| (a["features.7"] ** 2).mean())`.
 //!
-//! The closure looks up activations by name, and each activation becomes a leaf of the small expression that the closure
-//! computes. candle differentiates only that expression; the gradients at the leaves are the seeds of the backward pass through
-//! the network.
+//! The closure looks up activations by name, and each activation becomes a leaf of the closure's expression. candle
+//! differentiates only that expression; the gradients at the leaves are the seeds of the backward pass through the network.
 
 use super::{LabeledTrace, Out, Variable, out};
 use crate::backend;
@@ -34,10 +33,10 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// Evaluates a closure and differentiates the number it returns.
+    /// Evaluates a closure and differentiates its result.
     ///
-    /// Errors if the closure does not return a single number, or if that number has no gradient with respect to a layer that
-    /// the closure reads.
+    /// Errors if the closure does not return a single number, or the result has no gradient with respect to a layer that the
+    /// closure reads.
     pub fn new(context: &NativeCallContext, run: &LabeledTrace, closure: &FnPtr) -> Result<Self> {
         let trace = run.trace.clone();
         let a = Activations { trace: trace.clone(), leaves: Arc::default() };
@@ -100,7 +99,7 @@ impl Activations {
     fn score(&self, class: INT) -> Result<Variable> {
         let (logits, graph) = (self.logits()?.0, &self.trace.graph);
         let class = usize::try_from(class).ok().filter(|c| *c < graph.classes());
-        let class = class.with_context(|| format!("no such class; there are {}", graph.classes()))?;
+        let class = class.with_context(|| format!("no such class; the network has {}", graph.classes()))?;
         let own = logits.narrow(1, class, 1)?.squeeze(1)?;
         Ok(Variable(match (graph.scores, class) {
             (Scores::Pair, 0) => logits.narrow(1, 1, 1)?.squeeze(1)?.neg()?,

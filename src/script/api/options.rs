@@ -1,4 +1,4 @@
-//! Maps of options in function calls and model cards of scripts, checked for unknown keys and wrong types.
+//! Option maps in scripts' function calls and model cards, checked for unknown keys and wrong types.
 
 use crate::graph::op::Attribute;
 use crate::script::report::closest;
@@ -19,7 +19,7 @@ impl CallOptions {
             if !known.contains(&key.as_str()) {
                 let near = closest(key, known.iter().copied()).map(|k| format!("did you mean \"{k}\"? "));
                 let near = near.unwrap_or_default();
-                bail!("{what} has no option \"{key}\"; {near}it takes {}", known.join(", "));
+                bail!("{what} has no option \"{key}\"; {near}available: {}", known.join(", "));
             }
         }
         Ok(Self { what, map })

@@ -1,5 +1,5 @@
-//! Functions that create figures of points, each of which represents a picture of a data set: `scatter(coordinates, "map", #{
-//! groups, names, pictures })` and `sheet`.
+//! Functions that create figures of points, one per picture of a data set: `scatter(coordinates, "map", #{ groups, names,
+//! pictures })` and `sheet`.
 
 use super::figure::{colors, values};
 use super::options::CallOptions;
@@ -23,7 +23,7 @@ pub(super) fn register(engine: &mut Engine) {
     }
 }
 
-/// Creates points from rows `(N, D)`, whose first two columns are the position in the plane.
+/// Creates points from rows `(N, D)`; the first two columns are the position in the plane.
 ///
 /// Options: `groups` and `pictures`, tensors `(N)` of integers; `names`, strings; `colors`, RGB rows `(N, 3)` in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {

@@ -12,7 +12,7 @@ pub(super) fn register(engine: &mut Engine) {
 /// Returns `#{ t, w }`, the nodes in ascending order and the weights, which sum to 1, of the quadrature rule `rule` with the
 /// given number of points.
 fn quadrature(rule: &str, points: INT) -> Result<Map> {
-    ensure!((1..=10_000).contains(&points), "quadrature takes 1 to 10000 points, got {points}");
+    ensure!((1..=10_000).contains(&points), "the number of quadrature points must be 1 to 10000, got {points}");
     let n = points as usize;
     let even = |shift: f64| (0..n).map(|i| ((i as f64 + shift) / n as f64, 1.0 / n as f64)).collect();
     let pairs: Vec<(f64, f64)> = match rule {
@@ -33,7 +33,7 @@ fn quadrature(rule: &str, points: INT) -> Result<Map> {
 /// Nodes and weights of the trapezoid rule: `n` evenly spaced nodes from 0 to 1, of which the first and the last have half the
 /// weight of the others.
 fn trapezoid(n: usize) -> Result<Vec<(f64, f64)>> {
-    ensure!(n >= 2, "the trapezoid rule takes at least 2 points");
+    ensure!(n >= 2, "the trapezoid rule needs at least 2 points");
     let step = 1.0 / (n - 1) as f64;
     let weight = |i| if i == 0 || i == n - 1 { step / 2.0 } else { step };
     Ok((0..n).map(|i| (i as f64 * step, weight(i))).collect())

@@ -57,7 +57,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));
 }
 
-/// Reduces along the dimensions `d` to a tensor or, if `d` is `()`, over all elements to a number, accumulated in f64.
+/// Reduces over the dimensions `d` to a tensor or, if `d` is `()`, over all elements to a number, accumulating in f64.
 fn over((f, total): (Reduce, Total), x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
     ensure!(x.elem_count() > 0, "cannot reduce an empty tensor of shape {:?}", x.dims());
     if d.is_unit() && !keep {
@@ -120,11 +120,11 @@ fn norm(x: &Tensor, p: f64) -> Result<f64> {
     })
 }
 
-/// The value of a tensor with a single element. Errors if the tensor has another number of elements.
+/// The value of a tensor with exactly one element. Errors for any other number of elements.
 pub(super) fn item(x: &Tensor) -> Result<f64> {
     ensure!(
         x.elem_count() == 1,
-        "item() needs a tensor with one element, got shape {:?} with {}",
+        "item() needs a tensor with one element, got shape {:?} with {} elements",
         x.dims(),
         x.elem_count()
     );
@@ -167,7 +167,7 @@ fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
     Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
 }
 
-/// Returns the result of a comparison unchanged, and occasionally checks whether the script was cancelled.
+/// Returns the result of a comparison unchanged; every so often, checks whether the script was cancelled.
 fn asked<T>(order: T) -> T {
     now_and_then();
     order

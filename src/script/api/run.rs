@@ -1,4 +1,4 @@
-//! The traces of forward passes, as scripts see them.
+//! The traces of forward passes, as exposed to scripts.
 
 use super::Guard;
 use crate::exec::Trace;
@@ -41,8 +41,7 @@ impl LabeledTrace {
         tensor::like(classes, logits.dims()[0], &logits)
     }
 
-    /// A tensor `(N)` with 1 for each picture that is classified as its label, else 0. Pictures whose scores are not finite get
-    /// 0.
+    /// A tensor `(N)` with 1 for each correctly classified picture, else 0. Pictures with non-finite scores count as incorrect.
     pub fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
         let logits = Self::logits(guard, model, x)?;
         let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));

@@ -1,5 +1,5 @@
 //! Seeds of the backward pass: `logit(class)`, `sum_of_logits()`, `cross_entropy(class)`, `margin(class)`, `at(layer, tensor)`,
-//! objectives, and products of a seed and a number or one number per picture.
+//! objectives, and seeds multiplied by a number or by one number per picture.
 
 use super::objective::Objective;
 use super::{LabeledTrace, classes, in_type_of, out};
@@ -13,7 +13,7 @@ use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
 /// A seed of the backward pass, not yet bound to a trace.
 #[derive(Clone)]
 pub enum Seed {
-    /// The logit of a class; there is one class for all rows or one per row.
+    /// The logit of a class; one class for all rows, or one per row.
     Logit(Vec<usize>),
     /// The sum of the logits of all classes.
     Sum,
@@ -23,7 +23,7 @@ pub enum Seed {
     Margin(Vec<usize>),
     /// A tensor of gradients placed at the layer with the given name.
     At(String, Tensor),
-    /// The gradients of an objective, which is a number computed from activations.
+    /// The gradients of an objective, a scalar computed from activations.
     Objective(Objective),
     /// Another seed, multiplied by one number or by one number per picture.
     Times(Box<Self>, Tensor),
@@ -80,7 +80,7 @@ pub(super) fn register(engine: &mut Engine) {
 fn weighted(seed: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (n, rest) = (seed.dims()[0], seed.rank() - 1);
     let count = weight.elem_count();
-    ensure!(count == 1 || count == n, "a seed of {n} pictures can be multiplied by 1 or {n} numbers, got {count}");
+    ensure!(count == 1 || count == n, "a seed of {n} pictures can be multiplied by one number or by {n}, got {count}");
     let weight = in_type_of(seed, &weight.to_device(seed.device())?)?.reshape([vec![count], vec![1; rest]].concat())?;
     Ok(seed.broadcast_mul(&weight)?)
 }

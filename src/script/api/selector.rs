@@ -1,4 +1,4 @@
-//! Parses the selectors in scripts, and notes parts that match no layer.
+//! Parses the selectors in scripts and reports parts that match no layer.
 
 use super::Guard;
 use crate::explain::Selector;
@@ -7,11 +7,11 @@ use crate::graph::op::{self, Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
-/// Parses a selector of layers of the network `graph`; `what` (`rule` or `edit`) says in notes what the selector is for.
+/// Parses a selector of layers of the network `graph`. `what`, `rule` or `edit`, is the selector's purpose as named in notes.
 ///
-/// A name of a layer selects this layer, whatever characters it contains. If it is also the name of a kind or a family, an edit
-/// applies to the layer and a rule to the kind, because composites are written for many networks; `":name"` is always the layer. A part that matches no layer and
-/// is not a kind has no effect; a note for the user reports it and suggests a similar name.
+/// A layer's name selects this layer, whatever characters it contains. If it is also the name of a kind or a family, an edit applies to
+/// the layer and a rule to the kind, because composites are written for many networks; `":name"` always selects the layer. A part that
+/// matches no layer and is not a kind has no effect; a note for the user reports it and suggests a similar name.
 pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> Result<Selector> {
     let named = |name: &str| graph.nodes.iter().any(|node| node.name == name);
     if let Some(name) = text.strip_prefix(':').map(str::trim).filter(|name| named(name)) {
@@ -22,8 +22,8 @@ pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> 
         let others = |kind: Selector| graph.nodes.iter().any(|node| node.name != text && kind.fits(node));
         if is_kind && others(Selector::parse(text)?) {
             guard.note(format!(
-                "the edit for \"{text}\" changes only the layer of this name; \"{text}: *\" selects all layers of the kind, and \":{text}\" \
-                 this layer without a note"
+                "the edit for \"{text}\" changes only the layer of this name; use \"{text}: *\" for all layers of the kind, or \":{text}\" \
+                 to silence this note"
             ));
         }
         return Ok(Selector::Among(vec![text.into()]));
@@ -35,7 +35,7 @@ pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> 
     Ok(selector)
 }
 
-/// A message that a part of a selector matches no layer, with a suggestion of what may have been meant.
+/// The message for a part of a selector that matches no layer, with a suggestion.
 fn missing(graph: &Graph, part: &Selector) -> String {
     let Selector::Name(name) = part else { return format!("no layer matches \"{part}\"") };
     let words = KINDS.iter().copied().chain(Family::ALL.map(Family::name));

@@ -62,7 +62,7 @@ fn text(x: &mut Tensor) -> String {
     format!("Tensor({})", crate::tensor::shape_text(x.dims()))
 }
 
-/// Reshapes a tensor; one size may be -1 and is then inferred.
+/// Reshapes a tensor; one size may be -1, which is inferred.
 pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
     let product = |of: &[INT]| of.iter().filter(|&&n| n >= 0).try_fold(1, |all: INT, &n| all.checked_mul(n));
@@ -181,7 +181,7 @@ pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor>
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
     let places = integers(places)?;
-    ensure!(places.iter().all(|i| (0..total).contains(i)), "an index of {places:?} is outside 0..{total}");
+    ensure!(places.iter().all(|i| (0..total).contains(i)), "indices {places:?} out of range: expected 0..{total}");
     let places: Vec<u32> = places.into_iter().map(|i| i as u32).collect();
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
@@ -196,7 +196,7 @@ fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> 
     let total = x.dims()[d];
     let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
     let places = places.iter().map(whole).collect::<Option<Vec<_>>>();
-    let places = places.with_context(|| format!("an index is outside 0..{total}, or is not an integer"))?;
+    let places = places.with_context(|| format!("indices must be integers in 0..{total}"))?;
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 

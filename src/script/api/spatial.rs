@@ -39,7 +39,7 @@ fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     let to = sizes(to)?;
     ensure!(to.len() == 2, "a size must be [height, width], got {to:?}");
     ensure!(to.iter().all(|&n| n <= LARGEST), "height and width must be at most {LARGEST}, got {to:?}");
-    let (n, c, _, _) = x.dims4().with_context(|| format!("resize needs (N, C, H, W), got {:?}", x.dims()))?;
+    let (n, c, _, _) = x.dims4().with_context(|| format!("resize expects (N, C, H, W), got {:?}", x.dims()))?;
     guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
     let mode = match mode {
         "nearest" => Resize::Nearest,
@@ -55,7 +55,7 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     let [x, w] = &super::promoted([x, w])?;
     let known = ["stride", "padding", "dilation", "groups"];
     if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
-        bail!("conv2d has no option \"{wrong}\"; it takes {}", known.join(", "));
+        bail!("conv2d has no option \"{wrong}\"; available: {}", known.join(", "));
     }
     let option = |name: &str, default: usize| match options.get(name) {
         None => Ok(default),
@@ -72,8 +72,9 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
         groups: option("groups", 1)?,
         ..Conv2d::default()
     };
-    let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d needs (N, C, H, W), got {:?}", x.dims()))?;
-    let (out_channels, ..) = w.dims4().with_context(|| format!("a kernel must be (O, C, H, W), got {:?}", w.dims()))?;
+    let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d expects (N, C, H, W), got {:?}", x.dims()))?;
+    let (out_channels, ..) =
+        w.dims4().with_context(|| format!("a kernel must have shape (O, C, H, W), got {:?}", w.dims()))?;
     guard.reserve(&[n, out_channels, h + 2 * padding, width + 2 * padding], x.dtype().size_in_bytes())?;
     backend::conv2d(x, w, None, &slide)
 }
@@ -81,8 +82,11 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
 /// Gaussian blur with standard deviation `sigma` in pixels, truncated at 4 σ, with mirrored borders, like SciPy's
 /// `gaussian_filter`. With `sigma` 0 the picture is unchanged.
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
-    ensure!((0.0..100.0).contains(&sigma), "the sigma of a blur must lie between 0 and 100 pixels, got {sigma}");
-    let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur needs (N, C, H, W), got {:?}", x.dims()))?;
+    ensure!(
+        (0.0..100.0).contains(&sigma),
+        "the sigma of gaussian_blur must be at least 0 and below 100 pixels, got {sigma}"
+    );
+    let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur expects (N, C, H, W), got {:?}", x.dims()))?;
     ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
     let r = (4.0 * sigma + 0.5) as usize;
     if r == 0 {
@@ -112,8 +116,8 @@ fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
 
 /// The median of each pixel's `size x size` neighborhood, with mirrored borders, like SciPy's `median_filter`.
 fn median(x: &Tensor, size: usize) -> Result<Tensor> {
-    ensure!((1..=15).contains(&size), "the size of a median filter must be 1 to 15 pixels, got {size}");
-    let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
+    ensure!((1..=15).contains(&size), "the size of median_filter must be 1 to 15 pixels, got {size}");
+    let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter expects (N, C, H, W), got {:?}", x.dims()))?;
     ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
     let mirrored = |at: usize, limit: usize| mirrored(at, size / 2, limit);
     let values = numbers(x)?;
@@ -136,7 +140,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
 /// PyTorch's `affine_grid` with `align_corners=False`, for pictures of shape `[N, C, H, W]`.
 fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = sizes(shape)?;
-    ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
+    ensure!(shape.len() == 4, "affine_grid expects a shape [N, C, H, W], got {shape:?}");
     ensure!(shape[2].max(shape[3]) <= LARGEST, "height and width must be at most {LARGEST}, got {shape:?}");
     guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
     backend::affine_grid(theta, (shape[2], shape[3]), false)
@@ -160,7 +164,7 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
 /// Pads a map with zeros; `sides` is `[left, right, top, bottom]` in pixels, in PyTorch's order.
 pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
-    ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
+    ensure!(s.len() == 4 && x.rank() >= 2, "pad expects [left, right, top, bottom], got {s:?}");
     ensure!(s.iter().all(|&n| n <= LARGEST), "padding must be at most {LARGEST}, got {s:?}");
     let (h, w) = (x.rank() - 2, x.rank() - 1);
     let mut shape = x.dims().to_vec();

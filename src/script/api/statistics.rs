@@ -12,14 +12,14 @@ pub(super) fn register(engine: &mut Engine) {
 
 /// `Φ⁻¹(p)`, the quantile function of the standard normal distribution, for `p` in (0, 1).
 fn normal_quantile(p: f64) -> Result<f64> {
-    ensure!(p > 0.0 && p < 1.0, "normal_quantile takes a probability between 0 and 1, got {p}");
+    ensure!(p > 0.0 && p < 1.0, "normal_quantile expects a probability between 0 and 1, exclusive, got {p}");
     Ok(bisect(-40.0, 40.0, |x| normal(x) < p))
 }
 
-/// A lower confidence bound, at confidence `1 - alpha`, for the probability of an event seen `k` times in `n` trials: a
+/// A lower confidence bound, at confidence `1 - alpha`, for the probability of an event observed `k` times in `n` trials: a
 /// quantile of the beta distribution (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
 fn clopper_pearson(k: i64, n: i64, alpha: f64) -> Result<f64> {
-    ensure!((0..=n).contains(&k) && n > 0, "the count must be from 0 to n, and n above 0, got {k} of {n}");
+    ensure!((0..=n).contains(&k) && n > 0, "expected a count k from 0 to n, with n positive, got {k} of {n}");
     ensure!(alpha > 0.0 && alpha < 1.0, "alpha must lie between 0 and 1, got {alpha}");
     if k == 0 {
         return Ok(0.0);
@@ -28,7 +28,7 @@ fn clopper_pearson(k: i64, n: i64, alpha: f64) -> Result<f64> {
     Ok(bisect(0.0, 1.0, |x| beta(x, a, b) < alpha))
 }
 
-/// The point between `low` and `high` where `below` turns from true to false, found by bisection.
+/// The point between `low` and `high` where `below` changes from true to false, found by bisection.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..200 {
         let middle = 0.5 * (low + high);

@@ -26,7 +26,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 impl Learner {
-    /// Prepares training of the method's network on the training split of the data set. With the option `fresh`, which is on by
+    /// Prepares to train the method's network on the training split of the data set. With the option `fresh`, which is on by
     /// default, training starts from random weights.
     fn new(cx: &Cx, map: Map) -> Result<Self> {
         let o = CallOptions::new("a trainer", map, &[&["fresh"], &training::OPTIONS[..]].concat())?;
@@ -42,7 +42,7 @@ impl Learner {
         Ok(Self { trainer, model: cx.model.clone() })
     }
 
-    /// Trains on the next batch and returns a report on it; returns `()` when all epochs are done.
+    /// Trains on the next batch and returns a report; returns `()` when all epochs are done.
     fn learn(&mut self, guard: &Guard) -> Result<Dynamic> {
         guard.tick()?;
         Ok(self.trainer.step()?.map_or(Dynamic::UNIT, |report| told(&report).into()))

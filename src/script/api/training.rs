@@ -1,11 +1,11 @@
-//! Reads the training options that scripts pass.
+//! Reads the training options passed by scripts.
 
 use super::options::{CallOptions, text};
 use crate::train::{Adversary, TrainingOptions as Training};
 use anyhow::{Context, Result};
 use std::str::FromStr;
 
-/// Names of the options that [`options`] reads, which are those of the command line.
+/// Names of the options read by [`options`], the same as on the command line.
 pub(in crate::script) const OPTIONS: [&str; 17] = [
     "epochs",
     "batch",

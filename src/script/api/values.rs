@@ -38,7 +38,7 @@ pub fn integers(values: &Array) -> Result<Vec<INT>> {
     values.iter().map(integer).collect()
 }
 
-/// Converts an integer to a size. Errors if it is negative; `what` names it in the message.
+/// Converts an integer to a size. Errors if it is negative; the message calls it `what`.
 pub fn size(value: INT, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| anyhow::anyhow!("{what} must be 0 or more, got {value}"))
 }

@@ -149,7 +149,7 @@ fn extreme(x: &Tensor, d: &[usize], greatest: bool) -> Result<Tensor> {
 
 /// The norm `(Σ |x|ᵖ)^(1/p)` over all elements; the gradient at `x = 0` is zero, as in PyTorch.
 fn norm(x: &Tensor, p: f64) -> Result<Tensor> {
-    ensure!(p > 0.0, "a norm in an objective needs p above 0, got {p}");
+    ensure!(p > 0.0, "a norm in an objective needs p > 0, got {p}");
     let all: Vec<_> = (0..x.rank()).collect();
     let magnitude = (x * (positive(x)? - positive(&x.neg()?)?)?)?;
     if p.is_infinite() {

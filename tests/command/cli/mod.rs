@@ -298,7 +298,7 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
         (pca("components").0.as_str(), pca("components").1.as_str(), pca("count").0.as_str()),
         ("12", Some("40"), "12")
     );
-    assert_says(&pca("count").2, &["components=40 is more than available; 12 was used"]);
+    assert_says(&pca("count").2, &["components=40 is more than available; using 12"]);
     let tsne = used("tsne", &["count=12", "perplexity=1000", "early=1", "iterations=1"]);
     assert!((tsne("perplexity").0.parse::<f64>().unwrap() - 11.0 / 3.0).abs() < 1e-9);
     assert_says(&tsne("perplexity").2, &["perplexity=1000 is too large for 12 points; 3.67 was used"]);
@@ -307,7 +307,7 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
     assert_eq!((tsne("reduce").0.as_str(), tsne("layer").0), ("12", layer.clone()));
     let near = used("neighbours", &["count=5000", "k=100"]);
     assert_eq!((near("count").0.as_str(), near("k").0.as_str(), near("layer").0), ("1000", "100", layer.clone()));
-    assert_says(&near("count").2, &["count=5000 is more than available; 1000 was used"]);
+    assert_says(&near("count").2, &["count=5000 is more than available; using 1000"]);
     for method in ["features", "invariance"] {
         assert_eq!(used(method, &["count=20", "layer=-2"])("count").0, "20");
         assert!(used(method, &["count=20", "layer=-2"])("layer").0.parse::<f64>().is_err(), "a number is resolved");
