@@ -47,7 +47,7 @@ fn every_method_compiles_and_has_a_summary() {
 const REFUSALS: [&str; 9] = [
     "inaudible needs waveforms",
     "read_as needs a network that reads letter by letter",
-    "of=direction needs one number per channel",
+    "of=direction needs one value per channel",
     "drawing needs a network whose output has the size of its input",
     "already; choose another goal",
     "has no picture of the class",
