@@ -1,4 +1,4 @@
-"""Runs the peer's side of a single row in its own process, so that the peak memory is that row's.
+"""Runs the peer's side of a single row in a separate process, so that peak memory covers that row only.
 
     python3 benches/alone.py network NAME BATCH WAY LAYOUT
     python3 benches/alone.py training NAME BATCH - LAYOUT

@@ -1,9 +1,9 @@
-"""Compares another device with the CPU and with PyTorch: the results of methods and the run times of networks.
+"""Compares a device with the CPU and with PyTorch: results of methods and run times of networks.
 
     python3 benches/device.py GRADSCOPE OURS [--device cuda:0] [--seconds N] [--only TEXT] [MODEL WEIGHTS PICTURE]…
 
 GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU, with
-direct convolution, and on the device, with the embedded network and picture and with any given ones; one line per method shows the
+direct convolution, and on the device, for the embedded network and picture and any others given; one line per method shows the
 largest difference, relative to the maximum, and both times. Needs numpy, torch, torchvision and safetensors.
 """
 
@@ -42,7 +42,7 @@ GRADSCOPE, OURS = os.path.abspath(options.gradscope), os.path.abspath(options.ou
 
 
 def answer(method, question, device):
-    """The arrays that a method writes, by name, and the seconds it took; or its error message."""
+    """The arrays that a method writes, by name, and the run time in seconds; or its error message."""
     out = tempfile.mkdtemp(dir=scratch.name)
     command = [GRADSCOPE, "run", method, *question, "--out", os.path.join(out, "a"), "--device", device]
     command += ["--steps", "10"] if method in STEPS else []

@@ -1,10 +1,10 @@
-"""Times networks from each kind of file that PyTorch writes, relative to the same network opened by its weights.
+"""Times networks opened from each file format that PyTorch writes, relative to the same network opened from its state dict.
 
     imports.py PROGRAM [--runs N] [NAME...]
 
-For each network it prints two ratios per kind of file, each the median of N interleaved runs: the whole run of `gradcam`, from file to
-heatmap, and one step of `smoothgrad` (forward and backward passes on a batch), without opening the file. A ratio above 1 means slower than
-the state dict. Needs torch, torchvision, onnx and onnxscript; weights are drawn.
+For each network it prints two ratios per format, each the median of N interleaved runs: an entire run of `gradcam`, from file to heatmap,
+and one step of `smoothgrad` (forward and backward passes on a batch), without opening the file. A ratio above 1 means slower than the
+state dict. Needs torch, torchvision, onnx and onnxscript; weights are random.
 """
 
 import argparse

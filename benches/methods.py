@@ -1,4 +1,4 @@
-"""The methods being compared: our request for each, and the peer's code for the same result."""
+"""The methods being compared: our request for each, and the peer's code that computes the same result."""
 
 import gzip
 import os
@@ -20,9 +20,9 @@ EPSILONS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
 
 @dataclass
 class Row:
-    """A method on a network, and its peer, which is built from one choice per axis.
+    """A method on a network, and its peer, built from one choice per tuning axis.
 
-    The peer returns a callable that does all of the work, or part of it while the fastest choice is being determined.
+    The peer returns a callable that does all of the work, or a part of it while the fastest choice is being determined.
     `few` is the number of pairs for long runs.
     """
 
@@ -65,7 +65,7 @@ def weights(name, folder):
 
 
 class Normalised(nn.Module):
-    """A network that takes pixels in [0, 1] and normalises them."""
+    """A network that reads pixels in [0, 1] and normalizes them."""
 
     def __init__(self, net, mean, std):
         super().__init__()
@@ -205,7 +205,7 @@ def pgd(library, layout, batch):
 
 
 def rows(only=""):
-    """The rows whose name contains the text, without those on data sets that are not available."""
+    """The rows whose name contains the text, except those whose data set is not available."""
     layouts = tuple(LAYOUTS)
     windows = ["patch=32", "stride=8", "measure=logit"]
     curve = ["epsilons=" + " ".join(map(str, EPSILONS)), "unit=1"]

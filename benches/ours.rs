@@ -1,6 +1,6 @@
 //! Our side of the benchmarks: `benches/peers.py` runs this program and its peers alternately.
 //!
-//! Each input line is one request, separated by tabs; the response is one line with the seconds of each run:
+//! Each input line is one request with tab-separated fields; the response is one line with the time of each run, in seconds:
 //!
 //! ```text
 //! forward  MODEL WEIGHTS SIZE BATCH RUNS
@@ -66,7 +66,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The device and precision that the environment asks for.
+/// The device and precision set by environment variables.
 fn run_options() -> Result<RunOptions> {
     let asked = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
     let device = gradscope::cli::device(&asked("GRADSCOPE_DEVICE", "cpu"))?;
@@ -94,7 +94,7 @@ fn timed(model: &Model, runs: usize, mut f: impl FnMut() -> Result<()>) -> Resul
     (0..runs).map(once).collect()
 }
 
-/// Times forward passes, or with `back` input gradients, after one warm-up run.
+/// Times forward passes or, with `back`, input gradients, after one warm-up run.
 fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
     let x = pictures(model, size, batch.parse()?)?;
@@ -150,7 +150,7 @@ fn gradients(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     })
 }
 
-/// Times a method. Each run uses a new host, which has no cached trace from the previous run.
+/// Times a method. Each run uses a new host, so that no trace is cached from the previous run.
 fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let [runs, data, plugin, settings @ ..] = rest else { bail!("RUNS, DATA and PLUGIN are missing") };
     let mut question = Session::new(&host()?, model.clone(), "noise", pictures(model, size, 1)?)?;

@@ -3,8 +3,8 @@
     python3 benches/peers.py [--only TEXT] [--pairs N] [--threads N] [--no-networks] [--no-methods] [--no-memory]
 
 Needs torch, torchvision, safetensors and onnxruntime; for methods also captum, zennit, torchattacks, foolbox and grad-cam,
-and GRADSCOPE_SHARED for trained weights and data sets. A row gives the ratio of the peer's time to ours (above 1 gradscope
-is faster): the median of the pairs, with minimum and maximum. PyTorch runs with parameter gradients off, in its faster
+and GRADSCOPE_SHARED for trained weights and data sets. Each row shows the ratio of the peer's time to ours (above 1, gradscope
+is faster): the median of the pairs, with minimum and maximum. PyTorch runs with parameter gradients disabled, in its faster
 memory layout and with its best batch size. Memory is the peak of a fresh process that runs only that row.
 """
 
@@ -81,12 +81,12 @@ def timed(call, runs):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    time.sleep(0.1)  # its threads stop spinning
+    time.sleep(0.1)  # until its threads stop spinning
     return times
 
 
 def pairs(our, theirs, runs, few=None):
-    """The ratio of each pair, sorted, and both medians in seconds; `few` is the number of pairs for runs too long to need a warm-up."""
+    """The ratio of each pair, sorted, and both medians in seconds; `few` is the number of pairs for runs so long that they need no warm-up."""
     if not few:
         our(1), theirs(1)
     rows = []
@@ -147,7 +147,7 @@ def exported(network, x):
 
 
 def chosen_networks(rows, form, first):
-    """The selected networks with their batch sizes and a file of random weights; prints the table's head before the first."""
+    """The selected networks with their batch sizes and a file of random weights; prints the table header before the first."""
     begun = False
     for name, size, batches in rows:
         chosen = [b for b in batches if options.only in form.format(name, b)]

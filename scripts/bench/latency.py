@@ -3,7 +3,7 @@
 
 A method runs on the worker while key presses move the cursor in the layers pane, which triggers no computation. Prints the
 median, the 99th percentile and the maximum time until the first byte of the change, in milliseconds, both idle and while the
-method runs; and what the idle app writes and how much CPU it uses in five seconds.
+method runs; and how many bytes the idle app writes and how much CPU time it uses in five seconds.
 """
 import argparse
 import fcntl

@@ -4,7 +4,7 @@
 
 Needs torch. Prints the ratio of PyTorch's time to ours (median of the pairs, minimum to maximum) as a table for BENCHMARKS.md.
 Gradients are input gradients; neither side computes weight gradients. Our weights are read from main memory in each run, as in
-a whole network; PyTorch's stay in cache.
+a full network; PyTorch's stay in cache.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def peer(way, layer):
                 call()
                 if run:
                     best = min(best, time.perf_counter() - start)
-    time.sleep(0.005)  # its threads stop spinning
+    time.sleep(0.005)  # until its threads stop spinning
     return best
 
 

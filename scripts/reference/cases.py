@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Additional cases for `gradscope selftest --cases`, with reference numbers from captum, zennit, mpmath or a formula.
+"""Additional cases for `gradscope selftest --cases`, with reference values from captum, zennit, mpmath or a formula.
 
-Writes tests/fixtures/cases.json. Needs torch, captum, zennit 0.5 or later, mpmath; versions are in the file.
+Writes tests/fixtures/cases.json. Needs torch, captum, zennit 0.5 or later, and mpmath; versions are recorded in the file.
 """
 
 import importlib.metadata as metadata

@@ -2,7 +2,7 @@
 
     python3 scripts/reference/chance.py
 
-The numbers there come from SciPy 1.17.1.
+The values there come from SciPy 1.17.1.
 """
 
 from scipy.stats import beta, norm

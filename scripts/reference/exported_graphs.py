@@ -1,9 +1,9 @@
-"""Exports a small network of PyTorch as ONNX, by both exporters, and as .pt2, with the answers of PyTorch in float64.
+"""Exports a small PyTorch network to ONNX, with both exporters, and to .pt2, along with PyTorch's outputs in float64.
 
     python3 scripts/reference/exported_graphs.py tests/fixtures/graphs
 
 torch 2.15.0, onnx 1.23, onnxscript 0.7. The network has convolutions, batch and layer norms, a gate, attention with a class token and
-operators that exporters take apart (GELU, SiLU, hard swish).
+operators that exporters decompose (GELU, SiLU, hard swish).
 """
 
 import json
@@ -85,7 +85,7 @@ class ChannelsLast(nn.Module):
 
 
 class InPlace(nn.Module):
-    """Changes tensors in place, also through views, and reads them by their old names."""
+    """Modifies tensors in place, also through views, and reads them through earlier references."""
 
     def __init__(self):
         super().__init__()
@@ -109,7 +109,7 @@ class InPlace(nn.Module):
 
 
 class Refused(nn.Module):
-    """Changes a part of a value that depends on the picture, and reads the whole."""
+    """Modifies part of a value that depends on the picture, and reads the entire value."""
 
     def __init__(self):
         super().__init__()
@@ -123,7 +123,7 @@ class Refused(nn.Module):
 
 
 def strip(folder):
-    """Removes stack traces, which name files of the machine, and the example input."""
+    """Removes stack traces, which contain local file names, and the example input."""
     for path in sorted(folder.glob("*.dynamo.onnx")):
         model = onnx.load(path)
         for node in model.graph.node:
@@ -154,7 +154,7 @@ def strip_program(path):
 
 
 def logits_and_gradient(model, x):
-    """The logits of a model in float64, and the gradient of the second one by the second picture."""
+    """The logits of a model in float64, and the gradient of the second logit with respect to the second picture."""
     y = x.double().requires_grad_()
     logits = model(y)
     (gradient,) = torch.autograd.grad(logits[:, 1].sum(), y)

@@ -1,11 +1,11 @@
-"""Networks of torchvision and timm, opened from each kind of file that PyTorch writes.
+"""Networks of torchvision and timm, opened from each file format that PyTorch writes.
 
-    exports.py check PROGRAM [NAME...]    draws weights, writes a state dict, ONNX files of both exporters and a .pt2, and compares
+    exports.py check PROGRAM [NAME...]    draws random weights, writes a state dict, ONNX files from both exporters and a .pt2, and compares
                                           gradscope's logits and input gradients with PyTorch's; adds the results to docs/exports.md
-    exports.py table                      writes docs/exports.md anew from these results
+    exports.py table                      rewrites docs/exports.md from these results
 
-Without names, all networks with at most 100 million parameters are checked that have no result yet. Weights are drawn as in families.py,
-with the statistics of batch norms. PyTorch computes the reference in float64. Written for torch 2.15, torchvision 0.29, timm 1.0.31,
+Without names, all networks with at most 100 million parameters and no result yet are checked. Weights and batch norm statistics are drawn
+as in families.py. PyTorch computes the reference in float64. Written for torch 2.15, torchvision 0.29, timm 1.0.31,
 onnx 1.23, onnxscript 0.7.
 """
 
@@ -33,7 +33,7 @@ MOST = 100e6
 KINDS = {"weights": "state dict", "ts": "ONNX (TorchScript)", "dynamo": "ONNX (dynamo)", "pt2": "`.pt2`"}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# Input sizes of networks that do not take 64 x 64 pictures, or whose adaptive pooling the TorchScript exporter takes at this size only.
+# Input sizes of networks that do not accept 64 x 64 pictures, or whose adaptive pooling the TorchScript exporter supports only at this size.
 SIZES = {"inception_v3": 96, "maxvit_t": 224, "maxvit_tiny_tf_224": 224, "alexnet": 224} | {f"swin_{n}": 224 for n in "tsb"} | {f"swin_v2_{n}": 256 for n in "tsb"} | {f"vgg{n}{norm}": 224 for n in (11, 13, 16, 19) for norm in ("", "_bn")}
 TIMM = """resnet50 resnet18d resnet50d resnetv2_50 convnext_atto convnext_tiny convnextv2_atto efficientnet_b0 tf_efficientnetv2_b0
     tf_efficientnet_lite0 mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv2_100 mobilenetv1_100 regnety_004 regnetx_004 densenet121
@@ -71,11 +71,11 @@ def normalized(x):
 
 
 def drawn(name):
-    """The network in float64 with drawn weights, and its input size."""
+    """The network in float64 with random weights, and its input size."""
     torch.manual_seed(7)
     net, size = make(name)
     net = net.double().eval()
-    with torch.no_grad():  # some heads and layers are 0 at first
+    with torch.no_grad():  # some heads and layers are initialized to 0
         for p in net.parameters():
             if p.ndim > 1 and not p.any():
                 p.normal_(std=0.05)
@@ -86,7 +86,7 @@ def drawn(name):
 
 
 def reference(net, size, seed):
-    """A picture, the logits and the gradient of the largest with respect to the pixels."""
+    """A picture, the logits, and the gradient of the largest logit with respect to the pixels."""
     x = families.pictures(1, size, torch.Generator().manual_seed(seed)).float().double().requires_grad_()
     logits = net(normalized(x))[0]
     (gradient,) = torch.autograd.grad(logits.max(), x)
@@ -94,7 +94,7 @@ def reference(net, size, seed):
 
 
 def write(kind, name, net, size, folder):
-    """Writes the network in float32 and returns the file's path. Networks that differ in padding alone are told apart by the file's name."""
+    """Writes the network in float32 and returns the file's path. The file name distinguishes networks that differ only in padding."""
     endings = {"weights": ".pth", "ts": ".ts.onnx", "dynamo": ".dynamo.onnx", "pt2": ".pt2"}
     path = folder / (name.removeprefix("timm/") + endings[kind])
     net, x = net.float(), torch.rand(2, 3, size, size)
@@ -109,14 +109,14 @@ def write(kind, name, net, size, folder):
     else:
         try:
             program = torch.export.export(net, (x,), dynamic_shapes=(batch,))
-        except Exception:  # some networks fix the batch
+        except Exception:  # some networks have a fixed batch size
             program = torch.export.export(net, (x[:1],))
         torch.export.save(program, path)
     return path
 
 
 def opened(program, path, folder, shape, precision):
-    """The logits and the gradient of gradscope, or its error."""
+    """gradscope's logits and gradient, or its error message."""
     out = folder / f"{path.name}.{precision}"
     card = ["--size", str(shape[-1]), "--mean", ",".join(map(str, MEAN)), "--std", ",".join(map(str, STD)), "--precision", precision]
     run = [program, "run", "saliency", "-m", path, "-i", folder / "pixels.npy", "--out", out, *card]
@@ -144,8 +144,8 @@ def check(program, chosen):
                     row[kind] = "not exported"
                     print(f"{name} {kind}: PyTorch: {str(error)[:200]}", flush=True)
                     continue
-                # Rounding in f32 may flip a ReLU close to its kink, so f64 decides. Exporters round the weights when they fold batch norms,
-                # which may flip one too, so another picture decides.
+                # Rounding in f32 may flip a ReLU close to its kink, so failures are retried in f64. Exporters round the weights when they
+                # fold batch norms, which may also flip one, so failures are then retried with another picture.
                 for seed, precision in [(8, "f32"), (8, "f64"), (9, "f64"), (10, "f64")]:
                     if seed not in references:
                         references[seed] = reference(exact, size, seed)

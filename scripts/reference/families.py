@@ -1,13 +1,13 @@
 """Convolutional networks of torchvision, timm and Hugging Face, to check that their weights open by names and shapes alone.
 
-    families.py fixture                   writes tests/fixtures/families.json: names and shapes of the parameters of every network, as a
-                                          hash, and for one network of each family numbers as in zoo.py
-    families.py check PROGRAM [NAME...]   draws weights, compares logits and input gradients of gradscope with PyTorch's, and notes the
-                                          results in docs/models.md
-    families.py table                     writes docs/models.md anew from these results
+    families.py fixture                   writes tests/fixtures/families.json: a hash of the names and shapes of every network's parameters,
+                                          and for one network of each family reference values as in zoo.py
+    families.py check PROGRAM [NAME...]   draws random weights, compares gradscope's logits and input gradients with PyTorch's, and records
+                                          the results in docs/models.md
+    families.py table                     rewrites docs/models.md from these results
 
-In a check, weights are drawn with fixed seeds; statistics of batch norms follow a random picture, so that activations stay in range, and are
-then drawn about these. Every network has 5 classes in a check, so that the program must read this number from the weights.
+In a check, weights are drawn with fixed seeds; batch norm statistics are computed from a random picture, so that activations stay in range,
+and then perturbed. Every network has 5 classes in a check, so that the program must read this number from the weights.
 PyTorch computes in float64. Written for torch 2.15, torchvision 0.29, timm 1.0.31, transformers 5.
 """
 
@@ -37,7 +37,7 @@ FIXTURE = ROOT / "tests/fixtures/families.json"
 TABLE = ROOT / "docs/models.md"
 CLASSES = 5
 
-# Names as in gradscope. Those of timm and Hugging Face that torchvision has too begin with `timm_` and `hf_`.
+# Names as in gradscope. Names from timm and Hugging Face that torchvision has too begin with `timm_` and `hf_`.
 FAMILIES = {
     ("AlexNet", "torchvision"): "alexnet",
     ("VGG", "torchvision"): "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn",
@@ -85,24 +85,24 @@ FAMILIES = {
     "tf_efficientnetv2_s tf_efficientnetv2_m tf_efficientnetv2_l",
 }
 
-# Auxiliary heads, which the program does not need.
+# Auxiliary heads, which the program ignores.
 UNUSED = re.compile(r"^(aux1|aux2|AuxLogits)\.|num_batches_tracked$")
 
-# Sizes of the check's pictures, where not 64; even sizes through all strides, or those that a network needs.
+# Picture sizes for the check, if not 64: sizes that divide evenly through all strides, or that a network requires.
 SIZES = {"inception_v3": 107, "alexnet": 96, "tf_efficientnet_b3": 75}
 
-# Larger networks are checked by names and shapes only.
+# For larger networks, only names and shapes are checked.
 MOST = 120_000_000
 
 
-# One network of each family, whose numbers are in the fixture.
+# One network of each family, with reference values in the fixture.
 NUMBERS = """resnetv2_18 resnetv2_50 resnetv2_18d resnetv2_50d googlenet inception_v3 resnext50_32x4d resnet26 resnet18d resnet26d hf_resnet18 hf_resnet50 regnet_x_400mf regnet_y_400mf regnetx_002
 regnety_002 convnext_tiny timm_convnext_atto hf_convnext_tiny densenet121 densenet_bc_40_12 resnet8_cifar10 tiniest_cifar10 mobilenetv1_025
 mobilenet_v2 mobilenetv2_050 mobilenet_v3_small mobilenetv3_small_050 tf_mobilenetv3_small_100 mnasnet0_5 shufflenet_v2_x0_5 efficientnet_b0
 timm_efficientnet_b0 tf_efficientnet_b0 tf_efficientnet_lite0 efficientnet_v2_s tf_efficientnetv2_b0""".split()
 
 
-# Networks for other tasks than the classes of a picture: their twins, inputs and numbers of outputs.
+# Networks for tasks other than image classification: their counterparts in PyTorch, input shapes and numbers of outputs.
 OTHER_TASKS = {
     "dscnn_speech_commands": (other_tasks.DsCnn, [1, 49, 10], 12),
     "deeplabv3_mnv2_voc": (other_tasks.DeepLab, [3, 257, 257], 21),
@@ -131,7 +131,7 @@ def make(name, classes):
 
 
 class DenseNetBc(nn.Sequential):
-    """torchvision's DenseNet with a smaller beginning."""
+    """torchvision's DenseNet with a smaller stem."""
 
     def __init__(self, classes):
         super().__init__()
@@ -252,7 +252,7 @@ def shapes_of(name, classes):
 
 
 def numbers(name):
-    """The numbers of one network in float64, with weights by zoo.py's formula."""
+    """The reference values of one network in float64, with weights from zoo.py's formula."""
     net = make(name, 1000 if name not in OWN else 10).double().eval()
     for k, v in parameters(net).items():
         v.copy_(zoo.value(k, list(v.shape)))
@@ -281,8 +281,8 @@ def write_fixture():
 
 
 def draw(net, x, name, seed):
-    """Draws all parameters that are 0 or 1 at first, and the statistics of batch norms. Gains below 1 keep the blocks' contributions
-    small, or rounding errors would grow through deep networks."""
+    """Draws all parameters that are initialized to 0 or 1, and the batch norm statistics. Gains below 1 keep the blocks' contributions
+    small; otherwise rounding errors would grow through deep networks."""
     g = torch.Generator().manual_seed(seed)
     normal = lambda like, scale: torch.randn(like.shape, generator=g, dtype=like.dtype) * scale
     norms = [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
@@ -309,7 +309,7 @@ def draw(net, x, name, seed):
 
 
 def reference(name, folder, seed):
-    """Saves weights and pixels, and returns the logits and the gradient of the largest with respect to the pixels."""
+    """Saves weights and pixels, and returns the network and the picture."""
     torch.manual_seed(seed)
     net = make(name, CLASSES).double().eval()
     size = SIZES.get(name, 32 if name in OWN else 64)
@@ -328,7 +328,7 @@ def pictures(count, size, g):
 
 
 def normalized(x, name):
-    """As the card of the network says: torchvision's or timm's."""
+    """Normalizes pictures as in the network's card: torchvision's or timm's."""
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     if name in ("efficientnet_v2_l", "googlenet", "inception_v3", "mobilenetv1_025"):
         mean = std = (0.5, 0.5, 0.5)
@@ -350,13 +350,13 @@ def logits_and_gradient(net, x, name):
 
 
 def results():
-    """What earlier checks found, from the comments in the table."""
+    """Results of earlier checks, from the comments in the table."""
     text = TABLE.read_text() if TABLE.exists() else ""
     return dict(re.findall(r"^<!-- (\S+): (.+) -->$", text, re.M))
 
 
 def transformers_table():
-    """A row for each script of models/transformer: its networks, and which of them the fixture has numbers of."""
+    """A row for each script in models/transformer: its networks, and those with reference values in the fixture."""
     numbers = json.loads((FIXTURE.parent / "vision_transformers.json").read_text())["networks"]
     rows = []
     for script in sorted((ROOT / "models/transformer").glob("*.rhai")):
@@ -428,7 +428,7 @@ Trained networks with weights under open licenses, compared with PyTorch's outpu
 
 
 def opened(folder, shape):
-    """The architecture that was found, the logits and the gradient."""
+    """The inferred architecture, the logits and the gradient."""
     result = json.loads((folder / "result.json").read_text())
     logits = np.zeros(CLASSES)
     for row in result["top5"]:
@@ -451,7 +451,7 @@ def check(program, chosen):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             net, x = reference(name, folder, seed=7)
-            # The file is called like no network, so that only names and shapes decide, unless another has the same tensors.
+            # The file name matches no network, so that only names and shapes decide, unless another network has the same tensors.
             weights = folder / (f"{name}.pth" if name in SAME else "weights.pth")
             (folder / "weights.pth").rename(weights)
             theirs, gradient = logits_and_gradient(net, x, name)
@@ -464,7 +464,7 @@ def check(program, chosen):
                     break
                 ours[precision] = opened(folder / precision, gradient.shape)
                 logit, slope = size(ours[precision][1], theirs), relative(gradient)(ours[precision][2], gradient)
-                # In f32, rounding may flip a ReLU close to its kink, so f64 decides.
+                # In f32, rounding may flip a ReLU close to its kink, so failures are retried in f64.
                 if logit < 1e-4 and slope < 1e-3:
                     break
             seconds = time.time() - seconds
@@ -484,7 +484,7 @@ def check(program, chosen):
     sys.exit(bool(bad))
 
 
-# Networks that share names and shapes with another and differ in padding or an epsilon: the file's name decides.
+# Networks that share names and shapes with another but differ in padding or an epsilon: the file name decides.
 SAME = {n for n in names() if n.startswith(("tf_", "timm_efficientnet", "mobilenetv3"))}
 
 if __name__ == "__main__":

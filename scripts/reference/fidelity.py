@@ -59,7 +59,7 @@ def covered(order, count, below, above):
 
 
 def rise_blur(x):
-    """RISE's substrate for insertion, on normalised pixels."""
+    """RISE's substrate for insertion, on normalized pixels."""
     one = np.zeros((11, 11))
     one[5, 5] = 1
     kernel = torch.zeros(3, 3, 11, 11, dtype=torch.float64)

@@ -1,5 +1,5 @@
-"""Writes tests/fixtures/jpeg: small JPEGs of every kind, the pixels that Pillow decodes from each as PNG, and a picture with the
-pixels that remain after Pillow saves it as JPEG.
+"""Writes tests/fixtures/jpeg: small JPEGs of every kind, each with the pixels that Pillow decodes from it as PNG, and a picture before
+and after Pillow saves it as JPEG.
 
 python3 scripts/reference/jpeg.py        (Pillow 13.0.0 with libjpeg-turbo; cjpeg of libjpeg-turbo 2.1.5 for 4:4:0 and 4:1:1)
 """
@@ -15,7 +15,7 @@ OUT.mkdir(parents=True, exist_ok=True)
 
 
 def picture(width, height, seed):
-    """Smooth colours, an edge and a little noise."""
+    """Smooth colors, an edge and a little noise."""
     y, x = np.mgrid[:height, :width]
     rng = np.random.default_rng(seed)
     waves = [128 + 110 * np.sin(x / a + y / b + seed) for a, b in ((5, 9), (7, -6), (-11, 4))]

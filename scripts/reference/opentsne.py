@@ -1,11 +1,11 @@
-"""Runs openTSNE on features exported by gradscope, and measures how well neighbours in each map predict the class.
+"""Runs openTSNE on features exported by gradscope, and measures how well neighbors in each map predict the class.
 
     gradscope run features -m digits --data mnist:DIR --out features
     gradscope run tsne -m digits --data mnist:DIR --set count=0 --set reduce=0 --out map
     python scripts/reference/opentsne.py features map
 
 Two cores, 10,000 test pictures, 128 features, openTSNE 1.0.4 with n_jobs=2: openTSNE takes 46 s and 261 MB (its process), and the 10
-nearest neighbours in the map predict 97.2 % of the points correctly; gradscope takes 9 s and 168 MB, with 97.4 %.
+nearest neighbors in the map predict 97.2 % of the points correctly; gradscope takes 9 s and 168 MB, with 97.4 %.
 """
 import sys
 import time

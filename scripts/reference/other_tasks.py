@@ -1,4 +1,4 @@
-"""Networks for speech, segmentation and faces, with folded batch norms: twins of those in models/small and models/maps, for families.py."""
+"""Networks for speech, segmentation and faces, with folded batch norms: PyTorch counterparts of models/small and models/maps, for families.py."""
 
 import torch
 from torch import nn

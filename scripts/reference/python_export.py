@@ -1,10 +1,10 @@
-"""Writes exported.pt2 with its card and masked.pt2 to tests/fixtures/graphs, by the Python package, with PyTorch's answers, for
+"""Writes exported.pt2 with its card and masked.pt2 to tests/fixtures/graphs with the Python package, along with PyTorch's outputs, for
 tests/numbers/onnx.rs.
 
     PYTHONPATH=python python3 scripts/reference/python_export.py tests/fixtures/graphs
 
-torch 2.15.0. The first network is in training mode, in float64, and returns an object with logits; the package takes care of all three.
-The second has attention with a mask of booleans, made as transformers makes them.
+torch 2.15.0. The first network is in training mode, in float64, and returns an object with logits; the package handles all three.
+The second has attention with a Boolean mask, built as in transformers.
 """
 
 import sys
@@ -64,7 +64,7 @@ def main(folder):
 
 
 def answer(model, mean, std, path):
-    """Writes logits and the gradient of the second by the pixels."""
+    """Writes the logits and the gradient of the second logit with respect to the pixels."""
     pixels = ((torch.arange(3 * 8 * 8) * 37) % 101).double().reshape(1, 3, 8, 8) / 101
     x = pixels.clone().requires_grad_()
     mean, std = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (mean, std))

@@ -142,7 +142,7 @@ def train(steps):
     test, pictures = batch(200)
     with torch.no_grad():
         right = sum(a == b for a, b in zip(test, read(net(pictures))))
-    print(f"{right} of 200 lines of random letters read right")
+    print(f"{right} of 200 lines of random letters read correctly")
     save_file({n: t.half().contiguous() for n, t in net.state_dict().items()}, ROOT / "models/small/reader.safetensors")
 
 

@@ -15,7 +15,7 @@ OUT = pathlib.Path(__file__).parents[2] / "src/selftest/cases.json"
 
 
 def rounded(*shape):
-    """Numbers with few digits, which keep the file small and exact."""
+    """Values with few digits, which keep the file small and exact."""
     return (torch.randn(*shape, dtype=torch.float64) * 100).round() / 100
 
 

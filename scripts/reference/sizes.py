@@ -2,7 +2,7 @@
 
     python3 scripts/reference/sizes.py > tests/fixtures/sizes.json
 
-Each network is a convolution with 4 channels, the layers under test, a mean over positions, and a linear layer. Numbers are
+Each network is a convolution with 4 channels, the layers under test, a mean over positions, and a linear layer. Values are
 integer multiples of small fractions, determined by their index, so both sides generate the same ones.
 """
 

@@ -1,4 +1,4 @@
-"""SqueezeNet and ResNet-20 on pictures of other than their training sizes, in PyTorch: tests/fixtures/small_pictures.json.
+"""SqueezeNet and ResNet-20 on pictures of sizes other than their training size, in PyTorch: tests/fixtures/small_pictures.json.
 torch 2.15, torchvision 0.29.
 
     python3 scripts/reference/small_pictures.py FOLDER_OF_WEIGHTS > tests/fixtures/small_pictures.json

@@ -1,4 +1,4 @@
-"""Writes src/hub/torchvision.tsv: the classifiers of torchvision with their pretrained weights and how pictures are prepared for each.
+"""Writes src/hub/torchvision.tsv: torchvision's classifiers with their pretrained weights and the preprocessing of each.
 
     python3 scripts/reference/torchvision_weights.py
 

@@ -1,14 +1,14 @@
-"""Writes tests/fixtures/vision_transformers.json: what the libraries compute for the networks of models/transformer.
+"""Writes tests/fixtures/vision_transformers.json: the libraries' results for the networks in models/transformer.
 
 Weights and pictures come from the formula in zoo.py, so no weight files are needed; results are in float64. `networks` has, for
-every name that the scripts know, the number of parameters and a hash of their names and shapes, and for some also output and
-input gradient. `small` has networks of the same structure with other sizes, which only the shapes of their weights tell.
+every name in the scripts, the number of parameters and a hash of their names and shapes, and for some also the output and the
+input gradient. `small` has networks of the same structure with other sizes, which can only be inferred from the weights' shapes.
 
 python3 scripts/reference/vision_transformers.py                   writes the fixture
-python3 scripts/reference/vision_transformers.py NAME...           only these networks; `small` for those of other sizes
+python3 scripts/reference/vision_transformers.py NAME...           only these networks; `small` for the ones with other sizes
 python3 scripts/reference/vision_transformers.py --list NAME       prints name and shape of one network's parameters
-python3 scripts/reference/vision_transformers.py --files FOLDER    writes weights of all networks that are computed, with
-                                                                   pixels in [0, 1], logits, class, and gradient by pixels
+python3 scripts/reference/vision_transformers.py --files FOLDER    writes the weights of all networks with results, along with
+                                                                   pixels in [0, 1], logits, class and input gradient
 
 PyTorch 2.15, torchvision 0.29, timm 1.0.31, transformers 5.24
 """
@@ -32,12 +32,12 @@ FIXTURE = Path(__file__).parents[2] / "tests/fixtures/vision_transformers.json"
 HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
 
-# Tensors that libraries save and that follow from the sizes of the network.
+# Tensors saved by the libraries that can be derived from the network's sizes.
 DERIVED = ("num_batches_tracked", "relative_position_index", "relative_coords_table")
 
 
 class Scores(torch.nn.Module):
-    """A network of Hugging Face, with the field of its output that counts as scores."""
+    """A Hugging Face network, with the field of its output that holds the scores."""
 
     def __init__(self, network, field):
         super().__init__()
@@ -48,14 +48,14 @@ class Scores(torch.nn.Module):
 
 
 def saved(network):
-    """The names that `save_pretrained` gives the state dict, which are not those of `state_dict()` since version 5."""
+    """The names used by `save_pretrained`, which differ from those of `state_dict()` since version 5."""
     with tempfile.TemporaryDirectory() as folder:
         network.save_pretrained(folder)
         return load_file(f"{folder}/model.safetensors")
 
 
 class Case:
-    """A network: how it is made, its normalisation and picture size, and how Hugging Face's names and scores are got."""
+    """A network: its constructor, normalization and picture size, and how to obtain Hugging Face's names and scores."""
 
     def __init__(self, make, norm, size, field=None, old_names=True, channels=3, unused=(), run=False):
         self.make, self.norm, self.size, self.field, self.old_names = make, norm, size, field, old_names
@@ -70,7 +70,7 @@ class Case:
         kept = {n: t for n, t in state.items() if not n.endswith(DERIVED) and not n.startswith(self.unused or ("?",))}
         if self.field is None or not self.old_names:
             return sorted((n, n, list(t.shape)) for n, t in kept.items())
-        # Which saved name stands for which one of the state dict shows in the values.
+        # The values show which saved name corresponds to which name in the state dict.
         with torch.no_grad():
             for i, tensor in enumerate(state.values()):
                 tensor.fill_(float(i))
@@ -89,7 +89,7 @@ def torchvisions():
 
 
 class Shallow(timm.models.VisionTransformer):
-    """The ViT of models/transformer/vit_mnist.rhai: the first patch is classified."""
+    """The ViT of models/transformer/vit_mnist.rhai, which classifies the first patch."""
 
     def __init__(self):
         super().__init__(
@@ -211,7 +211,7 @@ def hugging_faces():
     return cases
 
 
-# The network that a name for any size stands for without a weight file.
+# The network that a size-independent name refers to if there is no weight file.
 ANY = {
     "torchvision_vit": "vit_b_16", "torchvision_swin": "swin_t", "torchvision_swin_v2": "swin_v2_t", "torchvision_maxvit": "maxvit_t",
     "timm_vit": "vit_small_patch16_224", "timm_deit": "deit_small_distilled_patch16_224", "timm_dinov2": "vit_small_patch14_dinov2",
@@ -223,7 +223,7 @@ ANY = {
 
 
 def smalls():
-    """Networks of other sizes, by the name that takes sizes from the weights."""
+    """Networks of other sizes, keyed by the name that reads sizes from the weights."""
     tv, cases = torchvision.models, {}
 
     def add(label, family, make, norm, size, field=None, **more):
@@ -297,7 +297,7 @@ def parameters(case, network):
 
 
 def drawn(case):
-    """The network with weights from the formula, and those weights by our names."""
+    """The network with weights from the formula, and these weights under our names."""
     network = case.network()
     names = case.names(network)
     weights = {ours: value(ours, shape) for ours, _, shape in names}
@@ -344,7 +344,7 @@ def files(folder, cases):
 
 
 def small(family, case):
-    """The results of a small network and its parameters, which its weight file is made of."""
+    """The results of a small network, and its parameters, from which the weight file is made."""
     network = case.network()
     tensors = {ours: shape for ours, _, shape in case.names(network)}
     if not case.field:
@@ -376,7 +376,7 @@ def main():
             torch.set_default_dtype(torch.float64)
             fixture["networks"][name] |= computed(cases[name])
             torch.set_default_dtype(torch.float32)
-            if name.startswith(("swin_v2", "eva02")):  # They compute tables of places in float32 whatever the dtype is.
+            if name.startswith(("swin_v2", "eva02")):  # These compute position tables in float32 regardless of the dtype.
                 fixture["networks"][name]["tolerance"] = 1e-6
         print(name, fixture["networks"][name].get("output", {}).get("norm"), file=sys.stderr)
     if sys.argv[1:] in ([], ["small"]):

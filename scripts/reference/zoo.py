@@ -22,7 +22,7 @@ FIXTURE = Path(__file__).parents[2] / "tests/fixtures/zoo.json"
 
 
 def uniform(name, count):
-    """Numbers in [-1, 1) derived from a name: the upper 53 bits of SplitMix64, seeded with the name's FNV-1a hash."""
+    """Values in [-1, 1) derived from a name: the upper 53 bits of SplitMix64, seeded with the name's FNV-1a hash."""
     seed = 0xCBF29CE484222325
     for byte in name.encode():
         seed = (seed ^ byte) * 0x100000001B3 % 2**64
@@ -354,7 +354,7 @@ class ToAvgPool(nn.Module):
 
 
 def own():
-    """name: (network, normalisation, input, node whose value is compared, or None for the logits)."""
+    """name: (network, normalization, input, node whose value is compared, or None for the logits)."""
     digits, half = ([0.1307], [0.3081]), [0.5] * 3
     nets = {name: (LeNet, digits, [1, 28, 28]) for name in ("digits", "lenet")}
     nets["mnist_tutorial"] = (MnistTutorial, digits, [1, 28, 28])
@@ -400,7 +400,7 @@ def parameters(network):
 
 
 def run(name, make, normalisation, size, node):
-    """The numbers to compare for one network, in float64."""
+    """The values to compare for one network, in float64."""
     network = make()
     wanted = parameters(network)
     lines = "".join(f"{n} {'x'.join(map(str, shape))}\n" for n, shape in wanted)
@@ -421,7 +421,7 @@ def run(name, make, normalisation, size, node):
 
 
 def numbers(tensor):
-    """The first ten numbers, the sum and the Euclidean norm."""
+    """The first ten values, the sum and the Euclidean norm."""
     flat = tensor.detach().flatten()
     return {"first": flat[:10].tolist(), "sum": flat.sum().item(), "norm": flat.norm().item()}
 
