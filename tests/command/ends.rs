@@ -85,8 +85,8 @@ impl App {
         }
     }
 
-    /// Waits until the log shows this word, without spaces, which are not written to the screen. Redraws each time, since unchanged cells
-    /// are not written again.
+    /// Waits until the log shows this word, ignoring spaces, which are not written to the screen. Redraws each time, since unchanged cells
+    /// are not rewritten.
     fn wait_for_log(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(60);
         while !self.said.contains(text) {
@@ -106,7 +106,7 @@ impl App {
         }
     }
 
-    /// Waits until the session file contains this method; on a slow disk, that is after its picture is on the screen.
+    /// Waits until the session file contains this method; on a slow disk, this happens after its picture is on the screen.
     fn wait_for_method(&self, method: &str) {
         let end = Instant::now() + Duration::from_secs(20);
         while self.session()["method"] != method {
@@ -353,7 +353,7 @@ fn a_terminal_of_implausible_size_can_be_drawn_on_and_left() {
 const ENVIRONMENT: [&str; 8] =
     ["TERM", "COLORTERM", "NO_COLOR", "TMUX", "TERM_PROGRAM", "LC_TERMINAL", "KONSOLE_VERSION", "SSH_CONNECTION"];
 
-/// A terminal that reports to be a VT220 with sixels, or one that never answers.
+/// A terminal that identifies as a VT220 with sixels, or one that never answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Sixel,

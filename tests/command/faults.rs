@@ -1,5 +1,5 @@
-//! Power cuts and disk failures at every single disk operation: everything announced is there, no partial file is read, and resuming
-//! gives the result of an undisturbed run.
+//! Power cuts and disk failures at every single disk operation: everything reported as written exists, no partial file is read, and
+//! resuming gives the same result as an uninterrupted run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// A way to use the disk.
+/// A command that writes to disk.
 struct Use {
     args: &'static [&'static str],
     /// The argument that resumes after a fault, if one is needed.
@@ -145,7 +145,7 @@ fn disturb(case: &Use, kind: &str) -> u64 {
 }
 
 #[test]
-fn a_power_failure_at_any_operation_loses_nothing_announced() {
+fn a_power_failure_at_any_operation_loses_nothing_reported() {
     for case in &USES {
         assert!(disturb(case, "cut") > 10, "{:?}", case.args);
     }

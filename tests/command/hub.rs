@@ -1,4 +1,4 @@
-//! Networks named by a hub, against a server that speaks the protocol of the Hugging Face hub.
+//! Networks named on a hub, tested against a server that speaks the Hugging Face hub's protocol.
 
 use crate::common::file_server::{FileServer, Reply, Request};
 use crate::common::shared::shared_file;
@@ -34,7 +34,7 @@ fn hub(files: Files) -> FileServer {
     hub_with(files, |_, reply| reply)
 }
 
-/// Like [`hub`]; answers are changed by a function.
+/// Like [`hub`], with responses modified by a function.
 fn hub_with(files: Files, change: impl Fn(&Request, Reply) -> Reply + Send + Sync + 'static) -> FileServer {
     FileServer::new(move |request, port| change(request, answer(&files, request, port)))
 }
@@ -142,7 +142,7 @@ fn asked(server: &FileServer) -> Vec<String> {
     server.requests().into_iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }
 
-/// An address at which nobody answers.
+/// An address at which no server listens.
 const NOBODY: &str = "http://127.0.0.1:9";
 
 #[test]
@@ -217,7 +217,7 @@ fn shards_and_other_weight_files_are_found_in_the_order_of_the_hub() {
     ];
     let ends: Vec<_> = got.iter().map(|request| request.rsplit('/').next().unwrap()).collect();
     assert_eq!(ends, heads);
-    // That the repository has no card files is remembered.
+    // The absence of card files in the repository is cached.
     home.printed(&server.address(), &["layers", "-m", "hf:timm/shapes.a1@refs/pr/1"]);
     assert_eq!(asked(&server), [] as [&str; 0]);
 

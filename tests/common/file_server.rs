@@ -1,4 +1,4 @@
-//! A small HTTP server for files, which can break off, stall and refuse, and records its requests.
+//! A small HTTP file server that can drop connections, stall and refuse requests, and records its requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A request: method, path and the headers that matter.
+/// A request: method, path and relevant headers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
     /// `GET` or `HEAD`.
@@ -26,11 +26,11 @@ pub struct Reply {
     pub status: u16,
     /// Names and values of headers.
     pub headers: Vec<(String, String)>,
-    /// The contents, of which a GET gets the range that it asks for.
+    /// The contents; a GET returns the requested range.
     pub body: Vec<u8>,
-    /// The number of bytes after which the connection breaks off; 0: never.
+    /// The number of bytes after which the connection is dropped; 0 for never.
     pub broken_after: usize,
-    /// Instead of breaking off, keep the connection open without sending more.
+    /// Instead of dropping the connection, keep it open without sending more.
     pub stalls: bool,
     /// Ignore ranges and send the whole file.
     pub whole: bool,
@@ -45,7 +45,7 @@ pub struct FileServer {
 }
 
 impl FileServer {
-    /// Starts a server that answers by a function of the request and of the port.
+    /// Starts a server whose responses are computed from the request and the port.
     pub fn new(answer: impl Fn(&Request, u16) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -58,7 +58,7 @@ impl FileServer {
                 }
                 let (log, answer) = (log.clone(), answer.clone());
                 std::thread::spawn(move || {
-                    // A client that goes away is no problem of the server.
+                    // A client that disconnects is not an error.
                     let _ = serve(stream.unwrap(), |request| {
                         log.lock().unwrap().push(request.clone());
                         answer(request, port)
@@ -69,7 +69,7 @@ impl FileServer {
         Self { port, requests, ended, thread: Some(thread) }
     }
 
-    /// The address of the server, without a slash at its end.
+    /// The address of the server, without a trailing slash.
     pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -83,7 +83,7 @@ impl FileServer {
 impl Drop for FileServer {
     fn drop(&mut self) {
         *self.ended.lock().unwrap() = true;
-        // Wakes the listener up.
+        // Wakes the listener.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         let _ = self.thread.take().unwrap().join();
     }

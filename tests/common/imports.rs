@@ -12,7 +12,7 @@ pub struct Crate(BTreeMap<Path, File>);
 
 #[derive(Default)]
 struct File {
-    /// The paths that it mentions.
+    /// The paths it refers to.
     named: Vec<Path>,
     /// Its re-exports: name and path.
     exported: Vec<(String, Path)>,
@@ -50,7 +50,7 @@ impl Crate {
         circles
     }
 
-    /// The file that defines what a path names: that of its longest prefix that is a module, or the target of a re-export.
+    /// The file that defines the item at a path: the file of its longest module prefix, or of the target of a re-export.
     fn defined(&self, path: &[String], depth: usize) -> Option<Path> {
         let length = (1..=path.len()).rev().find(|&length| self.0.contains_key(&path[..length]))?;
         let (module, rest) = path.split_at(length);
@@ -151,7 +151,7 @@ fn read(tokens: &[String], module: &Path, modules: &BTreeSet<Path>) -> File {
     file
 }
 
-/// Parses the leaves of a `use` from `i` on, each with its local name; returns its end.
+/// Parses the leaves of a `use` starting at `i`, each with its local name; returns its end.
 fn tree(tokens: &[String], mut i: usize, mut path: Path, leaves: &mut Vec<(Path, String)>) -> usize {
     let at = |i: usize| tokens.get(i).map_or("", String::as_str);
     if at(i) == "::" {

@@ -98,7 +98,7 @@ fn prefixed(text: &str) -> Option<usize> {
     }
 }
 
-/// Names that a module `depth` levels below the root takes from the root, by `crate::`, `gradscope::` or a chain of `super::`;
+/// Names that a module `depth` levels below the root imports from the root, by `crate::`, `gradscope::` or a chain of `super::`;
 /// `*` if it imports the root itself.
 pub fn used(text: &str, depth: usize) -> BTreeSet<String> {
     let tokens = tokens(text);
@@ -124,7 +124,7 @@ fn within(tokens: &[String], i: usize) -> bool {
     i >= 2 && tokens[i - 1] == "::" && word(&tokens[i - 2]) && tokens[i - 2] != "use"
 }
 
-/// Parses a path with its groups from `i` on, at `level` modules below the root; returns its end.
+/// Parses a path with its groups starting at `i`, `level` modules below the root; returns its end.
 fn tree(tokens: &[String], mut i: usize, mut level: usize, found: &mut BTreeSet<String>) -> usize {
     loop {
         let Some(token) = tokens.get(i) else { return i };

@@ -39,7 +39,7 @@ impl Table {
         self.tensors[name].flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
     }
 
-    /// Compares `ours` with the tensor of this name by the tolerance of its class; layer sums relative to the largest.
+    /// Compares `ours` with the tensor of this name, using its class's tolerance; layer sums relative to the largest.
     pub fn compare(&mut self, name: &str, ours: &[f64]) {
         let (expected, tolerance) = (self.numbers(name), &self.about["tensors"][name]["tolerance"]);
         assert_eq!(ours.len(), expected.len(), "{name}");

@@ -1,7 +1,7 @@
 //! Fuzzing: mutated files, scripts and terminal responses for every parser. No panics, no wrong results, no endless runs.
 //!
 //! The ordinary tests run a few mutants per target; `GRADSCOPE_FUZZ_SECONDS=600 cargo test --release --test fuzz` (`just fuzz`)
-//! runs that long, with a new seed each time. Inputs that fail are written to `fuzz/corpus`, and are run first from then on.
+//! runs that long, with a new seed each time. Failing inputs are written to `fuzz/corpus` and run first from then on.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
@@ -30,9 +30,9 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 const FEW: usize = 150;
 /// Time limit per input.
 const LONG: Duration = Duration::from_secs(20);
-/// Memory limit of the program, by its own count.
+/// Memory limit of the program, as counted by itself.
 const BUDGET: usize = 2 << 30;
-/// Memory limit of the whole test process, as the system counts it.
+/// Memory limit of the entire test process, as counted by the system.
 const MEMORY: usize = 3 << 30;
 
 fn root() -> &'static Path {

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a script may run before it is cancelled.
+/// Time limit after which a script is cancelled.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A fuzz target.

@@ -246,11 +246,11 @@ fn every_script_starts_with_a_summary() {
     }
 }
 
-/// Modules whose code decides results. Whatever they depend on is an argument.
+/// Modules whose code determines results. Everything they depend on is passed as an argument.
 const COMPUTING: [&str; 10] =
     ["tensor.rs", "backend", "math", "graph", "exec", "explain", "render", "model", "train", "script/api"];
 
-/// Global state in them that changes no result, and what it is.
+/// Global state in them that affects no result, with a description.
 const GLOBAL: [(&str, &str); 5] = [
     ("backend/cpu/filters.rs", "a cache of packed weights by their identity"),
     ("backend/cuda/conv.rs", "a cache of cuDNN's descriptors"),

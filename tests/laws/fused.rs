@@ -151,7 +151,7 @@ impl Draw {
     }
 }
 
-/// Whether it maps different large numbers to the same value.
+/// Whether it saturates, mapping different large inputs to the same value.
 fn saturates(op: &dyn Op) -> bool {
     let y = op.forward(&[&Tensor::new(&[15f32, 30.0], &Device::Cpu).unwrap()], &[]).unwrap();
     let y = numbers(&y);
@@ -449,7 +449,7 @@ fn nodes_that_forward_the_picture_have_its_value_even_if_only_a_normalization_re
     assert_same("dropout", trace.get("dropout").unwrap(), &x);
 }
 
-/// Rayon tasks that run a network on new sizes make plans; packing weights waits on rayon, so a core may start another such
+/// Rayon tasks that run a network at a new size create plans; packing weights waits on rayon, so a core may start another such
 /// task meanwhile. If a lock were held while packing, this would deadlock.
 #[test]
 fn plans_made_concurrently_do_not_deadlock() {

@@ -25,7 +25,7 @@ fn host(storage: DType, accumulation: Accumulation) -> Host {
     Host::with_options(plugins, models, RunOptions { device: Device::Cpu, precision })
 }
 
-/// A network with drawn weights; vectors, such as scales and variances, are near 1.
+/// A network with random weights; vectors, such as scales and variances, are near 1.
 fn drawn(name: &str) -> Graph {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let name = if path.exists() { path.to_str().unwrap() } else { name };
@@ -96,7 +96,7 @@ fn weights_stored_in_half_precision_are_computed_in_f32_after_rounding() {
             for ((what, ours), (_, expected)) in results(&stored, &x).into_iter().zip(results(&rounded, &x)) {
                 assert!(ours == expected, "{name} in {half:?}: {what}");
             }
-            // Folded weights are new numbers, which are not rounded again.
+            // Folded weights are new values, which are not rounded again.
             let [ours, expected] = [&stored, &rounded].map(|g| numbers(&g.folded().unwrap().logits(&x).unwrap()));
             assert!(ours == expected, "{name} in {half:?}: folded");
         }
@@ -104,7 +104,7 @@ fn weights_stored_in_half_precision_are_computed_in_f32_after_rounding() {
 }
 
 #[test]
-fn every_run_of_a_network_sums_as_its_convolutions_say() {
+fn every_run_of_a_network_uses_the_accumulation_of_its_convolutions() {
     let direct = Arc::new(drawn("resnet20"));
     let winograd = Arc::new(direct.with_accumulation(Accumulation::Winograd));
     let x = pictures(&direct);

@@ -195,7 +195,7 @@ fn dense(places: &[usize]) -> Arc<Graph> {
     drawn(&b.finish(x).unwrap(), true)
 }
 
-/// The relevance of the input of a network of a single layer, and what the layer absorbed.
+/// The input relevance of a single-layer network, and the relevance absorbed by the layer.
 fn through(graph: &Arc<Graph>, x: &Tensor, r: &Tensor, rule: Lrp) -> (Vec<f64>, LedgerEntry) {
     let trace = graph.forward(x).unwrap();
     let composite = Composite::gradient().with(Selector::parse("linear").unwrap(), rule.rule());

@@ -1,4 +1,4 @@
-//! Methods on the tokens of an exported transformer: channels are the last dimension, and positions lie like the picture.
+//! Methods on the tokens of an exported transformer: channels are the last dimension, and positions are arranged as in the picture.
 
 use crate::common::{method, one_shot};
 use crate::every_method::{TOKENS, exported, pictures};
@@ -10,7 +10,7 @@ use gradscope::script::host::Host;
 use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 
-/// The layer that class activation maps weight by default.
+/// The default layer of class activation maps.
 const LAYER: &str = "norm1";
 
 fn session() -> (Host, Model, Session) {
@@ -24,7 +24,7 @@ fn picture(model: &Model) -> Tensor {
     pictures(model).batch(&[0], &model.card.preprocess()).unwrap()
 }
 
-/// The figure of this title of a method at its defaults.
+/// The figure with this title from a method with default parameters.
 fn figure(name: &str, title: &str) -> (Vec<usize>, Vec<f32>) {
     let (host, _, mut session) = session();
     session.open(host.method(name).unwrap());
@@ -176,7 +176,7 @@ fn methods_run_on_every_layer_or_say_why_not() {
     for method in
         ["ablationcam", "channels", "eigencam", "gradcam", "guided_grid", "network", "pca_map", "top_pictures"]
     {
-        // Modules stand for their outputs.
+        // Module names refer to their outputs.
         for layer in layers.iter().map(String::as_str).chain(["mlp", "attn", "stem"]) {
             session.open(host.method(method).unwrap());
             match session.set("layer", layer).and_then(|()| session.run(&host).map(|_| ())) {

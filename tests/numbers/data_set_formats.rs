@@ -1,5 +1,5 @@
-//! Data sets as people have them: archives and tables written by other libraries (scripts/reference/data_sets.py), lists, and
-//! folders of the usual layouts.
+//! Data sets as found in practice: archives and tables written by other libraries (scripts/reference/data_sets.py), lists, and
+//! folders with common layouts.
 
 use gradscope::data::source::{self, open};
 use gradscope::data::{Dataset, Picture};
@@ -29,7 +29,7 @@ fn copied(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// A folder with pictures and texts: the value of every pixel of a picture is its position in the list.
+/// A folder with pictures and texts: all pixels of a picture have its index in the list as their value.
 fn drawn(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (i, (name, text)) in files.iter().enumerate() {
@@ -186,7 +186,7 @@ fn parquet_files_of_hugging_face_are_read_with_their_class_names() {
 
 #[cfg(feature = "parquet")]
 #[test]
-fn a_folder_of_parquet_files_has_the_splits_that_their_names_tell() {
+fn a_folder_of_parquet_files_has_the_splits_in_the_file_names() {
     let names = ["train-00000-of-00001.parquet", "test-00000-of-00001.parquet"];
     let folder = copied(&names.map(|name| (name, name)).map(|(from, to)| (from, to)));
     let inner = copied(&[(names[0], "data/train/0000.parquet"), (names[1], "data/test/0000.parquet")]);
@@ -201,7 +201,7 @@ fn a_folder_of_parquet_files_has_the_splits_that_their_names_tell() {
 
 #[cfg(feature = "parquet")]
 #[test]
-fn parquet_files_of_another_layout_are_told_the_right_one() {
+fn parquet_files_with_another_layout_are_errors_that_state_the_right_one() {
     let words = error(&fixture("words.parquet"));
     assert!(words.contains("its columns are question, answer; expected \"image\" with pictures as bytes"), "{words}");
     let zstd = error(&fixture("zstd.parquet"));
@@ -253,7 +253,7 @@ fn cifar_100_has_records_of_two_labels_and_names_beside_them() {
 }
 
 #[test]
-fn a_table_beside_the_pictures_tells_their_classes() {
+fn a_table_next_to_the_pictures_lists_their_classes() {
     for (name, table) in [
         ("labels.csv", "filename,label\nb.png,tabby cat\n\"a.png\",daisy\n"),
         ("list.tsv", "id\tClass\tImage\n7\ttabby cat\tb\n8\tdaisy\ta.png\n"),
@@ -286,7 +286,7 @@ fn tables_with_other_columns_or_missing_pictures_are_told_the_right_layout() {
     assert!(said("file,label\na.png,1\nc.png,2").contains("several pictures are named \"c.png\""));
     assert!(said("file,label\na.png\n").contains("line 2 has no column 2"));
     assert!(said("\n").contains("it is empty"));
-    // Tables of other things in a folder of pictures are only noted.
+    // Unrelated tables in a folder of pictures only cause a note.
     let other = drawn(&[("a.png", ""), ("points.csv", "x,y\n1,2\n")]);
     let both = drawn(&[("a.png", ""), ("x.csv", "file,label\na.png,1\n"), ("y.csv", "file,label\na.png,1\n")]);
     for folder in [other, both] {
@@ -309,7 +309,7 @@ fn folders_of_splits_are_tested_on_one_and_trained_on_another() {
     }
     assert_eq!(source::to_learn_from(spec), format!("{spec}#train"));
     assert_eq!(source::to_test_with(&format!("folder:{spec}")), Some(format!("folder:{spec}")));
-    // A test split without labels, as in competitions.
+    // A test split without labels, as is common in competitions.
     let folder = split(&["train/cat/a.png", "valid/cat/c.png", "valid/dog/d.png", "test/x.png"]);
     let data = open(folder.path().to_str().unwrap()).unwrap();
     assert_eq!((named(&data), data.file(0).as_deref()), (vec!["cat", "dog"], Some("valid/cat/c.png")));
@@ -346,14 +346,14 @@ fn imagenet() -> Card {
     Architectures::new(Folders::models(None), &Arc::default()).build("squeezenet1_0").unwrap().0
 }
 
-/// The classes of ImageNet of the pictures of a data set.
+/// The ImageNet classes of a data set's pictures.
 fn classes(data: &Dataset) -> Vec<usize> {
     ClassMap::matched(data, &imagenet(), 1000).unwrap().all(data).unwrap()
 }
 
 #[test]
 fn imagenets_ground_truth_is_read_in_the_order_of_the_development_kit() {
-    // The first ten ids of the validation set, and the classes that torchvision has for them.
+    // The first ten IDs of the validation set, and their classes in torchvision.
     let ids = "490\n361\n171\n822\n297\n482\n13\n704\n599\n164\n";
     let wanted = [65, 970, 230, 809, 516, 57, 334, 415, 674, 332];
     let names: Vec<_> = (1..=10).map(|i| format!("ILSVRC2012_val_{i:08}.png")).collect();

@@ -50,7 +50,7 @@ fn per_class(data: &Dataset) -> Vec<usize> {
     (0..data.class_count()).map(|class| (0..data.len()).filter(|&i| data.label(i) == class).count()).collect()
 }
 
-/// `(C, H, W)` and the bytes of a picture held as values.
+/// `(C, H, W)` and the bytes of a picture held in memory.
 fn bytes(picture: &Picture) -> (Vec<usize>, Vec<u8>) {
     let Picture::Values(values) = picture else { panic!("not numbers: {picture:?}") };
     let flat: Vec<f32> = values.flatten_all().and_then(|t: Tensor| t.to_vec1()).unwrap();
@@ -371,7 +371,7 @@ fn card(name: &str) -> Card {
     Architectures::new(Folders::models(None), &Arc::default()).build(name).unwrap().0
 }
 
-/// The classes of a network to which these folder names were matched, in order, and by what.
+/// The network classes that these folder names were matched to, in order, and the kind of match.
 fn matched(card: &Card, names: &[&str]) -> Result<(Vec<usize>, MatchedBy), String> {
     let (data, count) = (named(names), card.labels.len().max(10));
     let map = ClassMap::matched(&data, card, count).map_err(|e| format!("{e:#}"))?;
@@ -388,7 +388,7 @@ fn folders_are_classes_by_label_synonym_and_wordnet_id() {
         (&["n02111889", "n11939491"], &[258, 985], MatchedBy::WordNetId),
         (&["n02111889-Samoyed", "n02123045_tabby"], &[258, 281], MatchedBy::WordNetId),
         (&["Egyptian_cat", "n02111889"], &[285, 258], MatchedBy::NameAndId),
-        // Each homonym occurs, so each stands for the class that the network calls by it.
+        // Every homonym occurs, so each refers to the class with exactly that name in the network.
         (&["crane", "crane bird"], &[517, 134], MatchedBy::Name),
         (&["Cardigan", "cardigan"], &[264, 474], MatchedBy::Name),
     ] {

@@ -1,4 +1,4 @@
-//! Trained networks of other people, opened by their weights alone, against PyTorch in float64.
+//! Published pretrained networks, opened from their weights alone, against PyTorch in float64.
 //!
 //! Weights and references come from the folder `GRADSCOPE_SHARED`; without it these tests are skipped.
 
@@ -40,7 +40,7 @@ fn check(file: &str, weights: &str, name: &str) {
     let (picture, expected) = about["reference"]["pictures"].as_object().unwrap().iter().next().unwrap();
     let stored = |what: &str| reference[&format!("{picture}.{what}")].to_dtype(DType::F64).unwrap();
 
-    // The reference is normalized as the publisher did it; the network's card may say otherwise, so that is undone.
+    // The reference uses the publisher's normalization; the network's card may differ, so its normalization is undone.
     let (mean, std) = (per_channel(&about["preprocessing"]["mean"]), per_channel(&about["preprocessing"]["std"]));
     let of_card = |values: &[f64]| Tensor::from_vec(values.to_vec(), (1, 3, 1, 1), &Device::Cpu).unwrap();
     let (card_mean, card_std) = (of_card(&model.card.mean), of_card(&model.card.std));
@@ -85,19 +85,19 @@ fn cifar_networks_open_by_their_weights_and_agree_with_pytorch() {
 /// The tensors of a reference by name.
 type Stored<'a> = &'a dyn Fn(&str) -> Tensor;
 
-/// A network that outputs maps, sounds or cells instead of the classes of a picture.
+/// A network for a task other than image classification: maps, sounds or grid cells.
 struct Other {
-    /// The network's files, and the ending of its weights.
+    /// The stem of the network's files, and the suffix of its weight file.
     files: (&'static str, &'static str),
     /// The reference's picture or recording.
     example: &'static str,
-    /// The input and its normalization by the card: pixels in `[0, 1]`, or values as they are.
+    /// The input before the card's normalization: pixels in `[0, 1]`, or raw values.
     input: fn(Stored) -> Tensor,
     /// The output as stored in the reference, by name.
     outputs: fn(&Tensor) -> Vec<(&'static str, Tensor)>,
     /// The gradient of the reference's target with respect to the output.
     seed: fn(&Tensor) -> Tensor,
-    /// The reference's gradient in the layout of ours, given the largest magnitude where it is stored as a fraction of that.
+    /// Our gradient and the reference's in the same layout. The JSON holds the largest magnitude if the gradient is stored relative to it.
     gradient: fn(&Tensor, Stored, &Value) -> (Tensor, Tensor),
 }
 

@@ -231,7 +231,7 @@ fn vision_transformers_compute_what_hugging_face_computes() {
     .for_each(check);
 }
 
-/// Of each family of `families.json` one network.
+/// One network from each family in `families.json`.
 #[test]
 fn families_of_convolutional_networks_compute_what_pytorch_computes() {
     let families: Value = serde_json::from_str(include_str!("../fixtures/families.json")).expect("the fixture is JSON");
@@ -299,7 +299,7 @@ mod modern {
         }
     }
 
-    /// A run in training: values, gradients of parameters, and the updated running statistics, against PyTorch.
+    /// A training step: values, gradients of parameters, and the updated running statistics, against PyTorch.
     fn compare_training(name: &str) {
         let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
         let (graph, x) = drawn(name, expected);

@@ -57,7 +57,7 @@ fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
 }
 
 /// The styles on the screen: for each row, the runs of styled cells as first and last column, style and text. Sides of frames that
-/// continue from the row above are left out, and so are pictures, whose colors are tested elsewhere.
+/// continue from the row above are omitted, as are pictures, whose colors are tested elsewhere.
 fn styles(buf: &Buffer) -> String {
     let mut text = String::new();
     let mut above = vec![];

@@ -166,7 +166,7 @@ fn an_architecture_without_weights_asks_for_a_weight_file() {
 }
 
 #[test]
-fn a_model_that_does_not_open_leaves_the_present_one() {
+fn a_model_that_does_not_open_leaves_the_current_one() {
     let mut state = opened(140, 40);
     press(&mut state, "m");
     happen(&mut state, model_files());

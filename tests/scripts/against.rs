@@ -66,7 +66,7 @@ fn the_logit_of_a_linear_network_moves_by_w_eta() {
     assert!((bent[16][1] - bent[16][2]).abs() > 1e-3, "the tiny network is not linear: {:?}", bent[16]);
 }
 
-/// Two classes by a linear function of the pixels: of their mean over all positions, or of each position separately.
+/// Two classes, scored by a linear function of the pixels: of their mean over all positions, or of each position separately.
 fn two_classes(mean: bool) -> Model {
     let mut b = Builder::new(&[3, 8, 8]);
     let x = if mean {

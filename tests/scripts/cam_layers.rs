@@ -1,4 +1,4 @@
-//! The layer that class activation maps weight by default, for every architecture and for exported networks.
+//! The default layer of class activation maps, for every architecture and for exported networks.
 //!
 //! pytorch-grad-cam recommends a module for each of the common families (README, "Choosing the Target Layer"): `layer4[-1]` for
 //! ResNet, `features[-1]` for VGG, DenseNet and MobileNet, `layers[-1]` for MNASNet, `blocks[-1].norm1` for ViT and
@@ -14,19 +14,19 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Networks whose names begin alike.
+/// Networks whose names share a prefix.
 struct Family {
-    /// Beginnings of the names; the family with the longest one counts.
+    /// Name prefixes; the family with the longest match applies.
     starts: &'static [&'static str],
-    /// The default layer, or the module whose output it is; one of several that depend on the exporter.
+    /// The default layer, or the module whose output it is; several alternatives if it depends on the exporter.
     layer: &'static str,
     /// The module that pytorch-grad-cam recommends; empty if it recommends none for the family.
     recommended: &'static str,
-    /// Why the default is another.
+    /// Why the default differs.
     why: &'static str,
 }
 
-/// A family for which pytorch-grad-cam recommends nothing.
+/// A family for which pytorch-grad-cam has no recommendation.
 const fn own(starts: &'static [&'static str], layer: &'static str) -> Family {
     Family { starts, layer, recommended: "", why: "" }
 }
@@ -36,7 +36,7 @@ const fn same(starts: &'static [&'static str], layer: &'static str) -> Family {
     Family { starts, layer, recommended: layer, why: "" }
 }
 
-/// A family whose default is another than the recommended layer.
+/// A family whose default differs from the recommended layer.
 const fn other(
     starts: &'static [&'static str],
     layer: &'static str,
@@ -110,7 +110,7 @@ const FAMILIES: &[Family] = &[
     own(&["mnist_example"], "pool"),
     own(&["mnist_strided"], "relu2"),
     own(&["mnist_strided2_tanh"], "tanh2"),
-    // Without a map besides the picture.
+    // No map other than the picture.
     own(&["mnist_softmax", "mnist_shallow"], "normalize"),
     own(&["moons"], "input"),
     own(&["dscnn_speech_commands"], "relu9"),
@@ -150,7 +150,7 @@ fn family(families: &'static [Family], name: &str) -> Option<&'static Family> {
     families.iter().filter(|family| fit(family).is_some()).max_by_key(|family| fit(family))
 }
 
-/// The name of the layer that is the output of a module; -1 stands for the largest number that occurs in its place.
+/// The name of the layer that is the output of a module; -1 is the largest index at its position.
 fn output(graph: &Graph, module: &str) -> Option<String> {
     let mut name = String::new();
     for part in module.split('.') {

@@ -55,7 +55,7 @@ fn ablation_cam_weights_a_channel_by_the_score_drop_without_it() {
 
 #[test]
 fn a_layer_named_like_a_kind_or_with_any_characters_is_edited_alone() {
-    // As in exported networks: the names of kinds and families, and characters that selectors give a meaning.
+    // As in exported networks: names of kinds and families, and characters that are special in selectors.
     let renamed = || {
         let mut model = tiny();
         let mut graph = (*model.graph).clone();
@@ -66,7 +66,7 @@ fn a_layer_named_like_a_kind_or_with_any_characters_is_edited_alone() {
     };
     for layer in ["relu", "conv", "pool", "conv:0|b*", ":pool", ":conv:0|b*"] {
         let name = layer.strip_prefix(':').unwrap_or(layer);
-        // The closure is called for this layer alone.
+        // The closure is called only for this layer.
         let body = format!(
             "let count = [0];
              let edited = cx.model.forward(cx.input, #{{ edits: [[\"{layer}\", |a| {{ count[0] += 1; a * 2.0 }}]] }});

@@ -93,7 +93,7 @@ def drive(name, args):
 
 
 def judged(out, pixels, same_size):
-    """Compares the screenshots. `same_size`: whether the window regains its size; under weston foot's font stays small."""
+    """Compares the screenshots. `same_size`: whether the window regains its size; under Weston, foot's font stays small."""
     wrong = []
     same = [("4-closed", "2-compared", "the help leaves traces behind"),
             ("8-again", "6-large", "resuming from the shell changes the screen")]

@@ -1,4 +1,4 @@
-//! Where the preprocessing and class names of a network come from, and that they are used.
+//! The sources of a network's preprocessing and class names, and their effect on runs.
 
 use super::{assert_says, gradscope, json, text, wrong};
 use gradscope::data::{read_npy, write_npy};
@@ -122,7 +122,7 @@ fn a_written_card_is_used_from_then_on_and_only_replaced_by_force() {
 }
 
 #[test]
-fn damaged_cards_and_wrong_flags_are_errors_that_say_what_would_be_right() {
+fn damaged_cards_and_wrong_flags_are_errors_that_say_what_is_valid() {
     let f = folder();
     let f = f.path();
     let tiny = fixture("tiny.rhai").display().to_string();
@@ -239,7 +239,7 @@ fn a_network_that_takes_bgr_gives_the_scores_and_gradients_of_the_reversed_pictu
         let read = |name: &str| read_npy(&f.join("out").join(name)).unwrap().values;
         (read("logits.npy"), read("gradient.npy"))
     };
-    // A mean and a standard deviation per channel are in RGB order, whatever the network takes.
+    // Per-channel means and standard deviations are in RGB order, whatever order the network expects.
     let normalized = |mean: &'static str, std: &'static str| ["--mean", mean, "--std", std];
     for model in ["two_outputs.onnx", "two_outputs.pt2"] {
         let (logits, gradient) = run(model, "rgb.npy", &normalized("0.1,0.2,0.3", "0.4,0.5,0.6"));
@@ -250,7 +250,7 @@ fn a_network_that_takes_bgr_gives_the_scores_and_gradients_of_the_reversed_pictu
         let planes: Vec<_> = turned.chunks(256).rev().flatten().copied().collect();
         assert!(near(&planes, &gradient), "{model}");
     }
-    // The same by a card, and for an architecture as a script.
+    // The same with a card file, and for a scripted architecture.
     fs::write(f.join("two_outputs.card.json"), r#"{ "channel_order": "bgr", "mean": 0, "std": 1 }"#).unwrap();
     let (ours, _) = run("two_outputs.onnx", "bgr.npy", &[]);
     fs::remove_file(f.join("two_outputs.card.json")).unwrap();

@@ -17,7 +17,7 @@ fn own(name: &str) -> Model {
     Architectures::new(Folders::models(None), &Arc::default()).open(name, None).unwrap()
 }
 
-/// The built-in network with one value of its weights changed.
+/// The built-in network with one weight changed.
 fn broken(folder: &Path, model: &str, tensor: &str, place: usize, value: f32) -> PathBuf {
     let graph: Arc<Graph> = own(model).graph;
     let mut weights: BTreeMap<String, Tensor> = graph.weights();

@@ -1,4 +1,4 @@
-//! Files that other programs read from a run: logits, gradients and maps as arrays; and names of modules as layers.
+//! Output files of a run for other programs: logits, gradients and maps as arrays; and module names as layers.
 
 use super::{assert_says, gradscope, text, wrong};
 use gradscope::data::formats::npy::Npy;

@@ -1,4 +1,4 @@
-//! Errors about files without a graph end with lines of Python that write it, whatever the files are called.
+//! Errors about files without a graph end with Python code that exports one, whatever the file names.
 
 use super::{gradscope, text};
 use candle_core::{DType, Device, Tensor};
@@ -23,7 +23,7 @@ fn pickled_module() -> Vec<u8> {
     b"\x80\x02cnets\nNet\n)\x81}(X\x0b\0\0\0_parameters}X\x08\0\0\0_modules}ub.".to_vec()
 }
 
-/// Names of files without their ending, and how Python writes them.
+/// File stems, and their representation as Python literals.
 const NAMES: [(&str, &str); 4] = [
     ("net", "net"),
     ("my 'best' \"net\"", "my 'best' \\\"net\\\""),
@@ -31,8 +31,7 @@ const NAMES: [(&str, &str); 4] = [
     ("réseau.v2", "réseau.v2"),
 ];
 
-/// The error of a command, which must end with lines of Python that stand at the beginning of their lines: its first line, and the
-/// others.
+/// The first line and the remaining lines of a command's error, which must end with unindented Python code.
 fn lines(folder: &Path, args: &[&str]) -> (String, Vec<String>) {
     let out = gradscope(folder, args);
     let said = text(&out.stderr);

@@ -19,7 +19,7 @@ fn learned(adversary: Option<Adversary>) -> Arc<Graph> {
     trainer.graph().clone()
 }
 
-/// How many of 300 digits a network classifies correctly after one step of FGSM.
+/// Number of digits, of 300, that a network classifies correctly after one step of FGSM.
 fn right(graph: &Arc<Graph>, epsilon: f64) -> usize {
     let data = digits("digits", 300);
     let labels: Vec<_> = (0..300).map(|i| data.label(i)).collect();

@@ -20,7 +20,7 @@ fn trainer(p: f64, channels: bool) -> Trainer {
     Trainer::new(&dropping(p, channels), &card(), digits("digits", 80), options).unwrap()
 }
 
-/// How much one step changes each weight of the first digit.
+/// The change of each weight of the first digit after one step.
 fn moved(mut trainer: Trainer) -> Vec<f32> {
     let weights = |t: &Trainer| t.weights()["fc.weight"].get(0).unwrap().to_vec1::<f32>().unwrap();
     let before = weights(&trainer);
