@@ -377,7 +377,7 @@ def write_table(known):
         worst = [max((float(f[i]) for f in compared), default=None) for i in (1, 2)]
         cells = [f"{w:.0e}" if w is not None else "" for w in worst] + [str(sum(f[3] == "f64" for f in compared))]
         rows.append(f"| {family} | {library} | {', '.join(f'`{n}`' for n in listed.split())} | {len(compared)} of {len(listed.split())} | {' | '.join(cells)} |")
-    text = f"""# Networks that open by their weights
+    text = f"""# Networks that open from their weights alone
 
 `gradscope run gradcam -m weights.pth` infers the architecture from the names and shapes of the tensors in the file. The network may have
 any number of classes and input channels, and the tensors any prefix (`model.`, `module.`); the file may be a checkpoint, or sharded.
