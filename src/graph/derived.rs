@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// A cache with one value per type. A clone starts empty, since a graph is cloned only to be changed.
+/// A cache with one value per type. A clone starts empty, since graphs are cloned only to be modified.
 #[derive(Default)]
 pub(super) struct Derived(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
