@@ -27,7 +27,7 @@ const LAST: &str = "last";
 /// A restored session, its picture, the workspace it was restored from, and notes for the user.
 type Restored = (Session, Picture, Workspace, Vec<String>);
 
-/// Runs the app with the network, picture and method that the arguments name, or with the restored session.
+/// Runs the app with the network, picture and method given by the arguments, or with the restored session.
 pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
@@ -49,7 +49,7 @@ pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
     ran.map(|()| ExitCode::SUCCESS)
 }
 
-/// The worker's initial state: the restored session if there is one, else what the arguments name.
+/// The worker's initial state: the restored session if there is one, else the state given by the arguments.
 fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let name = app.session.as_deref().unwrap_or(LAST);
     let Some(file) = file(name)? else { return asked_for(host, question, app) };
@@ -59,17 +59,12 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
         Some(Ok(Some((session, picture, opened, notes)))) => {
             let Workspace { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
             WorkerInit {
-                host,
-                session,
-                picture,
-                asked,
                 weights,
                 no_resize,
-                session_file: None,
                 restored: true,
                 waits,
                 notes,
-                recent: recent(),
+                ..WorkerInit::new(host, session, picture, asked, recent())
             }
         }
         Some(Err(error)) => {
@@ -87,7 +82,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
     Ok(WorkerInit { session_file, notes, ..opening })
 }
 
-/// The worker's initial state if no session is restored: what the arguments name, or defaults.
+/// The worker's initial state if no session is restored, from the arguments and defaults.
 fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let model = open::model(&host, &question.network)?;
     let notes = model.note().into_iter().collect();
@@ -97,21 +92,8 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     let mut session = open::session(&host, model, (&name, &picture), method, question)?;
     session.opened_as(&asked);
     let weights = file_of(question.network.model.as_deref().unwrap_or_default(), question.network.weights.as_deref());
-    let recent = recent();
-    let (no_resize, restored, waits) = (question.no_resize, false, false);
-    Ok(WorkerInit {
-        host,
-        session,
-        picture,
-        asked,
-        weights,
-        no_resize,
-        session_file: None,
-        restored,
-        waits,
-        notes,
-        recent,
-    })
+    let no_resize = question.no_resize;
+    Ok(WorkerInit { weights, no_resize, notes, ..WorkerInit::new(host, session, picture, asked, recent()) })
 }
 
 /// The folders whose model files were opened recently.

@@ -1,5 +1,5 @@
-//! The worker, a thread that computes results for the app. It receives commands and sends updates; a new request cancels the one
-//! before it.
+//! The worker, a thread that computes results for the app. It receives commands and sends updates; a new request cancels the
+//! previous one.
 
 pub mod message;
 mod watch;
@@ -37,11 +37,11 @@ use std::time::{Duration, Instant};
 use throttled_observer::ThrottledObserver;
 use watch::Watch;
 
-/// Interval at which an idle worker checks the open script for changes, since there are no file events on network drives.
+/// Interval at which an idle worker checks the open script for changes, since network drives send no file events.
 const LOOK: Duration = Duration::from_secs(1);
-/// Maximum time that quitting waits for a worker that has not noticed the request to end.
+/// Maximum time to wait on exit for a worker that has not noticed the request to stop.
 const AT_ONCE: Duration = Duration::from_millis(300);
-/// Maximum time that quitting waits for a worker that has noticed the request to end, and for files being written.
+/// Maximum time to wait on exit for a worker that has noticed the request to stop, and for files being written.
 const KEEPING: Duration = Duration::from_secs(10);
 
 /// The initial state of a worker. The model, the picture and the method are already open, so that errors are reported before the
@@ -63,12 +63,21 @@ pub struct WorkerInit {
     pub session_file: Option<SessionFile>,
     /// Whether the session was restored from `session_file`.
     pub restored: bool,
-    /// Whether the method runs only once the user requests it, since it may have crashed the program before.
+    /// Whether the method waits for the user to run it, because it may have crashed the program before.
     pub waits: bool,
     /// Notes to show to the user at the start.
     pub notes: Vec<String>,
     /// Folders whose model files were opened recently.
     pub recent: RecentFolders,
+}
+
+impl WorkerInit {
+    /// The state of a worker without a session file.
+    pub fn new(host: Host, session: Session, picture: Picture, asked: String, recent: RecentFolders) -> Self {
+        let (weights, session_file, notes) = (None, None, vec![]);
+        let (no_resize, restored, waits) = (false, false, false);
+        Self { host, session, picture, asked, weights, no_resize, session_file, restored, waits, notes, recent }
+    }
 }
 
 /// Sends commands to a worker.
@@ -114,8 +123,8 @@ impl WorkerHandle {
         let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests(), self.guard.stops()));
     }
 
-    /// Ends the worker and waits until it has saved the session. Native code that does not end in time is abandoned; the request
-    /// that started it has already been saved.
+    /// Stops the worker and waits until it has saved the session. Native code that does not return in time is abandoned; the
+    /// request that started it has already been saved.
     pub fn end(&self) {
         self.ask(Command::Quit);
         let asked = Instant::now();
@@ -131,8 +140,8 @@ impl WorkerHandle {
         let _ = thread.join();
     }
 
-    /// Tells the worker which script files were saved; the current computation is cancelled if `open` says that the open script
-    /// may have changed.
+    /// Tells the worker which script files were saved; `open` means that the open script may have changed, which cancels the
+    /// current computation.
     fn saved(&self, files: Vec<PathBuf>, open: bool) {
         if open {
             self.guard.cancel();
@@ -161,12 +170,12 @@ struct Worker {
     origin: Origin,
     no_resize: bool,
     keeping: Option<Autosave>,
-    /// Whether the method runs only once the user requests it.
+    /// Whether the method waits for the user to run it.
     waits: bool,
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
     known: u64,
-    /// Number of requests to stop opening a network that are older than the current command.
+    /// Number of requests to stop opening a network that predate the current command.
     stops: u64,
     recent: RecentFolders,
     playing: bool,
@@ -388,12 +397,12 @@ impl Worker {
         }
     }
 
-    /// Describes the session in the form in which it is saved to a file; `None` if no method is open.
+    /// The session as it is saved to a file; `None` if no method is open.
     fn opened(&self) -> Option<Workspace> {
         Workspace::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
     }
 
-    /// Saves the request that is about to be processed; `anew` says that the method's script has changed.
+    /// Saves the request that is about to be processed; `anew` means that the method's script has changed.
     fn keep_question(&mut self, anew: bool) {
         let opened = self.opened();
         self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), anew));

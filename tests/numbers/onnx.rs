@@ -359,3 +359,14 @@ fn a_value_that_is_changed_in_part_and_read_as_a_whole_is_an_error() {
     let error = format!("{:#}", open(&path).err().expect("it changes a part of a value in place"));
     assert!(error.contains("operator mean.dim: changing a part of \"conv2d\" in place is not supported"), "{error}");
 }
+
+#[test]
+fn a_graph_file_given_as_weights_is_opened_as_a_graph() {
+    let architectures = Architectures::new(Folders::models(None).embedded_only(), &Arc::default());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs/small.ts.onnx");
+    let name = file.to_str().unwrap();
+    let layers = |model: gradscope::model::Model| model.graph.nodes.len();
+    assert_eq!(layers(architectures.tell(&file).unwrap()), layers(architectures.open(name, None).unwrap()));
+    let error = architectures.open("resnet18", Some(&file)).err().unwrap().to_string();
+    assert!(error.contains("already contains a network") && error.contains("-m "), "{error}");
+}

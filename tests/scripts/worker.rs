@@ -52,19 +52,8 @@ impl Desk {
         let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
         session.open(host.method(method).unwrap());
         let raw = Picture::Values(picture().squeeze(0).unwrap());
-        let opening = WorkerInit {
-            host,
-            session,
-            picture: raw,
-            asked: "drawn".into(),
-            weights: None,
-            no_resize: true,
-            session_file: None,
-            restored: false,
-            waits: false,
-            notes: vec![],
-            recent: RecentFolders::default(),
-        };
+        let opening = WorkerInit::new(host, session, raw, "drawn".into(), RecentFolders::default());
+        let opening = WorkerInit { no_resize: true, ..opening };
         let (asker, updates) = start(opening).unwrap();
         Self { folder, asker, updates }
     }
@@ -398,18 +387,11 @@ fn the_session_is_saved_and_reopened_at_its_step() {
     };
     let file = folder.path().join("last.json");
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
+    let (started, raw) = (session(&host, &[]), Picture::Values(picture().squeeze(0).unwrap()));
     let opening = WorkerInit {
-        session: session(&host, &[]),
-        host,
-        picture: Picture::Values(picture().squeeze(0).unwrap()),
-        asked: "drawn".into(),
-        weights: None,
         no_resize: true,
         session_file: Some(SessionFile { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
-        restored: false,
-        waits: false,
-        notes: vec![],
-        recent: RecentFolders::default(),
+        ..WorkerInit::new(host, started, raw, "drawn".into(), RecentFolders::default())
     };
     let (asker, updates) = start(opening).unwrap();
     let desk = Desk { folder: tempfile::tempdir().unwrap(), asker, updates };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// File name extensions of pictures, in lower case.
 pub const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 
-/// Maximum nesting depth of folders within a class.
+/// Maximum depth of nested folders within a class.
 const DEPTH: usize = 6;
 
 /// Names of a folder between a class or split and its pictures, as in Tiny ImageNet's `val/images/`.
@@ -21,13 +21,13 @@ const HOLDERS: [&str; 3] = ["images", "imgs", "pictures"];
 /// If the subfolders are splits (`train`, `val`, `test`), the suffix selects one; without it, the test split, or the validation
 /// split if the test split is missing or has no labels.
 ///
-/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order, and pictures in
-/// folders within it belong to it, unless a folder on the way is named after a WordNet id. If all subfolder names are numbers,
-/// they are the class indices: `243/` is class 243. Without class folders, a list in the folder gives the class of each picture
-/// (see `list::find`). Without a list, the pictures have no labels.
+/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order. Pictures in nested
+/// folders belong to the same class, unless a folder in their path is named after a WordNet ID. If all subfolder names are numbers,
+/// they are the class indices: `243/` is class 243. Without class folders, the classes come from a list in the folder (see
+/// `list::find`). Without a list, the pictures have no labels.
 ///
 /// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
-/// pictures, if only some of the subfolders contain pictures, or if the list names a missing picture.
+/// pictures, if only some of the subfolders contain pictures, or if the list contains a missing picture.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, wanted) = split(text);
     let (files, labels) = match (splits(folder)?, wanted) {
@@ -71,8 +71,8 @@ pub(super) fn all_pictures(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> 
     Ok(found)
 }
 
-/// Whether a file name ends like that of a picture.
-pub(super) fn is_picture(name: &Path) -> bool {
+/// Whether a file name has the extension of a picture.
+pub fn is_picture(name: &Path) -> bool {
     let ending = name.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     ENDINGS.contains(&&ending[..])
 }
@@ -82,8 +82,8 @@ pub(super) fn word(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The subfolders of a folder whose subfolders are splits; nothing for any other folder. Folders that hold pictures but no folders
-/// are splits only if there are several, because `train/` may also be a class.
+/// The subfolders of a folder whose subfolders are splits; empty for any other folder. Folders that hold pictures but no folders
+/// count as splits only if there are several, because `train/` alone may also be a class.
 fn splits(folder: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
     let folders: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
     let named: Vec<_> = folders.into_iter().map(|path| (Split::of_name(&word(&path)), path)).collect();
@@ -143,7 +143,7 @@ fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<PathBuf>, Labels)> {
     if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
-        bail!("\"{}\" has no pictures, but every subfolder is read as a class; move it elsewhere", words::path(&empty));
+        bail!("\"{}\" has no pictures, but every subfolder is a class; move it elsewhere", words::path(&empty));
     }
     let of = |(folder, files): &(&PathBuf, Vec<PathBuf>)| {
         let class = |file: &PathBuf| class(root, file).unwrap_or_else(|| word(folder));
@@ -153,8 +153,8 @@ fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<P
     Ok((files, Labels::of_words(&names)?))
 }
 
-/// The class of a picture below a folder named after a WordNet id, as in `mammals/n02111889/a.png`; the innermost such folder
-/// counts.
+/// The class of a picture in a folder named after a WordNet ID, as in `mammals/n02111889/a.png`; if several are nested, the
+/// innermost.
 fn class(root: &Path, file: &Path) -> Option<String> {
     let folders = file.parent()?.strip_prefix(root).ok()?;
     let mut ids = folders.iter().rev().map(|part| part.to_string_lossy());

@@ -48,6 +48,9 @@ impl Architectures {
         if let Some(hub) = weights.and_then(Path::to_str).filter(|weights| is_hub_name(weights)) {
             return self.with_hub(hub, |found| self.open_with(name, Some(&found.file), flags));
         }
+        if let Some(graph) = weights.and_then(Path::to_str).filter(|weights| is_graph_file(weights)) {
+            bail!("\"{0}\" already contains a network; open it with -m {0} and omit -w", words::name(graph));
+        }
         if is_weight_file(name) {
             ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
             return self.tell_with(Path::new(name), flags);
@@ -127,11 +130,13 @@ impl Architectures {
         self.tell_with(path, &CardValues::default())
     }
 
-    /// Like [`tell`](Self::tell), with the card values in `flags`, followed in precedence by card files next to the weights.
+    /// Like [`tell`](Self::tell), with the card values in `flags`, followed in precedence by card files next to the weights. Also
+    /// opens hub names and graph files.
     pub fn tell_with(&self, path: &Path, flags: &CardValues) -> Result<Model> {
-        match path.to_str().filter(|path| is_hub_name(path)) {
-            Some(hub) => self.open_hub(hub, flags),
-            None => self.tell_titled(path, None, flags),
+        match path.to_str() {
+            Some(hub) if is_hub_name(hub) => self.open_hub(hub, flags),
+            Some(graph) if is_graph_file(graph) => self.open_graph(path, flags),
+            _ => self.tell_titled(path, None, flags),
         }
     }
 

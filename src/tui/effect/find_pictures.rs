@@ -2,6 +2,7 @@
 
 use super::editor::home;
 use super::find_files;
+use crate::data::formats::folder::is_picture;
 use crate::data::{Dataset, Picture, source};
 use crate::panics::caught;
 use crate::sync::LockUnpoisoned;
@@ -10,8 +11,6 @@ use anyhow::Result;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Extensions of picture files.
-const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 /// Search depth.
 const DEPTH: usize = 3;
 /// Longer side of a thumbnail in pixels.
@@ -20,8 +19,7 @@ const SIDE: u32 = 192;
 /// Finds picture files in the working directory and `folder`, outer folders first.
 pub fn find(folder: Option<&Path>) -> Vec<String> {
     let folders = std::iter::once(Path::new(".")).chain(folder).map(|folder| (folder, DEPTH));
-    let ending = |name: &str| name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default();
-    let found = find_files::find(folders, |name| ENDINGS.contains(&ending(name).as_str()));
+    let found = find_files::find(folders, |name| is_picture(Path::new(name)));
     found.iter().filter_map(|path| path.to_str().map(String::from)).collect()
 }
 
