@@ -418,13 +418,13 @@ pub struct TrainArgs {
     /// Shift pictures at random by up to this many pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub shift: usize,
-    /// Also train on adversarial pictures with this epsilon, in 1/255 (FGSM, or PGD with more than one step)
+    /// Also train on adversarial pictures with this epsilon, in units of 1/255 (FGSM, or PGD with more than one step)
     #[arg(long, value_name = "EPSILON", allow_negative_numbers = true)]
     pub adversary: Option<f64>,
     /// Number of steps of the attack
     #[arg(long, value_name = "N", default_value_t = 1, requires = "adversary")]
     pub attack_steps: usize,
-    /// Step size of the attack in 1/255 [default: epsilon for one step, 1.25 epsilon for one step from a random
+    /// Step size of the attack, in units of 1/255 [default: epsilon for one step, 1.25 epsilon for one step from a random
     /// start, 2.5 epsilon / steps for several]
     #[arg(long, value_name = "SIZE", requires = "adversary")]
     pub attack_step: Option<f64>,

@@ -158,7 +158,7 @@ fn about_class(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     })
 }
 
-/// `riemann_middle32`, and with `.completeness` the sum of the attribution and its expected value.
+/// `riemann_middle32`, and with `.completeness` the sum of the attributions and its expected value.
 fn integrated_gradients(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     let (rule, sums) = what.strip_suffix(".completeness").map_or((what, false), |rule| (rule, true));
     let set = match rule {
@@ -172,7 +172,7 @@ fn integrated_gradients(desk: &mut Desk, target: &str, what: &str) -> Option<Vec
     }
     let text = words(desk.run("integrated_gradients", &more), "completeness");
     let value = |row: &str| text.lines().find_map(|l| l.trim().strip_prefix(row)?.trim().parse().ok()).unwrap();
-    Some(["sum of the attribution", "logit(x) - logit(baseline)"].map(value).to_vec())
+    Some(["sum of the attributions", "logit(x) - logit(baseline)"].map(value).to_vec())
 }
 
 /// `EpsilonPlus`, `Epsilon0.25`, and with `.layer_sums` the relevance sums from the input to the seed.

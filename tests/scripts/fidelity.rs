@@ -203,7 +203,7 @@ fn a_maximum_hits_inside_the_box_and_within_the_tolerance() {
     let hit = |map: Tensor, tolerance: &str| {
         let figures = measured("pointing_game", Some(map), &[("box", "0.5,0,1,0.5"), ("tolerance", tolerance)]);
         let Body::Badge { good, .. } = figures[0].body else { panic!("{:?}", figures[0]) };
-        (good, cell(&figures, "pixels from the box", 1), cell(&figures, "energy in the box", 1))
+        (good, cell(&figures, "distance from the box, in pixels", 1), cell(&figures, "energy in the box", 1))
     };
     assert_eq!(hit(spots(&[8 + 6], 1.0), "0"), (true, 0.0, 1.0));
     assert_eq!(hit(spots(&[5 * 8 + 6], 1.0), "0"), (false, 2.0, 0.0));
