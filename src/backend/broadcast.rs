@@ -42,7 +42,7 @@ pub(super) fn check_channels(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resu
     let dims = x.dims();
     ensure!(
         dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
-        "{dims:?} needs one scale and one shift per channel, got {:?} and {:?}",
+        "a tensor of shape {dims:?} needs one scale and one shift per channel, got shapes {:?} and {:?}",
         scale.dims(),
         shift.dims()
     );

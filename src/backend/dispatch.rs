@@ -80,7 +80,7 @@ pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -
     if let Some(b) = bias {
         ensure!(
             r.rank() >= 2 && b.dims() == [r.dims()[1]],
-            "{:?} needs one bias per channel, got {:?}",
+            "a tensor of shape {:?} needs one bias per channel, got shape {:?}",
             r.dims(),
             b.dims()
         );

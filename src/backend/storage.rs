@@ -35,7 +35,7 @@ pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(cpu) = &*storage else { bail!("could not copy the elements from {:?}", x.device().location()) };
     let Some(all) = T::of(cpu) else {
-        bail!("this kernel expects {:?}, got {:?}", T::DTYPE, x.dtype());
+        bail!("this kernel expects elements of type {:?}, got {:?}", T::DTYPE, x.dtype());
     };
     let start = layout.start_offset();
     f(&all[start..start + x.elem_count()])
@@ -65,5 +65,5 @@ pub(crate) use by_type;
 
 /// The error for an element type `dtype` that no kernel supports.
 pub(crate) fn unsupported<O>(dtype: DType) -> Result<O> {
-    bail!("kernels expect F32 or F64, got {dtype:?}; convert with to_dtype first")
+    bail!("kernels expect elements of type F32 or F64, got {dtype:?}; convert with to_dtype first")
 }

@@ -63,14 +63,14 @@ impl Window {
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
         ensure!(
             self.kernel > 0 && self.stride > 0 && self.dilation > 0,
-            "kernel, stride and dilation must be at least 1"
+            "kernel size, stride and dilation must be at least 1"
         );
         let span = self.dilation * (self.kernel - 1) + 1;
         let padded = size + 2 * self.padding;
         let over = if ceil_mode { self.stride - 1 } else { 0 };
         ensure!(
             size > 0 && padded + over >= span,
-            "a window of {span} positions does not fit an axis of {padded}, padding included"
+            "a kernel that spans {span} positions does not fit an axis of {padded} positions, padding included"
         );
         let count = (padded + over - span) / self.stride + 1;
         let starts_behind = ceil_mode && (count - 1) * self.stride >= size + self.padding;
@@ -136,7 +136,7 @@ pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {
         ensure!(
             window.padding * 2 <= window.kernel,
-            "the padding of the {axis} must be at most half the kernel, got {} for a kernel of {}",
+            "the padding along the {axis} must be at most half the kernel size, got {} for a kernel of size {}",
             window.padding,
             window.kernel
         );

@@ -149,7 +149,7 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     session.opened_as(&opened.picture);
     let notes = match workspace::go_on(file, &mut session) {
         Ok(false) if opened.under_way => {
-            vec!["the last run may have crashed the program and was not repeated; press r to run it".into()]
+            vec!["the last run may have crashed gradscope, so it was not started again; press r to start it".into()]
         }
         Ok(_) => vec!["session restored; --fresh starts over".into()],
         Err(error) => vec![format!("session restored without its steps: {error:#}")],

@@ -18,9 +18,9 @@ Examples:
   gradscope                                            open the app with the built-in network and picture
   gradscope -m squeezenet1_0 -w squeezenet.pth -i dog.jpg
   gradscope run gradcam -t star                        draw a heatmap for the class \"star\" in the terminal
-  gradscope -m hf:timm/resnet50.a1_in1k -i dog.jpg     download a network, or take it from the cache
+  gradscope -m hf:timm/resnet50.a1_in1k -i dog.jpg     download a network, or open it from the cache
   gradscope run fgsm -i dog.png -m resnet18 -w resnet18.pth --set epsilon=8 --out result
-  gradscope run my_rule.rhai                           run your own method; `gradscope methods` lists all of them
+  gradscope run my_rule.rhai                           run your own method; `gradscope methods` lists all methods
   gradscope eval -m resnet20 -w resnet20.th --data cifar10:test_batch.bin";
 
 /// An oscilloscope for neural networks: see what a network looks at, write attribution rules as scripts, step through

@@ -59,7 +59,7 @@ fn write(card: &Card, args: &CardArgs) -> Result<PathBuf> {
     let of_hub = given.and_then(Path::to_str).is_some_and(is_hub_name);
     ensure!(
         !of_hub,
-        "--write saves the card next to the network's file, but not in a hub's cache; set its values with flags instead"
+        "--write saves the card next to the network's file, but not in a hub's cache; set the card's values with flags instead"
     );
     let network = given.map(|path| split(path).0).filter(|path| path.exists());
     let network = network

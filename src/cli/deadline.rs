@@ -27,7 +27,10 @@ impl FromStr for Deadline {
             _ => (text, 1.0),
         };
         let seconds = number.trim().parse::<f64>().unwrap_or(0.0) * unit;
-        ensure!((0.001..1e9).contains(&seconds), "\"{text}\" is not a valid time; write seconds, 10m or 2h");
+        ensure!(
+            (0.001..1e9).contains(&seconds),
+            "\"{text}\" is not a valid time limit; write seconds, or a number with a unit, such as 10m or 2h"
+        );
         Ok(Self(Duration::from_secs_f64(seconds)))
     }
 }

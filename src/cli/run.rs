@@ -38,7 +38,7 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
         _ => args.question.pictures.iter().map(|p| Some(p.as_str())).collect(),
     };
     if names.len() > 1 && (args.sheet.is_some() || args.film.is_some()) {
-        return Err(usage::usage(anyhow!("--sheet and --film take one picture; --out takes several")));
+        return Err(usage::usage(anyhow!("--sheet and --film support only one picture; --out supports several")));
     }
     let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
@@ -175,7 +175,7 @@ fn answer(
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
     if frame.done.is_none() && steps.is_none() {
-        out::tell(&format!("not done after {count} steps; raise the limit with --steps"));
+        out::tell(&format!("the method has not finished after {count} steps; raise the limit with --steps"));
     }
     Ok(frame)
 }

@@ -14,8 +14,8 @@ pub fn run_options(args: &HostArgs) -> Result<RunOptions> {
     let mut precision: Precision = args.precision.parse().map_err(refused)?;
     if precision.accumulation == Accumulation::Tf32 {
         let fits = || -> Result<()> {
-            ensure!(device.is_cuda(), "only CUDA devices support it; add --device cuda:0, or use f32");
-            ensure!(!args.exact, "it rounds products, which --exact forbids; drop one of the two");
+            ensure!(device.is_cuda(), "only CUDA devices support tf32; add --device cuda:0, or use f32");
+            ensure!(!args.exact, "tf32 rounds products, which --exact forbids; omit one of the two options");
             Ok(())
         };
         fits().map_err(refused)?;
@@ -42,7 +42,7 @@ pub fn device(name: &str) -> Result<Device> {
         }
         _ => return Err(unknown(name)),
     };
-    let device = opened.with_context(|| format!("--device {name}: cannot open it"))?;
+    let device = opened.with_context(|| format!("--device {name}: cannot open the device"))?;
     backend::keep_freed_memory_of(&device);
     Ok(device)
 }
@@ -52,7 +52,8 @@ fn unknown(name: &str) -> anyhow::Error {
 }
 
 fn built(name: &str, feature: &str, has: bool) -> Result<()> {
-    let lacks =
-        || anyhow!("--device {name}: missing from this build; build with `cargo build --release --features {feature}`");
+    let lacks = || {
+        anyhow!("--device {name}: not supported by this build; build with `cargo build --release --features {feature}`")
+    };
     if has { Ok(()) } else { Err(usage(lacks())) }
 }

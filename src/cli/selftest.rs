@@ -31,7 +31,7 @@ pub fn selftest(host_args: &HostArgs, args: &Args) -> Result<ExitCode> {
         say(&table(&outcomes))?;
         for o in outcomes.iter().filter(|o| !o.passed) {
             let found =
-                o.why.clone().unwrap_or_else(|| format!("{:.1e} off in f64, {:.1e} in f32", o.double, o.single));
+                o.why.clone().unwrap_or_else(|| format!("error {:.1e} in f64, {:.1e} in f32", o.double, o.single));
             say(&format!("WRONG  {}: {}", words::name(&o.name), words::line(&found)))?;
         }
         say(&format!("{} of {} cases agree", outcomes.len() - wrong, outcomes.len()))?;

@@ -78,7 +78,7 @@ impl StopFlag {
 fn end_within(grace: Duration) {
     std::thread::sleep(grace);
     crate::data::disk::wait_for_writes(Duration::from_secs(10));
-    super::out::tell("error: ended by a signal during a computation");
+    super::out::tell("error: terminated by a signal during a computation");
     signal_hook::low_level::exit(code().unwrap_or(1).into());
 }
 

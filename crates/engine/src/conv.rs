@@ -39,12 +39,12 @@ impl Slide {
         positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, self.groups, input, output]);
         bounded(&[from.0, from.1, to.0, to.1]);
         let whole = input.is_multiple_of(self.groups) && output.is_multiple_of(self.groups);
-        assert!(whole, "{input} and {output} channels are not divisible by {} groups", self.groups);
+        assert!(whole, "{input} input and {output} output channels are not both divisible by {} groups", self.groups);
         let padding = self.padding.0.max(self.padding.1);
         let phases = stride.0.min(from.0) * stride.1.min(from.1);
         assert!(
             kernel.0 * kernel.1 <= MOST_TAPS && phases <= MOST_TAPS && padding <= MOST_PADDING,
-            "{self:?} is too large"
+            "the kernel, stride or padding of {self:?} is too large"
         );
     }
 }
@@ -108,7 +108,11 @@ impl Filter {
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == product([output, c, kh, kw]), "{} weights do not match {sizes:?} and {slide:?}", w.len());
+        assert!(
+            w.len() == product([output, c, kh, kw]),
+            "the number of weights, {}, does not match {sizes:?} and {slide:?}",
+            w.len()
+        );
         let weight =
             WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: kh * kw, output_stride: c * kh * kw };
         let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
@@ -129,7 +133,11 @@ impl Filter {
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == product([output, c, kh, kw]), "{} weights do not match {sizes:?} and {slide:?}", w.len());
+        assert!(
+            w.len() == product([output, c, kh, kw]),
+            "the number of weights, {}, does not match {sizes:?} and {slide:?}",
+            w.len()
+        );
         let weight =
             WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: c * kh * kw, output_stride: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);

@@ -19,10 +19,13 @@ pub fn crop(
     outside: f32,
 ) {
     assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "cannot crop {base:?} with {changed:?} to {y:?}");
-    assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "expected one position per crop of {y:?}");
+    assert!(
+        changed.n == y.n && at.len() == y.n && from.len() == y.n,
+        "expected one window and one position per crop of {y:?}"
+    );
     let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
     let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
-    assert!(inside, "{changed:?} extends beyond {base:?}");
+    assert!(inside, "a window of {changed:?} extends beyond {base:?}");
     let near = |place: isize| place.unsigned_abs() <= MOST;
     assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crop positions {from:?} are too large");
     let y = &*y;

@@ -251,7 +251,7 @@ unsafe fn run<S: Simd, const M: usize, const V: usize>(
     count: usize,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    const { assert!(M <= 12, "four pointers serve three pixels each") };
+    const { assert!(M <= 12, "each of the four pointers serves three pixels") };
     // SAFETY: pixel `m` is `m % 3` pixels past pointer `m / 3`, which has advanced less than `count` elements.
     unsafe {
         // Each pointer serves three pixels, whose offsets fit the addressing mode.

@@ -15,7 +15,7 @@ const GRAIN: usize = 1 << 14;
 /// If the sizes of `x` and `y` differ.
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
-    assert!(x.len() == y.n * c * pixels, "{} elements do not match {y:?}", x.len());
+    assert!(x.len() == y.n * c * pixels, "a slice of {} elements does not match {y:?}", x.len());
     let (at, pitch) = (SharedPtr(y.at), y.pitch);
     let blocks = pixels.div_ceil(SIDE);
     thread_team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
@@ -42,7 +42,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
     let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
     assert!(
         x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c,
-        "{} elements do not match {y:?}",
+        "a slice of {} elements does not match {y:?}",
         x.len()
     );
     let at = SharedPtr(y.at);
@@ -70,7 +70,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 /// If the sizes of `x` and `y` differ.
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
-    assert!(y.len() == x.n * c * pixels, "{} elements do not match {x:?}", y.len());
+    assert!(y.len() == x.n * c * pixels, "a slice of {} elements does not match {x:?}", y.len());
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = pixels.div_ceil(SIDE);
     thread_team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {

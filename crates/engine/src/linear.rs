@@ -29,7 +29,7 @@ pub fn linear(
     let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
     assert!(
         (x.len(), w.len(), y.len()) == (xs, ws, ys),
-        "slices do not match {n} rows of {input} inputs and {output} outputs"
+        "the lengths of the slices do not match {n} rows of {input} inputs and {output} outputs"
     );
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = SharedPtr(y.as_mut_ptr());
@@ -53,7 +53,7 @@ pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (us
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
     assert!(
         (dx.len(), w.len(), dy.len()) == (dxs, ws, dys),
-        "slices do not match {n} rows of {input} inputs and {output} outputs"
+        "the lengths of the slices do not match {n} rows of {input} inputs and {output} outputs"
     );
     let at = SharedPtr(dx.as_mut_ptr());
     let level = simd::level();

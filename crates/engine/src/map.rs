@@ -56,14 +56,20 @@ fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
     // Maps without channels need no memory, but iterating over their pixels takes time.
-    assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} pixels without channels are too large");
-    assert!(pitch >= c, "pitch {pitch} is less than {c} channels");
+    assert!(
+        c > 0 || product([n, h, w]) <= MOST_TAPS,
+        "feature maps of {n}x{h}x{w} pixels without channels are too large"
+    );
+    assert!(pitch >= c, "a pitch of {pitch} is less than the number of channels, {c}");
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
 }
 
 fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
     let needed = needed([n, h, w, c], pitch);
-    assert!(len >= needed, "a slice of {len} elements is too short for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
+    assert!(
+        len >= needed,
+        "a slice of {len} elements is too short for feature maps of {n}x{h}x{w}x{c} with a pitch of {pitch}"
+    );
 }
 
 impl<'a> Map<'a> {

@@ -60,7 +60,7 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
     for map in [x, z] {
         assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
     }
-    assert!([a, b, c].iter().all(|v| v.len() == y.c), "expected one factor per channel of {y:?}");
+    assert!([a, b, c].iter().all(|v| v.len() == y.c), "expected one scale factor per channel of {y:?}");
     epilogue.check(y);
     let y = &*y;
     let by = [a, b, c];

@@ -30,7 +30,7 @@ impl Pool {
         let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
         positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1]);
         bounded(&[self.padding.0, self.padding.1]);
-        assert!(kernel.0 * kernel.1 <= MOST_TAPS, "{self:?} is too large");
+        assert!(kernel.0 * kernel.1 <= MOST_TAPS, "the kernel of {self:?} is too large");
     }
 
     /// The input row or column read by a tap of a window; `None` if it lies outside the map.

@@ -48,7 +48,7 @@ impl WeightGradient {
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
-        assert!(dw.len() == product([output, k]), "{} weight gradients for {} output channels", dw.len(), output);
+        assert!(dw.len() == product([output, k]), "got {} weight gradients for {} output channels", dw.len(), output);
         if x.pixels() == 0 || dy.pixels() == 0 {
             return dw.fill(0.0);
         }

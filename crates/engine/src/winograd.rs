@@ -96,7 +96,7 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "the weights are packed for maps of another size");
+        assert!((x.h, x.w) == self.from, "the weights are packed for feature maps of a different size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
         let most = self.most_tiles(tiles / threads);

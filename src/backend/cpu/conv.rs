@@ -209,7 +209,7 @@ fn product<T: Real>(
     let holds = |len: usize, rows: usize, columns: usize| rows.checked_mul(columns).is_some_and(|count| count <= len);
     assert!(
         holds(out.len(), m, n) && holds(a.len(), m, k) && holds(b.len(), k, n),
-        "slices do not match {m}x{k} times {k}x{n}"
+        "the lengths of the slices do not match a product of {m}x{k} and {k}x{n} matrices"
     );
     if [m, n, k].contains(&0) {
         return;

@@ -21,8 +21,12 @@ pub struct GridSample {
 /// The positions `(N, H, W, 2)`, x before y, to which the affine transforms `theta`, `(N, 2, 3)`, map the pixels of an `(H, W)`
 /// grid. In these coordinates, the picture spans -1 to 1.
 pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) -> Result<Tensor> {
-    let (n, rows, columns) = theta.dims3().context("theta must be (N, 2, 3)")?;
-    ensure!((rows, columns) == (2, 3) && h * w > 0, "theta must be (N, 2, 3), got {:?} for {h}x{w}", theta.dims());
+    let (n, rows, columns) = theta.dims3().context("theta must have shape (N, 2, 3)")?;
+    ensure!(
+        (rows, columns) == (2, 3) && h * w > 0,
+        "theta must have shape (N, 2, 3), got {:?} for {h}x{w}",
+        theta.dims()
+    );
     let place = |i: usize, size: usize| match align_corners {
         true if size == 1 => 0.0,
         true => 2.0 * i as f64 / (size - 1) as f64 - 1.0,
@@ -40,9 +44,10 @@ const PART: usize = 1 << 16;
 
 /// Samples `x`, `(N, C, H, W)`, at the positions of a grid `(N, h, w, 2)`. Returns `(N, C, h, w)`.
 pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4().with_context(|| format!("grid_sample expects (N, C, H, W), got {:?}", x.dims()))?;
+    let (n, c, h, w) =
+        x.dims4().with_context(|| format!("grid_sample expects pictures of shape (N, C, H, W), got {:?}", x.dims()))?;
     let (m, oh, ow, two) =
-        grid.dims4().with_context(|| format!("a grid must be (N, h, w, 2), got {:?}", grid.dims()))?;
+        grid.dims4().with_context(|| format!("a grid must have shape (N, h, w, 2), got {:?}", grid.dims()))?;
     ensure!(
         n == m && two == 2,
         "a grid of shape {:?} does not match pictures of shape {:?}; expected (N, h, w, 2)",

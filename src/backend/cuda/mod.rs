@@ -74,5 +74,5 @@ fn elsewhere<O>(name: &str) -> candle_core::Result<O> {
 /// Copies tensors that are not contiguous to row-major order.
 fn contiguous<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let all = tensors.iter().map(|t| Ok(t.contiguous()?)).collect::<Result<Vec<_>>>()?;
-    all.try_into().map_err(|_| anyhow::anyhow!("the number of tensors is unchanged"))
+    all.try_into().map_err(|_| anyhow::anyhow!("copying does not change the number of tensors"))
 }

@@ -119,7 +119,7 @@ impl Slide {
             Ok(w.contiguous()?.matmul(&self.seen(&x, tap)?)?)
         };
         let mut parts = taps(w.dims()).map(of_tap);
-        let first = parts.next().expect("a convolution has a tap")?;
+        let first = parts.next().expect("a convolution has at least one tap")?;
         let y = parts.try_fold(first, |sum, part| -> Result<_> { Ok((sum + part?)?) })?;
         Ok(y.reshape((outputs, n, self.out[0], self.out[1]))?.transpose(0, 1)?.contiguous()?)
     }
