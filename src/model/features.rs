@@ -82,8 +82,8 @@ impl fmt::Display for Enough {
 impl std::error::Error for Enough {}
 
 impl Features<'_> {
-    /// Computes the feature rows `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows are not computed
-    /// again, so that an interrupted run can continue. `on` is called with the number of rows completed.
+    /// Computes the feature vectors of the pictures as rows, `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows
+    /// are not computed again, so that an interrupted run can continue. `on` is called with the number of rows completed.
     ///
     /// Errors if the layer is unknown, if a picture is out of range or cannot be read, if the folder cannot be written, or if
     /// `on` returns an error.
@@ -120,7 +120,7 @@ impl Features<'_> {
         Ok(self.pool.width(&self.model.graph.node(self.layer)?.shape))
     }
 
-    /// The feature rows of a batch of pictures; layers after the requested layer are not run.
+    /// Feature vectors of a batch of pictures, one row per picture. Layers after the requested one are not run.
     fn of(&self, x: &Tensor) -> Result<Tensor> {
         let graph = &self.model.graph;
         let mut found = None;
@@ -140,7 +140,7 @@ impl Features<'_> {
         self.pool.rows(&found.context("the layer was not reached")?)
     }
 
-    /// The name of the cache file: a hash of everything that the rows depend on (graph, weights, layer, pooling, preprocessing and
+    /// The name of the cache file: a hash of everything that the features depend on (graph, weights, layer, pooling, preprocessing and
     /// pictures).
     fn key(&self) -> Result<String> {
         let mut hash = Sha256::new();

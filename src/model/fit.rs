@@ -17,11 +17,11 @@ const COPIES: usize = 64;
 /// The location of a network's parameters in a weight file.
 #[derive(Debug)]
 pub struct Fit<'a> {
-    /// The tensor of each parameter, with the parameter's name in the network.
+    /// Pairs of a parameter's name in the network and its tensor in the file.
     pub entries: Vec<(String, &'a TensorEntry)>,
-    /// Key of the state dict and prefix of the names, such as `state_dict.model`.
+    /// State dict key and name prefix of the parameters, such as `state_dict.model`.
     pub label: String,
-    /// Names of tensors in the same state dict that belong neither to the network nor to copies of it.
+    /// Names of tensors in the state dict that belong neither to the network nor to copies of it.
     pub aside: Vec<String>,
     /// Labels of other copies of the network that fit as well.
     pub others: Vec<String>,
@@ -32,12 +32,12 @@ pub struct Fit<'a> {
 /// Finds a network's parameters in a weight file.
 ///
 /// All parameters must be present with their shapes, under a common prefix (`model.`), with or without wrapper segments (`module.`,
-/// `_orig_mod.`) anywhere in their names. If there are several candidates, the network itself is preferred over averages and
-/// teachers, then the usual keys (`state_dict`, `model`), unchanged names over unwrapped ones, short prefixes, and the order of the
-/// file. `key` selects candidates by their label.
+/// `_orig_mod.`) anywhere in their names. If there are several candidates, they are ranked by these criteria, in this order: the network
+/// itself before averages and teachers, common keys (`state_dict`, `model`) before others, unchanged names before unwrapped ones, and
+/// shorter prefixes before longer ones. `key` selects candidates by their label.
 ///
-/// Tensors outside the prefix are ignored. Tensors under the prefix must belong to the network, except for counters, copies of the
-/// network, names from training (`loss`, `teacher`) and those with a segment in `unused`; otherwise the candidate does not fit.
+/// Tensors outside the prefix are ignored. Tensors under the prefix must belong to the network, except for counters, copies of the network,
+/// tensors used only in training (such as `loss.weight`), and names with a segment in `unused`; otherwise the candidate does not fit.
 /// Errors if no candidate fits.
 pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>, unused: &[String]) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
@@ -85,7 +85,7 @@ impl<'a> View<'a> {
             .filter_map(move |(names, unwrapped)| Some(View { dict, names: names?, unwrapped }))
     }
 
-    /// All prefixes under which some of the parameters `wanted` are found.
+    /// All prefixes under which at least one of the `wanted` parameters is found.
     fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
         let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
         let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
@@ -114,7 +114,7 @@ struct Place<'v, 'a> {
 }
 
 impl<'a> Place<'_, 'a> {
-    /// Key of the state dict and prefix, without the trailing separator.
+    /// State dict key and prefix, joined by a dot, without a trailing separator.
     fn label(&self) -> String {
         let key = &self.view.dict.key;
         let prefix = self.prefix.trim_end_matches(|c: char| !c.is_alphanumeric());
@@ -136,7 +136,7 @@ impl<'a> Place<'_, 'a> {
         label.starts_with(&key) || label.ends_with(&key)
     }
 
-    /// The address of the tensor of the first parameter, which identifies a copy of the network.
+    /// Address of the first parameter's tensor. Candidates with equal addresses are the same copy of the network.
     fn first(&self, wanted: &[Parameter]) -> Option<*const TensorEntry> {
         let name = format!("{}{}", self.prefix, wanted.first()?.name);
         self.view.names.get(&*name).map(|entry| std::ptr::from_ref(*entry))
@@ -147,7 +147,8 @@ impl<'a> Place<'_, 'a> {
         name.strip_prefix(self.prefix)
     }
 
-    /// Names under the prefix, without it, that belong neither to the network, nor to a copy of it, nor to its training.
+    /// Names under the prefix, with the prefix removed, of tensors that belong neither to the network, nor to a copy of it, nor to its
+    /// training.
     fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
         let below = self.rest(wanted, copies).into_iter();
         let below = below.filter_map(|(name, entry)| Some((self.inside(name)?, entry)));
@@ -211,8 +212,8 @@ impl Fit<'_> {
 /// The reason why a weight file does not fit a network.
 #[derive(Debug)]
 pub struct Misfit {
-    /// The error message: the best candidate's parameters that are missing, unexpected or of the wrong shape, and
-    /// examples of the names in the network and in the file.
+    /// The error message: the best candidate's parameters that are missing, unexpected or of the wrong shape, and example names from the
+    /// network and from the file.
     pub text: String,
     /// Number of parameters found by name and shape in the best candidate.
     pub found: usize,
@@ -267,7 +268,7 @@ fn quoted(label: &str) -> String {
     if label.is_empty() { "the names without a prefix".into() } else { format!("\"{}\"", shown(label)) }
 }
 
-/// Lists the first names: `a, b, c and 4 more`.
+/// Formats a list of names, abbreviated after the first few: `a, b, c and 4 more`.
 pub fn few<S: AsRef<str>>(names: &[S], show: impl Fn(&str) -> String) -> String {
     let list = names.iter().take(SHOWN).map(|name| show(name.as_ref())).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {

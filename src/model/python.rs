@@ -1,4 +1,4 @@
-//! Lines of Python that export a network from a file without a graph, appended to errors.
+//! Python code, appended to error messages, that exports a network from a file without a graph.
 
 use crate::words;
 use std::fmt::{self, Write};
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 /// How a file without a graph was saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Saved {
-    /// Tensors by name, by `torch.save`.
+    /// A dict of named tensors, saved with `torch.save`.
     #[default]
     StateDict,
-    /// Tensors by name, as safetensors.
+    /// Named tensors in a safetensors file.
     Safetensors,
-    /// Tensors by name in several files with an index, by Hugging Face's transformers.
+    /// Named tensors in several files with an index, saved with Hugging Face's transformers.
     Shards,
-    /// A whole module of this class, by `torch.save`.
+    /// A whole module of this class, saved with `torch.save`.
     Module(String),
-    /// A whole module of this class, by Python's `pickle`.
+    /// A whole module of this class, saved with Python's `pickle`.
     Pickle(String),
     /// A TorchScript program.
     TorchScript,
@@ -33,17 +33,17 @@ pub struct WithoutGraph {
     pub key: String,
     /// Wrapper segments before the names of all tensors, such as `module.`.
     pub prefix: String,
-    /// Number of channels of its pictures; `None` if it is unknown.
+    /// Number of input channels of the network; `None` if unknown.
     pub channels: Option<usize>,
 }
 
-/// A file with neither a graph nor tensors to compare with architectures. It becomes [`NoGraph`] once the path of the file is
-/// known.
+/// The error for a file with neither a graph nor tensors to compare with architectures. Converted to [`NoGraph`] once the path of the file
+/// is known.
 #[derive(Debug)]
 pub struct NoTensors {
-    /// What the file is.
+    /// The error message, which says what the file is.
     pub what: String,
-    /// How it was saved.
+    /// How the file was saved.
     pub saved: Saved,
 }
 
@@ -51,13 +51,13 @@ pub struct NoTensors {
 #[derive(Debug)]
 pub struct NoGraph {
     message: String,
-    /// Lines of Python that write the network's graph. They run as they are once the class of the network is defined: they need
-    /// only PyTorch (and, for sharded weights, transformers), and file names are Python literals.
+    /// Lines of Python that write the network's graph. They run unmodified once the class of the network is defined: they need only PyTorch
+    /// (and, for sharded weights, transformers), and file names are Python literals.
     pub lines: Vec<String>,
 }
 
 impl NoTensors {
-    /// The error for the file `path`.
+    /// Converts to the error for the file `path`, with lines of Python.
     pub fn of_file(self, path: &Path) -> NoGraph {
         WithoutGraph { saved: self.saved, ..WithoutGraph::default() }.error(&self.what, path)
     }
@@ -80,7 +80,7 @@ impl std::error::Error for NoTensors {}
 impl std::error::Error for NoGraph {}
 
 impl WithoutGraph {
-    /// The error `what` for the file `path`, with the lines of Python that write the network's graph.
+    /// The error with the message `what` for the file `path`, with the lines of Python that write the network's graph.
     pub fn error(&self, what: &str, path: &Path) -> NoGraph {
         let to = self.exported(path);
         let message = format!("{what}; to open the network, write its graph to \"{}\" in Python", words::path(&to));
@@ -136,7 +136,7 @@ impl WithoutGraph {
         .join("\n")
     }
 
-    /// The line that loads the tensors that the expression `file` evaluates to into the network.
+    /// The line of Python that loads the tensors in the expression `file` into the network.
     fn fill(&self, file: &str) -> String {
         let weights = format!("{file}{}", subscripts(&self.key));
         match self.prefix.as_str() {
@@ -148,7 +148,7 @@ impl WithoutGraph {
         }
     }
 
-    /// The file that the lines write: next to `path`, with the extension of its new format.
+    /// The file that the lines of Python write: next to `path`, with the extension `.pt2`.
     fn exported(&self, path: &Path) -> PathBuf {
         let name = path.file_name().unwrap_or_default();
         let plain = Path::new(
@@ -176,7 +176,7 @@ fn needs(class: &str) -> String {
 const BEGINNINGS: [&str; 7] =
     ["import ", "from torch", "model = ", "model.load_state_dict(", "picture = ", "torch.", "# or, "];
 
-/// Whether a line of a message is a line of Python, which must not be indented.
+/// Whether a line of an error message is Python code, which must not be indented.
 pub fn is_code(line: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| line.starts_with(beginning))
 }
@@ -190,7 +190,7 @@ fn subscripts(key: &str) -> String {
     key.split('.').filter(|part| !part.is_empty()).map(one).collect()
 }
 
-/// A path as a Python string. Bytes that are not UTF-8 become the surrogates that Python uses for them in paths.
+/// Formats a path as a Python string literal. Invalid UTF-8 bytes become the surrogates that Python uses in paths.
 fn literal(path: &Path) -> String {
     let mut inner = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -202,12 +202,12 @@ fn literal(path: &Path) -> String {
     format!("\"{inner}\"")
 }
 
-/// A text as a Python string.
+/// Formats a string as a Python string literal.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text))
 }
 
-/// The inside of a Python string in double quotes, with characters that are not plain escaped.
+/// The contents of a double-quoted Python string literal, with special characters escaped.
 fn escaped(text: &str) -> String {
     let mut all = String::new();
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The shapes of the tensors in a weight file, looked up by the end of their names, because names may have any prefix.
+//! The shapes of the tensors in a weight file. Tensors are looked up by the end of their names, because names may have any prefix.
 
 use super::weights::{Archive, name_starts, unwrapped};
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ const LONGEST: usize = 256;
 /// The shapes of all tensors in a weight file.
 #[derive(Clone, Debug, Default)]
 pub struct TensorShapes {
-    /// For each name without its prefix, the lengths of its prefixes and the shapes, shortest prefix first.
+    /// For each name without its prefix, the matching tensors: length of the prefix, and shape. The shortest prefix comes first.
     shapes: HashMap<String, Vec<(usize, Vec<usize>)>>,
 }
 
@@ -39,7 +39,7 @@ impl TensorShapes {
         }
     }
 
-    /// The distinct shapes of tensors with this name, under any prefix, shortest prefix first.
+    /// The distinct shapes of the tensors called `name` under any prefix, starting with the shortest prefix.
     pub fn of_name(&self, name: &str) -> impl Iterator<Item = &[usize]> {
         self.shapes.get(name).into_iter().flatten().map(|(_, shape)| shape.as_slice())
     }

@@ -1,4 +1,4 @@
-//! Operations shared by exported formats, on values with views.
+//! Operations on the values of exported programs, shared by the importers of all formats.
 
 use super::view::View;
 use super::{Constant, Importer, Value, int, list};
@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
 impl Importer {
-    /// `add`, `sub`, `mul` or `div` of two values, with broadcasting.
+    /// Applies `add`, `sub`, `mul` or `div` to two values, with broadcasting.
     pub fn binary(&mut self, kind: &str, a: Value, b: Value) -> Result<Value> {
         match (a, b) {
             (Value::Node(id, view), Value::Constant(c)) => match single(&c, view.0.len())? {
@@ -47,7 +47,8 @@ impl Importer {
         Ok(Value::Node(self.add("scale", &arguments, &[id])?, view))
     }
 
-    /// Combines a value with a constant, which becomes a parameter with the axes of the value.
+    /// Applies the arithmetic operator `kind` to a value and a constant. The constant becomes a parameter, reshaped to broadcast with the
+    /// value's node.
     fn with_constant(&mut self, kind: &str, (id, view): (NodeId, View), c: &Constant, first: bool) -> Result<Value> {
         let rank = c.tensor.rank().max(view.0.len());
         let mut view = padded(view, rank);
@@ -92,7 +93,7 @@ impl Importer {
         Ok(Value::Node(self.add(kind, &[], &inputs)?, view))
     }
 
-    /// Two values with one axis for each exported dimension, of the same rank.
+    /// Rearranges two values so that both have the same rank and one axis for each exported dimension.
     fn aligned(&mut self, a: (NodeId, View), b: (NodeId, View)) -> Result<((NodeId, View), (NodeId, View))> {
         let rank = a.1.0.len().max(b.1.0.len());
         let (a, x) = self.arranged(Value::Node(a.0, padded(a.1, rank)), true)?;
@@ -101,7 +102,7 @@ impl Importer {
         Ok(((a, x), (b, y)))
     }
 
-    /// Whether two views are the same. A batch of one may be in any dimension.
+    /// Whether two views are equal. With a batch size of 1, the batch may be in different dimensions.
     fn same(&self, x: &View, y: &View) -> bool {
         let apart = |view: &View| -> Vec<Vec<usize>> {
             let rest = |axes: &Vec<usize>| axes.iter().copied().filter(|&axis| axis != 0).collect();
@@ -110,7 +111,7 @@ impl Importer {
         x == y || (self.batch() == 1 && apart(x) == apart(y))
     }
 
-    /// The product of two matrices, or of batches of matrices, in the last two dimensions.
+    /// Matrix product over the last two dimensions; the leading dimensions are broadcast, as in PyTorch's `matmul`.
     pub fn matmul(&mut self, a: Value, b: Value) -> Result<Value> {
         let (a_shape, b_shape) = (self.shape(&a), self.shape(&b));
         // A vector is a row on the left and a column on the right, and is removed from the result.
@@ -150,7 +151,7 @@ impl Importer {
         Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
     }
 
-    /// The value with a dimension of size 1 inserted.
+    /// Inserts a dimension of size 1 at index `place`.
     fn inserted(&mut self, x: Value, place: usize) -> Result<Value> {
         match x {
             Value::Constant(c) => Ok(Value::Constant(Constant { tensor: c.tensor.unsqueeze(place)?, ..c })),
@@ -158,7 +159,7 @@ impl Importer {
         }
     }
 
-    /// The value with dimensions of size 1 repeated to the sizes of `target`, for products in which one matrix is repeated.
+    /// Expands dimensions of size 1 to the sizes in `target`, for matrix products with broadcasting. The value may be a constant.
     fn spread(&mut self, x: Value, target: &[usize]) -> Result<Value> {
         match x {
             Value::Constant(c) => {
@@ -174,7 +175,7 @@ impl Importer {
         }
     }
 
-    /// A linear layer over the last dimension, with a weight `(out, in)`.
+    /// Applies a linear layer with a weight `(out, in)` to the last dimension.
     pub fn linear(&mut self, x: Value, weight: Tensor, bias: Option<Tensor>) -> Result<Value> {
         let Value::Node(mut id, mut view) = x else { bail!("a linear layer applied to a constant is not supported") };
         let last = self.sizes(id).len() - 1;
@@ -193,7 +194,7 @@ impl Importer {
         Ok(Value::Node(self.add_with("linear", &arguments, &[id], parameters)?, view))
     }
 
-    /// The product of the last dimension with a constant matrix `(in, out)`.
+    /// Multiplies the last dimension by a constant matrix `(in, out)`.
     pub fn along_last(&mut self, x: Value, matrix: Tensor) -> Result<Value> {
         let (id, view) = self.arranged(x, true)?;
         let last = self.sizes(id).len() - 1;
@@ -216,7 +217,7 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// A reduction over `dimensions`, which are kept with size 1 if `keep`.
+    /// Reduces over `dimensions`. If `keep` is true, they are kept with size 1.
     pub fn reduced(&mut self, kind: &str, x: Value, dimensions: &[usize], keep: bool) -> Result<Value> {
         let Value::Node(id, view) = x else { bail!("{kind} of a constant is not supported here") };
         if kind == "mean" && dimensions == [2, 3] && view.is_natural(4) && self.sizes(id).len() == 4 {
@@ -237,13 +238,13 @@ impl Importer {
         Ok(Value::Node(id, if keep { view } else { without(view, &axes) }))
     }
 
-    /// An operation along one dimension that keeps the shape, such as softmax.
+    /// Applies a shape-preserving operation along one dimension, such as softmax.
     pub fn along(&mut self, kind: &str, x: Value, dimension: usize) -> Result<Value> {
         let (id, view, axis) = self.axis_of(x, dimension)?;
         Ok(Value::Node(self.add(kind, &[("dim", int(axis))], &[id])?, view))
     }
 
-    /// The elements `start, start + step, … < end` of one dimension.
+    /// Selects the indices `start, start + step, … < end` along one dimension.
     pub fn sliced(&mut self, x: Value, dimension: usize, range: std::ops::Range<usize>, step: usize) -> Result<Value> {
         let size = self.shape(&x)[dimension];
         if range == (0..size) && step == 1 {
@@ -258,7 +259,7 @@ impl Importer {
         Ok(Value::Node(self.add("slice", &arguments, &[id])?, view))
     }
 
-    /// One element of a dimension, which is removed.
+    /// Selects one index along a dimension and removes that dimension, like PyTorch's `select`.
     pub fn selected(&mut self, x: Value, dimension: usize, index: usize) -> Result<Value> {
         let (id, mut view, axis) = self.axis_of(x, dimension)?;
         let id = self.add("select", &[("dim", int(axis)), ("index", int(index))], &[id])?;
@@ -266,13 +267,13 @@ impl Importer {
         Ok(Value::Node(id, without(view, &[axis])))
     }
 
-    /// The elements of a dimension with the given indices.
+    /// Selects the given indices along a dimension, like PyTorch's `index_select`.
     pub fn gathered(&mut self, x: Value, dimension: usize, indices: &[usize]) -> Result<Value> {
         let (id, view, axis) = self.axis_of(x, dimension)?;
         Ok(Value::Node(self.add("gather", &[("dim", int(axis)), ("index", list(indices))], &[id])?, view))
     }
 
-    /// The values concatenated along a dimension.
+    /// Concatenates values along a dimension.
     pub fn concatenated(&mut self, values: Vec<Value>, dimension: usize) -> Result<Value> {
         let (mut ids, mut view) = (vec![], None);
         for value in values {
@@ -296,7 +297,7 @@ impl Importer {
         Ok(Value::Node(self.add("concat", &[("dim", int(axis))], &ids)?, view))
     }
 
-    /// The value with dimensions of size 1 repeated to the sizes of `target`; both shapes broadcast.
+    /// Expands dimensions of size 1 to the sizes in `target`. A size of 1 in `target` keeps the size of the value.
     pub fn expanded(&mut self, x: Value, target: &[usize]) -> Result<Value> {
         let Value::Node(id, view) = x else { bail!("expanding a constant is not supported here") };
         let rank = target.len().max(view.0.len());
@@ -325,7 +326,7 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// The value with dimensions of size 1 inserted at these dimensions of the result.
+    /// Inserts dimensions of size 1. `places` are their indices in the result.
     pub fn unsqueezed(&mut self, x: Value, places: &[usize]) -> Result<Value> {
         let Value::Node(id, mut view) = x else { bail!("reshaping a constant is not supported here") };
         let mut places = places.to_vec();
@@ -341,7 +342,7 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// The value without the given dimensions, which have size 1.
+    /// Removes the given dimensions, all of which must have size 1.
     pub fn squeezed(&mut self, x: Value, dimensions: &[usize]) -> Result<Value> {
         let shape = self.shape(&x);
         let Value::Node(id, view) = x else { bail!("reshaping a constant is not supported here") };
@@ -352,19 +353,19 @@ impl Importer {
     }
 }
 
-/// The value of a one-element constant of rank at most `rank`.
+/// The value of a constant with a single element and at most `rank` dimensions; `None` for other constants.
 fn single(c: &Constant, rank: usize) -> Result<Option<f64>> {
     let one = c.tensor.elem_count() == 1 && c.tensor.rank() <= rank && !c.per_batch && c.name.is_none();
     Ok(if one { numbers(&c.tensor)?.first().copied() } else { None })
 }
 
-/// The view with dimensions of size 1 prepended, up to `rank`.
+/// Prepends dimensions of size 1 to a view until it has `rank` dimensions.
 fn padded(view: View, rank: usize) -> View {
     let missing = rank - view.0.len();
     View([vec![vec![]; missing], view.0].concat())
 }
 
-/// The view of a value whose axes `axes` are removed.
+/// The view of a value after `axes` are removed from its node.
 fn without(view: View, axes: &[usize]) -> View {
     let left = |axis: &usize| axis - axes.iter().filter(|&&removed| removed < *axis).count();
     let stays = |axis: &&usize| !axes.contains(axis);

@@ -1,13 +1,13 @@
 //! How the dimensions of an exported value map to the axes of a node's value.
 //!
-//! A node's value has the batch as axis 0, whereas exported programs move the batch and merge it with other dimensions, as in `(T,
-//! N, C)` or `(N·heads, T, d)`. A view lists, for each exported dimension, the axes of which it is the product, so that moving and
-//! merging dimensions requires no node until an operation needs them.
+//! A node's value has the batch as axis 0, whereas exported programs may move the batch or merge it with other dimensions, as in
+//! `(T, N, C)` or `(N·heads, T, d)`. A view lists the axes that make up each exported dimension. Moving or merging dimensions therefore
+//! only changes the view; nodes are added once an operation requires them.
 
 use std::collections::VecDeque;
 
-/// For each exported dimension, the axes of the node's value that it consists of, outermost first. An axis of size 1 may be
-/// missing; every other axis occurs once. A dimension without axes has size 1.
+/// For each exported dimension, the axes of the node's value that are merged into it, outermost first. An axis of size 1 may be missing;
+/// every other axis occurs once. A dimension without axes has size 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View(pub Vec<Vec<usize>>);
 
@@ -23,11 +23,11 @@ pub struct Regrouped {
 /// How to bring the axes into the order of the exported dimensions.
 #[derive(Debug, PartialEq)]
 pub struct Arranged {
-    /// The permutation of the axes, the batch first.
+    /// The permutation of the axes, starting with the batch.
     pub order: Vec<usize>,
     /// The sizes, without the batch, after the axes of each dimension are merged.
     pub sizes: Vec<usize>,
-    /// The view of the result. Each dimension is one axis, except that the batch stays an axis of its own.
+    /// The view of the rearranged value. Each dimension is one axis, except that the batch always remains a separate axis.
     pub view: View,
 }
 
@@ -105,8 +105,8 @@ impl View {
         Some(Regrouped { view: View(view), factors })
     }
 
-    /// Brings axes of these sizes into the order of the exported dimensions, with one axis per dimension. Dimensions without axes
-    /// become axes of size 1 if `units`.
+    /// Brings axes of these sizes into the order of the exported dimensions, with one axis per dimension. If `units` is true, dimensions
+    /// without axes become axes of size 1.
     pub fn arranged(&self, sizes: &[usize], units: bool) -> Arranged {
         let named: Vec<usize> = self.0.iter().flatten().copied().filter(|&axis| axis != 0).collect();
         let rest = (1..sizes.len()).filter(|axis| !named.contains(axis));
@@ -137,7 +137,7 @@ impl View {
     }
 }
 
-/// Whether a permutation only moves axes of size 1, so that a reshape does the same.
+/// Whether a permutation moves only axes of size 1, so that it is equivalent to a reshape.
 pub fn is_reshape(order: &[usize], sizes: &[usize]) -> bool {
     let moved: Vec<_> = order.iter().filter(|&&axis| axis == 0 || sizes[axis] != 1).collect();
     moved.windows(2).all(|pair| pair[0] < pair[1])
@@ -147,7 +147,7 @@ pub fn is_reshape(order: &[usize], sizes: &[usize]) -> bool {
 mod tests {
     use super::*;
 
-    /// A batch size that no other size is a multiple of.
+    /// A batch size that divides no other size.
     const N: usize = 1009;
 
     fn view(dims: &[&[usize]]) -> View {

@@ -1,6 +1,6 @@
-//! Evaluates operators whose inputs are all constants: shape arithmetic, and operators that exporters apply to weights.
+//! Evaluates operators whose inputs are all constants: shape arithmetic, and operators applied to weights.
 //!
-//! Integers are i64, booleans u8 with 0 and 1.
+//! Integers are stored as i64, and booleans as u8 (0 or 1).
 
 use super::program::Attributes;
 use crate::graph::op;
@@ -366,14 +366,14 @@ pub fn evaluate(
 
 /// The effect of a `Pad` operator on each axis.
 pub struct Padding {
-    /// Axes, and the number of positions added before and after; a negative number removes positions.
+    /// Each padded axis, with the number of elements added before and after; a negative number removes elements.
     pub each: Vec<(usize, i64, i64)>,
     pub mode: PadMode,
-    /// The value of `constant` padding.
+    /// The padding value in `constant` mode.
     pub value: f64,
 }
 
-/// The source of the values of a padding.
+/// How the values of padding elements are determined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PadMode {
     Constant,
@@ -383,7 +383,7 @@ pub enum PadMode {
 }
 
 impl PadMode {
-    /// The input position that a padded position copies; `None` for a constant.
+    /// The input index whose value is copied to index `at`; `None` if that element is set to the constant.
     pub fn place(self, at: i64, size: i64) -> Option<usize> {
         let place = match self {
             _ if (0..size).contains(&at) => at,
@@ -401,7 +401,7 @@ impl PadMode {
 }
 
 impl Padding {
-    /// Reads the operator for a value of `rank` dimensions. `given` are pads, value and axes, which are attributes in old opsets.
+    /// Reads a `Pad` operator for a value with `rank` dimensions. The inputs `pads`, `value` and `axes` are attributes in old opsets.
     pub fn of(a: &Attributes, [pads, value, axes]: [Option<&Tensor>; 3], rank: usize) -> Result<Self> {
         let pads = match pads {
             Some(pads) => integers(pads)?,
@@ -472,8 +472,8 @@ impl Slice {
     }
 }
 
-/// The slices of a `Slice` operator for a value of this shape, with bounds inside it. `given` are starts, ends, axes and steps,
-/// which are attributes before opset 10.
+/// The slices of a `Slice` operator for a value of this shape, with bounds clamped to its sizes. `given` holds the inputs starts, ends,
+/// axes and steps, which are attributes before opset 10.
 pub fn slices(a: &Attributes, given: [Option<&Tensor>; 4], shape: &[usize]) -> Result<Vec<Slice>> {
     let [starts, ends, axes, steps] = given;
     let list = |t: Option<&Tensor>, name: &str| match t {
@@ -506,7 +506,7 @@ pub fn slices(a: &Attributes, given: [Option<&Tensor>; 4], shape: &[usize]) -> R
     (0..starts.len()).map(slice).collect()
 }
 
-/// The sizes of the parts of a `Split` operator for a dimension of `size`.
+/// The sizes of the parts that a `Split` operator produces from a dimension of size `size`.
 pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize) -> Result<Vec<usize>> {
     if let Some(parts) = given.map(integers).transpose()?.or_else(|| a.ints("split")) {
         let parts = parts
@@ -607,7 +607,7 @@ pub fn number(t: &Tensor) -> Result<f64> {
     }
 }
 
-/// The shape that two shapes broadcast to. Errors if the result would be too large.
+/// The shape that two shapes broadcast to. Errors if a value of that shape would be too large.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let shape = crate::backend::broadcast_shape(&[a, b])?;
     check_size(&shape)?;
@@ -638,7 +638,7 @@ fn cast(t: &Tensor, to: DType) -> Result<Tensor> {
     Ok(t.to_dtype(to)?)
 }
 
-/// Converts two tensors to the wider of their dtypes.
+/// Converts two tensors to the wider of their two dtypes.
 fn alike((a, b): (Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
     let order = [DType::U8, DType::I64, DType::F32, DType::F64];
     let rank = |t: &Tensor| order.iter().position(|d| *d == t.dtype()).unwrap_or(2);

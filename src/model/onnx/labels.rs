@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 pub struct Names {
     /// Modules that contain other modules.
     parents: HashSet<String>,
-    /// Modules that have operators.
+    /// Modules that operators are named after.
     modules: HashSet<String>,
     /// For each value, the modules of the operators that read it.
     readers: HashMap<String, Vec<String>>,
@@ -40,8 +40,8 @@ impl Names {
         !node.module.is_empty() && self.readers.get(value).is_some_and(|readers| !readers.iter().all(inside))
     }
 
-    /// The batch norm that an exporter folded into a convolution: the convolution has the module of the norm, but a weight of
-    /// another module.
+    /// The batch norm that an exporter folded into a convolution: the convolution is labeled with the module of the norm, but its weight
+    /// belongs to another module.
     pub fn folded_norm<'a>(&self, node: &'a Node) -> Option<&'a str> {
         let weight = node.inputs.get(1).and_then(|name| module_of(name)).filter(|_| node.op == "Conv")?;
         let other = !node.module.is_empty() && node.module != weight && !self.parents.contains(&node.module);

@@ -1,10 +1,10 @@
-//! Recognizes networks that normalize pictures themselves.
+//! Recognizes networks that normalize their input pictures themselves.
 
 use super::program::{Node, Program};
 use crate::tensor::numbers;
 
-/// The standard deviation by which pictures in `[0, 1]` must be divided for a network that normalizes them itself: 1 if it expects
-/// pixels in `[0, 1]`, 1/255 if it expects 0 to 255. `None` if the network expects normalized pictures.
+/// The standard deviation by which pictures in `[0, 1]` must be divided for a network that normalizes them itself: 1 if it expects pixel
+/// values in `[0, 1]`, 1/255 if it expects values from 0 to 255. `None` if the network expects normalized pictures.
 ///
 /// A network normalizes if each operator that reads the pictures subtracts a constant from them, or scales them, per channel.
 pub fn built_in(program: &Program, input: &str) -> Option<f64> {

@@ -33,22 +33,22 @@ pub struct Program {
 /// An input of a program.
 pub struct Input {
     pub name: String,
-    /// The sizes of its dimensions; `None` if they are dynamic.
+    /// The size of each dimension of the input; `None` for a dynamic dimension.
     pub shape: Vec<Option<usize>>,
 }
 
 /// An operator of a program.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The operator's type, such as `Conv`; operators outside the standard domain include their domain.
+    /// The operator's type, such as `Conv`; outside the standard domain, it includes the domain.
     pub op: String,
     pub attributes: Attributes,
-    /// Names of the values it reads; empty for omitted inputs.
+    /// Names of the operator's inputs; an omitted input has an empty name.
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
-    /// The path of the PyTorch module that it comes from; empty if unknown.
+    /// The path of the PyTorch module that the operator belongs to; empty if unknown.
     pub module: String,
-    /// The node's own name.
+    /// The name of the node in the file.
     pub name: String,
 }
 
@@ -134,7 +134,7 @@ fn input(info: &ValueInfoProto) -> Result<Input> {
 }
 
 impl Node {
-    /// Whether it returns the shape of a value, which does not depend on the picture.
+    /// Whether the operator returns the shape of a value, which does not depend on the picture.
     pub fn is_shape(&self) -> bool {
         self.op == "Shape" || self.op == "Size"
     }
@@ -172,7 +172,7 @@ impl Node {
     }
 }
 
-/// The path of the module that a node comes from. PyTorch's exporters store it in the node's metadata or its name
+/// The path of the PyTorch module that a node belongs to. PyTorch's exporters store it in the node's metadata or its name
 /// (`/layer1/layer1.0/conv1/Conv`).
 fn module(node: &NodeProto) -> String {
     if let Some(scopes) = node.metadata_props.iter().find(|e| e.key() == "pkg.torch.onnx.name_scopes") {
@@ -187,7 +187,7 @@ fn module(node: &NodeProto) -> String {
 }
 
 impl Attributes {
-    /// Attributes with these values: integers, floats, strings or lists of integers.
+    /// Creates attributes from names and values. Supported are integers, floats, strings and lists of integers.
     pub fn of(arguments: &[(&str, Attribute)]) -> Self {
         let attribute = |(name, value): &(&str, Attribute)| {
             let (i, f, s, kind) = match value {
@@ -218,18 +218,18 @@ impl Attributes {
         Self(arguments.iter().map(attribute).collect())
     }
 
-    /// Adds other attributes to these.
+    /// Appends the attributes in `other`.
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// Adds an integer to these attributes.
+    /// Appends an integer attribute.
     pub fn with_int(self, name: &str, value: i64) -> Self {
         self.and(Self::of(&[(name, Attribute::Int(value))]))
     }
 
-    /// Adds a string to these attributes.
+    /// Appends a string attribute.
     pub fn with_text(self, name: &str, value: &str) -> Self {
         self.and(Self::of(&[(name, Attribute::Text(value.into()))]))
     }
@@ -238,33 +238,33 @@ impl Attributes {
         self.0.iter().find(|a| a.name() == name)
     }
 
-    /// An integer, or its default.
+    /// The value of an integer attribute, or `default` if it is absent.
     pub fn int(&self, name: &str, default: i64) -> i64 {
         self.get(name).and_then(|a| a.i).unwrap_or(default)
     }
 
-    /// A float, or its default.
+    /// The value of a float attribute, or `default` if it is absent.
     pub fn float(&self, name: &str, default: f64) -> f64 {
         self.get(name).and_then(|a| a.f).map_or(default, decimal)
     }
 
-    /// A string, or its default.
+    /// The value of a string attribute, or `default` if it is absent.
     pub fn text(&self, name: &str, default: &str) -> String {
         let bytes = self.get(name).and_then(|a| a.s.as_ref());
         bytes.map_or_else(|| default.into(), |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// A list of floats; `None` if it is not given.
+    /// The value of an attribute that is a list of floats; `None` if it is absent.
     pub fn floats(&self, name: &str) -> Option<Vec<f64>> {
         self.get(name).filter(|a| !a.floats.is_empty()).map(|a| a.floats.iter().map(|&f| decimal(f)).collect())
     }
 
-    /// A list of integers; `None` if it is not given.
+    /// The value of an attribute that is a list of integers; `None` if it is absent.
     pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
         self.get(name).map(|a| a.ints.clone())
     }
 
-    /// The attribute as an argument of an operation.
+    /// The value of the attribute `name`, converted to an argument of an operation.
     pub fn argument(&self, name: &str) -> Option<Attribute> {
         use Attribute::{Float, Int, Text};
         let a = self.get(name)?;
@@ -292,7 +292,7 @@ impl Attributes {
         bail!("the value of a constant must be a tensor or numbers")
     }
 
-    /// A tensor; `None` if it is not given.
+    /// The value of a tensor attribute; `None` if it is absent.
     pub fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
         self.get(name).and_then(|a| a.t.as_ref()).map(|t| tensor::read(t, None)).transpose()
     }
@@ -304,7 +304,7 @@ fn decimal(x: f32) -> f64 {
 }
 
 impl Program {
-    /// The name of the node: its module, or the module whose weight it reads.
+    /// The label of a node: the path of its module or, if unknown, of the module whose weight it reads.
     pub fn label(&self, node: &Node) -> String {
         let weight = node.inputs.iter().skip(1).find_map(|name| module_of(name));
         // Weights shared by modules, and equal weights merged by an exporter, may have the name of another module.

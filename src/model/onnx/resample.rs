@@ -1,4 +1,4 @@
-//! The weights of ONNX's `Resize` along one axis, in all its variants.
+//! Interpolation weights of ONNX's `Resize`, in all its variants.
 
 use super::evaluate::{check_size, place};
 use super::program::Node;
@@ -6,7 +6,7 @@ use crate::tensor::numbers;
 use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// How a `Resize` or `Upsample` operator changes a value.
+/// How a `Resize` or `Upsample` operator resizes a value.
 pub struct Resampling {
     /// The shape of the input.
     from: Vec<usize>,
@@ -23,7 +23,7 @@ pub struct Resampling {
 }
 
 impl Resampling {
-    /// Reads the operator for a value of this shape. `given` are its inputs after the value.
+    /// Reads a `Resize` or `Upsample` operator for a value of shape `shape`. `given` holds the operator's inputs after the value.
     ///
     /// Errors if neither sizes nor scales are given.
     pub fn of(node: &Node, given: [Option<&Tensor>; 3], shape: &[usize], opset: i64) -> Result<Self> {
@@ -93,7 +93,7 @@ impl Resampling {
         }
     }
 
-    /// The axes that change, and the matrix `(in, out)` by which each is multiplied.
+    /// The axes whose size changes, each with the matrix `(in, out)` that it is multiplied by.
     ///
     /// Errors if the variant is not supported.
     pub fn matrices(&self) -> Result<Vec<(usize, Tensor)>> {
@@ -116,7 +116,7 @@ impl Resampling {
         (0..self.from.len()).filter(changes).map(matrix).collect()
     }
 
-    /// The resized value of a constant.
+    /// Resizes a constant.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         check_size(&self.to)?;
         let mut y = x.to_dtype(DType::F32)?;
@@ -133,21 +133,21 @@ impl Resampling {
 
 /// How one axis is resized.
 struct Axis<'a> {
-    /// The size of the input.
+    /// Size of the axis in the input.
     from: usize,
-    /// The size of the output.
+    /// Size of the axis in the output.
     to: usize,
     /// Ratio of output size to input size, as given in the file.
     scale: f64,
     /// `nearest`, `linear` or `cubic`.
     mode: &'a str,
-    /// How output positions correspond to input positions.
+    /// How output positions map to input positions, as in ONNX's `coordinate_transformation_mode`.
     coordinates: &'a str,
-    /// How `nearest` rounds.
+    /// How the mode `nearest` rounds positions.
     nearest: &'a str,
-    /// The coefficient of the cubic kernel.
+    /// The coefficient `a` of the cubic kernel.
     cubic: f64,
-    /// Whether positions outside the input have zero weight, instead of the value at the edge.
+    /// Whether positions outside the input have zero weight; otherwise, they have the value at the edge.
     exclude_outside: bool,
     /// Whether the kernel is widened when downscaling.
     antialias: bool,
@@ -218,7 +218,7 @@ impl Axis<'_> {
         } as i64)
     }
 
-    /// The positions around `x` and their weights.
+    /// The input positions that contribute to the value at `x`, with their weights.
     fn taps(&self, x: f64) -> Result<Vec<(i64, f64)>> {
         let narrow = if self.antialias { self.scale.min(1.0) } else { 1.0 };
         let (kernel, reach): (&dyn Fn(f64) -> f64, f64) = match self.mode {

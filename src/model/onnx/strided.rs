@@ -1,4 +1,4 @@
-//! Rewrites views that PyTorch's exporter indexes element by element.
+//! Rewrites strided views, which PyTorch's exporter indexes element by element.
 //!
 //! PyTorch's `as_strided` becomes a flat index for every element, `n · K + c` for picture `n` with `K` values, and a `Gather` from the
 //! flattened value. With a dynamic batch, that index is computed from the batch size.
@@ -14,7 +14,7 @@ const DEEPEST: usize = 32;
 
 /// The elements of each picture that a flat index selects.
 struct PerPicture {
-    /// Number of values of a picture.
+    /// Number of values per picture.
     size: i64,
     /// Index of each selected value within a picture.
     index: Vec<i64>,
@@ -40,7 +40,7 @@ pub fn rewrite(program: &mut Program) {
     program.prune();
 }
 
-/// The value that the `Gather` at `at` selects from, before it was flattened, and the selection within each picture.
+/// The input of the `Gather` at `at` before it is flattened, and the elements selected from each picture.
 fn flat_gather(program: &Program, producer: &HashMap<String, usize>, at: usize) -> Option<(String, PerPicture)> {
     let gather = program.nodes.get(at).filter(|node| node.op == "Gather" && node.attributes.int("axis", 0) == 0)?;
     let flatten = program.nodes.get(*producer.get(&gather.inputs[0])?).filter(|node| node.op == "Reshape")?;
@@ -55,7 +55,7 @@ fn flat_gather(program: &Program, producer: &HashMap<String, usize>, at: usize) 
     same.then(|| (flatten.inputs[0].clone(), per_picture))
 }
 
-/// Splits a flat index of `batch` pictures; `None` unless each picture's part is the first one's plus a multiple of the size.
+/// Splits a flat index over `batch` pictures into the same selection for each picture; `None` if the pictures' selections differ.
 fn per_picture(index: &Tensor, batch: usize) -> Option<PerPicture> {
     let shape: Vec<i64> = index.dims().get(1..)?.iter().map(|&n| n as i64).collect();
     let all = integers(index).ok()?;
@@ -69,7 +69,7 @@ fn per_picture(index: &Tensor, batch: usize) -> Option<PerPicture> {
     (regular && inside).then_some(PerPicture { size, index: first, shape })
 }
 
-/// Operators equivalent to the `Gather` at `at`, applied to each picture.
+/// Operators that replace the `Gather` at `at` and select the same elements from each picture.
 fn replacement(program: &mut Program, at: usize, from: &str, picked: PerPicture) -> Option<Vec<Node>> {
     let gather = program.nodes[at].clone();
     let result = gather.outputs[0].clone();
@@ -100,7 +100,7 @@ fn replacement(program: &mut Program, at: usize, from: &str, picked: PerPicture)
     Some(nodes)
 }
 
-/// A value computed from the batch size and constants alone, for `batch` pictures; `None` if it depends on anything else.
+/// Computes the value `name` for a batch of `batch` pictures; `None` if it depends on anything other than constants and the batch size.
 fn value(program: &Program, producer: &HashMap<String, usize>, name: &str, batch: i64, depth: usize) -> Option<Tensor> {
     if let Some(constant) = program.constants.get(name) {
         return Some(constant.clone());

@@ -1,4 +1,4 @@
-//! Tensors in ONNX files, inside the file or in files next to it.
+//! Tensors of ONNX models, stored in the ONNX file or in external data files.
 
 use super::proto::TensorProto;
 use super::proto::tensor_proto::{DataLocation, DataType};
@@ -10,7 +10,8 @@ use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use std::path::{Component, Path};
 
-/// Reads a tensor. Floats become f32, except f64; integers i64; booleans u8. `folder` holds files with external data.
+/// Reads a tensor. Floats other than f64 are converted to f32, integers to i64, and booleans to u8. `folder` holds files with external
+/// data.
 pub fn read(t: &TensorProto, folder: Option<&Path>) -> Result<Tensor> {
     let name = words::name(t.name());
     values(t, folder).with_context(|| format!("reading the tensor \"{name}\""))
@@ -84,7 +85,7 @@ fn number(data_type: i32) -> Result<Number> {
     })
 }
 
-/// Reads values from a file in the folder of the model.
+/// Reads a tensor from an external data file in the model's folder.
 fn external(t: &TensorProto, number: Number, shape: &[usize], folder: Option<&Path>) -> Result<Tensor> {
     let entry = |key: &str| t.external_data.iter().find(|e| e.key() == key).map(|e| e.value());
     let location = entry("location").context("its external data has no location")?;

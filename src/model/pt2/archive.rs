@@ -28,7 +28,7 @@ pub struct Archive {
 impl Archive {
     /// Reads an archive.
     ///
-    /// Errors if it is damaged, or was not written by `torch.export.save` of a supported version.
+    /// Errors if the archive is damaged, or was not written by a supported version of `torch.export.save`.
     pub fn open(path: &Path) -> Result<Self> {
         let file = BufReader::new(open(path, u64::MAX)?);
         let mut zip = ZipArchive::new(file).context("it is not a zip archive, or it is damaged")?;
@@ -60,7 +60,7 @@ impl Archive {
     }
 }
 
-/// The error for an archive without a program, which may hold weights or a TorchScript program.
+/// The error for an archive without an exported program, such as one with only weights or with a TorchScript program.
 fn without_program(path: &Path) -> Error {
     let what = "it has no models/model.json, which torch.export.save writes";
     match weights::open(path) {
@@ -84,7 +84,7 @@ fn bytes<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str, limit: u6
     Ok(bytes)
 }
 
-/// Reads a tensor: the part of its storage given by sizes, strides and offset.
+/// Reads a tensor: the view of its storage specified by sizes, strides and offset.
 fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry: &Value) -> Result<Tensor> {
     ensure!(entry["use_pickle"].as_bool() != Some(true), "it is pickled, which is not supported");
     let meta = &entry["tensor_meta"];
@@ -151,7 +151,7 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     Ok(values.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?.reshape(sizes)?.to_dtype(kind)?)
 }
 
-/// A size, which is `{"as_int": n}`.
+/// Reads a size, serialized as `{"as_int": n}`.
 fn size(value: &Value) -> Option<usize> {
     usize::try_from(value["as_int"].as_u64()?).ok()
 }

@@ -9,9 +9,9 @@ pub struct Call<'a> {
     /// The operator, such as `conv2d.default`.
     pub target: &'a str,
     arguments: HashMap<&'a str, &'a Value>,
-    /// The names of its outputs.
+    /// Names of the operator's outputs.
     pub outputs: Vec<String>,
-    /// The path of the module that calls it.
+    /// Path of the module that calls the operator.
     pub module: String,
     /// Values of symbolic sizes.
     symbols: &'a HashMap<String, i64>,
@@ -36,7 +36,7 @@ impl<'a> Call<'a> {
         self.arguments.get(name).copied().filter(|arg| arg["as_none"].as_bool() != Some(true))
     }
 
-    /// The name of a tensor; `None` if it is not given.
+    /// The name of a tensor argument; `None` if it is absent.
     pub fn tensor(&self, name: &str) -> Option<String> {
         let arg = self.get(name)?;
         let name =
@@ -44,12 +44,12 @@ impl<'a> Call<'a> {
         name.map(String::from)
     }
 
-    /// The name of a required tensor.
+    /// The name of a required tensor argument.
     pub fn needed(&self, name: &str) -> Result<String> {
         self.tensor(name).with_context(|| format!("the tensor \"{name}\" is missing"))
     }
 
-    /// The names of a list of tensors; `None` for omitted ones.
+    /// The names of the tensors in a list argument; `None` for omitted tensors.
     pub fn tensors(&self, name: &str) -> Vec<Option<String>> {
         let Some(arg) = self.get(name) else { return vec![] };
         let all = arg["as_tensors"].as_array().or_else(|| arg["as_optional_tensors"].as_array());
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
         self.arguments.keys().flat_map(|name| -> Vec<String> { one(name) }).collect()
     }
 
-    /// An integer, or its default.
+    /// The value of an integer argument, or `default` if it is absent.
     pub fn int(&self, name: &str, default: i64) -> Result<i64> {
         self.get(name).map_or(Ok(default), |arg| self.integer(arg))
     }
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A list of integers; `None` if it is not given. A single integer becomes a list of one.
+    /// The value of an argument that is a list of integers; `None` if it is absent. A single integer becomes a list of length 1.
     pub fn ints(&self, name: &str) -> Result<Option<Vec<i64>>> {
         let Some(arg) = self.get(name) else { return Ok(None) };
         match arg["as_ints"].as_array().or_else(|| arg["as_sym_ints"].as_array()) {
@@ -91,29 +91,29 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A number, or its default.
+    /// The value of a numeric argument, or `default` if it is absent.
     pub fn float(&self, name: &str, default: f64) -> f64 {
         self.number(name).unwrap_or(default)
     }
 
-    /// A number, written as an integer or a float; `None` if it is not given.
+    /// The value of a numeric argument, which may be serialized as an integer or a float; `None` if it is absent.
     pub fn number(&self, name: &str) -> Option<f64> {
         let arg = self.get(name)?;
         arg["as_float"].as_f64().or_else(|| arg["as_int"].as_f64())
     }
 
-    /// A boolean, or its default.
+    /// The value of a boolean argument, or `default` if it is absent.
     pub fn bool(&self, name: &str, default: bool) -> bool {
         self.get(name).and_then(|arg| arg["as_bool"].as_bool()).unwrap_or(default)
     }
 
-    /// A string; `None` if it is not given.
+    /// The value of a string argument; `None` if it is absent.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(|arg| arg["as_string"].as_str())
     }
 }
 
-/// The names of the values in an output.
+/// The names of the values in an output, which may be a tensor or a list of tensors.
 fn names(output: &Value) -> Vec<String> {
     let one = |v: &Value| v["name"].as_str().unwrap_or_default().to_string();
     if output["as_tensor"].is_object() {

@@ -1,12 +1,12 @@
-//! Operators that change a tensor in place, and tensors that are views of others.
+//! Tracks operators that change a tensor in place, and tensors that are views of others.
 //!
-//! A `.pt2` file written by `torch.export.export` contains in-place operators such as `relu_`, or `fill_` on a slice. Each changes
-//! the value of a tensor and of the tensor that it is a view of.
+//! A `.pt2` file written by `torch.export.export` contains in-place operators such as `relu_`, or `fill_` on a slice. Each changes the
+//! value of a tensor and, if the tensor is a view, of the tensor it was taken from.
 
 use crate::model::onnx::program::Node;
 use std::collections::{HashMap, HashSet};
 
-/// Functions whose result shares the memory of their input.
+/// Functions whose result shares memory with their input.
 const VIEWS: [&str; 23] = [
     "slice",
     "narrow",
@@ -33,17 +33,17 @@ const VIEWS: [&str; 23] = [
     "feature_dropout",
 ];
 
-/// Functions whose result either shares the memory of their input or is a copy, depending on the input's memory layout.
+/// Functions whose result either shares memory with their input or is a copy, depending on the input's memory layout.
 const MAYBE_VIEWS: [&str; 3] = ["reshape", "flatten", "contiguous"];
 
 /// How a tensor is derived from another one.
 #[derive(Clone)]
 enum Taking {
-    /// It is the same tensor.
+    /// The two names refer to the same tensor.
     Same,
-    /// By an operator whose first input is the other tensor.
+    /// The tensor is the output of an operator whose first input is the other tensor.
     By(Node),
-    /// By several operators, or as a copy.
+    /// The tensor was derived by several operators, or may be a copy.
     Unknown,
 }
 
@@ -54,7 +54,7 @@ pub struct InPlace {
     current: HashMap<String, String>,
     /// The tensor that each view was derived from, and how.
     taken: HashMap<String, (String, Taking)>,
-    /// Tensors with a changed view: the chain of views from the tensor to the changed one, and the new value of the latter.
+    /// Tensors with a changed view: the chain of operators that leads from the tensor to the view, and the view's new value.
     pending: HashMap<String, (Vec<Node>, String)>,
     /// Tensors whose value is no longer known, because they share memory with a tensor that was changed.
     stale: HashSet<String>,
@@ -66,7 +66,7 @@ pub fn changes(name: &str) -> bool {
 }
 
 impl InPlace {
-    /// The value of a tensor since its last change; `None` if it was not changed.
+    /// The name of a tensor's current value; `None` if the tensor was not changed.
     pub fn current(&self, tensor: &str) -> Option<&String> {
         self.current.get(tensor)
     }
@@ -76,7 +76,8 @@ impl InPlace {
         self.stale.contains(tensor)
     }
 
-    /// Records that `outputs` may be views of `from`, taken by `nodes` for the function `base`.
+    /// Records that `outputs`, the results of the function `base` on `from`, may be views of it. `nodes` are the operators that compute
+    /// them.
     pub fn take(&mut self, base: &str, from: &str, outputs: &[String], nodes: &[Node]) {
         let taking = match (nodes, outputs) {
             _ if MAYBE_VIEWS.contains(&base) => Taking::Unknown,
@@ -120,7 +121,7 @@ impl InPlace {
         }
     }
 
-    /// Resolves `name` to the tensor that it is another name of.
+    /// Resolves `name` to the original name of the same tensor.
     fn end_of_same<'a>(&'a self, mut name: &'a str) -> &'a str {
         while let Some((from, Taking::Same)) = self.taken.get(name) {
             name = from;
@@ -128,12 +129,12 @@ impl InPlace {
         name
     }
 
-    /// Removes and returns a change of a view that is not yet part of the value of `tensor`.
+    /// Removes and returns the change of a view that has not yet been applied to `tensor`.
     pub fn pending(&mut self, tensor: &str) -> Option<(Vec<Node>, String)> {
         self.pending.remove(tensor)
     }
 
-    /// Sets the value of a tensor after a change of one of its views.
+    /// Sets the value of a tensor after one of its views was changed.
     pub fn set(&mut self, tensor: &str, value: String) {
         self.current.insert(tensor.into(), value);
     }

@@ -1,7 +1,7 @@
 //! `.pt2` files, written by `torch.export.save`, as graphs.
 //!
 //! A file is a zip archive with a program in JSON and the weights as raw bytes. Its ATen operators are rewritten as ONNX operators
-//! (`operators`), so that both formats share the conversion of operators to nodes; names of modules and parameters are PyTorch's.
+//! (`operators`), so that both formats share the conversion of operators to nodes; modules and parameters keep their PyTorch names.
 
 mod archive;
 mod arguments;

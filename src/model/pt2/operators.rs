@@ -102,7 +102,7 @@ impl<'a> Translator<'a> {
         })
     }
 
-    /// Records the expression for the batch of the input, if it is dynamic.
+    /// Records the expression for the batch size of the input, if the batch is dynamic.
     fn batch(&mut self, input: &str) {
         let first = &self.shapes[input]["sizes"][0];
         self.free = first["as_expr"]["expr_str"].as_str().map(String::from);
@@ -130,7 +130,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// Updates a tensor if a view of it was changed in place. Errors if its value is no longer known.
+    /// Updates a tensor if a view of it was changed in place. Errors if the tensor's value is no longer known.
     fn settle(&mut self, name: &str) -> Result<()> {
         ensure!(
             !self.in_place.is_stale(name),
@@ -211,7 +211,7 @@ impl<'a> Translator<'a> {
         Ok(name)
     }
 
-    /// Adds an operator with these outputs.
+    /// Adds an operator with the given outputs.
     fn node(&mut self, call: &Call, op: &str, attributes: Attributes, inputs: Vec<String>, outputs: Vec<String>) {
         let name = outputs.first().cloned().unwrap_or_default();
         let module = call.module.clone();
@@ -223,14 +223,14 @@ impl<'a> Translator<'a> {
         self.node(call, op, attributes, inputs, call.outputs.clone());
     }
 
-    /// Adds an operator whose single output is used only by this call, and returns its name.
+    /// Adds an intermediate operator, whose single output is used only within this call, and returns the name of that output.
     fn inner(&mut self, call: &Call, op: &str, attributes: Attributes, inputs: Vec<String>) -> String {
         let name = format!("{}:{}", call.outputs.first().map_or("", String::as_str), self.nodes.len());
         self.node(call, op, attributes, inputs, vec![name.clone()]);
         name
     }
 
-    /// A tensor argument, or a scalar argument as a constant.
+    /// The name of a tensor argument, or of a constant with the value of a scalar argument.
     fn operand(&mut self, call: &Call, name: &str) -> Result<String> {
         match (call.tensor(name), call.number(name)) {
             (Some(tensor), _) => Ok(self.name(&tensor)),
@@ -243,7 +243,7 @@ impl<'a> Translator<'a> {
         Ok(self.name(&call.needed(name)?))
     }
 
-    /// The parameters of a layer, which default to a constant for each of `count` channels.
+    /// The name of a layer's parameter. If it is absent, a constant with the value `default` for each of `count` channels is added.
     fn parameter(&mut self, call: &Call, name: &str, count: usize, default: f64) -> Result<String> {
         match call.tensor(name) {
             Some(tensor) => Ok(self.name(&tensor)),
@@ -666,7 +666,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// A linear layer, or `input + mat1 · mat2`.
+    /// Rewrites `linear`, or `addmm`: `input + mat1 · mat2`.
     fn linear(&mut self, call: &Call, base: &str) -> Result<()> {
         if base == "addmm" {
             let inputs = vec![self.input(call, "mat1")?, self.input(call, "mat2")?, self.input(call, "self")?];
@@ -684,7 +684,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// `softmax(q · kᵀ · scale + mask) · v`.
+    /// Rewrites attention: `softmax(q · kᵀ · scale + mask) · v`.
     fn attention(&mut self, call: &Call) -> Result<()> {
         ensure!(!call.bool("is_causal", false), "causal attention is not supported");
         let query = call.needed("query")?;
@@ -747,7 +747,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// A cyclic shift: two slices concatenated in reverse order.
+    /// Rewrites a cyclic shift as the concatenation of two slices in reverse order.
     fn roll(&mut self, call: &Call) -> Result<()> {
         let source = call.needed("self")?;
         let shape = self.shape(&source)?;
@@ -830,8 +830,8 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// The value of a size in SymPy's notation, such as `Mul(Integer(4), Symbol('s77', integer=True))`, where the expression `free`
-/// stands for the batch; `None` if it contains anything other than products.
+/// The value of a size in SymPy's notation, such as `Mul(Integer(4), Symbol('s77', integer=True))`, where `free` is the expression for the
+/// batch size; `None` if the expression contains anything other than products.
 fn expression(text: &str, free: &str) -> Option<i64> {
     let text = text.trim();
     if !free.is_empty() && text == free {

@@ -1,4 +1,4 @@
-//! An opened weight file: provides the names and shapes in its state dicts, and reads the values of tensors on demand.
+//! An open weight file, which lists the names and shapes in its state dicts and reads the values of tensors on demand.
 
 use super::number::{Number, count};
 use super::random_access::{ByteSource, RandomAccess};
@@ -20,11 +20,11 @@ use std::io::Read;
 /// A weight file, or all shards of one set of weights.
 pub struct Archive {
     pub(super) files: Vec<File>,
-    /// The state dicts, in the order of the file; there is at least one.
+    /// The state dicts, in file order; at least one.
     pub dicts: Vec<StateDict>,
 }
 
-/// A file of an archive, and its records with checksums.
+/// A file of an archive, and its zip records, if it has any.
 pub struct File {
     pub(super) source: ByteSource,
     pub(super) records: Vec<Record>,
@@ -37,7 +37,8 @@ pub struct StateDict {
     pub key: String,
     /// The tensors, by name.
     pub tensors: BTreeMap<String, TensorEntry>,
-    /// Tensors that can only be created by unsupported PyTorch functions: the name of the function, by name of the tensor.
+    /// Tensors that could not be read because they are created by an unsupported PyTorch function: name of the tensor, and name of the
+    /// function.
     pub unread: BTreeMap<String, String>,
     /// How the file was saved.
     pub saved: Saved,
@@ -57,7 +58,7 @@ pub struct TensorEntry {
 }
 
 impl Archive {
-    /// An archive that consists of one file.
+    /// Creates an archive that consists of one file.
     pub(super) fn of(source: ByteSource, dicts: Vec<StateDict>, records: Vec<Record>) -> Self {
         Self { files: vec![File { source, records }], dicts }
     }
@@ -78,7 +79,8 @@ impl Archive {
         self.dicts.iter().min_by_key(|dict| (names::secondary(&dict.key), names::rank(&dict.key)))
     }
 
-    /// Describes the network whose state dict has this key, or the main one, for the Python code that exports it.
+    /// Describes, for the Python code that exports it, the network in the state dict with this key. Without such a state dict, describes
+    /// the one in the main state dict.
     pub fn without_graph(&self, key: Option<&str>) -> WithoutGraph {
         let named = key.and_then(|key| self.dicts.iter().find(|dict| dict.key == key));
         let Some(dict) = named.or_else(|| self.main()) else { return WithoutGraph::default() };
@@ -92,7 +94,7 @@ impl Archive {
         }
     }
 
-    /// Reads all tensors of the main state dict, under their names without wrapper segments.
+    /// Reads all tensors of the main state dict. Wrapper segments are removed from their names.
     ///
     /// Errors like [`read`](Self::read).
     pub fn all(&self) -> Result<Weights> {

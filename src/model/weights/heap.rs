@@ -33,11 +33,11 @@ pub enum PickleValue<'a> {
 pub struct Object<'a> {
     /// Module and name of the class or function that created the object.
     pub class: (&'a str, &'a str),
-    /// Items of the object, if it was filled like a dict.
+    /// Items added to the object, if it was filled like a dict.
     pub items: Vec<(PickleValue<'a>, PickleValue<'a>)>,
     /// State of the object, usually a dict of attributes.
     pub state: Option<PickleValue<'a>>,
-    /// Index in the heap of the list of arguments that the object was created with.
+    /// Heap index of the list of arguments that the object was created with.
     pub args: Option<usize>,
 }
 

@@ -30,7 +30,7 @@ const SECONDARY: [&str; 16] = [
     "gradients",
 ];
 
-/// Words that indicate tensors that are stored next to a network but belong to its training.
+/// Words that indicate tensors that are stored with a network but are used only in training.
 const BESIDE: [&str; 14] = [
     "ema",
     "swa",
@@ -48,7 +48,7 @@ const BESIDE: [&str; 14] = [
     "scheduler",
 ];
 
-/// Splits a name into words: `model_ema.module` has three.
+/// Splits a name into words: `model_ema.module` into `model`, `ema` and `module`.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
@@ -68,7 +68,7 @@ pub fn optimizer(key: &str) -> bool {
         .any(|word| ["optim", "scheduler", "scaler"].iter().any(|kind| word.to_ascii_lowercase().starts_with(kind)))
 }
 
-/// Rank of the key of a state dict by preference, 0 for the best; an empty key has rank 0.
+/// Preference rank of a state dict's key; 0 is best. An empty key has rank 0.
 pub fn rank(key: &str) -> usize {
     let last = key.rsplit('.').next().unwrap_or_default();
     if last.is_empty() { 0 } else { KEYS.iter().position(|k| *k == last).unwrap_or(KEYS.len()) }
@@ -121,7 +121,7 @@ pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     WRAPPERS.into_iter().zip(found).filter(|(_, found)| *found).map(|(wrapper, _)| wrapper).collect()
 }
 
-/// The wrapper segments with which all `names` begin, such as `module.`; empty if they begin differently.
+/// The wrapper segments at the start of every name, such as `module.`; empty if names start with different ones.
 pub fn wrapped_by<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let before = |name: &'a str| {
         let segments =

@@ -73,14 +73,14 @@ impl Number {
     }
 }
 
-/// Number of elements of a shape. Errors if a tensor of this shape could not be addressed, where a size of 0 counts as 1.
+/// Number of elements of a shape. Errors if a tensor of this shape is too large to be addressed. For this check, a size of 0 counts as 1.
 pub fn count(shape: &[usize]) -> Result<usize> {
     let most = shape.iter().try_fold(8usize, |product, &n| product.checked_mul(n.max(1)));
     most.with_context(|| format!("a tensor of shape {shape:?} is too large"))?;
     Ok(shape.iter().product())
 }
 
-/// Reads chunks of the values on all cores, because most of the time is spent on page faults in fresh memory.
+/// Reads the values in chunks on all cores, because most of the time is spent on page faults in newly allocated memory.
 fn from<const N: usize, T: WithDType, R: Read>(
     file: &(impl Fn(usize) -> R + Sync),
     shape: &[usize],

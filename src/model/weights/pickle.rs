@@ -1,4 +1,4 @@
-//! Reads Python pickles as data, by a stack machine with containers, numbers, strings and PyTorch's tensors.
+//! Reads Python pickles as data. A stack machine handles containers, numbers, strings and PyTorch tensors.
 //!
 //! Nothing is imported or called. Only the few functions of [`Global`] are supported; any other function or class in a pickle
 //! becomes an [`Object`], a placeholder that records its arguments.

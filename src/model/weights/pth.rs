@@ -87,8 +87,8 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
 }
 
-/// The end of an error message: `, of posix.system, which is not run; save …` if the pickle holds an object, otherwise only the
-/// advice.
+/// The end of an error message: `, of posix.system, which is not run; save …` if the pickle contains an object, otherwise only the
+/// suggestion.
 fn of_class(pickle: &Pickle) -> String {
     let object =
         if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };

@@ -18,13 +18,14 @@ pub struct Names {
     pub key: String,
     /// Heap index of each tensor, by name.
     pub tensors: BTreeMap<String, usize>,
-    /// Tensors that can only be created by unsupported PyTorch functions: the name of the function, by name of the tensor.
+    /// Tensors that could not be read because they are created by an unsupported PyTorch function: name of the tensor, and name of the
+    /// function.
     pub unread: BTreeMap<String, String>,
     /// How the tensors were saved.
     pub saved: Saved,
 }
 
-/// Finds all state dicts in a pickle, in the order of the file; everything else is ignored.
+/// Finds all state dicts in a pickle, in file order; everything else is ignored.
 ///
 /// Errors if there are no tensors, if the names are too long in total, or if modules are nested too deeply.
 pub fn state_dicts(pickle: &Pickle) -> Result<Vec<Names>> {
@@ -253,7 +254,7 @@ fn without(pickle: &Pickle) -> String {
     }
 }
 
-/// A part of an error message that lists the keys of a dict: `, only "epoch", "lr"`.
+/// The part of an error message that lists the keys of a dict: `, only "epoch", "lr"`.
 fn entries(items: &[Item]) -> String {
     let name =
         |(key, _): &Item| if let PickleValue::Text(key) = key { Some(format!("\"{}\"", shown(key))) } else { None };

@@ -14,6 +14,6 @@ pub type Tensors = BTreeMap<String, Tensor>;
 pub struct Weights {
     /// The tensors with the file's dtypes: f32, f16, bf16 or f64; signed integers are converted to i64, bytes and booleans to u8.
     pub tensors: Tensors,
-    /// SHA-256 of the file, in hexadecimal. For shards, the hash of all their bytes, in order of file name.
+    /// SHA-256 of the file, in hexadecimal. For shards, the hash of the concatenated files, ordered by file name.
     pub hash: String,
 }

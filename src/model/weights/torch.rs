@@ -128,7 +128,7 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// The value that a persistent ID refers to: a storage, or a class that is stored with its source code.
+    /// The value that a persistent ID refers to: a storage, or a class stored with its source code.
     pub fn persistent(&mut self, id: PickleValue<'a>) -> Result<PickleValue<'a>> {
         match id {
             PickleValue::List(id) => match self.lists[id][..] {
@@ -203,7 +203,7 @@ impl<'a> Heap<'a> {
 }
 
 impl StridedView {
-    /// The index in the storage that follows the last value of the view.
+    /// One past the index in the storage of the view's last value.
     fn end(&self) -> Result<usize> {
         ensure!(
             self.shape.len() == self.stride.len(),

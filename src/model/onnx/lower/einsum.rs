@@ -7,13 +7,13 @@ use std::collections::HashMap;
 
 pub const TABLE: &[(&[&str], Lower)] = &[(&["Einsum"], einsum)];
 
-/// A value and the label of each of its dimensions.
+/// An operand: a value and the `Einsum` label of each of its dimensions.
 struct Operand {
     value: Value,
     labels: Vec<char>,
 }
 
-/// Supports one or two operands, without ellipses and without labels that occur twice in an operand.
+/// Supports one or two operands. Ellipses, and labels that occur twice in an operand, are not supported.
 fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let equation: String = o.node.attributes.text("equation", "").split_whitespace().collect();
     ensure!(!equation.contains('.'), "the ellipsis of \"{equation}\" is not supported");
@@ -57,7 +57,7 @@ fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![permuted(result.value, &order)?])
 }
 
-/// The labels that occur once, in alphabetical order: the output of an equation without an arrow.
+/// The output labels of an equation without an arrow: those that occur exactly once, in alphabetical order.
 fn implicit(equation: &str) -> Vec<char> {
     let mut labels: Vec<char> = equation.chars().filter(|c| *c != ',').collect();
     labels.sort_unstable();
@@ -65,7 +65,7 @@ fn implicit(equation: &str) -> Vec<char> {
     labels.iter().filter(once).copied().collect()
 }
 
-/// Sums an operand over the dimensions that neither the other operand nor the output has.
+/// Sums an operand over the labels that occur neither in the other operand nor in the output.
 fn summed(importer: &mut Importer, x: Operand, other: &[char], output: &[char]) -> Result<Operand> {
     let is_kept = |label: &char| other.contains(label) || output.contains(label);
     let gone: Vec<usize> = (0..x.labels.len()).filter(|&d| !is_kept(&x.labels[d])).collect();
@@ -76,7 +76,8 @@ fn summed(importer: &mut Importer, x: Operand, other: &[char], output: &[char]) 
     Ok(Operand { value, labels: x.labels.into_iter().filter(|label| is_kept(label)).collect() })
 }
 
-/// The product, summed over the labels that are not in the output. It has the output's labels, possibly in a different order.
+/// Multiplies two operands and sums over the labels that are not in the output. The result has the labels of the output, possibly in a
+/// different order.
 fn product(
     importer: &mut Importer,
     x: Operand,

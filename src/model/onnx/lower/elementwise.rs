@@ -30,7 +30,7 @@ fn binary(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![importer.binary(&kind, o.value(0)?, o.value(1)?)?])
 }
 
-/// The value itself. Values that depend on the picture are always floats, regardless of casts.
+/// Returns the input unchanged. A cast has no effect, because values that depend on the picture are always floats.
 fn same(_: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![match o.value(0)? {
         Value::Constant(c) => Value::Constant(Constant { tensor: c.tensor.to_dtype(DType::F32)?, ..c }),
@@ -38,7 +38,7 @@ fn same(_: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     }])
 }
 
-/// The value itself, and a mask that keeps everything.
+/// Returns the input unchanged, and a mask that keeps all elements.
 fn dropout(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let mut shape = importer.shape(&x);
@@ -68,7 +68,7 @@ fn scaled(importer: &mut Importer, o: &Operator, factor: f64, shift: f64) -> Res
     Ok(vec![Value::Node(importer.add("scale", &arguments, &[id])?, view)])
 }
 
-/// An activation; its attributes are the arguments of the same name or alias.
+/// An activation. Each attribute becomes the argument with the same name or alias.
 pub fn activation(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let spec = operator::activation(&o.node.op).context("it is not an activation")?;
     let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
@@ -184,7 +184,7 @@ fn softmax(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![importer.reshaped(y, &shape)?])
 }
 
-/// A product with a weight matrix becomes a linear layer; other products become `matmul`.
+/// Converts a product with a weight matrix to a linear layer, and other matrix products to `matmul`.
 fn product(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     if o.node.op == "Gemm" {
         return gemm(importer, &o);

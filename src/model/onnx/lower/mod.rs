@@ -1,4 +1,4 @@
-//! The nodes for each operator that depends on the picture.
+//! Converts operators that depend on the picture to nodes.
 
 mod operator;
 mod elementwise;

@@ -18,7 +18,7 @@ pub struct Operator<'a> {
 pub type Lower = fn(&mut Importer, Operator) -> Result<Vec<Value>>;
 
 impl Operator<'_> {
-    /// The value of input `i`.
+    /// The value of input `i`, which must be present.
     pub fn value(&self, i: usize) -> Result<Value> {
         self.inputs.get(i).cloned().flatten().with_context(|| format!("input {i} is missing"))
     }
@@ -51,17 +51,17 @@ impl Operator<'_> {
     }
 }
 
-/// Two sizes as an argument.
+/// Converts two sizes to an argument of an operation.
 pub fn pair(sizes: &[usize]) -> Attribute {
     crate::model::import::list(sizes)
 }
 
-/// The integers of a constant input.
+/// The values of input `i`, which must be a constant integer tensor; `None` if it is omitted.
 pub fn list_of(o: &Operator, i: usize) -> Result<Option<Vec<i64>>> {
     o.given(i)?.map(|c| integers(&c.tensor)).transpose()
 }
 
-/// The activation with this name in ONNX.
+/// The activation whose ONNX operator is `op`.
 pub fn activation(op: &str) -> Option<&'static OpSpec> {
     // Recomposed activations are named by their kind.
     let own = op.strip_prefix("activation.");

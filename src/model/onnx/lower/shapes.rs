@@ -1,4 +1,4 @@
-//! Operators that move, select, repeat or join elements.
+//! Operators that rearrange, select, repeat or concatenate elements.
 
 use super::super::evaluate::{PadMode, Padding, axes, flat_axis, inserted, integers, parts, place, resolved, slices};
 use super::super::resample::Resampling;
@@ -188,7 +188,7 @@ fn pad(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![x])
 }
 
-/// Height and width of a padding of feature maps that is the same on both sides; `None` for any other padding.
+/// Vertical and horizontal padding of feature maps, if it is the same on both sides; `None` for any other padding.
 fn both_sides(each: &[(usize, i64, i64)]) -> Option<[usize; 2]> {
     let mut sizes = [0, 0];
     for &(axis, before, after) in each {
@@ -197,7 +197,7 @@ fn both_sides(each: &[(usize, i64, i64)]) -> Option<[usize; 2]> {
     Some(sizes)
 }
 
-/// `SpaceToDepth` and `DepthToSpace`: moves spatial positions to channels, or channels to positions.
+/// `SpaceToDepth` and `DepthToSpace`: rearranges blocks of spatial positions into channels, or channels into blocks.
 fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let block =
