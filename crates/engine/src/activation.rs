@@ -6,7 +6,7 @@ use crate::simd::{self, LEVELS, Level, Simd, Task};
 use crate::thread_team;
 use std::fmt;
 
-/// Which value the derivative of an activation is computed from.
+/// The value from which an activation's derivative is computed: its input or its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saves {
     /// The input `x`.
@@ -19,7 +19,7 @@ pub enum Saves {
 ///
 /// Implementations and everything they call must be `#[inline(always)]`, since they are compiled once per instruction set.
 pub trait Pointwise: 'static {
-    /// Which value `slope` is computed from.
+    /// The value from which [`slope`](Self::slope) is computed: the input or the output.
     const SAVES: Saves;
     /// `f(x)`.
     fn value<R: Real>(x: R, parameters: [R; 2]) -> R;
@@ -32,7 +32,7 @@ pub trait Pointwise: 'static {
 pub enum Activation {
     /// `max(0, x)`, with derivative 0 at 0.
     Relu,
-    /// Any other activation, with its parameters.
+    /// An activation other than ReLU, with its parameters.
     Other(&'static Compiled, [f32; 2]),
 }
 
@@ -71,7 +71,7 @@ impl fmt::Debug for Activation {
 }
 
 impl Activation {
-    /// Which value the activation's derivative is computed from.
+    /// The value from which the activation's derivative is computed: its input or its output.
     pub fn saves(&self) -> Saves {
         match self {
             Self::Relu => Saves::Output,

@@ -24,13 +24,13 @@ impl Buffer {
         Self(all)
     }
 
-    /// The elements. Their number is rounded up to a multiple of the cache line.
+    /// The buffer's elements, padded to a whole number of cache lines.
     pub fn numbers(&self) -> &[f32] {
         // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// The elements as a mutable slice. Their number is rounded up to a multiple of the cache line.
+    /// The buffer's elements as a mutable slice, padded to a whole number of cache lines.
     pub fn numbers_mut(&mut self) -> &mut [f32] {
         // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
@@ -78,7 +78,7 @@ pub(crate) fn odd_lines(len: usize) -> usize {
     (len.div_ceil(16) | 1) * 16
 }
 
-/// Uninitialized scratch memory, reused within a thread.
+/// Uninitialized scratch memory that each thread reuses.
 ///
 /// This is a value rather than a function that takes a closure because closures are not compiled for the caller's instruction
 /// set.

@@ -22,14 +22,14 @@ pub struct Slide {
     pub stride: (usize, usize),
     /// Zero padding on both sides, along height and width.
     pub padding: (usize, usize),
-    /// Spacing between taps, along height and width.
+    /// Dilation, the spacing between kernel elements, along height and width.
     pub dilation: (usize, usize),
     /// Number of channel groups.
     pub groups: usize,
 }
 
 impl Slide {
-    /// Checks that these parameters are valid for these sizes.
+    /// Checks that the parameters are valid for a convolution of these sizes.
     ///
     /// # Panics
     /// If a size is zero or too large, or the groups do not divide the channels.
@@ -72,11 +72,12 @@ pub enum Algorithm {
     Direct,
     /// Winograd transforms for small batches: faster than direct convolution, but with larger rounding errors.
     SmallBatch,
-    /// Winograd transforms for large batches: larger weights, but less arithmetic than for small batches.
+    /// Winograd transforms for large batches: they need less arithmetic than those for small batches, but more memory for the
+    /// weights.
     LargeBatch,
 }
 
-/// Weights of a convolution, packed for one direction and one feature map size.
+/// Weights of a convolution, packed for either the convolution or its input gradient, and for one feature map size.
 #[derive(Debug)]
 pub struct Filter {
     prepared: Prepared,
@@ -205,7 +206,7 @@ impl Filter {
         }
     }
 
-    /// A filter that shares these weights, for feature maps of another size and with `less` padding removed. Only for forward
+    /// A filter with the same weights for feature maps of another size, with the padding reduced by `less`. Only for forward
     /// filters.
     ///
     /// # Panics
@@ -241,7 +242,7 @@ impl Filter {
         matches!(self.prepared, Prepared::Winograd(_))
     }
 
-    /// Whether packing the weights for large batches would give a different filter.
+    /// Whether packing the weights for large batches would yield a different filter.
     pub fn has_more(&self) -> bool {
         matches!(&self.prepared, Prepared::Winograd(w) if w.has_more())
     }
@@ -277,7 +278,7 @@ struct Part<'a> {
     offset: (Offset<'a>, Offset<'a>),
 }
 
-/// Packs weights for the fastest algorithm for these sizes.
+/// Packs weights for the algorithm that is fastest for these sizes.
 fn ready<'a>(
     s: Shape,
     phases: &[(usize, usize)],
@@ -329,7 +330,7 @@ fn ready<'a>(
     Prepared::Patches(parts, s.groups)
 }
 
-/// The patches of the input that the output pixels read.
+/// The input patches from which the output pixels are computed.
 pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     let (kh, kw) = slide.kernel;
     let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;

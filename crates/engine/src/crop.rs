@@ -1,4 +1,4 @@
-//! Crops of one feature map, each with a window replaced: the inputs of a convolution under occlusion.
+//! Crops of one feature map, with a window replaced in each: the inputs of a convolution under occlusion.
 
 use crate::im2col::copy;
 use crate::map::{Map, MapMut};
@@ -6,8 +6,9 @@ use crate::simd::{self, Simd, Task};
 use crate::size::MOST;
 use crate::thread_team;
 
-/// Writes crops of a single map, `base`, to `y`. Crop `k` starts at row and column `from[k]` of `base`. Map `k` of `changed`
-/// replaces the window of `base` that starts at `at[k]`. Pixels beyond the edges of `base` are set to `outside`.
+/// Writes crops of a single feature map, `base`, to `y`. Crop `k` starts at row and column `from[k]` of `base`. In this crop,
+/// feature map `k` of `changed` replaces the window of `base` that starts at `at[k]`. Pixels beyond the edges of `base` are set
+/// to `outside`.
 ///
 /// # Panics
 /// If the sizes do not match, or a changed window extends beyond `base`.

@@ -6,7 +6,7 @@ use crate::simd::{self, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Weights of a depthwise convolution. Each phase has its taps, and each tap has one weight per channel.
+/// Weights of a depthwise convolution: for each phase of the stride, one vector per tap, with one weight per channel.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
     pub parts: Vec<(Patches, Vec<Vec<f32>>)>,

@@ -10,9 +10,9 @@ use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish, with_rows};
 use std::sync::Arc;
 
-/// Maximum number of weights that stay in the cache while a band of rows is computed.
+/// Maximum number of weights that fit in the cache while a band of rows is computed.
 const WEIGHTS: usize = 1 << 16;
-/// Number of elements in the copy of a band.
+/// Target size, in elements, of the copy of a band of rows.
 const BAND: usize = 1 << 15;
 
 /// Weights of a direct convolution, packed for each phase of the stride.
@@ -21,7 +21,7 @@ pub(crate) struct Direct {
     pub parts: Vec<(Patches, Arc<Packed>)>,
 }
 
-/// How far the taps reach from a pixel in each direction.
+/// How far the kernel extends from a pixel in each direction.
 #[derive(Clone, Copy)]
 struct Reach {
     top: isize,
@@ -119,7 +119,7 @@ impl Task for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies the input of the band to `a`, with zeros outside the map.
+    /// Copies the input rows of the band to `a`, with zeros outside the feature map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.

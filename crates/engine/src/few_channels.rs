@@ -12,14 +12,15 @@ use std::sync::Arc;
 /// Maximum number of output channels.
 pub(crate) const MOST: usize = 4;
 
-/// Weights of a convolution with few output channels. Each phase has one row of patch length per output channel.
+/// Weights of a convolution with few output channels. Each phase of the stride has one row of weights per output channel, as
+/// long as a patch.
 #[derive(Debug)]
 pub(crate) struct FewChannels {
     parts: Vec<(Patches, Arc<Buffer>)>,
     o: usize,
 }
 
-/// A run of elements that are contiguous both in the map and in the weights.
+/// A run of elements that are contiguous both in the feature map and in the weights.
 #[derive(Clone, Copy)]
 struct Segment {
     dy: isize,
@@ -35,8 +36,8 @@ impl FewChannels {
         (1..=MOST).contains(&o) && c >= 8
     }
 
-    /// Packs the weights of these phases. Each phase has a function that returns the weight for an index within the patch and an
-    /// output channel.
+    /// Packs the weights of the given phases. Each phase has a function that returns the weight for an index within the patch
+    /// and an output channel.
     pub fn new(o: usize, parts: impl Iterator<Item = (Patches, impl Fn(usize, usize) -> f32)>) -> Self {
         let pack = |(patches, of): (Patches, _)| {
             let of: &dyn Fn(usize, usize) -> f32 = &of;
@@ -53,7 +54,7 @@ impl FewChannels {
         self.parts.extend(other.parts);
     }
 
-    /// An instance that shares these weights, with patches mapped by `fit`.
+    /// The same weights, with `fit` applied to the patches of each phase.
     pub fn fitted(&self, fit: impl Fn(&Patches) -> Patches) -> Self {
         Self { parts: self.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), o: self.o }
     }
@@ -78,7 +79,7 @@ struct Rows<'a> {
     y: &'a MapMut<'a>,
     parts: &'a [(&'a Patches, &'a Arc<Buffer>, Vec<Segment>)],
     o: usize,
-    /// Number of output rows of a picture, maximized over phases.
+    /// Maximum number of output rows per picture over all phases.
     rows: usize,
     range: std::ops::Range<usize>,
     epilogue: Epilogue<'a>,
@@ -167,7 +168,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Computes `R` pixels starting at `place`. With `border`, taps outside the map are skipped.
+    /// Computes `R` pixels starting at `place`. With `border`, taps outside the feature map are skipped.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels. The `R` pixels starting at

@@ -48,8 +48,8 @@ pub(crate) unsafe fn block<S: Simd>(
     }
 }
 
-/// The range of columns of the `count` rows at `a` after trimming all-zero columns on both sides. Gradients of a single class
-/// have many of these.
+/// The range of columns of the `count` rows at `a` after trimming all-zero columns on both sides. The gradient of a single
+/// class has many zero columns.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements with stride `STRIDE` must be readable at

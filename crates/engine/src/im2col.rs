@@ -1,9 +1,9 @@
-//! im2col: the taps of each output pixel, and copies of the input patches that they read.
+//! im2col: the taps of each output pixel, and copies of the input patches that the taps read.
 
 use crate::map::Map;
 use crate::simd::Simd;
 
-/// Number of patch elements multiplied at a time.
+/// Number of elements of a patch that are multiplied at a time.
 pub(crate) const CHUNK: usize = 256;
 /// Stride between patches in a block. It is a constant so that the rows of a tile need only one pointer, and not a power of two
 /// so that they do not evict one another from the cache.
@@ -31,12 +31,12 @@ pub(crate) struct Patches {
     pub first: (usize, usize),
     /// Output stride, in rows and columns, between adjacent pixels of the grid.
     pub apart: (usize, usize),
-    /// Height and width of the output map.
+    /// Height and width of the output feature map.
     pub out: (usize, usize),
 }
 
 impl Patches {
-    /// The same taps with `less` padding removed, for outputs of height and width `to`.
+    /// The same taps for outputs of height and width `to`, with the padding reduced by `less`.
     pub fn fitted(&self, less: (isize, isize), to: (usize, usize)) -> Self {
         let moved = |r: &TapRun| TapRun { dy: r.dy + less.0, dx: r.dx + less.1, taps: r.taps };
         Self { runs: self.runs.iter().map(moved).collect(), grid: to, out: to, ..self.clone() }
@@ -74,14 +74,14 @@ impl Patches {
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
     }
 
-    /// The index of a grid pixel in the output maps.
+    /// The index in the output feature maps of a pixel of the grid.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
         let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
         (n * self.out.0 + y) * self.out.1 + x
     }
 
-    /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside the map.
+    /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside the feature map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`. `place` must lie within the grid, in a picture of `x`, and `x` must have

@@ -4,12 +4,12 @@ use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
 use crate::thread_team;
 
-/// Side of the square blocks that are transposed at once.
+/// Side length of the square blocks that are transposed at once.
 const SIDE: usize = 16;
 /// Number of elements per task.
 const GRAIN: usize = 1 << 14;
 
-/// Copies `x`, `(N, C, H, W)`, to the channels-last maps `y`.
+/// Copies `x`, `(N, C, H, W)`, to the channels-last feature maps `y`.
 ///
 /// # Panics
 /// If the sizes of `x` and `y` differ.
@@ -34,7 +34,7 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     });
 }
 
-/// Like [`to_channels_last`], but applies a scale and a shift per channel. Efficient for few channels.
+/// Like [`to_channels_last`], but applies a scale and a shift per channel. Efficient only for a small number of channels.
 ///
 /// # Panics
 /// If `x` and `y` differ in size, or `scale` or `shift` do not have one element per channel.
@@ -64,7 +64,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
     });
 }
 
-/// Copies the channels-last maps `x` to `y`, `(N, C, H, W)`.
+/// Copies the channels-last feature maps `x` to `y`, `(N, C, H, W)`.
 ///
 /// # Panics
 /// If the sizes of `x` and `y` differ.

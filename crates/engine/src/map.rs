@@ -10,9 +10,9 @@ pub struct Map<'a> {
     pub(crate) at: *const f32,
     /// Number of pictures.
     pub n: usize,
-    /// Height of each map, in pixels.
+    /// Height of each feature map, in pixels.
     pub h: usize,
-    /// Width of each map, in pixels.
+    /// Width of each feature map, in pixels.
     pub w: usize,
     /// Number of channels.
     pub c: usize,
@@ -27,9 +27,9 @@ pub struct MapMut<'a> {
     pub(crate) at: *mut f32,
     /// Number of pictures.
     pub n: usize,
-    /// Height of each map, in pixels.
+    /// Height of each feature map, in pixels.
     pub h: usize,
-    /// Width of each map, in pixels.
+    /// Width of each feature map, in pixels.
     pub w: usize,
     /// Number of channels.
     pub c: usize,
@@ -48,7 +48,7 @@ unsafe impl Send for MapMut<'_> {}
 // the same element.
 unsafe impl Sync for MapMut<'_> {}
 
-/// Number of elements that maps span in memory, from the first to the last element.
+/// Number of elements that feature maps span in memory, from the first to the last element.
 ///
 /// # Panics
 /// If pixels overlap, or the size exceeds the address space.
@@ -73,7 +73,7 @@ fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
 }
 
 impl<'a> Map<'a> {
-    /// A view of maps of shape `[N, H, W, C]` in a slice that starts at their first element.
+    /// A view of feature maps of shape `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
     /// If the slice is too short, or pixels overlap.
@@ -83,14 +83,14 @@ impl<'a> Map<'a> {
         Self { at: data.as_ptr(), n, h, w, c, pitch, life: PhantomData }
     }
 
-    /// Number of pixels of all pictures.
+    /// Total number of pixels in the batch.
     pub fn pixels(&self) -> usize {
         self.n * self.h * self.w
     }
 }
 
 impl<'a> MapMut<'a> {
-    /// A mutable view of maps of shape `[N, H, W, C]` in a slice that starts at their first element.
+    /// A mutable view of feature maps of shape `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
     /// If the slice is too short, or pixels overlap.
@@ -100,12 +100,12 @@ impl<'a> MapMut<'a> {
         unsafe { Self::from_raw(data.as_mut_ptr(), sizes, pitch) }
     }
 
-    /// A mutable view of maps of shape `[N, H, W, C]` in memory that may be uninitialized. Uninitialized elements must be written
-    /// before they are read.
+    /// A mutable view of feature maps of shape `[N, H, W, C]` in memory that may be uninitialized. Uninitialized elements must
+    /// be written before they are read.
     ///
     /// # Safety
-    /// For the lifetime, the channels of all pixels must be writable at `at`, with a pixel stride of `pitch` elements, and the
-    /// memory must not be accessed through any other pointer.
+    /// For the lifetime of the view, the channels of all pixels must be writable at `at`, with a pixel stride of `pitch`
+    /// elements, and the memory must not be accessed through any other pointer.
     ///
     /// # Panics
     /// If pixels overlap, or the size exceeds the address space.
@@ -115,12 +115,12 @@ impl<'a> MapMut<'a> {
         Self { at, n, h, w, c, pitch, life: PhantomData }
     }
 
-    /// Number of pixels of all pictures.
+    /// Total number of pixels in the batch.
     pub fn pixels(&self) -> usize {
         self.n * self.h * self.w
     }
 
-    /// A read-only view of these maps.
+    /// A read-only view of these feature maps.
     pub fn read(&self) -> Map<'_> {
         Map { at: self.at, n: self.n, h: self.h, w: self.w, c: self.c, pitch: self.pitch, life: PhantomData }
     }

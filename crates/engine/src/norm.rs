@@ -8,9 +8,9 @@ use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 use std::ops::Range;
 
-/// Number of partial sums, which does not depend on the number of cores.
+/// Maximum number of partial sums, independent of the number of cores.
 const PARTS: usize = 16;
-/// Number of elements processed at a time. They stay in the L1 cache between the passes for mean and variance.
+/// Number of elements per block, chosen so that a block stays in the L1 cache between the passes for mean and variance.
 const NEAR: usize = 1 << 12;
 
 /// `Σ x` over all pixels of each channel. The result does not depend on the number of cores.
@@ -110,7 +110,7 @@ fn blocks(x: &Map, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     range.step_by(size).map(move |from| from..(from + size).min(end))
 }
 
-/// `N` values per channel of a pixel, to be summed over pixels.
+/// Computes `N` values per channel of a pixel, to be summed over pixels.
 trait Summand<const N: usize> {
     /// The values of `n` channels of a pixel, starting at channel `c`.
     ///

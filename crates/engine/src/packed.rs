@@ -1,4 +1,4 @@
-//! Weights packed in the order in which tiles read them.
+//! Weights, packed in the order in which tiles read them.
 
 use crate::buffer::Buffer;
 use crate::simd::{self, Level};
@@ -73,8 +73,8 @@ impl Packed {
         packed
     }
 
-    /// Packs a matrix whose rows are written by `of(k, columns, entries)`, for all groups at once. `columns` is the first column
-    /// and the number of columns.
+    /// Packs a matrix whose rows are written by `of(k, columns, entries)`, for all groups at once. `columns` holds the first
+    /// column and the number of columns.
     pub fn by_row(
         groups: usize,
         k: usize,

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 /// An `A × A` patch of a feature map.
 pub(crate) struct Patch<const A: usize> {
-    /// Address of the patch's first pixel, which may lie outside the map.
+    /// Address of the patch's first pixel, which may lie outside the feature map.
     at: *const f32,
     /// Stride between rows, in elements.
     row: usize,
     /// Stride between pixels, in elements.
     pitch: usize,
-    /// The rows and columns of the patch that lie inside the map.
+    /// The rows and columns of the patch that lie inside the feature map.
     rows: Range<usize>,
     columns: Range<usize>,
 }
@@ -37,7 +37,7 @@ impl<const A: usize> Patch<A> {
         }
     }
 
-    /// Whether the patch lies completely inside the map.
+    /// Whether the patch lies completely inside the feature map.
     #[inline(always)]
     pub fn is_whole(&self) -> bool {
         self.rows == (0..A) && self.columns == (0..A)

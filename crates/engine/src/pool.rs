@@ -17,7 +17,7 @@ pub struct Pool {
     pub stride: (usize, usize),
     /// Padding before the first row and the first column.
     pub padding: (usize, usize),
-    /// Spacing between taps, along height and width.
+    /// Dilation, the spacing between window elements, along height and width.
     pub dilation: (usize, usize),
 }
 
@@ -33,7 +33,7 @@ impl Pool {
         assert!(kernel.0 * kernel.1 <= MOST_TAPS, "the kernel of {self:?} is too large");
     }
 
-    /// The input row or column read by a tap of a window; `None` if it lies outside the map.
+    /// The input row or column that a tap of a window reads; `None` if it lies outside the feature map.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
         let place = (window * stride + tap * dilation).wrapping_sub(padding);
@@ -45,7 +45,7 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
-    /// The first input row or column of a window of `kernel` taps, if the whole window lies inside the map.
+    /// The first input row or column of a window with `kernel` taps; `None` if part of the window lies outside the feature map.
     #[inline(always)]
     fn whole(
         window: usize,
@@ -57,23 +57,23 @@ impl Pool {
         if first + (kernel - 1) * dilation < size { Some(first) } else { None }
     }
 
-    /// The offsets, in pixels, of a window's taps from its first tap, in a map of width `w`.
+    /// The offset in pixels of each tap of a window from the first tap, in a feature map of width `w`.
     fn offsets(&self, w: usize) -> Vec<usize> {
         let rows = (0..self.kernel.0).map(|a| a * self.dilation.0 * w);
         rows.flat_map(|row| (0..self.kernel.1).map(move |b| row + b * self.dilation.1)).collect()
     }
 
-    /// Whether each pixel of a map of size `from` lies in exactly one window, for an output of size `to`.
+    /// Whether each pixel of a feature map of size `from` lies in exactly one window, for an output of size `to`.
     fn tiles(&self, from: (usize, usize), to: (usize, usize)) -> bool {
         let plain = self.padding == (0, 0) && self.dilation == (1, 1) && self.kernel == self.stride;
         plain && (to.0 * self.kernel.0, to.1 * self.kernel.1) == from
     }
 
-    /// Writes the maximum of each window of `x` to `y`. NaN counts as the maximum. The maximum of a window without taps inside
-    /// the map is −∞.
+    /// Writes the maximum of each window of `x` to `y`. NaN counts as the maximum. A window that lies entirely outside the
+    /// feature map has the maximum −∞.
     ///
     /// # Panics
-    /// If the sizes of the maps do not match.
+    /// If the sizes of the feature maps do not match.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} and {y:?} do not match");
@@ -87,7 +87,7 @@ impl Pool {
     /// `positive`, only positive maxima receive a gradient, which fuses the VJP of a ReLU before the pooling.
     ///
     /// # Panics
-    /// If the sizes of the maps do not match.
+    /// If the sizes of the feature maps do not match.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} and {dx:?} do not match");
@@ -109,7 +109,7 @@ impl Pool {
     /// Writes the sum of each window of `x`, divided by the window's `divisor(row, column)`, to `y`.
     ///
     /// # Panics
-    /// If the sizes of the maps do not match.
+    /// If the sizes of the feature maps do not match.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} and {y:?} do not match");
@@ -139,7 +139,7 @@ impl Pool {
     /// The VJP of [`Pool::mean`].
     ///
     /// # Panics
-    /// If the sizes of the maps do not match.
+    /// If the sizes of the feature maps do not match.
     pub fn mean_vjp(&self, dy: &Map, dx: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} and {dx:?} do not match");
@@ -340,8 +340,9 @@ impl MaxVjp<'_> {
         }
     }
 
-    /// Computes all channels of a window. Each tap has an offset from the first address in `x` and, unless it is not to be
-    /// written, one from the first address in `dx`. `from` is the window's maximum and its gradient.
+    /// Routes the gradient of a window to the window's maximum, in all channels. `first` holds base addresses in `x` and `dx`;
+    /// each tap has an offset in `x` and, if its pixel belongs to the band, one in `dx`. `from` holds the addresses of the
+    /// window's maximum and of its gradient.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and no other thread may use the
@@ -369,8 +370,8 @@ impl MaxVjp<'_> {
         }
     }
 
-    /// Computes `n` channels of a window, or a whole vector if `FULL`. The gradient goes to the first element that equals the
-    /// maximum. If `TILED`, overwrites the existing gradients.
+    /// Routes the gradient of a window, for `n` channels or a whole vector if `FULL`, to the first element that equals the
+    /// maximum. If `TILED`, existing gradients are overwritten.
     ///
     /// # Safety
     /// Same as for [`window`](Self::window), for these channels.

@@ -9,9 +9,9 @@ use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit};
 
-/// Maximum number of pixels for which products are computed in stages.
+/// Maximum number of pixels for which all patches are copied before they are multiplied.
 const FEW: usize = 4 * BLOCK;
-/// Maximum number of weights that stay in the cache between blocks.
+/// Maximum number of weights that stay in the cache from one block to the next.
 const NEAR: usize = 1 << 16;
 
 /// Multiplies the patches of all pixels by the weights, block by block in parallel.
@@ -39,7 +39,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     });
 }
 
-/// Multiplies few pixels by many weights. All patches are copied first, so that each weight is read only once.
+/// Multiplies the patches of few pixels by many weights. All patches are copied first, so that each weight is read only once.
 fn in_stages(
     (x, y): (&Map, &MapMut),
     patches: &Patches,

@@ -1,5 +1,5 @@
-//! Weight gradients of a convolution, computed by rows of output pixels. The taps of a kernel row are adjacent in memory, so no
-//! patches are copied.
+//! The weight gradient of a convolution, computed row by row of the output. The taps of a kernel row are adjacent in memory, so
+//! no patches are copied.
 
 use crate::buffer::Scratch;
 use crate::im2col::{Patches, copy, zero};
@@ -8,9 +8,9 @@ use crate::outer_products::{Rows, outer_products};
 use crate::simd::{Simd, Task};
 use std::ops::Range;
 
-/// Minimum number of pixels in an output row, over which products are summed in registers.
+/// Minimum length, in pixels, of the output rows over which products are summed in registers.
 const LEAST: usize = 12;
-/// Maximum number of sums that stay in a core's cache.
+/// Maximum number of sums that fit in a core's cache.
 const SUMS: usize = 1 << 14;
 
 /// A task that computes the gradient of all weights for some pictures. The convolution must have one group.
@@ -20,13 +20,13 @@ pub(crate) struct RowGradient<'a> {
     pub x: &'a Map<'a>,
     /// The pictures.
     pub range: Range<usize>,
-    /// The sums: a row of `width` output channels for each element of a patch.
+    /// The weight gradient under construction: a row of `width` output channels for each element of a patch.
     pub sums: *mut f32,
     pub width: usize,
 }
 
 impl RowGradient<'_> {
-    /// Whether this is faster than im2col.
+    /// Whether computing the weight gradient row by row is faster than by im2col.
     pub fn pays(patches: &Patches, width: usize) -> bool {
         let columns = padded(patches);
         // Columns in the padding are multiplied as well.
@@ -80,7 +80,7 @@ impl Task for RowGradient<'_> {
 }
 
 impl RowGradient<'_> {
-    /// Copies some columns of an input row to `to`, with zeros outside the map.
+    /// Copies some columns of an input row to `to`, with zeros outside the feature map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the row must exist, and `to` must have room for the columns.

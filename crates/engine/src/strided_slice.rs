@@ -1,4 +1,4 @@
-//! Strided slices of pixels, padded with zero channels, as in parameter-free residual shortcuts.
+//! Spatially strided slices of feature maps, padded with zero channels, as in parameter-free residual shortcuts.
 
 use crate::map::{Map, MapMut};
 use crate::size::{bounded, positive};
@@ -7,7 +7,7 @@ use crate::thread_team;
 /// Selects every `step`-th pixel starting at `start`, and adds zero channels before and after the existing channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StridedSlice {
-    /// First row and first column.
+    /// First selected row and column.
     pub start: (usize, usize),
     /// Stride between selected pixels, in rows and columns.
     pub step: (usize, usize),
@@ -19,7 +19,7 @@ impl StridedSlice {
     /// The composition of this slice with a slice of its result.
     ///
     /// # Panics
-    /// If the sizes are too large for any map.
+    /// If the sizes are too large for any feature map.
     pub fn then(self, next: Self) -> Self {
         bounded(&[self.start.0, self.start.1, self.step.0, self.step.1, self.before]);
         bounded(&[next.start.0, next.start.1, next.step.0, next.step.1, next.before]);

@@ -11,14 +11,14 @@ pub struct Epilogue<'a> {
     pub bias: Option<&'a [f32]>,
     /// A scale and a shift for each channel: `scale · v + shift`.
     pub affine: Option<(&'a [f32], &'a [f32])>,
-    /// A map of the output's size, added to the sum.
+    /// Feature maps of the output's size to add to the sum.
     pub add: Option<Map<'a>>,
-    /// A map of the output's size, in which the input of the activation is stored.
+    /// Feature maps of the output's size in which to store the activation's input.
     pub save: Option<&'a MapMut<'a>>,
     /// The activation to apply.
     pub activation: Option<Activation>,
-    /// An activation whose derivative multiplies the sum, and a map of the output's size with the values that the derivative is
-    /// computed from.
+    /// An activation by whose derivative the sum is multiplied, and feature maps of the output's size with the values from
+    /// which the derivative is computed.
     pub slope: Option<(Activation, Map<'a>)>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Exit<'a> {
     pub epilogue: Epilogue<'a>,
     /// Whether to add to the sums already written.
     pub more: bool,
-    /// Whether the sums are complete, so the epilogue applies.
+    /// Whether the sums are complete, so that the epilogue applies.
     pub last: bool,
 }
 
@@ -61,7 +61,8 @@ pub(crate) struct Exit<'a> {
 pub(crate) struct Prefetch(pub *const f32, pub usize);
 
 impl Prefetch {
-    /// The portion of the weights after the `count` rows of `width` elements at `b` that tile `t` of `tiles` prefetches.
+    /// The weights that tile `t` of `tiles` prefetches: its share of those that follow the `count` rows of `width` elements at
+    /// `b`.
     #[inline(always)]
     pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;
@@ -200,8 +201,8 @@ unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, n: usize, v: S::V) {
     unsafe { if FULL { S::store(at, v) } else { S::store_part(at, n, v) } }
 }
 
-/// Applies the epilogue to channel `c` of `N` adjacent pixels and writes them, as [`finish_row`] does. Each operation is applied
-/// to all pixels before the next one, so that it is dispatched only once.
+/// Applies the epilogue to channel `c` of `N` adjacent pixels and writes them, as [`finish_row`] does. Each operation is
+/// applied to all pixels before the next operation, so that it is dispatched only once.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` channels starting at `c`, or a whole vector if `FULL`, must exist in `N`

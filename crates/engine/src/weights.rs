@@ -14,9 +14,9 @@ use crate::winograd_gradient::WinogradGradient;
 
 /// Number of pixels processed at a time.
 const BLOCK: usize = 96;
-/// Number of partial sums of a batch, which does not depend on the number of cores.
+/// Maximum number of partial sums into which a batch is split, independent of the number of cores.
 const PARTS: usize = 8;
-/// Maximum total number of elements in all partial sums, unless there is only one.
+/// Maximum total number of elements in all partial sums, if there are several.
 const SUMS: usize = 1 << 23;
 
 /// Computes the weight gradient of a convolution, `Σ dy · xᵀ` over all pixels of a batch.

@@ -1,5 +1,5 @@
 //! Winograd convolutions with stride 1 (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308): F(4x4, 3x3), F(2x2, 3x3) on small
-//! maps, and F(2x2, 5x5). The elements of a transformed tile are called frequencies, as with an FFT.
+//! feature maps, and F(2x2, 5x5). The elements of a transformed tile are called frequencies, as with an FFT.
 
 use crate::buffer::{Scratch, odd_lines};
 use crate::conv::Algorithm;
@@ -35,7 +35,7 @@ impl Winograd {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Transforms the weights of 3x3 or 5x5 taps with offsets `taps`.
+    /// Transforms the weights of a 3x3 or 5x5 kernel whose taps have the offsets `taps`.
     pub fn new(
         (c, o): (usize, usize),
         taps: &[usize],
@@ -57,7 +57,7 @@ impl Winograd {
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }
 
-    /// A convolution that shares these weights, for feature maps of another size and with `less` padding removed.
+    /// A convolution with the same weights for feature maps of another size, with the padding reduced by `less`.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), less: (usize, usize)) -> Self {
         let tiles = (to.0.div_ceil(self.size), to.1.div_ceil(self.size));
         Self {
@@ -69,7 +69,7 @@ impl Winograd {
         }
     }
 
-    /// Whether larger tiles are possible; they have more weights and need less arithmetic.
+    /// Whether larger tiles are available, which need less arithmetic but have more weights.
     pub fn has_more(&self) -> bool {
         self.side < 6
     }
@@ -129,7 +129,7 @@ impl Winograd {
         }
     }
 
-    /// Computes a small number of tiles. All threads share each stage, so each weight is read by only one thread.
+    /// Computes a small number of tiles. The threads share the work of each stage, so each weight is read by only one thread.
     fn in_stages(&self, x: &Map, y: &MapMut, epilogue: Epilogue, tiles: usize, threads: usize) {
         if tiles == 0 {
             return;

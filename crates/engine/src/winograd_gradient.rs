@@ -13,7 +13,7 @@ use crate::thread_team;
 use crate::winograd::{Winograd, input, output_transposed};
 use crate::winograd_weights::g;
 
-/// Number of rows and columns that a tile reads.
+/// Number of input rows and columns that a tile reads.
 const SIDE: usize = 6;
 /// The largest kernel size.
 const MOST_TAPS: usize = 5;
@@ -21,11 +21,11 @@ const MOST_TAPS: usize = 5;
 const ALL: usize = SIDE * SIDE;
 /// Number of input channels per task.
 const CHUNK: usize = 64;
-/// Maximum number of partial sums of a batch, which does not depend on the number of cores.
+/// Maximum number of partial sums into which a batch is split, independent of the number of cores.
 const PARTS: usize = 8;
 /// Minimum number of tiles per part. With fewer tiles, writing and accumulating the sums takes too long.
 const LEAST: usize = 64;
-/// Maximum total number of elements in all partial sums, unless there is only one.
+/// Maximum total number of elements in all partial sums, if there are several.
 const SUMS: usize = 1 << 23;
 /// Approximate number of transformed elements that stay in a core's cache.
 const NEAR: usize = 1 << 17;
@@ -56,7 +56,7 @@ impl WinogradGradient {
         Self { sizes, padding: slide.padding, taps, size, tiles }
     }
 
-    /// Writes the weight gradient to `dw`, `(O, C, k, k)`. The maps must have the sizes of the convolution.
+    /// Writes the weight gradient to `dw`, `(O, C, k, k)`. The feature maps must have the sizes of the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input: c, output: o, .. } = self.sizes;
         let level = simd::level();
@@ -213,7 +213,7 @@ impl Task for Part<'_> {
 }
 
 impl Part<'_> {
-    /// Transforms tile `t` of both maps into row `i`.
+    /// Transforms tile `t` of both feature maps into row `i`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`. `M` must be the size of a tile's output, `t` the index of a tile of the

@@ -14,7 +14,7 @@ const SIDE: usize = 6;
 /// Maximum number of taps along a side.
 const TAPS: usize = 5;
 
-/// One value for each output channel of a panel.
+/// A vector with one value for each output channel of a panel.
 type Lane<T> = [T; MOST_WIDE];
 
 /// Transforms the weights `w` for tiles of `side` input rows and columns. `taps` are the offsets of the taps; `c` and `o` are the

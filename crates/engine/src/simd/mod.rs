@@ -97,7 +97,7 @@ pub(crate) const LEVELS: usize = 4;
 pub trait Task {
     /// The task's result.
     type Out;
-    /// Runs the task. This function and everything it calls must be `#[inline(always)]`, or they are compiled without the
+    /// Runs the task. This function and everything it calls must be `#[inline(always)]`; otherwise, they are compiled without the
     /// instruction set.
     ///
     /// # Safety
@@ -157,7 +157,7 @@ pub fn level() -> Level {
 }
 
 /// Selects an instruction set, for tests and benchmarks. Does nothing if the CPU does not support it. Weights that are already
-/// packed keep using theirs.
+/// packed keep using the instruction set they were packed for.
 pub fn set_level(level: Level) {
     if available().contains(&level) {
         CHOSEN.store(level as u8, Ordering::Relaxed);
