@@ -182,8 +182,8 @@ fn operation(what: &str) -> io::Result<()> {
     let Some(fault) = &*FAULT else { return Ok(()) };
     let count = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
     match fault {
-        Fault::Fail(at) if *at == count => Err(io::Error::other(format!("no space left to {what}"))),
-        Fault::Cut(at) if *at == count && what == "write" => Err(io::Error::other("the power is cut")),
+        Fault::Fail(at) if *at == count => Err(io::Error::other(format!("no space left on the device to {what}"))),
+        Fault::Cut(at) if *at == count && what == "write" => Err(io::Error::other("the power was cut")),
         Fault::Cut(at) if *at == count => {
             end_at_a_cut();
             Ok(())

@@ -22,7 +22,7 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// Errors like [`open`], and if the text is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let text = String::from_utf8(read_whole(path, limit)?);
-    text.map_err(|_| anyhow!("reading \"{}\": it is not UTF-8 text", words::path(path)))
+    text.map_err(|_| anyhow!("reading \"{}\": the file is not UTF-8 text", words::path(path)))
 }
 
 /// Opens a regular file of at most `limit` bytes for reading. Every file specified by the user is opened by this function.
@@ -66,7 +66,7 @@ fn no_file(kind: FileType) -> Option<&'static str> {
 }
 
 fn too_large(path: &Path, limit: u64) -> String {
-    format!("reading \"{}\": it is larger than the limit of {}", words::path(path), size_text(limit))
+    format!("reading \"{}\": the file is larger than the limit of {}", words::path(path), size_text(limit))
 }
 
 /// Formats a number of bytes: `4 GiB`, `12 MiB`, `17 bytes`.

@@ -37,7 +37,7 @@ impl Labels {
     /// Errors if an index is too large.
     pub fn of_numbers(numbers: Vec<usize>, classes: Vec<String>) -> Result<Self> {
         if let Some(large) = numbers.iter().find(|&&n| n >= MAX_CLASSES) {
-            bail!("class index {large} is too large; indices are below {MAX_CLASSES}");
+            bail!("class index {large} is too large; indices must be below {MAX_CLASSES}");
         }
         let beyond = numbers.iter().position(|&n| !classes.is_empty() && n >= classes.len());
         ensure!(
@@ -59,7 +59,7 @@ impl Labels {
         }
         let negative = numbers.iter().position(|&n| n < 0);
         if let Some(i) = negative {
-            bail!("picture {i} has class {}; class indices are 0 or more", numbers[i]);
+            bail!("picture {i} has class {}; class indices must be 0 or more", numbers[i]);
         }
         Self::of_numbers(numbers.into_iter().map(|n| n as usize).collect(), classes)
     }

@@ -63,12 +63,9 @@ pub(super) fn choose<T>(parts: Vec<T>, split: Option<Split>, of: impl Fn(&T) -> 
         Some(split) if there(&Some(split)) => Some(split),
         Some(split) => {
             let splits: Vec<_> = DEFAULT.iter().filter(|s| there(s)).flatten().map(|s| s.suffix()).collect();
-            let known = if splits.is_empty() {
-                "it has no splits".into()
-            } else {
-                format!("there is {}", splits.join(" and "))
-            };
-            bail!("no {} in it; {known}", split.suffix())
+            let known =
+                if splits.is_empty() { "it has no splits".into() } else { format!("it has {}", splits.join(" and ")) };
+            bail!("the data set has no split {}; {known}", split.suffix())
         }
         None => DEFAULT.into_iter().find(there).flatten(),
     };
@@ -120,7 +117,7 @@ mod tests {
         assert_eq!(choose(files(), None, of).unwrap(), ["a_val", "b_val"]);
         assert_eq!(choose(files(), Some(Split::Train), of).unwrap(), ["a_train"]);
         let error = choose(files(), Some(Split::Test), of).unwrap_err().to_string();
-        assert_eq!(error, "no #test in it; there is #val and #train");
+        assert_eq!(error, "the data set has no split #test; it has #val and #train");
         assert_eq!(choose(vec!["a", "b"], None, of).unwrap(), ["a", "b"]);
         assert!(choose(vec!["a"], Some(Split::Train), of).unwrap_err().to_string().contains("no splits"));
         assert!(has_training(&files(), of) && !has_training(&["a_train"], of));

@@ -71,7 +71,7 @@ impl Picture {
                 let t = if c == 3 { t.clone() } else { t.mean_keepdim(0)?.broadcast_as((3, h, w))? };
                 let bytes = (t.permute((1, 2, 0))?.clamp(0f32, 1f32)? * 255.0)?.to_dtype(DType::U8)?;
                 let image = RgbImage::from_raw(w as u32, h as u32, bytes.flatten_all()?.to_vec1()?);
-                DynamicImage::ImageRgb8(image.context("its size does not match its number of pixels")?)
+                DynamicImage::ImageRgb8(image.context("the size of the picture does not match its number of pixels")?)
             }
         };
         Ok(match image.width().max(image.height()) > side {
@@ -102,7 +102,7 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
         let (mut image, orientation, doubt) = match format {
             ImageFormat::Jpeg => {
                 let jpeg = jpeg::decode(bytes)?;
-                let doubt = format!("{} extraneous bytes in its data", jpeg.stray_bytes);
+                let doubt = format!("{} extraneous bytes in the image data", jpeg.stray_bytes);
                 (jpeg.image, jpeg.orientation, (jpeg.stray_bytes > 0).then_some(doubt))
             }
             format => {
@@ -133,10 +133,10 @@ fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientatio
 /// Errors if a picture has no pixels or more than [`MAX_PIXELS`], or if memory is too low to decode it.
 pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
-    ensure!(pixels > 0, "it has no pixels: {width}x{height}");
+    ensure!(pixels > 0, "a picture of {width}x{height} has no pixels");
     ensure!(
         pixels <= MAX_PIXELS,
-        "it has {width}x{height} pixels; at most {} million are supported, so scale it down first",
+        "the picture has {width}x{height} pixels; at most {} million are supported, so scale it down first",
         MAX_PIXELS / 1_000_000
     );
     reserve(pixels as usize * BYTES_EACH, || format!("a picture of {width}x{height} pixels"))
@@ -147,10 +147,10 @@ fn format(bytes: &[u8]) -> Result<ImageFormat> {
     const KNOWN: &str = "use png, jpeg, webp, gif, bmp or .npy";
     match image::guess_format(bytes) {
         Ok(format @ (Png | Jpeg | WebP | Gif | Bmp)) => Ok(format),
-        Ok(other) => bail!("it is a {} file; {KNOWN}", other.extensions_str()[0]),
+        Ok(other) => bail!("the file is a {} file; {KNOWN}", other.extensions_str()[0]),
         Err(_) if bytes.is_empty() => bail!("the file is empty; {KNOWN}"),
-        Err(_) if std::str::from_utf8(&bytes[..bytes.len().min(4096)]).is_ok() => bail!("it is text; {KNOWN}"),
-        Err(_) => bail!("it is not a picture; {KNOWN}"),
+        Err(_) if std::str::from_utf8(&bytes[..bytes.len().min(4096)]).is_ok() => bail!("the file is text; {KNOWN}"),
+        Err(_) => bail!("the file is not a picture; {KNOWN}"),
     }
 }
 
@@ -160,22 +160,22 @@ fn exact(array: &Npy) -> Result<Picture> {
     let shape = match array.shape[..] {
         [h, w] => [1, h, w],
         [c, h, w] | [1, c, h, w] => [c, h, w],
-        _ => bail!("its shape is {}; a picture must be CxHxW, 1xCxHxW or HxW", shape_text(&array.shape)),
+        _ => bail!("the shape of the array is {}; a picture must be CxHxW, 1xCxHxW or HxW", shape_text(&array.shape)),
     };
-    ensure!(!array.values.is_empty(), "it is empty: {}", shape_text(&array.shape));
+    ensure!(!array.values.is_empty(), "the array is empty: its shape is {}", shape_text(&array.shape));
     ensure!(
         shape[2] > 4 || shape[0] <= 4,
-        "its shape is {}, which looks like HxWxC; put the channels first",
+        "the shape of the array is {}, which looks like HxWxC; put the channels first",
         shape_text(&array.shape)
     );
     if let Some(at) = array.values.iter().position(|v| !v.is_finite()) {
-        bail!("its value at {:?} is {}; a picture must have finite values", place(&array.shape, at), array.values[at]);
+        bail!("the value at {:?} is {}; a picture must have finite values", place(&array.shape, at), array.values[at]);
     }
     let whole = matches!(array.dtype.as_bytes(), [b'i' | b'u', ..]);
     let beyond = array.values.iter().position(|v| whole && !(0.0..=255.0).contains(v));
     if let Some(at) = beyond {
         bail!(
-            "its value at {:?} is {}; integer pixels must be 0 to 255; use floats from 0 to 1 for other values",
+            "the value at {:?} is {}; integer pixels must be 0 to 255; use floats from 0 to 1 for other values",
             place(&array.shape, at),
             array.values[at]
         );

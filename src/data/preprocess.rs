@@ -104,11 +104,11 @@ pub fn pixels(x: &Tensor) -> Result<Tensor> {
 /// Describes values outside `[0, 1]` and suggests how to fix them.
 fn outside(low: f64, high: f64) -> String {
     let advice = match () {
-        () if low >= -SLACK && high > 2.0 && high <= 255.5 => "they look like 0 to 255: divide them by 255",
+        () if low >= -SLACK && high > 2.0 && high <= 255.5 => "the values seem to be 0 to 255: divide them by 255",
         () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
-            "they look normalized: pass the raw pixels instead, because the network normalizes them itself"
+            "the values look normalized: pass the raw pixels instead, because the network normalizes them itself"
         }
-        () => "if the network expects another range, set mean and std in its card so that they map [0, 1] to it",
+        () => "if the network expects a different range, set mean and std in its card so that they map [0, 1] to it",
     };
     format!("the picture's values range from {} to {}, but pixels must be 0 to 1; {advice}", brief(low), brief(high))
 }

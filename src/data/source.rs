@@ -105,7 +105,8 @@ pub fn picture(text: &str) -> Result<(String, Picture)> {
     }
     let set = !path.is_file() && scheme(text.split('[').next().unwrap_or(text)).is_some();
     if set {
-        let what = if path.is_dir() { "is a folder, not a single picture" } else { "does not name a single picture" };
+        let what =
+            if path.is_dir() { "is a folder, not a single picture" } else { "is a data set, not a single picture" };
         bail!("\"{text}\" {what}; append an index, as in {}[0]", text.split('[').next().unwrap_or(text));
     }
     let name = path.file_name().map_or(text.into(), |name| name.to_string_lossy().into_owned());

@@ -120,8 +120,11 @@ fn numpy_archives_of_another_layout_are_told_the_right_one() {
     assert!(other.contains("as in numpy.savez(\"set.npz\", x=images, y=labels)"), "{other}");
     let normalised = error(&fixture("normalised.npz"));
     assert!(normalised.contains("pixels are integers from 0 to 255 or floats from 0 to 1"), "{normalised}");
-    assert!(error(&format!("npz:{}#val", fixture("keras.npz"))).contains("no #val in it; there is #test and #train"));
-    assert!(error(&format!("npz:{}", fixture("test_batch"))).contains("it is not a zip archive of arrays"));
+    assert!(
+        error(&format!("npz:{}#val", fixture("keras.npz")))
+            .contains("the data set has no split #val; it has #test and #train")
+    );
+    assert!(error(&format!("npz:{}", fixture("test_batch"))).contains("the file is not a zip archive of arrays"));
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn webdataset_shards_are_read_by_pattern_folder_and_file() {
     assert_eq!(open(spec).unwrap().file(0).as_deref(), Some("x-val-0.tar/./000003.png"));
     assert_eq!(source::to_learn_from(spec), format!("{spec}#train"));
     assert_eq!(open(&format!("{spec}#train")).unwrap().file(0).as_deref(), Some("x-train-0.tar/./000000.png"));
-    assert!(error(&format!("{spec}#test")).contains("no #test in it; there is #val and #train"));
+    assert!(error(&format!("{spec}#test")).contains("the data set has no split #test; it has #val and #train"));
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn shards_that_are_compressed_missing_or_without_pictures_are_errors() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all(&std::fs::read(fixture("shard-000000.tar")).unwrap()).unwrap();
     std::fs::write(path("a.tar"), packed.finish().unwrap()).unwrap();
-    assert!(error(&path("a.tar")).contains("it is compressed; decompress it first"));
+    assert!(error(&path("a.tar")).contains("the file is compressed; decompress it first"));
     assert!(error(&path("b-{0..1}.tar")).contains("no file"));
     std::fs::write(path("c.tar"), vec![0; 1024]).unwrap();
     assert!(error(&path("c.tar")).contains("expected pairs such as 000.jpg and 000.cls"));
@@ -162,7 +165,11 @@ fn shards_that_are_compressed_missing_or_without_pictures_are_errors() {
     std::fs::write(path("d.tar"), &whole[..600]).unwrap();
     assert!(open(&path("d.tar")).is_err());
     std::fs::write(path("d.tar"), &whole[..1560]).unwrap();
-    assert!(error(&path("d.tar")).contains("it is truncated within \"./000000.png\""), "{}", error(&path("d.tar")));
+    assert!(
+        error(&path("d.tar")).contains("the archive is truncated within \"./000000.png\""),
+        "{}",
+        error(&path("d.tar"))
+    );
 }
 
 #[cfg(feature = "parquet")]
@@ -203,14 +210,14 @@ fn a_folder_of_parquet_files_has_the_splits_in_the_file_names() {
 #[test]
 fn parquet_files_with_another_layout_are_errors_that_state_the_right_one() {
     let words = error(&fixture("words.parquet"));
-    assert!(words.contains("its columns are question, answer; expected \"image\" with pictures as bytes"), "{words}");
+    assert!(words.contains("the columns are question, answer; expected \"image\" with pictures as bytes"), "{words}");
     let zstd = error(&fixture("zstd.parquet"));
-    assert!(zstd.contains("it is compressed with ZSTD; save it with Snappy"), "{zstd}");
+    assert!(zstd.contains("the file is compressed with ZSTD; save it with Snappy"), "{zstd}");
     let paths = open(&fixture("paths.parquet")).unwrap().picture(1).unwrap_err().to_string();
     assert!(paths.contains("picture 1 of \"paths.parquet\" is only a path"), "{paths}");
     let delta = format!("{:#}", open(&fixture("delta.parquet")).unwrap().picture(0).unwrap_err());
-    assert!(delta.contains("it uses encoding 6; save it with plain or dictionary encoding"), "{delta}");
-    assert!(error(&format!("parquet:{}", fixture("keras.npz"))).contains("it is not a Parquet file"));
+    assert!(delta.contains("the file uses encoding 6; save it with plain or dictionary encoding"), "{delta}");
+    assert!(error(&format!("parquet:{}", fixture("keras.npz"))).contains("the file is not a Parquet file"));
 }
 
 #[test]
@@ -230,11 +237,11 @@ fn cifars_python_versions_are_read_as_their_binary_ones() {
         assert_eq!(source::to_learn_from(spec), format!("{spec}#train"));
         assert!(
             error(&format!("cifar10:{spec}/test"))
-                .contains("it has no key \"labels\", unlike the Python version of CIFAR-10")
+                .contains("the pickle has no key \"labels\", unlike the Python version of CIFAR-10")
         );
     }
     for name in ["fortran.pkl", "fortran_5.pkl"] {
-        assert!(error(&format!("cifar10:{}", fixture(name))).contains("its array is in column-major order"), "{name}");
+        assert!(error(&format!("cifar10:{}", fixture(name))).contains("the array is in column-major order"), "{name}");
     }
 }
 
@@ -281,11 +288,11 @@ fn tables_with_other_columns_or_missing_pictures_are_told_the_right_layout() {
         error(&format!("csv:{}/x.csv", folder.path().display()))
     };
     let columns = said("name,kind\na.png,1\n");
-    assert!(columns.contains("its first line is \"name\", \"kind\"; put column names in the first line"), "{columns}");
+    assert!(columns.contains("the first line is \"name\", \"kind\"; put column names in the first line"), "{columns}");
     assert!(said("file,label\na.png,1\nb.png,2").contains("line 3 names \"b.png\", which is not in"));
     assert!(said("file,label\na.png,1\nc.png,2").contains("several pictures are named \"c.png\""));
     assert!(said("file,label\na.png\n").contains("line 2 has no column 2"));
-    assert!(said("\n").contains("it is empty"));
+    assert!(said("\n").contains("the list is empty"));
     // Unrelated tables in a folder of pictures only cause a note.
     let other = drawn(&[("a.png", ""), ("points.csv", "x,y\n1,2\n")]);
     let both = drawn(&[("a.png", ""), ("x.csv", "file,label\na.png,1\n"), ("y.csv", "file,label\na.png,1\n")]);
@@ -318,7 +325,9 @@ fn folders_of_splits_are_tested_on_one_and_trained_on_another() {
     assert_eq!(named(&open(data.path().to_str().unwrap()).unwrap()), ["car", "train"]);
     let spec = data.path().to_str().unwrap();
     assert_eq!(source::to_learn_from(spec), spec);
-    assert!(error(&format!("{spec}#train")).contains("no #train in it; folders with splits have subfolders"));
+    assert!(
+        error(&format!("{spec}#train")).contains("the folder has no split #train; folders with splits have subfolders")
+    );
 }
 
 #[test]
@@ -374,7 +383,7 @@ fn imagenets_ground_truth_is_read_in_the_order_of_the_development_kit() {
             .contains("line 1 is \"0\"; expected an ILSVRC 2012 class number from 1 to 1000")
     );
     let few = drawn(&[("a.png", ""), ("ILSVRC2012_validation_ground_truth.txt", "1\n2\n")]);
-    assert!(error(few.path().to_str().unwrap()).contains("it has 2 lines, but there are 1 pictures"));
+    assert!(error(few.path().to_str().unwrap()).contains("the list has 2 lines, but there are 1 pictures"));
 }
 
 #[test]

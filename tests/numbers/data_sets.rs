@@ -151,9 +151,9 @@ fn mnist_files_that_do_not_belong_together_are_errors() {
     let told = |images: &[u8], labels: &[u8]| error(&spec("mnist", &folder(&[(IMAGES, images), (LABELS, labels)])));
     assert!(told(&images, &idx(&[3], &[0, 1, 2])).contains("has 2 pictures, but"));
     assert!(told(&images, &idx(&[2], &[3, 10])).contains("label 1 in"));
-    assert!(told(&labels, &labels).contains("its first four bytes are 00000801 instead of 00000803"));
+    assert!(told(&labels, &labels).contains("the first four bytes are 00000801 instead of 00000803"));
     assert!(told(&idx(&[3, 1, 3], &[0; 6]), &labels).contains("6 of 9 values"));
-    assert!(told(&idx(&[2, 1, 2], &[0; 6]), &labels).contains("more values than its sizes"));
+    assert!(told(&idx(&[2, 1, 2], &[0; 6]), &labels).contains("more values than the sizes"));
     assert!(told(&idx(&[u32::MAX; 3], &[0; 6]), &labels).contains("too large"));
     assert!(told(&idx(&[0, 28, 28], &[]), &idx(&[0], &[])).contains("no pictures"));
     let packed = gzip(&images);
@@ -234,7 +234,10 @@ fn a_label_list_gives_the_classes_of_a_folder_without_subfolders() {
 fn folders_without_pictures_are_errors() {
     let png = png();
     assert!(error(&spec("folder", &folder(&[]))).contains("supported extensions: png, jpg"));
-    assert!(error(&spec("folder", &folder(&[("cat/readme.md", b"")]))).contains("no pictures in it or its subfolders"));
+    assert!(
+        error(&spec("folder", &folder(&[("cat/readme.md", b"")])))
+            .contains("no pictures in the folder or its subfolders")
+    );
     assert!(
         error(&spec("folder", &folder(&[("cat/a.png", &png), ("dog/readme.md", b"")])))
             .contains("dog\" has no pictures")

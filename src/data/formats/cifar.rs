@@ -154,7 +154,10 @@ fn files(kind: &Kind, path: &Path, train: bool) -> Result<Vec<PathBuf>> {
     let closest = candidates.iter().min_by_key(|files| missing(files) * 10 / files.len());
     let absent = closest.and_then(|files| files.iter().find(|file| !file.is_file()));
     let name = absent.and_then(|file| file.file_name()).unwrap_or_default().to_string_lossy().into_owned();
-    bail!("no \"{name}\" in \"{}\"; give a file of the binary or Python version, or their folder", words::path(&path))
+    bail!(
+        "no \"{name}\" in \"{}\"; give a file of the binary or Python version, or the folder that contains the files",
+        words::path(&path)
+    )
 }
 
 fn is_of(kind: &Kind, path: &Path) -> bool {
@@ -193,7 +196,7 @@ fn records(kind: &Kind, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usi
     let record = kind.labels + PICTURE;
     ensure!(
         !bytes.is_empty() && bytes.len().is_multiple_of(record),
-        "its size of {} bytes is not a multiple of {record}, the record size of CIFAR-{}'s binary version, and it is not a pickle",
+        "the file is not a pickle, and its size of {} bytes is not a multiple of {record}, the record size of CIFAR-{}'s binary version",
         bytes.len(),
         kind.classes
     );
@@ -213,14 +216,16 @@ fn pickled(kind: &Kind, bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usi
         let keys = || pickle.keys().iter().take(8).map(|key| format!("\"{}\"", words::name(key))).collect::<Vec<_>>();
         pickle.get(key).with_context(|| {
             let (known, classes) = (keys().join(", "), kind.classes);
-            format!("it has no key \"{key}\", unlike the Python version of CIFAR-{classes}; its keys are {known}")
+            format!(
+                "the pickle has no key \"{key}\", unlike the Python version of CIFAR-{classes}; the keys are {known}"
+            )
         })
     };
     let planes = pickle.array(value("data")?)?;
     let classes = numbers(&pickle, value(kind.key)?);
     ensure!(
         !classes.is_empty() && planes.len() == classes.len() * PICTURE,
-        "it has {} labels and {} bytes of pictures; each picture has {PICTURE}",
+        "the file has {} labels but {} bytes of pictures; each picture has {PICTURE} bytes",
         classes.len(),
         planes.len()
     );
@@ -261,7 +266,7 @@ fn names(kind: &Kind, folder: &Path) -> Result<Vec<String>> {
     };
     ensure!(
         names.len() == kind.classes,
-        "the files next to it have {} class names instead of {}",
+        "the class name files next to the data have {} names instead of {}",
         names.len(),
         kind.classes
     );

@@ -34,7 +34,10 @@ pub fn open(text: &str) -> Result<Dataset> {
         (parts, Some(_)) if !parts.is_empty() => read(&choose(parts, wanted, |part| part.1)?[0].0, wanted)?,
         (parts, None) if !parts.is_empty() => by_default(parts)?,
         (_, Some(wanted)) if !list::has_split(folder, wanted) => {
-            bail!("no {} in it; folders with splits have subfolders such as train and test", wanted.suffix())
+            bail!(
+                "the folder has no split {}; folders with splits have subfolders such as train and test",
+                wanted.suffix()
+            )
         }
         _ => read(folder, wanted)?,
     };
@@ -121,7 +124,7 @@ fn read(folder: &Path, wanted: Option<Split>) -> Result<(Vec<PathBuf>, Labels)> 
     let listed = || list::find(folder, wanted)?.map(|list| list::read(&list, folder)).transpose();
     let listed = match if full <= 1 { listed() } else { Ok(None) } {
         Err(error) if error.is::<Unclear>() => {
-            notes::add(format!("\"{}\" has no list of classes: {error:#}", words::path(folder)));
+            notes::add(format!("found no list of classes in \"{}\": {error:#}", words::path(folder)));
             None
         }
         listed => listed?,
@@ -130,7 +133,7 @@ fn read(folder: &Path, wanted: Option<Split>) -> Result<(Vec<PathBuf>, Labels)> 
         Some(listed) => Ok(listed),
         None if full > 0 => by_folder(folder, &classes),
         None if flat.is_empty() => {
-            bail!("no pictures in it or its subfolders; supported extensions: {}", ENDINGS.join(", "))
+            bail!("no pictures in the folder or its subfolders; supported extensions: {}", ENDINGS.join(", "))
         }
         None => Ok((flat, Labels::default())),
     }

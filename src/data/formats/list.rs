@@ -102,7 +102,7 @@ pub(super) fn find(folder: &Path, wanted: Option<Split>) -> Result<Option<PathBu
             let [one, other] = [first, second].map(|path| words::name(&word(path)).into_owned());
             let first = words::path(first);
             Err(Unclear(format!(
-                "it has several lists, such as \"{one}\" and \"{other}\"; choose one, as in csv:{first}"
+                "the folder has several lists, such as \"{one}\" and \"{other}\"; choose one, as in csv:{first}"
             ))
             .into())
         }
@@ -149,12 +149,17 @@ fn ground_truth(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
     let places: Vec<_> = match files.iter().map(|file| serial(file)).collect::<Option<Vec<_>>>() {
         Some(serials) => serials,
         None => {
-            ensure!(files.len() == truth.len(), "it has {} lines, but there are {} pictures", truth.len(), files.len());
+            ensure!(
+                files.len() == truth.len(),
+                "the list has {} lines, but there are {} pictures",
+                truth.len(),
+                files.len()
+            );
             (0..files.len()).collect()
         }
     };
     let class = |(file, place): (&PathBuf, &usize)| {
-        truth.get(*place).copied().with_context(|| format!("it has no line for \"{}\"", words::name(&word(file))))
+        truth.get(*place).copied().with_context(|| format!("the list has no line for \"{}\"", words::name(&word(file))))
     };
     let classes = files.iter().zip(&places).map(class).collect::<Result<Vec<_>>>()?;
     Ok((files, Labels::of_words(&classes)?))
@@ -173,8 +178,9 @@ fn lines(text: &str, folder: &Path) -> Result<(Vec<PathBuf>, Labels)> {
         let mut parts = line.match_indices([' ', '\t', ',']).map(|(at, _)| line.split_at(at));
         let there = |file: &str| is_picture(Path::new(file)) && folder.join(file).is_file();
         let parts = parts.find(|(file, class)| there(file) && !class[1..].trim().is_empty());
-        let (file, class) = parts
-            .with_context(|| format!("line {} must be the name of a picture in the folder, then its class", i + 1))?;
+        let (file, class) = parts.with_context(|| {
+            format!("line {} must be the file name of a picture in the folder, followed by its class", i + 1)
+        })?;
         files.push(folder.join(file));
         classes.push(class[1..].trim());
     }
@@ -198,7 +204,7 @@ fn table(text: &str, list: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Labels
         let found = finder.find(name)?;
         files.push(found.with_context(|| {
             let (name, list) = (words::name(name), words::path(list.parent().unwrap_or(list)));
-            format!("line {line} names \"{name}\", which is not in \"{list}\" or below it")
+            format!("line {line} names \"{name}\", which is not in \"{list}\" or its subfolders")
         })?);
         // Kaggle's lists have the class and the box of each object in the picture, all of one class.
         let class = cell(class)?;
@@ -244,7 +250,7 @@ fn rows(text: &str) -> Result<Vec<Row>> {
 
 /// The rows with pictures, and the columns of the picture and the class.
 fn columns<'a>(rows: &'a [Row], finder: &Finder) -> Result<(&'a [Row], [usize; 2])> {
-    let (head, rest) = rows.split_first().with_context(|| format!("it is empty; {EXAMPLE}"))?;
+    let (head, rest) = rows.split_first().with_context(|| format!("the list is empty; {EXAMPLE}"))?;
     let head = &head.cells;
     let is = |name: &str| head.iter().position(|cell| cell.eq_ignore_ascii_case(name));
     let column = |names: &[&str]| names.iter().find_map(|name| is(name));
@@ -256,7 +262,7 @@ fn columns<'a>(rows: &'a [Row], finder: &Finder) -> Result<(&'a [Row], [usize; 2
         return Ok((rows, [0, 1]));
     }
     let cells: Vec<_> = head.iter().take(6).map(|cell| format!("\"{}\"", words::name(cell))).collect();
-    Err(Unclear(format!("its first line is {}; {EXAMPLE}", cells.join(", "))).into())
+    Err(Unclear(format!("the first line is {}; {EXAMPLE}", cells.join(", "))).into())
 }
 
 /// The error for tables that may be unrelated to the pictures in their folder: tables without picture and class columns, or several

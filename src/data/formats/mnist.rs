@@ -72,23 +72,23 @@ fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
 /// Parses an IDX file, which is big-endian: two zero bytes, 8 for unsigned bytes, the number of dimensions; four bytes for each
 /// size; then the values.
 fn parse<const N: usize>(mut file: impl Read) -> Result<([usize; N], Vec<u8>)> {
-    const CUT: &str = "it is damaged or truncated";
+    const CUT: &str = "the file is damaged or truncated";
     let mut number = || {
         let mut bytes = [0; 4];
         file.read_exact(&mut bytes).context(CUT)?;
         anyhow::Ok(u32::from_be_bytes(bytes))
     };
     let (magic, wanted) = (number()?, 0x0800 + N as u32);
-    ensure!(magic == wanted, "its first four bytes are {magic:08x} instead of {wanted:08x}");
+    ensure!(magic == wanted, "the first four bytes are {magic:08x} instead of {wanted:08x}");
     let mut sizes = [0; N];
     for size in &mut sizes {
         *size = number()? as usize;
     }
     let count = sizes.iter().try_fold(1, |product: usize, &n| product.checked_mul(n));
-    let count = count.filter(|&count| count <= LIMIT).with_context(|| format!("its sizes {sizes:?} are too large"))?;
+    let count = count.filter(|&count| count <= LIMIT).with_context(|| format!("the sizes {sizes:?} are too large"))?;
     let mut values = Vec::new();
     file.take(count as u64 + 1).read_to_end(&mut values).context(CUT)?;
     ensure!(values.len() >= count, "{CUT}: {} of {count} values", values.len());
-    ensure!(values.len() == count, "it has more values than its sizes {sizes:?} imply");
+    ensure!(values.len() == count, "the file has more values than the sizes {sizes:?} imply");
     Ok((sizes, values))
 }

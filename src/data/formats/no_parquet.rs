@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Always errors, because this build cannot read Parquet files.
 pub fn open(_: &str) -> Result<Dataset> {
-    bail!("this build cannot read Parquet files; build it with --features parquet")
+    bail!("this build cannot read Parquet files; build gradscope with --features parquet")
 }
 
 /// Whether a path is a Parquet file.

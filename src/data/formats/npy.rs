@@ -81,20 +81,20 @@ pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
 /// Errors if the header is damaged or its format version is not supported.
 pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
     let Some(rest) = bytes.strip_prefix(b"\x93NUMPY") else {
-        bail!("it has no .npy header; create the file with numpy.save");
+        bail!("the data has no .npy header; create the file with numpy.save");
     };
-    let short = "the file ends inside its header";
+    let short = "the file ends within the .npy header";
     let (version, rest) = rest.split_at_checked(2).context(short)?;
     let wide = match version[0] {
         1 => false,
         2 | 3 => true,
-        other => bail!("format version {other} is not supported; only 1 to 3 are"),
+        other => bail!("version {other} of the .npy format is not supported; only versions 1 to 3 are"),
     };
     let (length, rest) = rest.split_at_checked(if wide { 4 } else { 2 }).context(short)?;
     let length = length.iter().rev().fold(0usize, |n, &b| n << 8 | b as usize);
     let (head, data) = rest.split_at_checked(length).context(short)?;
-    let head = std::str::from_utf8(head).context("its header is not text")?;
-    let (descr, fortran, shape) = parse_head(head).with_context(|| format!("its header is {:?}", clip(head)))?;
+    let head = std::str::from_utf8(head).context("the .npy header is not text")?;
+    let (descr, fortran, shape) = parse_head(head).with_context(|| format!("the .npy header is {:?}", clip(head)))?;
     Ok((NpyHeader { descr, fortran, shape }, data))
 }
 
@@ -102,12 +102,12 @@ pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
 /// column-major, and the shape.
 fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
-        let (_, rest) = head.split_once(&format!("'{key}':")).with_context(|| format!("there is no '{key}'"))?;
+        let (_, rest) = head.split_once(&format!("'{key}':")).with_context(|| format!("the key '{key}' is missing"))?;
         Ok::<_, anyhow::Error>(rest.trim_start())
     };
     let descr = value("descr")?;
     let Some((descr, _)) = descr.strip_prefix('\'').and_then(|d| d.split_once('\'')) else {
-        bail!("structured arrays with several fields are not supported; save one plain array");
+        bail!("structured arrays are not supported; save an array with a single field");
     };
     ensure!(descr.len() >= 2 && descr.is_ascii(), "unknown type '{descr}'");
     let fortran = value("fortran_order")?.starts_with("True");
@@ -122,14 +122,14 @@ fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
     let (order, dtype) = descr.split_at(1);
     let width = match dtype {
         "f2" | "f4" | "f8" | "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8" | "b1" => dtype.as_bytes()[1] - b'0',
-        "O" => bail!("it holds Python objects, which are not supported; save plain numbers"),
-        _ => bail!("its type '{descr}' is not supported; use f2, f4, f8, u1 to u8, i1 to i8 or b1"),
+        "O" => bail!("arrays of Python objects are not supported; save an array of numbers"),
+        _ => bail!("values of type '{descr}' are not supported; use f2, f4, f8, u1 to u8, i1 to i8 or b1"),
     } as usize;
     let size = shape.iter().try_fold(width, |n, &d| n.checked_mul(d));
-    let expected = size.with_context(|| format!("its shape {shape:?} is too large"))?;
+    let expected = size.with_context(|| format!("the shape {shape:?} is too large"))?;
     ensure!(
         data.len() == expected,
-        "shape {shape:?} of '{descr}' takes {expected} bytes, but the file has {}",
+        "an array of shape {shape:?} and type '{descr}' has {expected} bytes, but the file has {}",
         data.len()
     );
     // Memory for two copies, because column-major arrays are copied to row-major order.

@@ -43,7 +43,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     let names = arrays(&archive);
     let found = || format!("found {}; {EXAMPLE}", listed(&names));
     let pictures = of_kind(&names, &PICTURES);
-    ensure!(!pictures.is_empty(), "no array of pictures; {}", found());
+    ensure!(!pictures.is_empty(), "the file has no array of pictures; {}", found());
     let chosen = choose(pictures, wanted, |array| array.split)?;
     let classes = of_kind(&names, &CLASSES).into_iter().filter(|array| array.split == chosen[0].split);
     let labels = classes.min_by_key(|array| array.rank).map(|array| labels(&mut archive, &array.name)).transpose()?;
@@ -125,7 +125,7 @@ impl StoredPictures for Array {
 fn archive(path: &Path) -> Result<Archive> {
     let file = open_file(path, LIMIT)?;
     decoding("zip", || ZipArchive::new(BufReader::new(file)))
-        .with_context(|| format!("it is not a zip archive of arrays, or is damaged or truncated; {EXAMPLE}"))
+        .with_context(|| format!("the file is not a zip archive of arrays, or it is damaged or truncated; {EXAMPLE}"))
 }
 
 /// Names of the arrays in an archive, without `.npy`.
@@ -160,11 +160,11 @@ fn member(archive: &mut Archive, name: &str) -> Result<Vec<u8>> {
     let read = || {
         let mut member = archive.by_name(&format!("{name}.npy"))?;
         let size = member.size();
-        ensure!(size <= LIMIT, "it has {size} bytes, more than the limit of {LIMIT}");
+        ensure!(size <= LIMIT, "the array has {size} bytes, more than the limit of {LIMIT}");
         reserve(size as usize, || format!("the array \"{}\"", words::name(name)))?;
         let mut bytes = Vec::new();
         (&mut member).take(size + 1).read_to_end(&mut bytes)?;
-        ensure!(bytes.len() as u64 == size, "it is damaged: {} of {size} bytes", bytes.len());
+        ensure!(bytes.len() as u64 == size, "the file is damaged: it has {} of {size} bytes", bytes.len());
         anyhow::Ok(bytes)
     };
     decoding("zip", read).with_context(what)
@@ -180,7 +180,7 @@ fn labels(archive: &mut Archive, name: &str) -> Result<Vec<i64>> {
     let shown = words::name(name);
     let whole = |v: &f32| v.fract() == 0.0 && v.abs() < 1e9;
     if let Some(i) = values.iter().position(|v| !whole(v)) {
-        bail!("value {i} of \"{shown}\" is {}; labels must be integers", values[i]);
+        bail!("value {i} of the array \"{shown}\" is {}; labels must be integers", values[i]);
     }
     match shape[..] {
         [_] | [_, 1] => Ok(values.iter().map(|v| *v as i64).collect()),
@@ -190,7 +190,10 @@ fn labels(archive: &mut Archive, name: &str) -> Result<Vec<i64>> {
                 let set: Vec<_> = (0..classes).filter(|&class| row[class] != 0.0).collect();
                 match set[..] {
                     [class] if row[class] == 1.0 => Ok(class as i64),
-                    _ => bail!("row {i} of \"{shown}\" has {} classes; a picture must have one", set.len()),
+                    _ => bail!(
+                        "row {i} of the array \"{shown}\" has {} classes; each picture must have exactly one",
+                        set.len()
+                    ),
                 }
             };
             (0..count).map(row).collect()

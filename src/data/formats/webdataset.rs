@@ -48,7 +48,7 @@ pub fn open(text: &str) -> Result<Dataset> {
         let read = decoding("tar", || samples(shard, i, &mut pictures));
         read.with_context(|| format!("reading \"{}\"", words::path(shard)))?;
     }
-    ensure!(!pictures.is_empty(), "no pictures in its {} tar files; {EXAMPLE}", shards.len());
+    ensure!(!pictures.is_empty(), "the data set has no pictures in {} .tar files; {EXAMPLE}", shards.len());
     let labels = labels(&pictures)?;
     Dataset::of_stored(&format!("webdataset:{text}"), Arc::new(Shards { shards, pictures }), labels)
 }
@@ -74,7 +74,7 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
         let shards: Vec<_> = entries(path)?.into_iter().filter(tar).collect();
         ensure!(
             !shards.is_empty(),
-            "no .tar files in it; give a folder of shards, one shard, or shard-{{000..009}}.tar"
+            "the folder has no .tar files; give a folder of shards, one shard, or shard-{{000..009}}.tar"
         );
         return Ok(shards);
     }
@@ -89,7 +89,8 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
 /// The names that a pattern such as `a-{00..11}.tar` stands for; numbers are padded to the length of the first one.
 fn expanded(pattern: &str) -> Result<Vec<String>> {
     let Some((before, rest)) = pattern.split_once('{') else { return Ok(vec![pattern.into()]) };
-    let (range, after) = rest.split_once('}').context("a closing brace is missing; write {000..009}")?;
+    let (range, after) =
+        rest.split_once('}').context("a closing brace is missing; write a range such as {000..009}")?;
     let ends = range.split_once("..").and_then(|(from, to)| Some((from, from.parse().ok()?, to.parse().ok()?)));
     let parts: Vec<String> = match ends {
         Some((text, from, to)) => {
@@ -125,19 +126,19 @@ fn samples(path: &Path, shard: usize, all: &mut Vec<Sample>) -> Result<()> {
     let length = file.metadata()?.len();
     let mut magic = [0; 2];
     let packed = file.read_exact(&mut magic).is_ok() && [[0x1f, 0x8b], [0x28, 0xb5], [b'B', b'Z']].contains(&magic);
-    ensure!(!packed, "it is compressed; decompress it first, for example with gunzip");
+    ensure!(!packed, "the file is compressed; decompress it first, for example with gunzip");
     file.seek(SeekFrom::Start(0))?;
     let mut archive = Archive::new(file);
     let mut sample = Sample::default();
-    for entry in archive.entries_with_seek().context("it is not a tar archive")? {
-        let mut entry = entry.context("it is not a tar archive, or is damaged or truncated")?;
+    for entry in archive.entries_with_seek().context("the file is not a tar archive")? {
+        let mut entry = entry.context("the file is not a tar archive, or it is damaged or truncated")?;
         if entry.header().entry_type() != EntryType::Regular {
             continue;
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let (start, size) = (entry.raw_file_position(), entry.size());
         let end = start.checked_add(size).filter(|end| *end <= length);
-        ensure!(end.is_some(), "it is truncated within \"{}\"", words::name(&name));
+        ensure!(end.is_some(), "the archive is truncated within \"{}\"", words::name(&name));
         let folder = name.rfind('/').map_or(0, |at| at + 1);
         let dot = name[folder..].find('.').map_or(name.len(), |at| folder + at);
         let (key, ending) = (&name[..dot], name[dot..].trim_start_matches('.').to_lowercase());
@@ -205,7 +206,7 @@ impl StoredPictures for Shards {
     fn picture(&self, i: usize) -> Result<Picture> {
         let sample = &self.pictures[i];
         let name = self.name(i).unwrap_or_default();
-        let (_, start, size) = sample.picture.as_ref().context("it has no picture")?;
+        let (_, start, size) = sample.picture.as_ref().context("the sample has no picture")?;
         ensure!(*size <= MAX_BYTES, "\"{}\" has {size} bytes, more than the limit of {MAX_BYTES}", words::path(&name));
         reserve(*size as usize, || format!("the picture \"{}\"", words::path(&name)))?;
         let mut file = open_file(&self.shards[sample.shard], u64::MAX)?;

@@ -50,7 +50,7 @@ pub fn open(name: &str) -> Result<Dataset> {
         (set @ ("digits" | "shapes" | "moons" | "waves" | "words"), split) => {
             bail!("no split \"{split}\" of \"{set}\"; expected #train or #test")
         }
-        ("welcome", _) => bail!("\"welcome\" has no splits; omit the #"),
+        ("welcome", _) => bail!("\"welcome\" has no splits; omit the # and what follows it"),
         _ => bail!("no generated data set named \"{name}\"; use one of {}", NAMES.join(", ")),
     }
 }

@@ -462,7 +462,7 @@ fn invalid_pictures_fail_with_their_name() {
         assert_says(&wrong(f.path(), &["run", "gradcam", "-i", picture], 1), parts);
     };
     says("nowhere.png", &["nowhere.png"]);
-    says("text.png", &["text.png", "it is text"]);
+    says("text.png", &["text.png", "the file is text"]);
     says("half.png", &["half.png", "damaged"]);
     says("huge.bmp", &["20000x20000"]);
     says("nan.npy", &["NaN"]);

@@ -24,7 +24,7 @@ impl Layout {
     /// Errors if the file ends before the end-of-image marker, if it has no scan, or if quantization tables change between scans.
     pub fn of(bytes: &[u8]) -> Result<Self> {
         const CUT: &str = "the file is truncated: it has no end-of-image marker";
-        ensure!(bytes.starts_with(&[0xff, SOI]), "it has no JPEG header");
+        ensure!(bytes.starts_with(&[0xff, SOI]), "the file has no JPEG header");
         let mut layout = Self::default();
         let mut at = 2;
         loop {
@@ -32,18 +32,18 @@ impl Layout {
             layout.stray_bytes += after - 2 - at - fill(bytes, after - 2, at);
             at = match marker {
                 EOI => break,
-                SOI => bail!("it contains the start of another image"),
+                SOI => bail!("the file contains the start of another image"),
                 0x01 | 0xd0..=0xd7 => after,
                 _ => segment_end(bytes, after).context(CUT)?,
             };
-            ensure!(marker != DQT || layout.scans.is_empty(), "its quantization tables change between scans");
+            ensure!(marker != DQT || layout.scans.is_empty(), "the quantization tables change between scans");
             if marker == SOS {
                 let end = scan_end(bytes, at);
                 layout.scans.push(at..end);
                 at = end;
             }
         }
-        ensure!(!layout.scans.is_empty(), "it has no image data");
+        ensure!(!layout.scans.is_empty(), "the file has no image data");
         Ok(layout)
     }
 }

@@ -34,7 +34,7 @@ pub struct Jpeg {
 /// Errors if the file is truncated, if a scan does not decode to its end, if the last scans of a progressive file are missing, or
 /// if the file uses arithmetic coding or a variant that Pillow cannot read either (12 bits, lossless, two components).
 pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
-    const DAMAGED: &str = "the jpg file is damaged";
+    const DAMAGED: &str = "the JPEG file is damaged";
     let layout = Layout::of(bytes).context(DAMAGED)?;
     let header = MarkerReader::new(bytes).read_markers().map_err(|e| anyhow!("{e}")).context(DAMAGED)?;
     check_kind(&header)?;
@@ -56,21 +56,24 @@ pub fn encode(picture: &[u8], (width, height): (u32, u32), gray: bool, quality: 
 
 fn check_kind(header: &JpegMetadata) -> Result<()> {
     let frame = &header.frame;
-    ensure!(!header.is_arithmetic, "arithmetic coding is not supported; save it as a baseline JPEG");
-    ensure!(!frame.is_lossless, "lossless JPEG is not supported; save it as a PNG");
-    ensure!(frame.precision == 8, "it has {} bits per sample; only 8 are supported", frame.precision);
+    ensure!(!header.is_arithmetic, "arithmetic coding is not supported; save the picture as a baseline JPEG");
+    ensure!(!frame.is_lossless, "lossless JPEG is not supported; save the picture as a PNG");
+    ensure!(frame.precision == 8, "the file has {} bits per sample; only 8 are supported", frame.precision);
     let components = frame.components.len();
-    ensure!(matches!(components, 1 | 3 | 4), "it has {components} components; only 1, 3 and 4 are supported");
+    ensure!(
+        matches!(components, 1 | 3 | 4),
+        "the file has {components} color components; only 1, 3 and 4 are supported"
+    );
     check_size(frame.width.into(), frame.height.into())
 }
 
 /// Decodes the coefficients of all scans; also returns the number of leftover bytes in the scans.
 fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
     let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
-    ensure!(header.scans.len() == layout.scans.len(), "its scans are out of order");
+    ensure!(header.scans.len() == layout.scans.len(), "the scans of the JPEG are out of order");
     let mut left = 0;
     for (scan, place) in header.scans.iter().zip(&layout.scans) {
-        ensure!(scan.data_offset == place.start, "its scans are out of order");
+        ensure!(scan.data_offset == place.start, "the scans of the JPEG are out of order");
         left += coefficients.read(scan, &bytes[place.clone()])?;
     }
     coefficients.check_complete()?;
@@ -83,8 +86,7 @@ fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicIm
     let mut planes = Vec::new();
     for (component, grid) in header.frame.components.iter().zip(coefficients.grids) {
         let table = header.quant_tables[usize::from(component.quant_table_index)].as_ref();
-        let table =
-            table.ok_or_else(|| anyhow!("its quantization table {} is missing", component.quant_table_index))?;
+        let table = table.ok_or_else(|| anyhow!("quantization table {} is missing", component.quant_table_index))?;
         planes.push(upsample::to_full_size(&grid.samples(table), (width, height), coefficients.largest)?);
     }
     let size = (u32::from(header.frame.width), u32::from(header.frame.height));
@@ -92,5 +94,5 @@ fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicIm
         [_] => GrayImage::from_raw(size.0, size.1, planes.remove(0)).map(DynamicImage::from),
         planes => RgbImage::from_raw(size.0, size.1, colour::rgb(header, planes)).map(DynamicImage::from),
     };
-    image.map_or_else(|| bail!("its size does not match its number of pixels"), Ok)
+    image.map_or_else(|| bail!("the decoded data does not match the size of the picture"), Ok)
 }

@@ -59,7 +59,7 @@ impl Coefficients {
         let all: Vec<_> = frame.components.iter().map(factors).collect();
         ensure!(
             all.iter().all(|(h, v)| (1..=4).contains(h) && (1..=4).contains(v)),
-            "its sampling factors are not all between 1 and 4"
+            "the sampling factors are not all between 1 and 4"
         );
         let largest = all.iter().fold((1, 1), |max, f| (max.0.max(f.0), max.1.max(f.1)));
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
@@ -94,7 +94,12 @@ impl Coefficients {
         let interval = if scan.restart_interval == 0 { count } else { usize::from(scan.restart_interval) };
         let segments = segments(data)?;
         let wanted = count.div_ceil(interval);
-        ensure!(segments.len() == wanted, "it has {} restart markers instead of {}", segments.len() - 1, wanted - 1);
+        ensure!(
+            segments.len() == wanted,
+            "the file has {} restart markers instead of {}",
+            segments.len() - 1,
+            wanted - 1
+        );
         let mut left = 0;
         for (i, segment) in segments.into_iter().enumerate() {
             let mut decoder = Decoder::new(segment, scan, self.progressive);
@@ -111,7 +116,9 @@ impl Coefficients {
         let part = |c: &libjpeg_turbo_rs::ScanComponentSelector| {
             let component = self.ids.iter().position(|&id| id == c.component_id);
             Ok(Part {
-                component: component.with_context(|| format!("no component {} in its header", c.component_id))?,
+                component: component.with_context(|| {
+                    format!("a scan refers to component {}, which is not in the header", c.component_id)
+                })?,
                 dc: scan.dc_huffman_tables[usize::from(c.dc_table_index)].as_deref(),
                 ac: scan.ac_huffman_tables[usize::from(c.ac_table_index)].as_deref(),
             })
@@ -125,7 +132,7 @@ impl Coefficients {
         let (start, end) = (usize::from(header.spec_start), usize::from(header.spec_end));
         let known_to = &mut self.grids[part.component].known_to;
         if !self.progressive {
-            ensure!(known_to[0] == UNKNOWN, "a component occurs twice");
+            ensure!(known_to[0] == UNKNOWN, "a component occurs in two scans");
             *known_to = [0; 64];
             return Ok(());
         }
@@ -160,7 +167,7 @@ impl Coefficients {
     /// Errors if a coefficient has bits that no scan has provided.
     pub fn check_complete(&self) -> Result<()> {
         let complete = self.grids.iter().all(|grid| grid.known_to == [0; 64]);
-        ensure!(complete, "the file is truncated: its last scans are missing");
+        ensure!(complete, "the file is truncated: the last scans are missing");
         Ok(())
     }
 }
@@ -219,13 +226,13 @@ impl<'a> Decoder<'a> {
             (true, _, 0) => decode_ac_first(reader, ac()?, block, start, end, low, &mut self.eob_run),
             (true, ..) => decode_ac_refine(reader, ac()?, block, start, end, low, &mut self.eob_run),
         };
-        ensure!(!self.reader.insufficient_data(), "its data ends early");
+        ensure!(!self.reader.insufficient_data(), "the image data ends early");
         read.map_err(|e| anyhow!("{e}"))
     }
 
     /// Finishes decoding a segment; returns the number of unused bytes. Errors if an end-of-band run exceeds the segment.
     fn finish(mut self) -> Result<usize> {
-        ensure!(self.eob_run == 0, "its data ends early");
+        ensure!(self.eob_run == 0, "the image data ends early");
         self.reader.peek_bits(16);
         let state = self.reader.state();
         let bits = u32::from(state.bits_left).saturating_sub(state.stuffed_bits);
@@ -238,7 +245,7 @@ fn segments(data: &[u8]) -> Result<Vec<&[u8]>> {
     let (mut segments, mut start) = (Vec::new(), 0);
     for (at, pair) in data.windows(2).enumerate() {
         if let [0xff, marker @ 0xd0..=0xd7] = pair {
-            ensure!(usize::from(marker - 0xd0) == segments.len() % 8, "its restart markers are out of order");
+            ensure!(usize::from(marker - 0xd0) == segments.len() % 8, "the restart markers are out of order");
             segments.push(&data[start..at]);
             start = at + 2;
         }

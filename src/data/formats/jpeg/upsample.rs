@@ -11,7 +11,7 @@ pub fn to_full_size(samples: &Samples, (width, height): (usize, usize), largest:
     let (h, v) = samples.factors;
     ensure!(
         largest.0.is_multiple_of(h) && largest.1.is_multiple_of(v),
-        "its sampling factors {h}x{v} do not divide {largest:?}"
+        "the sampling factors {h}x{v} of a component do not divide the largest ones, {largest:?}"
     );
     let (across, down) = (largest.0 / h, largest.1 / v);
     let (columns, rows) = (width.div_ceil(across), height.div_ceil(down));

@@ -47,7 +47,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     };
     ensure!(
         !files.is_empty(),
-        "no .parquet files in it; give a folder with files such as data/train-00000-of-00001.parquet"
+        "the folder has no .parquet files; give a folder with files such as data/train-00000-of-00001.parquet"
     );
     let opened = |file: PathBuf| {
         let what = format!("reading \"{}\"", words::path(&file));
@@ -113,7 +113,7 @@ fn labels(tables: &[Table]) -> Result<Labels> {
         (false, true, 0) => Labels::of_signed(numbers, names),
         (true, false, 0) => Labels::of_words(&words),
         (true, true, _) => Ok(Labels::default()),
-        _ => bail!("the files have different kinds of labels; open one of them by name"),
+        _ => bail!("the files have different kinds of labels; open one of the files by name"),
     }
 }
 
@@ -173,7 +173,7 @@ impl StoredPictures for Tables {
         let file = word(&self.tables[table].path);
         let bytes = rows.get(i - first).and_then(Option::as_ref).with_context(|| {
             format!(
-                "picture {i} of \"{}\" is only a path; save the data set with the pictures embedded",
+                "picture {i} of \"{}\" is stored only as a path; save the data set with the pictures embedded",
                 words::name(&file)
             )
         })?;

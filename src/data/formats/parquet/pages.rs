@@ -29,7 +29,7 @@ pub(super) fn check(mut bytes: &[u8], rows: usize, packed: bool) -> Result<usize
         if let Some(encoding) = header.encoding {
             ensure!(
                 ENCODINGS.contains(&encoding),
-                "it uses encoding {encoding}; save it with plain or dictionary encoding"
+                "the file uses encoding {encoding}; save it with plain or dictionary encoding"
             );
         }
         total = total.saturating_add(size);

@@ -57,13 +57,14 @@ impl Table {
         let mut file = open_file(&path, u64::MAX)?;
         let length = file.metadata()?.len();
         check_footer(&mut file, length)?;
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).context("it is damaged or truncated")?;
+        let metadata =
+            ParquetMetaDataReader::new().parse_and_finish(&file).context("the file is damaged or truncated")?;
         let columns = metadata.file_metadata().schema_descr().columns();
         let column = columns.iter().position(|column| is_picture(column)).with_context(|| {
             let names: Vec<_> =
                 columns.iter().take(8).map(|column| words::name(&column.path().string()).into_owned()).collect();
             format!(
-                "its columns are {}; expected \"image\" with pictures as bytes, and \"label\" with classes",
+                "the columns are {}; expected \"image\" with pictures as bytes, and \"label\" with classes",
                 names.join(", ")
             )
         })?;
@@ -74,7 +75,7 @@ impl Table {
             rows.push(usize::try_from(group.num_rows()).context("a row group has a negative number of rows")?);
         }
         let all = rows.iter().try_fold(0usize, |all, rows| all.checked_add(*rows)).filter(|all| *all as u64 <= length);
-        ensure!(all.is_some(), "it has more rows than bytes; it is damaged");
+        ensure!(all.is_some(), "the file claims more rows than it has bytes; it is damaged");
         let mut table = Self { path, rows, classes: Classes::None, names, metadata, column };
         if let Some(label) = label {
             table.classes = table.labels(&mut file, label)?;
@@ -87,7 +88,7 @@ impl Table {
         let mut file = open_file(&self.path, u64::MAX)?;
         match self.reader(&mut file, group, self.column)? {
             ColumnReader::ByteArrayColumnReader(reader) => self.values(reader, group, self.column),
-            _ => bail!("its picture column does not contain bytes"),
+            _ => bail!("the picture column does not contain bytes"),
         }
     }
 
@@ -111,7 +112,7 @@ impl Table {
                         words.push(String::from_utf8_lossy(value.with_context(no_label)?.data()).into_owned());
                     }
                 }
-                _ => bail!("its labels are neither integers nor text"),
+                _ => bail!("the labels are neither integers nor text"),
             }
         }
         Ok(if numbers.is_empty() { Classes::Words(words) } else { Classes::Numbers(numbers) })
@@ -119,7 +120,7 @@ impl Table {
 
     /// A reader for one column of a row group; reads its bytes into memory and checks them.
     fn reader(&self, file: &mut File, group: usize, column: usize) -> Result<ColumnReader> {
-        const DAMAGED: &str = "it is damaged or truncated";
+        const DAMAGED: &str = "the file is damaged or truncated";
         let about = self.metadata.row_group(group).column(column);
         let packed = match about.compression() {
             Compression::UNCOMPRESSED => false,
@@ -127,7 +128,7 @@ impl Table {
             other => {
                 let name = format!("{other:?}");
                 let name = name.split('(').next().unwrap_or_default();
-                bail!("it is compressed with {name}; save it with Snappy, the default: compression=\"snappy\"")
+                bail!("the file is compressed with {name}; save it with Snappy, the default: compression=\"snappy\"")
             }
         };
         let (start, length) = about.byte_range();
@@ -156,7 +157,7 @@ impl Table {
         let (mut levels, mut values, mut read) = (Vec::new(), Vec::new(), 0);
         while read < rows {
             let (records, ..) = reader.read_records(rows - read, Some(&mut levels), None, &mut values)?;
-            ensure!(records > 0, "row group {group} has {read} of {rows} rows; it is damaged or truncated");
+            ensure!(records > 0, "row group {group} has {read} of {rows} rows; the file is damaged or truncated");
             read += records;
         }
         if full == 0 {
@@ -165,14 +166,14 @@ impl Table {
         let mut values = values.into_iter();
         let row = |level: i16| if level == full { values.next() } else { None };
         let all: Vec<_> = levels.into_iter().map(row).collect();
-        ensure!(all.len() == rows, "row group {group} has {} levels for {rows} rows; it is damaged", all.len());
+        ensure!(all.len() == rows, "row group {group} has {} levels for {rows} rows; the file is damaged", all.len());
         Ok(all)
     }
 }
 
 /// Errors if a file does not end with Parquet metadata, or if its schema is too deeply nested for the library.
 fn check_footer(file: &mut File, length: u64) -> Result<()> {
-    const NONE: &str = "it is not a Parquet file, or is truncated; create one with Dataset.to_parquet";
+    const NONE: &str = "the file is not a Parquet file, or it is truncated; create one with Dataset.to_parquet";
     let mut tail = [0; 8];
     let end = length.checked_sub(8).context(NONE)?;
     file.seek(SeekFrom::Start(end))?;
@@ -187,8 +188,8 @@ fn check_footer(file: &mut File, length: u64) -> Result<()> {
     let mut groups = 0;
     // Field 5 of a schema element (field 2 of the metadata) is its number of children.
     let read = thrift::integers(&footer, &mut |path, value| groups += usize::from(*path == [2, 5] && value > 0));
-    read.context("its metadata is damaged")?;
-    ensure!(groups <= MAX_GROUPS, "its schema has {groups} groups, more than the limit of {MAX_GROUPS}");
+    read.context("the metadata of the Parquet file is damaged")?;
+    ensure!(groups <= MAX_GROUPS, "the schema has {groups} groups, more than the limit of {MAX_GROUPS}");
     Ok(())
 }
 

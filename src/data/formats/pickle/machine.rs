@@ -28,7 +28,7 @@ impl<'a, V: Copy> Machine<'a, V> {
     /// Errors if the pickle is damaged or truncated.
     pub fn common(&mut self, op: u8) -> Result<bool> {
         match op {
-            0x80 => ensure!(self.byte()? <= 5, "the pickle has an unsupported protocol"),
+            0x80 => ensure!(self.byte()? <= 5, "the pickle has an unsupported protocol version"),
             0x95 => drop(self.array::<8>()?),
             b'(' => self.marks.push(self.stack.len()),
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),

@@ -67,14 +67,14 @@ impl<'a> Pickle<'a> {
                     // 5, values, dtype, shape and order.
                     let items = &self.lists[list][..];
                     if matches!(items, [_, _, _, Value::Int(1), Value::Bytes(_)] | [_, _, _, Value::Bytes(b"F")]) {
-                        bail!("its array is in column-major order; save numpy.ascontiguousarray(data)");
+                        bail!("the array is in column-major order; save numpy.ascontiguousarray(data)");
                     }
                     waiting.extend(&self.lists[list]);
                 }
                 _ => {}
             }
         }
-        longest.context("it is not an array of bytes")
+        longest.context("the pickled value is not an array of bytes")
     }
 }
 
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
                     self.extend(vec![state])?;
                 }
             }
-            _ => bail!("the pickle has an unsupported opcode 0x{op:02x} at byte {}", self.machine.at - 1),
+            _ => bail!("the pickle has the unsupported opcode 0x{op:02x} at byte {}", self.machine.at - 1),
         }
         Ok(())
     }
