@@ -32,7 +32,7 @@ impl Trace {
         );
         for v in windows {
             let inside = v.top + v.height <= h && v.left + v.width <= w;
-            ensure!(inside, "a window must lie inside the picture of {h} rows and {w} columns, got {v:?}");
+            ensure!(inside, "each window must lie within the picture of {h} rows and {w} columns, got {v:?}");
         }
         self.graph.check_classes()?;
         ensure!(!windows.is_empty(), "occlusion expects at least one window");

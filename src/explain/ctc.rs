@@ -26,10 +26,10 @@ pub struct Ctc {
 pub fn ctc(z: &[f64], classes: usize, steps: usize, target: &[usize]) -> Result<Ctc> {
     ensure!(
         steps > 0 && classes > 1 && z.len() == classes * steps,
-        "CTC expects logits of {classes} labels and {steps} steps"
+        "CTC expects logits for {classes} labels at each of {steps} time steps"
     );
     let wrong = target.iter().find(|&&k| k == 0 || k >= classes);
-    ensure!(wrong.is_none(), "CTC: label {} is not in 1..={}", wrong.unwrap_or(&0), classes - 1);
+    ensure!(wrong.is_none(), "CTC: label {} is out of range; labels are 1 to {}", wrong.unwrap_or(&0), classes - 1);
     if target.len() > steps {
         return Ok(Ctc { loss: f64::INFINITY, gradient: vec![0.0; z.len()] });
     }

@@ -112,7 +112,7 @@ fn one_hot(logits: &Tensor, chosen: &[usize]) -> Result<Tensor> {
     let (batch, classes) = logits.dims2()?;
     ensure!(
         chosen.len() == batch || chosen.len() == 1,
-        "got {} classes for {batch} rows of logits; expected one per row, or one for all",
+        "got {} classes for {batch} rows of logits; expected one class per row, or one for all rows",
         chosen.len()
     );
     let mut hot = vec![0f32; batch * classes];
@@ -125,6 +125,10 @@ fn one_hot(logits: &Tensor, chosen: &[usize]) -> Result<Tensor> {
 
 fn check_rows(logits: &Tensor, labels: &[usize]) -> Result<()> {
     let batch = logits.dims2()?.0;
-    ensure!(batch == labels.len() && batch > 0, "got {} labels for {batch} rows of logits", labels.len());
+    ensure!(
+        batch == labels.len() && batch > 0,
+        "got {} labels for {batch} rows of logits; expected one label per row",
+        labels.len()
+    );
     Ok(())
 }

@@ -27,7 +27,7 @@ impl Graph {
             Some("exclusive") => false,
             Some(other) => {
                 bail!(
-                    "unknown scores \"{other}\"; expected exclusive (softmax) or independent (a sigmoid for each class)"
+                    "unknown kind of scores \"{other}\"; expected exclusive (softmax) or independent (a sigmoid for each class)"
                 )
             }
         };
@@ -45,7 +45,7 @@ impl Graph {
         let Node { name, shape, .. } = &self.nodes[self.logits];
         ensure!(
             self.scores != Scores::Places,
-            "the network has no class scores: layer \"{name}\" outputs a map of {} channels and {} positions; end it with \
+            "the network has no class scores: layer \"{name}\" outputs a feature map of {} channels and {} positions; end it with \
              global_avg_pool for classes, or explain a position with at(layer, tensor) or an objective",
             shape[1],
             shape[2..].iter().map(usize::to_string).collect::<Vec<_>>().join("x")

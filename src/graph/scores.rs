@@ -148,7 +148,7 @@ fn each<T>(rows: &[Vec<f64>], classes: &[usize], ask: impl Fn(&[f64], usize) -> 
     let count = rows.first().map_or(0, Vec::len);
     ensure!(
         classes.len() == rows.len() || classes.len() == 1,
-        "got {} classes for {} rows of logits; expected one per row, or one for all",
+        "got {} classes for {} rows of logits; expected one class per row, or one for all rows",
         classes.len(),
         rows.len()
     );

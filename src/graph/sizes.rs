@@ -42,7 +42,7 @@ impl Graph {
         let expected = &self.nodes[0].shape;
         ensure!(
             x.rank() == expected.len() && x.dims()[1] == expected[1],
-            "the network expects (N, {}) pictures, got {:?}",
+            "the network expects pictures of shape (N, {}), got {:?}",
             expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
             x.dims()
         );

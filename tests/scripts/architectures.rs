@@ -484,7 +484,7 @@ fn cropping_and_pooling_follow_the_picture_size() {
 fn a_picture_that_does_not_fit_a_network_is_an_error_with_both_sizes() {
     let picture = |h: usize, w: usize| Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
     for (build, size, says) in [
-        (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): expects 192 features, got 216"),
+        (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): expected 192 features, got 216"),
         (
             r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#,
             (10, 8),

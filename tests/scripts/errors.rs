@@ -43,7 +43,7 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
     ("unknown_name", "unknown_name", 3, "can access only their own variables"),
     ("throw \"out of luck\";", "out of luck", 3, ""),
     ("heatmap(cx.input, \"map\", #{ ovr: cx.input })", "ovr", 3, "did you mean \"over\"?"),
-    ("cx.model.forward(zeros([1, 3]))", "the network expects (N, 3, 8, 8) pictures", 3, ""),
+    ("cx.model.forward(zeros([1, 3]))", "the network expects pictures of shape (N, 3, 8, 8)", 3, ""),
     ("3", "a method must return a figure", 2, ""),
 ];
 

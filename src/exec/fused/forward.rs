@@ -201,7 +201,7 @@ impl FusedRun {
 
     /// The dropout mask of a step's node, in the layout of the step's value.
     pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
-        let mask = self.masks.get(&step.node).context("dropout in training needs a mask")?;
+        let mask = self.masks.get(&step.node).context("dropout needs a mask in training mode")?;
         let mut buffer = PooledBuffer::new(self.n * step.to.len());
         backend::with::<f32, _>(mask, |mask| step.to.alone().write(self.n, mask, buffer.numbers_mut()))?;
         Ok(buffer)
@@ -209,7 +209,7 @@ impl FusedRun {
 
     /// The batch statistics of a step. Errors if it has not run or is not batch normalization in training mode.
     pub(super) fn statistics(&self, step: usize) -> Result<&Statistics> {
-        self.statistics[step].get().context("batch normalization has not run")
+        self.statistics[step].get().context("the batch statistics have not been computed yet")
     }
 
     /// The batch statistics of node `id`; `None` unless it is batch normalization in training mode.

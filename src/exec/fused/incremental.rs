@@ -150,7 +150,7 @@ impl IncrementalRun<'_> {
             }
             StepKernel::Op => self.operation(step),
             StepKernel::Input | StepKernel::BatchNorm(..) | StepKernel::Mask => {
-                unreachable!("not part of an incremental run")
+                unreachable!("an incremental forward pass has no such step")
             }
         }
     }

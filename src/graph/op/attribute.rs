@@ -220,7 +220,7 @@ impl Attributes {
     /// The argument as a dimension, other than the batch, of a value of this shape; negative values count from the end.
     pub fn inner_dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         let dim = self.dim(name, shape)?;
-        ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" must not be");
+        ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" must not select");
         Ok(dim)
     }
 

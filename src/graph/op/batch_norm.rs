@@ -90,8 +90,8 @@ impl Op for BatchNorm {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, C, …) input, got {x:?}");
-        ensure!(x[0][1] == self.channels, "expects {} channels, got {}", self.channels, x[0][1]);
+        ensure!(x.len() == 1 && x[0].len() >= 2, "expected one input of shape (N, C, …), got {x:?}");
+        ensure!(x[0][1] == self.channels, "expected {} channels, got {}", self.channels, x[0][1]);
         Ok(x[0].to_vec())
     }
 

@@ -58,7 +58,7 @@ impl Op for Concat {
             s.len() == first.len() && s.iter().zip(first).enumerate().all(|(d, (a, b))| d == self.dim || a == b)
         };
         let fits = self.dim < first.len() && x.iter().all(alike);
-        ensure!(fits, "inputs may differ only in dimension {}, got {x:?}", self.dim);
+        ensure!(fits, "the inputs of concat may differ in size only along dimension {}, got shapes {x:?}", self.dim);
         let mut shape = first.to_vec();
         shape[self.dim] = x.iter().map(|s| s[self.dim]).sum();
         Ok(shape)

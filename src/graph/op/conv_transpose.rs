@@ -75,10 +75,10 @@ impl ConvTranspose {
     /// Height and width of the output for an input of height `h` and width `w`.
     fn sides(&self, h: usize, w: usize) -> Result<(usize, usize)> {
         let side = |n: usize, kernel: usize, stride: usize, padding: usize, dilation: usize, more: usize| {
-            ensure!(n > 0 && kernel > 0 && stride > 0, "sizes, kernel and stride must be positive");
-            ensure!(more < stride, "output padding must be less than the stride, got {more} for stride {stride}");
+            ensure!(n > 0 && kernel > 0 && stride > 0, "input size, kernel size and stride must be positive");
+            ensure!(more < stride, "output padding must be less than the stride, got {more} for a stride of {stride}");
             let all = (n - 1) * stride + (kernel - 1) * dilation + 1 + more;
-            ensure!(all > 2 * padding, "padding {padding} removes the entire output of size {all}");
+            ensure!(all > 2 * padding, "a padding of {padding} removes the entire output of size {all}");
             Ok(all - 2 * padding)
         };
         let (s, more) = (&self.slide, self.output_padding);

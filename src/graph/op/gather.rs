@@ -49,7 +49,7 @@ impl Op for Gather {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let mut shape = x[0].to_vec();
-        ensure!(self.dim < shape.len(), "no dimension {} in {shape:?}", self.dim);
+        ensure!(self.dim < shape.len(), "no dimension {} in shape {shape:?}", self.dim);
         let beyond = self.index.iter().find(|&&i| i >= shape[self.dim]);
         ensure!(
             beyond.is_none(),

@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let named = if a.has("in_features") { Some(a.count("in_features")?) } else { None };
         ensure!(
             x[0].len() != 4 || named.is_some(),
-            "expects (N, features) or tokens, got a map {:?}; flatten first, or set in_features to apply it to the last dimension",
+            "expected an input of shape (N, features) or tokens, got a feature map of shape {:?}; flatten it first, or set in_features to apply the layer to the last dimension",
             x[0]
         );
         let input = named.unwrap_or(input);
@@ -67,7 +67,7 @@ impl Op for Linear {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let features = last(x)?;
-        ensure!(features == self.input, "expects {} features, got {features}", self.input);
+        ensure!(features == self.input, "expected {} features, got {features}", self.input);
         Ok([&x[0][..x[0].len() - 1], &[self.output]].concat())
     }
 
@@ -104,7 +104,7 @@ impl Op for Linear {
 
 /// The size of the last dimension of the only input, `(N, …, features)`.
 fn last(x: &[&[usize]]) -> Result<usize> {
-    ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, …, features) input, got {x:?}");
+    ensure!(x.len() == 1 && x[0].len() >= 2, "expected one input of shape (N, …, features), got {x:?}");
     Ok(x[0][x[0].len() - 1])
 }
 

@@ -72,7 +72,7 @@ impl Op for Lrn {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.size > 0, "size must be at least 1");
+        ensure!(self.size > 0, "the size of lrn's window must be at least 1");
         Ok(maps(x)?.to_vec())
     }
 

@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let (mean, std, channels) = (a.floats("mean")?, a.floats("std")?, channels(x)?);
         ensure!(
             mean.len() == channels && std.len() == channels && !std.contains(&0.0),
-            "expects a mean and a nonzero standard deviation for each of {channels} channels"
+            "expected a mean and a nonzero standard deviation for each of {channels} channels"
         );
         Ok(Arc::new(Normalize { mean, std }))
     },
@@ -61,10 +61,10 @@ impl Op for Normalize {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, C, …) input, got {x:?}");
+        ensure!(x.len() == 1 && x[0].len() >= 2, "expected one input of shape (N, C, …), got {x:?}");
         ensure!(
             self.mean.len() == x[0][1] && self.std.len() == x[0][1],
-            "expects one mean and one standard deviation for each of {} channels, got {} and {}",
+            "expected one mean and one standard deviation for each of {} channels, got {} and {}",
             x[0][1],
             self.mean.len(),
             self.std.len()

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 /// The shape of the only input; errors if it does not have dimension `dim`.
 pub(super) fn same_shape(x: &[&[usize]], dim: usize) -> Result<Vec<usize>> {
-    ensure!(x.len() == 1 && dim < x[0].len(), "no dimension {dim} in {x:?}");
+    ensure!(x.len() == 1 && dim < x[0].len(), "no dimension {dim} in inputs of shape {x:?}");
     Ok(x[0].to_vec())
 }
 

@@ -63,7 +63,7 @@ impl Op for Pad {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.dim > 0 && self.dim < x[0].len(), "cannot pad dimension {} of {:?}", self.dim, x[0]);
+        ensure!(self.dim > 0 && self.dim < x[0].len(), "cannot pad dimension {} of shape {:?}", self.dim, x[0]);
         let mut shape = x[0].to_vec();
         shape[self.dim] += self.before + self.after;
         Ok(shape)

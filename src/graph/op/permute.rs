@@ -43,7 +43,12 @@ impl Op for Permute {
         let mut sorted = self.dims.clone();
         sorted.sort_unstable();
         let fits = sorted.iter().copied().eq(0..x[0].len()) && self.dims.first() == Some(&0);
-        ensure!(fits, "expects each of {} dimensions once, with 0 first, got {:?}", x[0].len(), self.dims);
+        ensure!(
+            fits,
+            "dims must list each of the {} dimensions once, starting with 0, got {:?}",
+            x[0].len(),
+            self.dims
+        );
         Ok(self.dims.iter().map(|&d| x[0][d]).collect())
     }
 

@@ -11,7 +11,7 @@ fn kept(dims: &[usize], shape: &[usize]) -> Vec<usize> {
 
 /// The shape `x` after a reduction over `dims`: the dimensions are removed or, with `keepdim`, have size 1.
 pub(super) fn shape(dims: &[usize], keepdim: bool, x: &[usize]) -> Result<Vec<usize>> {
-    ensure!(dims.iter().all(|&d| d < x.len()), "no dimensions {dims:?} in {x:?}");
+    ensure!(dims.iter().all(|&d| d < x.len()), "dimensions {dims:?} are out of range for shape {x:?}");
     let stays = |(d, _): &(usize, usize)| keepdim || !dims.contains(d);
     Ok(kept(dims, x).into_iter().enumerate().filter(stays).map(|(_, size)| size).collect())
 }

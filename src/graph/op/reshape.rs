@@ -55,7 +55,7 @@ impl Op for Reshape {
         let fits = match open {
             0 => known == values,
             1 => known > 0 && values.is_multiple_of(known),
-            _ => bail!("only one size can be inferred, got {open}"),
+            _ => bail!("only one size may be -1, got {open}"),
         };
         ensure!(fits, "cannot reshape {values} elements to {}", self.text());
         let dims = self.dims.iter().map(|d| d.unwrap_or_else(|| values / known.max(1)));

@@ -40,7 +40,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 impl Select {
     /// The selected index as a non-negative index into a value of this shape.
     fn place(&self, shape: &[usize]) -> Result<usize> {
-        let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in {shape:?}", self.dim))?;
+        let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in shape {shape:?}", self.dim))?;
         let place = if self.index < 0 { self.index.saturating_add(size as i64) } else { self.index };
         let place = usize::try_from(place).ok().filter(|&i| i < size);
         place.with_context(|| format!("index {} is out of range for a dimension of size {size}", self.index))

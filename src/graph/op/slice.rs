@@ -92,11 +92,11 @@ impl Op for Slice {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
-            bail!("cannot slice dimension {} of {:?}; choose one other than the batch", self.dim, x[0]);
+            bail!("cannot slice dimension {} of shape {:?}; choose a dimension other than the batch", self.dim, x[0]);
         };
         ensure!(self.step > 0, "the step of a slice must be at least 1, got 0");
         let range = self.range(size);
-        ensure!(!range.is_empty(), "{} selects nothing from dimension {} of {:?}", self.text(), self.dim, x[0]);
+        ensure!(!range.is_empty(), "{} selects nothing from dimension {} of shape {:?}", self.text(), self.dim, x[0]);
         let mut shape = x[0].to_vec();
         shape[self.dim] = range.len().div_ceil(self.step);
         Ok(shape)

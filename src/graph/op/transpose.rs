@@ -40,7 +40,7 @@ impl Op for Transpose {
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         anyhow::ensure!(
             self.dim0.max(self.dim1) < x[0].len(),
-            "no dimension {} in {:?}",
+            "no dimension {} in shape {:?}",
             self.dim0.max(self.dim1),
             x[0]
         );

@@ -12,10 +12,10 @@ pub(super) fn weight_and_bias(weight: &[usize], bias: Option<usize>) -> Vec<Para
 /// Errors if the actual number of input channels `c` is not `input`, or if `groups` does not divide the input and output
 /// channels.
 pub(super) fn check_channels(c: usize, input: usize, output: usize, groups: usize) -> Result<()> {
-    ensure!(c == input, "expects {input} channels, got {c}");
+    ensure!(c == input, "expected {input} channels, got {c}");
     ensure!(
         groups > 0 && c.is_multiple_of(groups) && output.is_multiple_of(groups),
-        "{groups} groups must divide both {c} and {output} channels"
+        "{groups} groups must divide both {c} input channels and {output} output channels"
     );
     Ok(())
 }

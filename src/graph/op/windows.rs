@@ -9,7 +9,7 @@ pub(super) fn windows(a: &Attributes, dilation: (usize, usize)) -> Result<Pool2d
     let (kernel, stride, padding) = (a.pair("kernel_size")?, a.pair("stride")?, a.pair("padding")?);
     ensure!(
         2 * padding.0 <= kernel.0 && 2 * padding.1 <= kernel.1,
-        "padding must be at most half the kernel, got padding {padding:?} for kernel {kernel:?}"
+        "the padding must be at most half the kernel size, got {padding:?} for a kernel of size {kernel:?}"
     );
     Ok(Pool2d {
         h: Window::new(kernel.0, stride.0, padding.0, dilation.0),
