@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
-/// The default group, for methods without a group in the `PLUGIN` constant or a group folder.
+/// The default group, for methods that neither declare a group in `PLUGIN` nor are in a group's folder.
 pub(super) const GROUP: &str = "attribution";
 
 /// Maximum sizes in bytes of a script, and of other files next to scripts.

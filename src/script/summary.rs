@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub struct MethodRow {
     /// Name of the method: its file name without `.rhai`.
     pub name: String,
-    /// Group of the method: `attribution`, `attack`, …
+    /// Group of the method, such as `attribution` or `attack`.
     pub group: String,
     /// First line of the script's `//!` comment.
     pub summary: String,
@@ -38,7 +38,7 @@ pub struct ModelCard {
     pub name: String,
     /// Name of the network's device, such as `cpu`.
     pub device: String,
-    /// Preprocessing and class names, and the source of each value.
+    /// Preprocessing and class names, each with the source of the value.
     pub card: Vec<CardRow>,
     /// The sources other than the architecture, such as `config.json` or `--mean`.
     pub origins: Vec<String>,
@@ -116,7 +116,7 @@ pub fn parents(name: &str) -> impl Iterator<Item = &str> {
 pub struct MethodCard {
     /// Name of the method.
     pub name: String,
-    /// The script's whole `//!` comment.
+    /// The script's entire `//!` comment.
     pub doc: String,
     /// Whether the method runs in steps.
     pub stepped: bool,
@@ -175,7 +175,7 @@ pub struct Frame {
     pub step: usize,
     /// Number of steps in the run's history, including this one.
     pub kept: usize,
-    /// One in this many older steps can still be shown; 1 if all can.
+    /// Only every `stride`-th of the older steps can still be shown; 1 if all of them can.
     pub stride: usize,
     /// Why the run has ended; `None` if it can continue.
     pub done: Option<String>,

@@ -27,8 +27,8 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
 /// The elementwise functions `maximum` and `minimum` of two tensors, or of a tensor and a number.
 pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", backend::maximum), ("minimum", backend::minimum)];
 
-/// The function `divide_no_nan`, which returns `a / b`, or 0 where `b` is 0; used to divide by a norm, a standard deviation or a
-/// maximum.
+/// The function `divide_no_nan`, which returns `a / b`, or 0 where `b` is 0. It is meant for divisors that can be zero, such as norms,
+/// standard deviations and maxima.
 pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", backend::divide_no_nan);
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const SECONDS: u64 = 15;
 /// Time after which a call is cancelled.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Maximum time for a cancelled call to stop.
+/// Maximum time that a cancelled call may take to stop.
 const LATE: Duration = Duration::from_secs(15);
 
 const WHOLE: &[&str] =
@@ -186,7 +186,7 @@ const RANGES: &[&str] = &["0..3", "3..0", "-5..9223372036854775807", "0..0"];
 const CLOSED: &[&str] = &["0..=3", "3..=0", "-5..=9223372036854775807"];
 const BLOBS: &[&str] = &["blob()", "blob(3, 255)", "blob(20000)"];
 
-/// Expressions that create values of gradscope's own types, keyed by type name as it appears in signatures.
+/// Expressions that create values of gradscope's own types, keyed by the type's name in signatures.
 const OURS: &[(&str, &[&str])] = &[
     ("Context", &["cx"]),
     ("Model", &["cx.model"]),

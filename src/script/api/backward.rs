@@ -39,8 +39,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     );
 }
 
-/// Redistributes the score of a class (or of one class per picture) to the input by the given rules, and by [`default_rules`]
-/// at layers that no rule matches.
+/// Redistributes the score of a class (or of one class per picture) to the input by the given rules; layers that no rule matches use
+/// [`default_rules`].
 fn relevance(
     guard: &Guard,
     context: &NativeCallContext,
@@ -99,8 +99,8 @@ fn go(
     Ok(answer)
 }
 
-/// Converts a seed, an array of seeds, an objective closure, or a tensor of gradients at the logits to pairs of a node and the
-/// gradient placed there.
+/// Converts a seed, an array of seeds, an objective closure, or a tensor of gradients at the logits to pairs of a node and the gradient at
+/// that node.
 fn seeds(context: &NativeCallContext, run: &LabeledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {

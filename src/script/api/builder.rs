@@ -34,7 +34,7 @@ const OUTPUTS: [&str; 2] = ["out_channels", "out_features"];
 struct Construction {
     builder: Mutex<Builder>,
     purpose: Purpose,
-    /// Number of parameters so far that the weight file contains.
+    /// Number of parameters added so far that the weight file contains.
     found: AtomicUsize,
     /// Whether construction stopped because the weight file does not contain a parameter.
     stopped: AtomicBool,
@@ -69,15 +69,14 @@ impl Handle {
         self.lock().clone().finish(self.id)
     }
 
-    /// If construction stopped because the weight file does not contain a parameter, the number of parameters before it that
-    /// the file does contain.
+    /// If construction stopped at a parameter that the weight file lacks, the number of earlier parameters that the file contains.
     pub(crate) fn stopped(&self) -> Option<usize> {
         let stopped = self.network.stopped.load(Ordering::Relaxed);
         stopped.then(|| self.network.found.load(Ordering::Relaxed))
     }
 
-    /// Errors if the network is built strictly and the weight file lacks a parameter of this node. The number of outputs and the
-    /// number of input channels may differ, since they are adapted later.
+    /// In a strict build, errors if the weight file lacks a parameter of this node. The numbers of outputs and input channels may differ,
+    /// since they are adapted later.
     fn check_known(&self) -> Result<()> {
         let Purpose { shapes: Some(shapes), strict: true, .. } = &self.network.purpose else { return Ok(()) };
         let builder = self.lock();

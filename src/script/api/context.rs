@@ -89,7 +89,7 @@ fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
     like(rows, count, logits)
 }
 
-/// Why the first picture needs no attack; `()` if any picture of the batch needs one.
+/// Returns why the first picture needs no attack, or `()` if any picture in the batch needs one.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
     let fooled = cx.fooled(&LabeledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })

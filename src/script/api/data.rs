@@ -109,9 +109,8 @@ pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     tensor::numbers(which)?.into_iter().map(number).collect()
 }
 
-/// A tensor with the indices of `count` pictures of the data set (0 for all). `how` is `first` for the first pictures,
-/// or `spread` for pictures spread evenly over the set. With `class`, only pictures of that class of the network are
-/// selected.
+/// A tensor with the indices of `count` pictures of the data set (0 for all). If `how` is `first`, these are the first pictures; if
+/// `spread`, they are spread evenly over the data set. With `class`, only pictures of that class of the network are selected.
 fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Result<Tensor> {
     let Some(class) = class else { return picked(pictures, count, how, None) };
     let labels = pictures.classes()?.labels(size(class, "a class")?);
@@ -144,7 +143,7 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &pictures.model.graph.device())?)
 }
 
-/// The classes that `labels` returns for the pictures with the indices `which`, as a tensor `(N)`.
+/// Calls `labels` with the picture indices `which` and returns the classes as a tensor `(N)`.
 fn tensor_of(which: &Tensor, labels: impl Fn(Vec<usize>) -> Result<Array>) -> Result<Tensor> {
     let (which, device) = (numbers(which)?, which.device().clone());
     let count = which.len();

@@ -27,7 +27,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// The features of a layer for pictures of a data set, `(pictures, D)`. They are cached on disk by network, weights, layer and
 /// pictures.
 ///
-/// Options: `layer`, `pool` (`"mean"`, `"max"` or `"flat"`), `pictures` (a tensor of indices), `model`, `data`.
+/// Options: `layer`; `pool`, one of `"mean"`, `"max"` and `"flat"` [default: `"mean"`]; `pictures`, a tensor of indices [default: all
+/// pictures]; `model`; `data`.
 fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
     let o = CallOptions::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
     let data: Arc<Dataset> = match o.raw("data") {

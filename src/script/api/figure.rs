@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// The figures in the value that a method returned, which is a figure, an array of figures, or `()`.
+/// Converts the value returned by a method to figures. The value is a figure, an array of figures, or `()`.
 pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
     if answer.is_unit() {
         return Ok(vec![]);

@@ -1,5 +1,5 @@
-//! Property tests for every tensor function that scripts can call, on random arguments: no function may panic, and NaN inputs
-//! must give NaN or an error, never a number.
+//! Property tests for every tensor function that scripts can call, on random arguments: no function may panic, and for NaN inputs each must
+//! return NaN or an error, never a number.
 //!
 //! The tests cover all functions registered in the engine, so new functions are tested automatically. For more cases:
 //! `PROPTEST_CASES=100000 cargo test --lib laws`.
@@ -17,8 +17,8 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Functions that may return numbers for NaN inputs: sizes, comparisons, tests for nonzero values (NaN counts as nonzero, as in
-/// PyTorch), selection by a condition, new tensors.
+/// Functions that may return values other than NaN for NaN inputs: sizes, comparisons, tests for nonzero values (NaN counts as nonzero, as
+/// in PyTorch), selection by a condition, and functions that create tensors.
 const NO_VALUES: [&str; 23] = [
     "==",
     "!=",
@@ -176,7 +176,7 @@ impl Argument {
     }
 }
 
-/// Generates ordinary numbers and edge cases of floating point.
+/// Generates ordinary numbers and floating-point edge cases.
 fn number() -> impl Strategy<Value = f64> {
     let edges = [
         0.0,
@@ -224,7 +224,7 @@ fn argument() -> impl Strategy<Value = Argument> {
     )
 }
 
-/// All numbers in a returned value; empty if there are none.
+/// All numbers in the value returned by a call; empty if there are none.
 fn values(answer: &Dynamic) -> Vec<f64> {
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return numbers(&tensor).expect("numbers");
@@ -242,7 +242,7 @@ fn values(answer: &Dynamic) -> Vec<f64> {
     }
 }
 
-/// If the returned value is a figure, draws it and checks that its caption counts the values that are not finite.
+/// If the returned value is a figure, draws it and checks that its caption states the number of non-finite values.
 fn look(answer: &Dynamic) -> Result<(), String> {
     let Some(figure) = answer.read_lock::<Figure>() else { return Ok(()) };
     let bad = figure.values().map_or(0, |v| v.data.iter().filter(|v| !v.is_finite()).count());

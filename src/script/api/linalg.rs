@@ -23,7 +23,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// Minimizes `Σ w (b − A x)² + ridge ‖x‖²` over `x`, for `A` of shape `(M, N)` and `b` of shape `(M)` or `(M, K)`, and returns
 /// `#{ solution, residuals }`.
 ///
-/// Options: `weights` `(M)` (ones), `ridge` (0).
+/// Options: `weights` of shape `(M)` [default: 1 for every row], `ridge` [default: 0].
 fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("lstsq", options.clone(), &["weights", "ridge"])?;
     let weights = match o.raw("weights") {
@@ -38,15 +38,16 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
 }
 
-/// The `q` largest principal components of the rows of `A`, as `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`; `center` subtracts the
-/// mean of each column first.
+/// The first `q` principal components of the rows of `A`, as `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`; `center` subtracts the mean of each
+/// column first.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
     finite(a, "pca_lowrank")?;
     let c = math::pca_lowrank(a, size(q, "the number of components")?, center)?;
     Ok([("U", c.u), ("S", c.s), ("V", c.v)].into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect())
 }
 
-/// The segment index of each pixel, `(1, 1, H, W)`. Options: `method` (`"slic"` or `"grid"`), `count` (50), `compactness` (10).
+/// The segment index of each pixel, `(1, 1, H, W)`. Options: `method`, `"slic"` or `"grid"` [default: `"slic"`]; `count` [default: 50];
+/// `compactness` [default: 10].
 fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     let o = CallOptions::new("segments", options.clone(), &["method", "count", "compactness"])?;
     guard.reserve(picture.dims(), 24)?;

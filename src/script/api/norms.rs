@@ -1,4 +1,4 @@
-//! Functions for attacks that work on each row of a batch: norms, projections onto norm balls, and masks of the largest entries.
+//! Functions used by attacks, applied to each row of a batch: norms, projections onto norm balls, and masks of the largest entries.
 
 use super::{number, out};
 use crate::backend;
@@ -30,8 +30,8 @@ fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
     shaped(&lengths, x)
 }
 
-/// The Euclidean norm of each row of `a`, `(N, 1)`, given absolute values `(N, values)`. It is correct even if squares would
-/// overflow or underflow.
+/// The Euclidean norm of each row of `a`, `(N, 1)`, given absolute values `(N, values)`. If necessary, the values are scaled so that their
+/// squares neither overflow nor underflow.
 fn euclidean(a: &Tensor) -> Result<Tensor> {
     let length = |a: &Tensor| -> Result<Tensor> { Ok(backend::square(a)?.sum_keepdim(1)?.sqrt()?) };
     let plain = length(a)?;
@@ -65,7 +65,7 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
     Ok(x.reshape(shape)?)
 }
 
-/// A mask with 1 at the `k` largest values of each row of a batch and 0 elsewhere; ties go to the first.
+/// A mask with 1 at the `k` largest values of each row of a batch and 0 elsewhere; among equal values, those with lower indices are chosen.
 ///
 /// Errors if a value is NaN, which cannot be ordered.
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
@@ -147,7 +147,7 @@ mod tests {
         Tensor::from_vec(values.concat(), (values.len(), 4), &Device::Cpu).unwrap()
     }
 
-    /// The projection of a point lies in the ball, and no other point of the ball is nearer to the projected point.
+    /// The projection of a point lies in the ball, and no other point in the ball is closer to the original point.
     #[test]
     fn projections_lie_in_the_ball_and_are_nearest() {
         let x = tensor(&[[0.9, -0.4, 0.05, 0.0], [3.0, 2.0, -1.0, 0.5]]);

@@ -1,4 +1,4 @@
-//! Objectives, which are numbers computed from any activations of a trace: `objective(trace, |a| (a["features.7"] ** 2).mean())`.
+//! Objectives: scalars computed from activations of a trace, such as `objective(trace, |a| (a["features.7"] ** 2).mean())`.
 //!
 //! The closure looks up activations by name, and each activation becomes a leaf of the closure's expression. candle
 //! differentiates only that expression; the gradients at the leaves are the seeds of the backward pass through the network.
@@ -23,7 +23,7 @@ pub(super) struct Activations {
     leaves: Arc<Mutex<BTreeMap<NodeId, Var>>>,
 }
 
-/// A number computed from activations of one trace, with its gradient with respect to each of these activations.
+/// A scalar computed from activations of a trace, with its gradient with respect to each of these activations.
 #[derive(Clone)]
 pub struct Objective {
     /// The value of the objective.
@@ -35,8 +35,7 @@ pub struct Objective {
 impl Objective {
     /// Evaluates a closure and differentiates its result.
     ///
-    /// Errors if the closure does not return a single number, or the result has no gradient with respect to a layer that the
-    /// closure reads.
+    /// Errors if the closure does not return a scalar, or if the result has no gradient with respect to a layer that the closure reads.
     pub fn new(context: &NativeCallContext, run: &LabeledTrace, closure: &FnPtr) -> Result<Self> {
         let trace = run.trace.clone();
         let a = Activations { trace: trace.clone(), leaves: Arc::default() };
@@ -123,7 +122,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("class_score", |a: &mut Activations, class: INT| out(a.score(class)));
 }
 
-/// The single number that an objective's closure returned, as a tensor of rank 0. Errors if it returned anything else.
+/// The scalar that an objective's closure returned, as a tensor of rank 0. Errors if the closure returned anything else.
 fn scalar(answer: &Dynamic) -> Result<Tensor> {
     let Some(y) = answer.read_lock::<Variable>() else {
         bail!(

@@ -48,7 +48,7 @@ impl LabeledTrace {
         tensor::like(right.collect::<Vec<_>>(), logits.dims()[0], &logits)
     }
 
-    /// The scores of a batch, `(N, classes)`, computed without keeping a trace and not checked for finiteness.
+    /// The scores of a batch, `(N, classes)`, computed without keeping a trace. Scores may be non-finite.
     pub fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let x = &model.take(x)?;
         if let Some(trace) = guard.recent.kept(&model.graph, x) {

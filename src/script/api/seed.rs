@@ -13,7 +13,7 @@ use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
 /// A seed of the backward pass, not yet bound to a trace.
 #[derive(Clone)]
 pub enum Seed {
-    /// The logit of a class; one class for all rows, or one per row.
+    /// The logit of a class: one class for all rows, or one class per row.
     Logit(Vec<usize>),
     /// The sum of the logits of all classes.
     Sum,
@@ -21,7 +21,7 @@ pub enum Seed {
     CrossEntropy(Vec<usize>),
     /// The margin by which a class is predicted, as computed by [`Scores::margin`].
     Margin(Vec<usize>),
-    /// A tensor of gradients placed at the layer with the given name.
+    /// A tensor of gradients at the output of the layer with the given name.
     At(String, Tensor),
     /// The gradients of an objective, a scalar computed from activations.
     Objective(Objective),
@@ -30,7 +30,7 @@ pub enum Seed {
 }
 
 impl Seed {
-    /// The gradients that the seed places at nodes of `trace`.
+    /// The nodes of `trace` at which the backward pass starts, with the seed's gradient at each.
     pub(super) fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let at_logits = |f: fn(Scores, &Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             Ok(vec![trace.seed(&f(trace.graph.scores, &trace.scores()?, classes)?)?])

@@ -1,4 +1,4 @@
-//! Parses the selectors in scripts and reports parts that match no layer.
+//! Parses layer selectors in scripts, and reports parts of a selector that match no layer.
 
 use super::Guard;
 use crate::explain::Selector;
@@ -7,10 +7,10 @@ use crate::graph::op::{self, Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
-/// Parses a selector of layers of the network `graph`. `what`, `rule` or `edit`, is the selector's purpose as named in notes.
+/// Parses a layer selector for the network `graph`. `what` says what the selector is for, `rule` or `edit`, and appears in notes.
 ///
-/// A layer's name selects this layer, whatever characters it contains. If it is also the name of a kind or a family, an edit applies to
-/// the layer and a rule to the kind, because composites are written for many networks; `":name"` always selects the layer. A part that
+/// A layer's name selects that layer, whatever characters it contains. If it is also the name of a kind or a family, an edit applies to the
+/// layer, but a rule applies to the kind, because composites are written for many networks; `":name"` always selects the layer. A part that
 /// matches no layer and is not a kind has no effect; a note for the user reports it and suggests a similar name.
 pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> Result<Selector> {
     let named = |name: &str| graph.nodes.iter().any(|node| node.name == name);

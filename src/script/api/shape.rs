@@ -1,4 +1,4 @@
-//! Functions that reshape, index and join tensors.
+//! Functions that reshape, index and concatenate tensors.
 
 use super::{Guard, Out, Variable, dim, integers, one_type, out, promoted, size};
 use crate::backend;
@@ -117,7 +117,7 @@ pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor>
     x.broadcast_as(resolved.as_slice()).with_context(|| format!("expand of {:?} to {shape:?}", x.dims()))
 }
 
-/// Repeats a tensor along each dimension; `times` gives the number of repetitions per dimension.
+/// Repeats a tensor along each dimension. `times` contains the number of repetitions for each dimension.
 fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
     let times = super::sizes(times)?;
     ensure!(times.len() == x.rank(), "repeat of {:?} needs {} counts, got {times:?}", x.dims(), x.rank());
@@ -153,8 +153,8 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
     part(x, d, first as usize, count as usize)
 }
 
-/// A slice of `count` elements from `start` along dimension `d`. An empty slice is a new tensor, because candle's own would start
-/// past the end of its storage, where reading panics.
+/// A slice of `count` elements from `start` along dimension `d`. An empty slice is a new tensor, because a slice by candle could start past
+/// the end of its storage, and reading it would panic.
 fn part(x: &Tensor, d: usize, start: usize, count: usize) -> Result<Tensor> {
     if x.elem_count() > 0 && count > 0 {
         return Ok(x.narrow(d, start, count)?);
@@ -186,7 +186,7 @@ pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor>
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
-/// The slices of `x` along dimension `d` at the indices in `places`, which is flattened.
+/// Selects the indices in `places`, which is flattened, along dimension `d` of `x`.
 fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> {
     let d = dim(x, d)?;
     let mut shape = x.dims().to_vec();

@@ -1,4 +1,4 @@
-//! Functions on maps of shape `(N, C, H, W)`: convolution, resizing, blur, shifts.
+//! Functions of pictures and feature maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
 use super::options::CallOptions;
 use super::{Guard, finite, number, out, size, sizes};
@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// Maximum height, width and padding of a map, in pixels: even an empty map needs memory for one table entry per row.
+/// Maximum height, width and padding in pixels, since even an empty tensor needs one table entry per row.
 const LARGEST: usize = 65_536;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {

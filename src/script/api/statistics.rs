@@ -37,8 +37,8 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     0.5 * (low + high)
 }
 
-/// `Φ(x)`, the cumulative distribution function of the standard normal distribution, computed by the series of the incomplete
-/// gamma function near 0 and its continued fraction in the tails.
+/// `Φ(x)`, the cumulative distribution function of the standard normal distribution, computed from the incomplete gamma function: by its
+/// series near 0, and by its continued fraction in the tails.
 fn normal(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
     if x.abs() < 3.0 {
@@ -88,7 +88,7 @@ fn fraction(x: f64, a: f64, b: f64) -> f64 {
     f
 }
 
-/// `ln Γ(x)` for `x ≥ 1`, by Stirling's series; a small `x` is first raised by the recurrence `Γ(x + 1) = x Γ(x)`.
+/// `ln Γ(x)` for `x ≥ 1`, by Stirling's series; small `x` are first increased using the recurrence `Γ(x + 1) = x Γ(x)`.
 fn ln_gamma(x: f64) -> f64 {
     if x < 12.0 {
         return ln_gamma(x + 1.0) - x.ln();

@@ -10,7 +10,7 @@ use anyhow::Result;
 use rhai::{Dynamic, Engine, FLOAT, INT, Map};
 use std::sync::Arc;
 
-/// A network that is being trained. A copy trains independently.
+/// A network that is being trained. Copies train independently.
 #[derive(Clone)]
 pub(super) struct Learner {
     trainer: Trainer,

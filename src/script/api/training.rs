@@ -26,7 +26,7 @@ pub(in crate::script) const OPTIONS: [&str; 17] = [
     "patience",
 ];
 
-/// Reads training options from `o`; missing options are taken from `usual`. Attack radii and step sizes are in units of 1/255.
+/// Reads training options from `o`; `usual` provides the defaults. Attack radii and step sizes are in units of 1/255.
 pub(in crate::script) fn options(o: &CallOptions, usual: Training) -> Result<Training> {
     Ok(Training {
         epochs: o.size("epochs", usual.epochs)?,

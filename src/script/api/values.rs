@@ -38,7 +38,7 @@ pub fn integers(values: &Array) -> Result<Vec<INT>> {
     values.iter().map(integer).collect()
 }
 
-/// Converts an integer to a size. Errors if it is negative; the message calls it `what`.
+/// Converts an integer to a size. Errors if it is negative; `what` names the size in the message.
 pub fn size(value: INT, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| anyhow::anyhow!("{what} must be 0 or more, got {value}"))
 }
@@ -140,6 +140,6 @@ pub fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
     tensor::like([value], (), like)
 }
 
-/// A tensor inside an objective, through which candle differentiates.
+/// A tensor in the expression of an objective, which candle differentiates.
 #[derive(Clone)]
 pub struct Variable(pub Tensor);

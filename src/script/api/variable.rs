@@ -1,8 +1,8 @@
 //! Variables inside an objective, and the differentiable functions of variables.
 //!
-//! With a separate type, calling a function without a gradient is an error instead of silently dropping the gradient. Where
-//! candle's derivative at a kink differs from PyTorch's, it is corrected here: relu'(0) = 0, abs'(0) = 0, tied maxima share
-//! the gradient. Comparisons and `detach()` return constants.
+//! Variables have their own type so that calling a function without a gradient is an error, rather than silently dropping the gradient.
+//! Where candle's derivative at a kink differs from PyTorch's, it is corrected here: relu'(0) = 0, abs'(0) = 0, tied maxima share the
+//! gradient. Comparisons and `detach()` return constants.
 
 use super::arithmetic::{BOUNDS, Binary, OPERATORS, binary};
 use super::{Guard, Out, Variable, dims, number, out, scalar, shape, spatial};

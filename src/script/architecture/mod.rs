@@ -50,7 +50,7 @@ struct Script {
 enum Unbuilt {
     /// The script failed.
     Failed(anyhow::Error),
-    /// In a strict build, the weight file lacked a parameter. Holds the number of parameters matched before it.
+    /// In a strict build, the weight file lacks a parameter. Holds the number of parameters found before the missing one.
     Foreign(usize),
 }
 
@@ -86,7 +86,8 @@ impl Architectures {
         self.build_with(name, &[])
     }
 
-    /// Like [`build`](Self::build), with the script's values overridden by `sources`, in order of increasing precedence.
+    /// Like [`build`](Self::build), with the card values of the script overridden by those in `sources`, which are in order of increasing
+    /// precedence.
     pub fn build_with(&self, name: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
         Ok(self.build_for(&script, &name, Purpose::default(), sources)?)
@@ -159,7 +160,8 @@ impl Architectures {
         }
     }
 
-    /// The scripts that are called `name` or contain it as a string. Avoids compiling the others to find it.
+    /// The scripts that are named `name` or contain `name` as a string literal. Other scripts need not be compiled to find the
+    /// architecture.
     fn likely(&self, name: &str) -> impl Iterator<Item = Script> {
         let quoted = format!("\"{name}\"");
         let sources = self.folders.names().into_iter().filter_map(|script| self.folders.find(&script).ok().flatten());
@@ -216,8 +218,8 @@ impl Architectures {
         Ok((card, graph))
     }
 
-    /// The card, adjusted to the picture size returned by the script's `size(x)` or `size(x, name)`, if it defines one. Weights
-    /// may have been trained on a different picture size than the card's.
+    /// The card, adjusted to the picture size returned by the script's `size(x)` or `size(x, name)`, if the script defines this function.
+    /// Weights may have been trained on pictures of a size other than the card's.
     fn sized(&self, script: &Script, name: &str, card: Card, purpose: &Purpose) -> Result<Card> {
         let probe = Handle::input(&card.input, &card.mean, &card.std, Purpose { strict: false, ..purpose.clone() })?;
         let Some(size) = self.call(script, "size", name, &probe)? else { return Ok(card) };
@@ -227,7 +229,7 @@ impl Architectures {
         Ok(Card { input: [channels, height, width], resize, ..card })
     }
 
-    /// Calls a function of the script with `(x)` or `(x, name)`; `None` if it is not defined.
+    /// Calls a function of the script with `(x)` or `(x, name)`; `None` if the script does not define it.
     fn call(&self, script: &Script, function: &str, name: &str, x: &Handle) -> Result<Option<Dynamic>> {
         let x = Dynamic::from(x.clone());
         let arguments = match script.ast.iter_functions().find(|f| f.name == function).map(|f| f.params.len()) {
@@ -248,7 +250,7 @@ impl Architectures {
         Report::run(&texts, error, None, || functions(&self.engine))
     }
 
-    /// The card of the architecture `name`, for a different number of picture channels if `channels` is given.
+    /// The card of the architecture `name`, adapted to `channels` picture channels if specified.
     fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
         let o = &script.options(name)?;
         let input = o.sizes("input")?;
@@ -420,7 +422,7 @@ fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Res
     Ok(values)
 }
 
-/// The values for a number of channels: if that number differs, each channel has their mean.
+/// Converts per-channel values to `channels` values: unchanged if the number is the same, otherwise their mean for every channel.
 fn for_channels(values: Vec<f64>, channels: usize) -> Vec<f64> {
     let count = values.len();
     if count == channels { values } else { vec![values.iter().sum::<f64>() / count as f64; channels] }

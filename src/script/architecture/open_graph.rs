@@ -18,7 +18,7 @@ use std::path::Path;
 pub(super) const GRAPHS: [&str; 2] = [".onnx", ".pt2"];
 /// Maximum size of an ONNX file in bytes, a limit of the format. Larger weights are stored in separate files.
 const MAX_BYTES: u64 = 2 << 30;
-/// Number of ImageNet classes. A network with this many classes and no class names is assumed to use ImageNet's.
+/// Number of ImageNet classes. A network with this many classes and no class names is assumed to have been trained on ImageNet.
 const IMAGENET_CLASSES: usize = 1000;
 
 impl Architectures {

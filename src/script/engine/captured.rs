@@ -1,10 +1,10 @@
-//! Lets closures read captured variables by value if they are never assigned, so that a closure can use the object whose method
-//! it is passed to.
+//! Lets closures read captured variables by value if they are never assigned, so that a closure passed to a method of an object can use the
+//! object itself.
 //!
 //! rhai stores a captured variable in a cell and locks the cell while a method of the variable runs, so
-//! `cx.model.layers.map(|l| cx.model.layer(l))` would be reported as a data race. If no function mutates a value in place and no
-//! statement assigns its variable, a copy is equivalent to the original. Such values are therefore copied (a few pointers)
-//! without locking.
+//! `cx.model.layers.map(|l| cx.model.layer(l))` would be reported as a data race. If no function mutates a value in place and no statement
+//! assigns its variable, a copy is equivalent to the original. Such variables are therefore read without locking, by copying their value,
+//! which is only a few pointers.
 
 use crate::script::api::types::is_immutable;
 use rhai::{AST, ASTNode, Dynamic, Engine, EvalContext, Expr, ImmutableString, Stmt};

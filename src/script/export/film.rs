@@ -13,14 +13,14 @@ use std::path::Path;
 
 /// Maximum number of frames in a film.
 const PICTURES: usize = 120;
-/// Durations in milliseconds of an ordinary frame and of the last frame.
+/// Durations in milliseconds: of every frame except the last, and of the last frame.
 const MILLIS: (u32, u32) = (80, 1500);
 /// Speed of the GIF encoder, from 1 (slow, best colors) to 30 (fast).
 const COARSE: i32 = 10;
 
-/// Writes the stored steps of a run as an animated GIF with one contact sheet per frame, and returns the number of frames. Of
-/// more than 120 steps, 120 evenly spaced ones are shown. `tell` is called with the number of finished frames and the total. The
-/// session is not modified.
+/// Writes the stored steps of a run as an animated GIF with one contact sheet per frame, and returns the number of frames. If there are
+/// more than 120 steps, 120 evenly spaced ones are shown. `tell` is called with the number of finished frames and the total. The session is
+/// not modified.
 ///
 /// Errors if the method has no steps or its `view` fails.
 pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {

@@ -16,19 +16,19 @@ pub(super) struct Drawn<'a> {
 pub(super) struct Format {
     /// The file name extension of the format, without the dot.
     pub ending: &'static str,
-    /// What files of this format are for.
+    /// The purpose of files in this format.
     pub purpose: Purpose,
     /// Encodes a figure as a file; `None` if the format does not apply to it.
     pub bytes: fn(&Drawn) -> Result<Option<Vec<u8>>>,
 }
 
-/// What files of a format are for.
+/// The purpose of files in a format.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Purpose {
-    /// Viewing. File names start with the number of the figure, and `result.json` lists the files as `file`.
+    /// Files for viewing. Their names start with the number of the figure, and `result.json` lists them as `file`.
     Viewing,
-    /// Raw values for other programs. `result.json` lists the files as `raw`.
+    /// Files with raw values for other programs. `result.json` lists them as `raw`.
     RawValues,
-    /// Any other data for other programs.
+    /// Files with other data for other programs.
     Other,
 }

@@ -17,7 +17,7 @@ pub(in crate::script) struct Files {
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// An empty set of names, except for `taken`.
+    /// Creates a set in which only the name `taken` is used.
     pub fn without(taken: &str) -> Self {
         Self(BTreeSet::from([taken.into()]))
     }

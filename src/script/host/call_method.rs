@@ -332,7 +332,7 @@ fn said(state: &Dynamic) -> Result<Map> {
     Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
 }
 
-/// Whether `done` marks a state as the last one of its run.
+/// Whether the entry `done` marks a state as the last one of its run.
 fn done(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.get("done").is_some_and(|d| !d.is_unit()))
 }

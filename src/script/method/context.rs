@@ -35,8 +35,7 @@ pub struct Cx {
     pub model: Model,
     /// The input picture, `(1, C, H, W)` in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
     pub input: Tensor,
-    /// The name that the picture was opened by, such as `cifar10:FILE[17]` or a file path; `None` if the picture was computed or
-    /// modified.
+    /// The name by which the picture was opened, such as `cifar10:FILE[17]` or a file path; `None` if the picture was computed or modified.
     pub source: Option<Arc<str>>,
     /// The target class of each picture; an error if no class was specified and the network's scores are not finite.
     pub targets: Result<Vec<usize>, ScoresNotFinite>,
@@ -56,7 +55,7 @@ pub struct Cx {
     pub stream: u64,
     /// The number of random draws so far in this step.
     pub draws: Arc<AtomicU64>,
-    /// Receives the figures and progress reports of the running method.
+    /// Receives figures and progress reports from the running method.
     pub observer: Arc<dyn Observer>,
 }
 

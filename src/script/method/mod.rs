@@ -20,9 +20,9 @@ use std::sync::Arc;
 pub struct Method {
     /// Name of the method: the file name of its script without `.rhai`.
     pub name: String,
-    /// Group of the method (`attribution`, `attack`, …), from `PLUGIN` or its folder [default: `attribution`].
+    /// Group of the method, such as `attack`, declared in `PLUGIN` or determined by the folder [default: `attribution`].
     pub group: String,
-    /// The script's whole `//!` comment.
+    /// The script's entire `//!` comment.
     pub doc: String,
     /// The parameters declared by the method.
     pub params: Vec<Param>,

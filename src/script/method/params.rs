@@ -185,7 +185,7 @@ impl ParamValue {
         }
     }
 
-    /// The value as seen by scripts: pixel differences are scaled to `[0, 1]`, layers are names, and all layers is `()`.
+    /// The value as seen by scripts: pixel differences are scaled to `[0, 1]`, layers are names, and `()` stands for all layers.
     pub(in crate::script) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
         match self {
@@ -324,7 +324,7 @@ impl Params {
         self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.seen(model))).collect()
     }
 
-    /// One row per parameter, for the app's form.
+    /// One row per parameter, for the app's parameters panel.
     pub fn rows(&self, model: &Model) -> Vec<ParamRow> {
         let row = |(p, v): (&Param, &ParamValue)| ParamRow {
             name: p.name.clone(),
@@ -365,7 +365,7 @@ impl GivenArray {
     }
 }
 
-/// Parses `0.25eps`, a fraction of epsilon.
+/// Parses a fraction of epsilon, such as `0.25eps`.
 fn share(text: &str) -> Option<ParamValue> {
     let number = text.strip_suffix(EPSILON)?.trim_end().trim_end_matches('*').trim_end();
     let share = if number.is_empty() { Some(1.0) } else { number.parse::<f64>().ok() };

@@ -39,7 +39,7 @@ pub trait Console: Send + Sync {
 struct Setting {
     host: Arc<Host>,
     desk: Arc<dyn Console>,
-    /// The first printing error, if any.
+    /// The first error that occurred while printing, if any.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
 

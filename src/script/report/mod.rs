@@ -91,8 +91,8 @@ impl Report {
         }
     }
 
-    /// A report of an error in a script that occurred while calling `function`, or while compiling if `None`. `functions` lists
-    /// the signatures available to scripts.
+    /// A report of an error in a script that occurred while calling `function`, or while compiling if `function` is `None`. `functions`
+    /// lists the signatures available to scripts.
     pub(super) fn run(
         texts: &Texts,
         error: &EvalAltResult,
@@ -154,7 +154,7 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Whitespace of the same width as `text` up to `column`, preserving tabs, to align a marker below that column.
+/// Whitespace of the same width as `text` up to `column`, preserving tabs, for placing a marker below that column.
 fn blank(text: &str, column: usize) -> String {
     let before = text.chars().chain(std::iter::repeat(' ')).take(column.saturating_sub(1));
     before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect()

@@ -1,4 +1,4 @@
-//! Plain-language error messages, with suggestions of what would work instead.
+//! Plain-language error messages with suggestions for fixing the error.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::script::sandbox::limits;

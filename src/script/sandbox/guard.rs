@@ -46,7 +46,7 @@ pub struct Guard {
     reason: Mutex<Option<String>>,
     /// Whether the running computation has noticed the stop request.
     noticed: AtomicBool,
-    /// Whether the current work saves its state on cancellation and must be awaited.
+    /// Whether the current work saves its state when cancelled, so that the program must wait for it.
     held: AtomicBool,
 }
 
@@ -112,8 +112,8 @@ impl Guard {
         self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests that opening a network stop. Unlike other work, opening is not cancelled by newer requests, since they refer to
-    /// the new network.
+    /// Cancels the opening of a network. Unlike other work, opening is not cancelled by newer requests, since these refer to the new
+    /// network.
     pub fn stop_opening(&self) {
         self.stopped.fetch_add(1, Ordering::Relaxed);
     }
@@ -134,7 +134,7 @@ impl Guard {
         self.reason.lock_unpoisoned().clone()
     }
 
-    /// A closure for native code in lower modules to check whether it was cancelled, and why.
+    /// A closure that native code in lower modules calls to check whether it was cancelled, and why.
     pub(crate) fn probe(self: &Arc<Self>) -> Probe {
         let guard = self.clone();
         Arc::new(move || guard.cancelled())
@@ -219,8 +219,8 @@ impl Guard {
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
-    /// Returns the number of pictures of shape `[C, H, W]` that a forward pass in parts can process at once, and reserves memory
-    /// for one part.
+    /// For a forward pass on a large batch, split into parts: returns the number of pictures of shape `[C, H, W]` per part, and reserves
+    /// memory for one part.
     pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
         let part = graph.pictures_within(MAX_BATCH_ELEMENTS.min(budget().saturating_sub(held()) / 4), picture);
         self.reserve_run(graph, part, picture).map(|()| part)

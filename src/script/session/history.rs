@@ -10,7 +10,7 @@ const ROOM: usize = 512 << 20;
 /// Number of most recent states that are never dropped.
 const LATEST: usize = 16;
 
-/// One step of a run: the state after the step and the scalars it reported.
+/// One step of a run: the state after the step, and the scalars that the step reported.
 #[derive(Clone, Default)]
 pub(super) struct KeptStep {
     /// The state after the step; `()` if it was dropped or never stored.
@@ -24,7 +24,7 @@ pub(super) struct KeptStep {
 #[derive(Clone)]
 pub(super) struct History {
     steps: Vec<KeptStep>,
-    /// Only one in `stride` of the older states is kept.
+    /// Only every `stride`-th of the older states is kept.
     stride: usize,
     room: usize,
 }
@@ -86,7 +86,7 @@ impl History {
         }
     }
 
-    /// One in this many older states is kept; 1 if all are kept.
+    /// The interval at which older states are kept; 1 if all are kept.
     pub fn stride(&self) -> usize {
         self.stride
     }

@@ -31,7 +31,7 @@ use std::sync::atomic::AtomicU64;
 pub struct Session {
     model: Model,
     picture: String,
-    /// The name that the picture was opened by; `None` if the picture was computed.
+    /// The name by which the picture was opened; `None` if the picture was computed.
     source: Option<Arc<str>>,
     input: Tensor,
     /// The predicted class; an error if the scores are not finite, and `None` if the network has no classes.
@@ -104,7 +104,7 @@ impl Session {
         self.observer = observer;
     }
 
-    /// Records the name that the picture was opened by, if it differs from the picture's name: for a file, the name lacks the
+    /// Records the name by which the picture was opened, if it differs from the picture's name. The name of a picture file lacks the
     /// folder.
     pub fn opened_as(&mut self, source: &str) {
         self.source = Some(source.into());
@@ -353,7 +353,7 @@ impl Session {
     }
 }
 
-/// The name for reopening a picture of a data set, such as `cifar10:FILE[17]`; `None` for the name of a file, which lacks the
+/// The name by which a picture of a data set can be reopened, such as `cifar10:FILE[17]`; `None` for a picture file, whose name lacks the
 /// folder.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())

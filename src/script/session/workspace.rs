@@ -33,7 +33,7 @@ pub struct Workspace {
     /// Card values set by flags, as in a card file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<Box<Value>>,
-    /// Name that the picture was opened by: a file, or a picture of a data set such as `made:shapes[3]`.
+    /// The name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
     pub picture: String,
     /// Whether pictures keep their original size instead of being resized for the model.
     pub no_resize: bool,
