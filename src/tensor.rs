@@ -78,7 +78,7 @@ const MOST_ELEMENTS: usize = 1 << 40;
 /// Errors if there are more than 2⁴⁰ elements.
 pub fn elements(shape: &[usize]) -> Result<usize> {
     let product = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_ELEMENTS);
-    product.with_context(|| format!("shape {} has more than 2^40 elements", shape_text(shape)))
+    product.with_context(|| format!("a tensor of shape {} has more than 2^40 elements", shape_text(shape)))
 }
 
 /// Formats a shape: `1x3x224x224`.

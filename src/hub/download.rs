@@ -92,7 +92,7 @@ fn receive(client: &Client, remote: &Remote, file: &mut File, progress: &mut Pro
             // The partial download is longer than the file on the server.
             Err(Refusal::Status { status: 416, .. }) if here > 0 => {
                 file.set_len(0)?;
-                "the file has changed".into()
+                "the file on the server has changed".into()
             }
             Err(refusal @ (Refusal::Status { .. } | Refusal::Unreachable(_))) if here == begun => bail!(refusal),
             Err(Refusal::Status { status, .. }) if status < 500 => {
@@ -134,11 +134,11 @@ fn append(
         file.write_all(&chunk[..count])?;
         done += count as u64;
         if let Some(total) = progress.transfer.total {
-            ensure!(done <= total, "the server sent more than the {total} bytes it announced");
+            ensure!(done <= total, "the server sent more data than the {total} bytes it announced");
         }
     }
     let short = progress.transfer.total.is_some_and(|total| done < total);
-    Ok(short.then(|| "the server sent less than it announced".into()))
+    Ok(short.then(|| "the server sent less data than it announced".into()))
 }
 
 /// Errors if the contents do not have the expected hash.

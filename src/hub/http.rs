@@ -102,7 +102,7 @@ impl Client {
             match to.filter(|to| follows(&reply, to)) {
                 None => return Ok(reply),
                 Some(to) if at.starts_with("https:") && !to.starts_with("https:") => {
-                    return Err(Refusal::Unreachable("it redirects to an unencrypted connection".into()));
+                    return Err(Refusal::Unreachable("the server redirects to an unencrypted connection".into()));
                 }
                 Some(to) => at = to,
             }
@@ -121,7 +121,7 @@ fn authorities(file: &Path) -> Result<RootCerts> {
         _ => None,
     });
     let found: Vec<_> = found.collect();
-    ensure!(!found.is_empty(), "{}: it contains no certificates", reading());
+    ensure!(!found.is_empty(), "{}: the file contains no certificates", reading());
     Ok(RootCerts::new_with_certs(&found))
 }
 
@@ -138,7 +138,7 @@ fn refusal<T>(reply: &Response<T>) -> Refusal {
 fn unreachable(error: ureq::Error) -> Refusal {
     let why = error.to_string();
     let hint = if why.contains("certificate") {
-        "; set SSL_CERT_FILE to the certificate authorities of your network"
+        "; set SSL_CERT_FILE to a file with the certificate authorities of your network"
     } else {
         ""
     };

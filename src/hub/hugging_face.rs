@@ -36,7 +36,7 @@ pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Res
             {
                 ensure!(!why.is::<Stopped>(), why);
                 notes::add(format!(
-                    "{name}: cannot look for card files on the hub; HF_HUB_OFFLINE=1 skips this ({why:#})"
+                    "{name}: cannot look for card files on the hub; HF_HUB_OFFLINE=1 skips this step ({why:#})"
                 ));
             }
             (file, commit)
@@ -75,7 +75,7 @@ fn by_hand(name: &HuggingFaceName, settings: &Settings) -> String {
     let last = file.rsplit('/').next().unwrap_or(file);
     let folder = Repository::new(&settings.cache, repository);
     format!(
-        "on a machine with network access, save {file} and config.json from {}/{repository}/tree/{revision} in one folder, copy it here and \
+        "on a machine with network access, save {file} and config.json from {}/{repository}/tree/{revision} in one folder, copy the folder here and \
          open it with -m FOLDER/{last}, or copy the cache folder to \"{}\"",
         settings.endpoint,
         words::path(folder.folder())
@@ -113,15 +113,16 @@ impl Online<'_> {
             for shard in shards {
                 let shard = Path::new(name).with_file_name(&shard).to_string_lossy().replace('\\', "/");
                 let head = self.head(&commit, &shard)?;
-                let head =
-                    head.with_context(|| format!("{} lists {shard}, which the repository lacks", words::path(&file)))?;
+                let head = head.with_context(|| {
+                    format!("{} lists {shard}, which is missing from the repository", words::path(&file))
+                })?;
                 self.get(&commit, &shard, head)?;
             }
             self.repository.remember(&self.name.revision, &commit)?;
             return Ok((file, commit));
         }
         bail!(
-            "{}/{} has none of {} at {}; for another file, give its path: -m hf:{}/FILE",
+            "the repository {}/{} has none of {} at revision {}; for another file, give its path: -m hf:{}/FILE",
             self.settings.endpoint,
             self.name.repository,
             candidates.join(", "),
@@ -187,7 +188,7 @@ impl Online<'_> {
     /// The error for a server that does not respond like the hub.
     fn foreign(&self, header: &str) -> String {
         format!(
-            "{} does not respond like the Hugging Face hub (no {header}); is HF_ENDPOINT right?",
+            "{} does not respond like the Hugging Face hub (no {header}); is HF_ENDPOINT correct?",
             self.settings.endpoint
         )
     }
@@ -202,21 +203,21 @@ impl Online<'_> {
         let repository = &name.repository;
         let token = match &self.settings.token {
             None => "set HF_TOKEN to a token that has access",
-            Some(_) => "use a token that has access; the one from HF_TOKEN or \"hf auth login\" does not",
+            Some(_) => "use a token that has access; the token from HF_TOKEN or \"hf auth login\" does not",
         };
         match (status, &**code) {
             (_, "GatedRepo") | (403, _) => anyhow!(
-                "access to {endpoint}/{repository} is restricted ({status}): request it on that page, then {token}"
+                "access to {endpoint}/{repository} is restricted ({status}): request access on that page, then {token}"
             ),
             (_, "RevisionNotFound") => {
                 anyhow!("{endpoint}/{repository} has no revision \"{}\"; omit @{0} for the latest files", name.revision)
             }
             (401, _) => anyhow!(
-                "no access to {endpoint}/{repository} (401): there is no such repository, or it is private; check owner, name and tag, \
+                "no access to {endpoint}/{repository} (401): there is no such repository, or it is private; check the owner, name and tag, \
                  or {token}"
             ),
             (404, _) => anyhow!(
-                "there is no repository {endpoint}/{repository} (404); check owner, name and tag, or, if it is private, {token}"
+                "there is no repository {endpoint}/{repository} (404); check the owner, name and tag, or, if it is private, {token}"
             ),
             _ => anyhow!("{endpoint}/{repository} refused the request with status {status}"),
         }

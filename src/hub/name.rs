@@ -88,7 +88,7 @@ impl FromStr for HubName {
             ("torchvision", _) => "torchvision:NAME or torchvision:NAME@WEIGHTS, such as torchvision:resnet50",
             _ => "hf:OWNER/NAME or hf:OWNER/NAME@REVISION, such as hf:timm/resnet50.a1_in1k",
         };
-        bail!("\"{}\" is not a name on a hub; expected {expected}", words::name(text))
+        bail!("\"{}\" is not the name of a network on a hub; expected {expected}", words::name(text))
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
             "hf:a/b/./c",
         ] {
             let said = text.parse::<HubName>().unwrap_err().to_string();
-            assert!(said.contains("is not a name on a hub; expected"), "{text}: {said}");
+            assert!(said.contains("is not the name of a network on a hub; expected"), "{text}: {said}");
             assert!(!said.contains(['\x1b', '\u{202e}']), "{said:?}");
         }
         for text in ["hf:a/b@", "hf:a/b@../c", "hf:a/b@/etc", "timm:a.b@x y"] {

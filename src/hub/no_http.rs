@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 
-const WHY: &str = "this build cannot download files; build it with --features hub";
+const WHY: &str = "this build cannot download files; build gradscope with --features hub";
 
 /// A client whose requests all fail.
 pub struct Client;

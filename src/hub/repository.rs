@@ -113,9 +113,13 @@ pub fn shards(path: &Path) -> Result<BTreeSet<String>> {
     let reading = || format!("reading the index \"{}\"", words::path(path));
     let text = read_text(path, TEXT_BYTES)?;
     let index: Value = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
-    let map = index["weight_map"].as_object().context("it has no \"weight_map\"").with_context(reading)?;
+    let map = index["weight_map"].as_object().context("the index has no \"weight_map\"").with_context(reading)?;
     let name = |value: &Value| value.as_str().filter(is_part).map(String::from);
-    map.values().map(name).collect::<Option<_>>().context("it lists files outside its folder").with_context(reading)
+    map.values()
+        .map(name)
+        .collect::<Option<_>>()
+        .context("the index lists files outside its folder")
+        .with_context(reading)
 }
 
 /// Whether a revision is a full commit hash.

@@ -83,7 +83,7 @@ fn address(name: &str, given: Option<String>, default: &str) -> Result<String> {
     let address = given.unwrap_or_else(|| default.into());
     let plain = address.bytes().all(|byte| byte.is_ascii_graphic());
     let known = address.starts_with("https://") || address.starts_with("http://");
-    ensure!(plain && known, "{name} is not a URL; expected one such as {default}");
+    ensure!(plain && known, "{name} is not a URL; expected a URL such as {default}");
     Ok(address.trim_end_matches('/').into())
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let said = |pairs| settings(pairs).err().unwrap().to_string();
         assert!(
             said(&[("HF_ENDPOINT", "huggingface.co")])
-                .contains("HF_ENDPOINT is not a URL; expected one such as https://")
+                .contains("HF_ENDPOINT is not a URL; expected a URL such as https://")
         );
         assert!(said(&[("GRADSCOPE_TORCHVISION_URL", "file:///x")]).contains("GRADSCOPE_TORCHVISION_URL"));
         let secret = said(&[("HF_TOKEN", "hf_secret\u{1b}")]);

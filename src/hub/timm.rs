@@ -27,7 +27,7 @@ pub fn cached(name: &TimmName, settings: &Settings) -> Result<HuggingFaceName> {
             Ok(HuggingFaceName { repository: format!("timm/{name}.{tag}"), file: None, revision: revision.clone() })
         }
         [] => bail!(
-            "timm:{name} has no tag to select the weights, and none of timm/{name}.* are in the cache; {}",
+            "timm:{name} needs a tag that selects the weights, and no timm/{name}.* is in the cache; {}",
             advice(name, settings)
         ),
         _ => bail!("timm:{name} is ambiguous: {} are in the cache; add the tag", listed()),
@@ -36,7 +36,7 @@ pub fn cached(name: &TimmName, settings: &Settings) -> Result<HuggingFaceName> {
 
 /// Suggests a name that would work.
 fn advice(name: &str, settings: &Settings) -> String {
-    let list = format!("{}/timm lists them, as does timm.list_pretrained(\"{name}.*\")", settings.endpoint);
+    let list = format!("{}/timm lists the tags, as does timm.list_pretrained(\"{name}.*\")", settings.endpoint);
     match default_tag(name) {
         Some(tag) => format!("timm's default is timm:{name}.{tag}; {list}"),
         None => {

@@ -132,7 +132,7 @@ fn fetch(name: &TorchvisionName, weights: &TorchvisionWeights, settings: &Settin
     ) {
         (Some(error), _) => error,
         (None, Some(Refusal::Status { status, .. })) => anyhow!(
-            "the request for {url} failed with status {status}; is GRADSCOPE_TORCHVISION_URL right? Otherwise, {by_hand}"
+            "the request for {url} failed with status {status}; is GRADSCOPE_TORCHVISION_URL correct? Otherwise, {by_hand}"
         ),
         (None, _) => error,
     };

@@ -32,7 +32,7 @@ impl Affinities {
         let k = near.k.max(1);
         ensure!(
             (1.0..=k as f64).contains(&perplexity),
-            "cannot use a perplexity of {perplexity} with {k} neighbors; it must be between 1 and {k}"
+            "cannot use a perplexity of {perplexity} with {k} neighbors; the perplexity must be between 1 and {k}"
         );
         let n = near.index.len() / k;
         let wanted = perplexity.ln();

@@ -27,7 +27,7 @@ pub fn laplacian(
     tick: &dyn Fn(usize) -> Result<()>,
 ) -> Result<(Vec<f64>, Tensor)> {
     let n = points.dims2()?.0;
-    ensure!((3..=MOST).contains(&n), "a neighbor graph needs 3 to {MOST} points, got {n}");
+    ensure!((3..=MOST).contains(&n), "a nearest-neighbor graph needs 3 to {MOST} points, got {n}");
     let (k, q) = (k.clamp(1, n - 1), q.clamp(1, n));
     let near = neighbours(points, points, k, Metric::Euclidean, true, tick)?;
     let mut w = vec![0f64; n * n];

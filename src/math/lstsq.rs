@@ -32,7 +32,7 @@ pub struct Solution {
 /// memory, or if `ridge` is 0 and the rows do not determine `x`.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
-        bail!("least squares needs a matrix (m, n), got {:?}", a.dims());
+        bail!("least squares needs a matrix of shape (m, n), got {:?}", a.dims());
     };
     ensure!(
         m > 0 && (1..=UNKNOWNS).contains(&n),
@@ -40,10 +40,10 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     );
     ensure!(
         [1, 2].contains(&b.rank()) && b.dims()[0] == m,
-        "{m} rows need a right-hand side of shape ({m}) or ({m}, k), got {:?}",
+        "a matrix with {m} rows needs a right-hand side of shape ({m}) or ({m}, k), got {:?}",
         b.dims()
     );
-    ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be nonnegative, got {ridge}");
+    ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge penalty must be nonnegative, got {ridge}");
     let w = match weights {
         Some(w) => numbers(w)?,
         None => vec![1.0; m],
@@ -54,7 +54,7 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     // A ridge adds n rows for the equations `√ridge x = 0`.
     let height = if ridge > 0.0 { m + n } else { m };
     let bytes = height.saturating_mul((n + k).next_multiple_of(LANES)).saturating_mul(size_of::<f64>());
-    memory::reserve(bytes, || format!("least squares of {m} rows and {n} unknowns"))?;
+    memory::reserve(bytes, || format!("least squares with {m} rows and {n} unknowns"))?;
     let mut left = tiles(height, n, |i, j| match i.checked_sub(m) {
         None => w[i].sqrt() * rows[i * n + j],
         Some(unknown) if unknown == j => ridge.sqrt(),
@@ -124,7 +124,7 @@ impl Reflection {
 fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     let probe = InterruptProbe::here();
     for at in 0..a.len() {
-        let (tile, later) = a[at..].split_first_mut().expect("at is a tile");
+        let (tile, later) = a[at..].split_first_mut().expect("`at` is the index of a tile");
         let reflections = reflect(tile, at * LANES, n)?;
         let least = 1 + GRAIN / tile.len();
         later.par_iter_mut().chain(b.par_iter_mut()).with_min_len(least).for_each(|tile| {
@@ -143,7 +143,10 @@ fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
         let square = |rows: &[[f64; LANES]]| rows.iter().map(|row| row[lane] * row[lane]).sum::<f64>();
         let norm = square(&tile[j..]).sqrt();
         let whole = (norm.powi(2) + square(&tile[..j])).sqrt();
-        ensure!(norm > DEPENDENT * whole, "the rows determine only {j} of {n} unknowns; add rows or set a ridge");
+        ensure!(
+            norm > DEPENDENT * whole,
+            "the rows determine only {j} of {n} unknowns; add rows or set a ridge penalty"
+        );
         let mut v: Vec<_> = tile[j..].iter().map(|row| row[lane]).collect();
         v[0] += norm.copysign(v[0]);
         let square = v.iter().map(|v| v * v).sum::<f64>();

@@ -32,9 +32,13 @@ pub struct Components {
 ///
 /// Errors if `a` is not a matrix or `q` is not in `1..=min(m, n)`.
 pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
-    ensure!(a.rank() == 2, "principal components need a matrix (m, n), got {:?}", a.dims());
+    ensure!(a.rank() == 2, "principal components need a matrix of shape (m, n), got {:?}", a.dims());
     let (m, n) = a.dims2()?;
-    ensure!((1..=m.min(n)).contains(&q), "a {m}x{n} matrix has between 1 and {} components, got {q}", m.min(n));
+    ensure!(
+        (1..=m.min(n)).contains(&q),
+        "the number of components of a {m}x{n} matrix must be between 1 and {}, got {q}",
+        m.min(n)
+    );
     let mut x = a.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     if center {
         x = x.broadcast_sub(&x.mean_keepdim(0)?)?;

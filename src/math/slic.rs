@@ -36,7 +36,7 @@ struct Center {
 pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> {
     ensure!(
         picture.rank() == 4 && picture.dims()[0] == 1 && picture.elem_count() > 0,
-        "segmentation needs one picture (1, C, H, W), got {:?}",
+        "segmentation needs one picture of shape (1, C, H, W), got {:?}",
         picture.dims()
     );
     ensure!((1..=SEGMENTS).contains(&count), "the number of segments must be between 1 and {SEGMENTS}, got {count}");

@@ -82,7 +82,7 @@ impl Tsne {
         }
         ensure!(
             self.y.iter().flatten().all(|v| v.is_finite()),
-            "positions are no longer finite; use a smaller learning rate"
+            "the positions are no longer finite; use a smaller learning rate"
         );
         Ok(())
     }

@@ -39,7 +39,7 @@ impl FromStr for MemorySize {
         let bytes = text[..split].parse::<f64>().unwrap_or(0.0) * unit as f64;
         ensure!(
             ((64 << 20) as f64..1e18).contains(&bytes),
-            "invalid memory size \"{text}\"; use a number with a unit, such as 512M or 4G, and at least 64M"
+            "invalid memory size \"{text}\"; use a number with a unit, such as 512M or 4G; the minimum is 64M"
         );
         Ok(Self(bytes as usize))
     }

@@ -50,7 +50,7 @@ pub fn reserve_tensor(shape: &[usize], bytes_each: usize) -> Result<()> {
 /// Formats a number of bytes: `1.5 GiB`, `12 MiB`.
 pub fn text(bytes: usize) -> String {
     match bytes {
-        b if b >= 1 << 60 => "more than any machine has".into(),
+        b if b >= 1 << 60 => "more memory than any machine has".into(),
         b if b >= 1 << 30 => format!("{:.1} GiB", b as f64 / f64::from(1 << 30)),
         b => format!("{:.0} MiB", b as f64 / f64::from(1 << 20)),
     }

@@ -251,12 +251,12 @@ fn refusals_say_what_to_check() {
     let server = hub(files(&[]));
     assert_says(
         &said(&server, "hf:timm/nothing.a1", ""),
-        &["no repository", "/timm/nothing.a1 (404)", "check owner, name and tag"],
+        &["no repository", "/timm/nothing.a1 (404)", "check the owner, name and tag"],
     );
     assert_says(&said(&server, "hf:timm/shapes.a1@v2", ""), &["no revision \"v2\"", "omit @v2"]);
     let (private, gated) = (refusing(401, "RepoNotFound"), refusing(403, "GatedRepo"));
     assert_says(&said(&private, "hf:a/b", ""), &["/a/b (401)", "private", "set HF_TOKEN"]);
-    assert_says(&said(&private, "hf:a/b", "hf_secret"), &["use a token that has access", "the one from HF_TOKEN"]);
+    assert_says(&said(&private, "hf:a/b", "hf_secret"), &["use a token that has access", "the token from HF_TOKEN"]);
     assert_says(&said(&gated, "hf:a/b", ""), &["/a/b is restricted (403)", "request it", "set HF_TOKEN"]);
     assert_says(
         &said(&refusing(503, ""), "hf:a/b", ""),
@@ -275,7 +275,7 @@ fn refusals_say_what_to_check() {
     let out = command.env("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).output().unwrap();
     assert_says(&failed(&out, 1), &["README.md", "SSL_CERT_FILE", "no certificate"]);
     let wrong = Home::new().wrong("huggingface.co", &["card", "hf:a/b"], 1);
-    assert_says(&wrong, &["HF_ENDPOINT is not a URL; expected one such as https://huggingface.co"]);
+    assert_says(&wrong, &["HF_ENDPOINT is not a URL; expected a URL such as https://huggingface.co"]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "amax",
     family: Family::Pool,
     torch: "amax",
-    note: "over one dimension or a list of them",
+    note: "over one or more dimensions",
     onnx: &["ReduceMax", "GlobalMaxPool"],
     aten: &["amax.default"],
     aliases: &[],

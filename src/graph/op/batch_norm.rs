@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "batch_norm",
     family: Family::Norm,
     torch: "BatchNorm2d",
-    note: "uses running statistics; in training, batch statistics",
+    note: "normalizes with running statistics; with batch statistics in training mode",
     onnx: &["BatchNormalization"],
     aten: &["batch_norm.default", "_native_batch_norm_legit_no_training.default"],
     aliases: &["bn", "batchnorm1d"],

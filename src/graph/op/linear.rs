@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "linear",
     family: Family::AnyLinear,
     torch: "Linear",
-    note: "for `(N, features)` or tokens `(N, T, features)`; applies to the last dimension of a map only if `in_features` is given",
+    note: "for `(N, features)` or tokens `(N, T, features)`; applies to the last dimension of a feature map only if `in_features` is given",
     onnx: &["Gemm"],
     aten: &["linear.default", "addmm.default"],
     aliases: &["dense", "fc"],

@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "mean",
     family: Family::Pool,
     torch: "mean",
-    note: "over one dimension or a list of them",
+    note: "over one or more dimensions",
     onnx: &["ReduceMean"],
     aten: &["mean.dim"],
     aliases: &[],

@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "reflect_pad",
     family: Family::Shape,
     torch: "ReflectionPad2d",
-    note: "also for maps no larger than the padding",
+    note: "the padding may exceed the size of the feature map",
     onnx: &[],
     aten: &["reflection_pad2d.default"],
     aliases: &[],

@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "reshape",
     family: Family::Shape,
     torch: "view",
-    note: "sizes without the batch; one may be -1, which is inferred",
+    note: "sizes without the batch; a size of -1 is inferred",
     onnx: &["Reshape"],
     aten: &["view.default", "reshape.default"],
     aliases: &[],

@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "same_pad",
     family: Family::Shape,
     torch: "pad_same",
-    note: "TensorFlow's `SAME` zero padding, for a following convolution or pool with `padding` 0",
+    note: "TensorFlow's `SAME` zero padding, for the convolution or pooling layer that follows; that layer's `padding` must be 0",
     onnx: &[],
     aten: &[],
     aliases: &[],

@@ -25,7 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "slice",
     family: Family::Shape,
     torch: "x[:, :, start:end:step]",
-    note: "without `end`, up to the end",
+    note: "up to the last element if `end` is omitted",
     onnx: &["Slice"],
     aten: &["slice.Tensor"],
     aliases: &[],

@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "sum",
     family: Family::Elementwise,
     torch: "sum",
-    note: "over one dimension or a list of them",
+    note: "over one or more dimensions",
     onnx: &["ReduceSum"],
     aten: &["sum.dim_IntList"],
     aliases: &[],
