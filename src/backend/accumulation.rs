@@ -2,7 +2,7 @@
 
 use gradscope_engine::Algorithm;
 
-/// How a convolution accumulates products. A field of every [`Conv2d`](super::Conv2d).
+/// How a convolution accumulates products; stored in each [`Conv2d`](super::Conv2d).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Accumulation {
     /// Direct summation in the dtype of the tensors, with the smallest rounding errors.

@@ -1,10 +1,10 @@
-//! Configures allocators to keep freed memory instead of returning it to the system.
+//! Configures memory allocators to keep freed memory instead of returning it to the system.
 
 use candle_core::Device;
 
 /// Makes the allocator keep freed memory for later tensors of the same size. Otherwise, the system zeros new pages for each
-/// allocation, which takes longer than the arithmetic (ResNet-20 on 2,000 pictures: 9 s instead of 3 s on two cores). Call this
-/// first in `main`.
+/// allocation, which takes longer than the computation itself (ResNet-20 on 2,000 pictures: 9 s instead of 3 s on two cores).
+/// Call this first in `main`.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn keep_freed_memory() {
     // SAFETY: the two options only affect when memory is returned to the system.
@@ -14,7 +14,7 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Does nothing, because the allocator is not glibc's.
+/// Does nothing, because this target does not use glibc's allocator.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn keep_freed_memory() {}
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 /// without another device.
 static ASKED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_PORTABLE").is_some_and(|v| !v.is_empty()));
 
-/// Whether a tensor is computed by the portable kernels instead of the CPU kernels.
+/// Whether operations on a tensor use the portable kernels instead of the CPU kernels.
 pub fn runs_portably(x: &Tensor) -> bool {
     !x.device().is_cpu() || *ASKED
 }

@@ -30,11 +30,12 @@ kernels! {
     /// The VJP of [`conv2d`] with respect to `w`, `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
     conv2d_weight_vjp(dy, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Tensor;
 
-    /// The maximum of each window, `(N, C, oh, ow)`; −∞ where a window has no tap inside the map. PyTorch's `max_pool2d`.
+    /// The maximum of each window, `(N, C, oh, ow)`; −∞ for windows that lie entirely outside the feature map. PyTorch's
+    /// `max_pool2d`.
     max_pool2d(x, pool: &Pool2d) -> Tensor;
     /// The VJP of [`max_pool2d`]: each window's gradient is routed to its maximum (in a tie, the first in row-major order).
     max_pool2d_vjp(dy, x: &Tensor, pool: &Pool2d) -> Tensor;
-    /// The mean of each window, `(N, C, oh, ow)`; padded zeros count if `include_pad`. PyTorch's `avg_pool2d`.
+    /// The mean of each window, `(N, C, oh, ow)`; padding counts as zeros if `include_pad`. PyTorch's `avg_pool2d`.
     avg_pool2d(x, pool: &Pool2d, include_pad: bool) -> Tensor;
     /// The VJP of [`avg_pool2d`] for an `x` of shape `input`.
     avg_pool2d_vjp(dy, input: &[usize], pool: &Pool2d, include_pad: bool) -> Tensor;

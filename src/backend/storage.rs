@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor, WithDType};
 
 /// An element type that kernels support.
 pub trait Real: WithDType + Send + Sync {
-    /// The elements of a storage; `None` if its element type differs.
+    /// The elements of a storage; `None` if they have another type.
     fn of(storage: &CpuStorage) -> Option<&[Self]>;
 }
 
@@ -29,7 +29,7 @@ impl Real for f64 {
 
 /// Calls `f` with the elements of `x` in row-major order. The elements are copied to the CPU if necessary.
 ///
-/// Errors if the element type of `x` differs or `f` fails.
+/// Errors if the elements of `x` have another type, or if `f` fails.
 pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
     let x = x.contiguous()?.to_device(&Device::Cpu)?;
     let (storage, layout) = x.storage_and_layout();

@@ -19,7 +19,7 @@ pub(super) struct Tap {
     pub weights: Vec<f64>,
 }
 
-/// For each of `out` output positions, the positions it reads on an axis of `size` positions.
+/// For each of `out` output positions, the input positions that it reads on an axis of `size` positions.
 pub(super) fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
     let scale = size as f64 / out as f64;
     (0..out)

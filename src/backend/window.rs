@@ -12,30 +12,31 @@ pub struct Window {
     pub stride: usize,
     /// Padding at each end of the axis.
     pub padding: usize,
-    /// Spacing between taps.
+    /// Dilation, the spacing between taps.
     pub dilation: usize,
 }
 
-/// A pooling window, which slides along both axes of a map.
+/// A pooling window, which slides along both axes of a feature map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool2d {
     /// The window along the height.
     pub h: Window,
     /// The window along the width.
     pub w: Window,
-    /// Whether the last window may extend past the end of the padded map. It must start inside the map or the leading padding. A
-    /// sole window may exceed the map by less than its stride.
+    /// Whether the last window may extend past the end of the padded feature map. Each window must start inside the feature map
+    /// or the leading padding. A sole window may exceed the feature map by less than its stride.
     pub ceil_mode: bool,
 }
 
-/// Stride, padding, dilation, groups and accumulation of a convolution. Defaults to PyTorch's parameters and direct convolution.
+/// Stride, padding, dilation, groups and accumulation of a convolution. By default, PyTorch's default parameters with direct
+/// convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     /// Stride along height and width.
     pub stride: (usize, usize),
     /// Zero padding on both sides, along height and width.
     pub padding: (usize, usize),
-    /// Spacing between taps, along height and width.
+    /// Dilation, the spacing between taps, along height and width.
     pub dilation: (usize, usize),
     /// Number of channel groups. Each output channel reads only the input channels of its group.
     pub groups: usize,
@@ -86,7 +87,7 @@ impl Window {
 }
 
 impl Pool2d {
-    /// Number of windows along the height and width of a map of height `h` and width `w`.
+    /// Number of windows along the height and width of a feature map of height `h` and width `w`.
     pub fn output(&self, h: usize, w: usize) -> Result<(usize, usize)> {
         Ok((self.h.count(h, self.ceil_mode)?, self.w.count(w, self.ceil_mode)?))
     }
@@ -145,8 +146,8 @@ pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     Ok([x[0], x[1], x[2], x[3], oh, ow])
 }
 
-/// The divisor of window `(i, j)` in average pooling of an `h × w` map. Padding counts only if `include_pad`; positions past the
-/// padding never count.
+/// The divisor of window `(i, j)` in average pooling of an `h × w` feature map. Padding counts only if `include_pad`; positions
+/// past the padding never count.
 pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
     (counted(&pool.h, i, h, include_pad) * counted(&pool.w, j, w, include_pad)) as f64
 }

@@ -8,8 +8,8 @@ use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Prints the reference of script functions: all of it, one noun, or every entry that contains a word. With `--definitions`,
-/// writes definition files for editors instead.
+/// Prints the reference of script functions: all sections, the section of one noun, or the entries that contain the search
+/// words. With `--definitions`, writes definition files for editors instead.
 pub fn api(host_args: &HostArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(host_args)?;
     if let Some(folder) = &args.definitions {

@@ -19,9 +19,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Name of the method that runs if none is given.
+/// Name of the method that runs if the user names none.
 const FIRST: &str = "gradcam";
-/// Name of the session that is used if none is given.
+/// Name of the session that is used if the user names none.
 const LAST: &str = "last";
 
 /// A restored session, its picture, the workspace it was restored from, and notes for the user.

@@ -150,9 +150,9 @@ pub struct HostArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
     /// Precision of weights and computations: f32, f64, tf32 (CUDA only), bf16 or f16
+    ///
     /// bf16 and f16 halve the memory of the weights; computations still run in f32, with the rounded weights. f64 is for checking
     /// results and is much slower than f32.
-    /// results: much slower than f32.
     #[arg(long, value_name = "DTYPE", default_value = "f32", global = true)]
     pub precision: String,
     /// Compute convolutions directly instead of by Winograd transforms: slower, but with smaller rounding errors
@@ -277,7 +277,7 @@ pub struct RunArgs {
     /// Write all figures as one contact sheet to this .png file
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
-    /// Write the steps of a stepped method as a film to this .gif file
+    /// Write the steps of a stepped method to this .gif file, as an animation
     #[arg(long, value_name = "FILE")]
     pub film: Option<PathBuf>,
     /// Resume an interrupted run with the same arguments from its checkpoint in --out

@@ -19,7 +19,7 @@ const LIMIT: u64 = 16 << 20;
 /// The user's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Colormap of non-symmetric maps.
+    /// Colormap of figures without a symmetric scale.
     pub colors: Colormap,
     /// How pictures are drawn unless the command line overrides it; `None` if the configuration does not set it.
     pub graphics: Option<Graphics>,

@@ -39,7 +39,7 @@ pub fn exec(host_args: &HostArgs, args: &ExecArgs) -> Result<ExitCode> {
 /// A console that prints lines and figures to stdout, messages and progress to stderr.
 struct Terminal {
     bar: Arc<ProgressLine>,
-    /// Created when the first figure is printed, because creating it queries the terminal.
+    /// The printer of figures, created when the first figure is printed, because creating a printer queries the terminal.
     screen: Mutex<Option<FigurePrinter>>,
 }
 

@@ -15,12 +15,12 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 /// Value of `errno` for an input/output error on Unix.
 const EIO: i32 = 5;
 
-/// Prints text for the user to stdout, with long lines shortened.
+/// Prints text for the user to stdout; long lines are truncated.
 pub fn say(text: &str) -> Result<()> {
     write(&words::text(text))
 }
 
-/// Prints data to stdout; long lines are not shortened.
+/// Prints data to stdout; long lines are not truncated.
 pub fn data(text: &str) -> Result<()> {
     write(&words::escaped(text))
 }

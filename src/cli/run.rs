@@ -117,7 +117,7 @@ fn one(
     args.json.then(|| result::document(&session, host, &frame)).transpose()
 }
 
-/// Writes the requested files. Each figure is painted only once, even if several files need it.
+/// Writes the requested files. Each figure is rendered only once, even if several files contain it.
 fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
     let mut sheet = ContactSheet::default();
     let mut paint = |figure: &Figure| {

@@ -28,7 +28,7 @@ fn with(f: impl FnOnce(&mut Option<Work>)) {
     f(&mut WORK.lock_unpoisoned());
 }
 
-/// Starts reporting on a task with this name.
+/// Starts reporting on the task named `task`.
 pub fn begin(task: &str) {
     static ONCE: Once = Once::new();
     let now = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Grace period for work to stop cleanly after SIGTERM or SIGHUP.
 pub const GRACE: Duration = Duration::from_millis(800);
-/// Grace period for training after a signal: it stops between two batches and then writes its checkpoint.
+/// Grace period for training after a signal: training stops between two batches and then writes a checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
 /// Time within which work should notice that a signal has cancelled it.
 const AT_ONCE: Duration = Duration::from_millis(300);

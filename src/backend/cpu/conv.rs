@@ -19,7 +19,7 @@ struct Shape {
     patches: Patches,
 }
 
-/// Number of partial sums of a batch's weight gradient, independent of the number of cores.
+/// Maximum number of partial sums into which the weight gradient of a batch is split, independent of the number of cores.
 const PARTS: usize = 8;
 
 impl Shape {
@@ -46,7 +46,8 @@ impl Shape {
         self.out * self.patches.rows()
     }
 
-    /// Whether to run one task per picture and group. If there are too few of them, each one is split instead.
+    /// Whether to run one task per picture and group. If there are fewer pairs of these than cores, the product of each pair is
+    /// parallelized instead.
     fn by_picture(&self) -> bool {
         self.batch * self.groups >= rayon::current_num_threads()
     }

@@ -1,9 +1,10 @@
-//! im2col and col2im: copying the patches of a feature map to the columns of a matrix, and summing the columns back into a map.
+//! im2col and col2im: copying the patches of a feature map to the columns of a matrix, and summing the columns back into a
+//! feature map.
 
 use crate::backend::storage::Real;
 use crate::backend::window::Window;
 
-/// Dimensions of the patch matrix of one group: `channels` input maps of size `h × w`, with `oh × ow` windows.
+/// Dimensions of the patch matrix of one group: `channels` input feature maps of size `h × w`, with `oh × ow` windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patches {
     pub channels: usize,
@@ -26,7 +27,7 @@ impl Patches {
         self.oh * self.ow
     }
 
-    /// Whether the patch matrix is the map itself.
+    /// Whether the patch matrix equals the feature maps themselves, so that nothing has to be copied.
     pub fn is_map(&self) -> bool {
         [self.kh, self.kw].iter().all(|k| k.kernel == 1 && k.stride == 1 && k.padding == 0)
     }
@@ -69,7 +70,7 @@ impl Patches {
         }
     }
 
-    /// Adds the rows of channel `c` of a patch matrix back into that channel's `h × w` map.
+    /// Adds the rows of channel `c` of a patch matrix to the `h × w` feature map of that channel.
     pub fn scatter<T: Real>(&self, columns: &[T], c: usize, map: &mut [T]) {
         let taps = self.kh.kernel * self.kw.kernel;
         for row in c * taps..(c + 1) * taps {

@@ -1,4 +1,5 @@
-//! f32 convolutions of candle tensors by the engine, with conversion between channels-first tensors and channels-last maps.
+//! f32 convolutions of candle tensors by the engine, with conversion between channels-first tensors and channels-last feature
+//! maps.
 
 use super::filters::{Direction, filter};
 use crate::backend::storage::{read, tensor};

@@ -6,7 +6,8 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// The maximum of each window, `(N, C, oh, ow)`; −∞ where a window has no tap inside the map. PyTorch's `max_pool2d`.
+/// The maximum of each window, `(N, C, oh, ow)`; −∞ for windows that lie entirely outside the feature map. PyTorch's
+/// `max_pool2d`.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     by_type!(x, max_forward(x, pool))
 }
@@ -16,7 +17,7 @@ pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> 
     by_type!(x, max_vjp(dy, x, pool))
 }
 
-/// The mean of each window, `(N, C, oh, ow)`; padded zeros count if `include_pad`. PyTorch's `avg_pool2d`.
+/// The mean of each window, `(N, C, oh, ow)`; padding counts as zeros if `include_pad`. PyTorch's `avg_pool2d`.
 pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
     by_type!(x, avg_forward(x, pool, include_pad))
 }
@@ -26,7 +27,7 @@ pub fn avg_pool2d_vjp(dy: &Tensor, input: &[usize], pool: &Pool2d, include_pad: 
     by_type!(dy, avg_vjp(dy, input, pool, include_pad))
 }
 
-/// Calls `f` with each map of `x` and the corresponding map of `out`, on all cores.
+/// Calls `f` with each feature map of `x` and the corresponding one of `out`, on all cores.
 fn each_map<T: Real>(x: &[T], size: usize, out: &mut [T], out_size: usize, f: impl Fn(&[T], &mut [T]) + Sync) {
     if size == 0 || out_size == 0 {
         return;
@@ -35,8 +36,8 @@ fn each_map<T: Real>(x: &[T], size: usize, out: &mut [T], out_size: usize, f: im
     maps.with_min_len(1 + 4096 / size).for_each(|(x, out)| f(x, out));
 }
 
-/// The index of the maximum of window `(i, j)` in its map; `None` if the window has no tap inside. NaN counts as the maximum, as
-/// in PyTorch.
+/// The index in its feature map of the maximum of window `(i, j)`; `None` if the window lies entirely outside the feature map.
+/// NaN counts as the maximum, as in PyTorch.
 #[inline]
 fn best<T: Real>(x: &[T], (h, w): (usize, usize), pool: &Pool2d, (i, j): (usize, usize)) -> Option<usize> {
     let mut best: Option<usize> = None;

@@ -134,7 +134,7 @@ impl Question {
         Ok(())
     }
 
-    /// Whether the convolution is a plain matrix product, which has less launch overhead in cuBLAS than in cuDNN.
+    /// Whether the convolution is a plain matrix product, for which cuBLAS has less launch overhead than cuDNN.
     fn is_product(&self) -> bool {
         let ones = [self.weight[2], self.weight[3], self.stride.0, self.stride.1, self.groups];
         ones == [1; 5] && self.padding == (0, 0)
@@ -220,7 +220,7 @@ impl Question {
         })
     }
 
-    /// Computes the product. `a` is the operand on the input or output side of the convolution, and `b` the other operand.
+    /// Computes the product. `a` is the input in the forward pass and otherwise the output gradient; `b` is the other operand.
     fn run(&self, device: &CudaDevice, a: &CudaView<f32>, b: &CudaView<f32>) -> candle_core::Result<CudaSlice<f32>> {
         let prepared = self.prepared(device).map_err(candle_core::Error::wrap)?;
         let Prepared { x, w, y, conv, chosen, workspace } = &*prepared;

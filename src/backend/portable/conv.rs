@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 
 /// The sliding sum `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i < out`, along height and width; `x` is 0 outside
-/// the map.
+/// the feature map.
 struct Slide {
     start: [isize; 2],
     out: [usize; 2],
@@ -124,8 +124,8 @@ impl Slide {
         Ok(y.reshape((outputs, n, self.out[0], self.out[1]))?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// The padding of a plain convolution with the same outputs. `None` if no padding yields these outputs and `x` must be
-    /// framed.
+    /// The padding with which a plain convolution yields the same outputs. `None` if there is no such padding; then `x` must be
+    /// cropped and zero-padded by [`framed`](Self::framed) first.
     fn padding(&self, x: &[usize], weight: &[usize]) -> Option<usize> {
         let padding = usize::try_from(-self.start[0]).ok()?;
         let fits = |axis: usize| {
@@ -155,8 +155,8 @@ impl Slide {
     }
 }
 
-/// Whether candle 0.9.2 computes this convolution incorrectly or does not support it. On the CPU, it treats maps with as many
-/// channels as rows and columns as channels last, and cuDNN has no algorithm for many f64 convolutions.
+/// Whether candle 0.9.2 computes this convolution incorrectly or does not support it. On the CPU, it treats feature maps with
+/// as many channels as rows and columns as channels last, and cuDNN has no algorithm for many f64 convolutions.
 fn is_mistaken(x: &Tensor) -> bool {
     let even = x.dims()[1..].iter().all(|&n| n == x.dims()[1]);
     (x.device().is_cpu() && even) || (x.device().is_cuda() && x.dtype() == DType::F64)

@@ -1,7 +1,8 @@
 //! Kernels implemented with candle's operations, for every device other than the CPU.
 //!
 //! Convolutions and their VJPs are computed as convolutions and matrix products. Average pooling and resizing are matrix products
-//! along height and width. Max pooling is a running maximum over shifted maps. Only scalar sums are copied back to the host.
+//! along height and width. Max pooling is a running maximum over shifted feature maps. Only scalar sums are copied back to the
+//! host.
 
 mod conv;
 mod formula;

@@ -70,7 +70,7 @@ fn frame(x: &Tensor, pool: &Pool2d, (oh, ow): (usize, usize), fill: f64) -> Resu
     window(&rows, 3, -(pool.w.padding as isize), wide, fill)
 }
 
-/// The map of height `h` and width `w` inside a frame; the inverse of [`frame`].
+/// The feature map of height `h` and width `w` inside a frame; the inverse of [`frame`].
 fn inside(frame: &Tensor, pool: &Pool2d, (h, w): (usize, usize)) -> Result<Tensor> {
     let rows = window(frame, 2, pool.h.padding as isize, h, 0.0)?;
     Ok(window(&rows, 3, pool.w.padding as isize, w, 0.0)?.contiguous()?)

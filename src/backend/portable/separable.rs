@@ -14,7 +14,7 @@ struct Matrix {
     numbers: Vec<f64>,
 }
 
-/// The mean of each window, `(N, C, oh, ow)`; padded zeros count if `include_pad`. PyTorch's `avg_pool2d`.
+/// The mean of each window, `(N, C, oh, ow)`; padding counts as zeros if `include_pad`. PyTorch's `avg_pool2d`.
 pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
     let [_, _, h, w, oh, ow] = pool_sizes(x.dims(), pool)?;
     both(x, &means(&pool.h, h, oh, include_pad), &means(&pool.w, w, ow, include_pad))
@@ -40,13 +40,13 @@ pub fn interpolate_vjp(dy: &Tensor, (h, w): (usize, usize), mode: Resize) -> Res
     both(dy, &dense(&taps(h, oh, mode), h).transposed(), &dense(&taps(w, ow, mode), w).transposed())
 }
 
-/// Multiplies each map of `x` from both sides: `rows · x · columnsᵀ`.
+/// Multiplies each feature map of `x` on both sides: `rows · x · columnsᵀ`.
 fn both(x: &Tensor, rows: &Matrix, columns: &Matrix) -> Result<Tensor> {
     let wide = along_width(x, columns)?;
     Ok(along_width(&wide.transpose(2, 3)?, rows)?.transpose(2, 3)?.contiguous()?)
 }
 
-/// `x · mᵀ` for each map of `x`: maps `(N, C, H, W)` to `(N, C, H, rows)`.
+/// `x · mᵀ` for each feature map of `x`, `(N, C, H, W)`; the result is `(N, C, H, rows)`.
 fn along_width(x: &Tensor, m: &Matrix) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     ensure!(w == m.columns, "cannot multiply a {h}x{w} map by a matrix with {} columns", m.columns);
@@ -67,7 +67,7 @@ fn means(window: &Window, size: usize, windows: usize, include_pad: bool) -> Mat
     Matrix { rows: windows, columns: size, numbers }
 }
 
-/// The dense matrix of these taps, for an axis of `size` positions.
+/// The interpolation weights of an axis of `size` positions as a dense matrix.
 fn dense(taps: &[Tap], size: usize) -> Matrix {
     let mut numbers = vec![0.0; taps.len() * size];
     for (row, tap) in numbers.chunks_exact_mut(size).zip(taps) {

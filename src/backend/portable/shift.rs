@@ -1,4 +1,4 @@
-//! Cropping, padding, subsampling and upsampling maps along one axis.
+//! Cropping, padding, subsampling and upsampling of feature maps along one axis.
 
 use anyhow::Result;
 use candle_core::Tensor;

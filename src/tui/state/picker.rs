@@ -40,7 +40,7 @@ pub enum Choice {
     Picture,
     /// Nothing: the list is a reference.
     Reference,
-    /// The colormap of non-symmetric maps.
+    /// The colormap of figures without a symmetric scale.
     Colors,
     /// The value of the parameter with this name.
     Parameter(String),
