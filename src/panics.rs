@@ -1,4 +1,4 @@
-//! Turns panics in code that processes untrusted data into errors, without printing anything.
+//! Converts panics in code that processes untrusted data to errors, without printing anything.
 //!
 //! Third-party decoders panic on some damaged files. Panics inside [`caught`] or [`decoding`] become errors; all others are
 //! reported as usual.

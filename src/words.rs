@@ -18,9 +18,8 @@ const LINE: usize = 2000;
 /// Maximum length of escaped multi-line text, in bytes.
 const TEXT: usize = 1 << 20;
 
-/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls are
-/// escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced with `…`, and its length is
-/// appended.
+/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls are escaped as
+/// in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced with `…`, and the length of the name is appended.
 pub fn name(text: &str) -> Cow<'_, str> {
     limited(text, NAME)
 }
@@ -42,8 +41,7 @@ pub fn code(line: &str) -> String {
     shown.join("\t") + if rest.is_empty() { "" } else { "…" }
 }
 
-/// Escapes multi-line text. Newlines and tabs are kept; each line is limited to 2,000 characters, the whole to about a million
-/// bytes.
+/// Escapes multi-line text. Newlines and tabs are kept; each line is limited to 2,000 characters, and the result to about a million bytes.
 pub fn text(text: &str) -> Cow<'_, str> {
     if text.len() <= LINE && text.chars().all(is_laid_out) {
         return text.into();
@@ -150,7 +148,7 @@ fn limited(text: &str, most: usize) -> Cow<'_, str> {
     whole.into()
 }
 
-/// Shortens `text` to `most` characters: its beginning (three fifths of the space), `…`, its end, and its length.
+/// Shortens `text` to `most` characters: the beginning of `text` (three fifths of the space), `…`, the end, and the length of `text`.
 fn cut(text: &str, most: usize) -> String {
     let told = format!(" [{} characters]", text.chars().count());
     let room = most.saturating_sub(told.len() + 1);

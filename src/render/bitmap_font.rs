@@ -1,4 +1,4 @@
-//! Draws text into pictures with an 8 x 8 bitmap font.
+//! Draws text onto pictures with an 8 x 8 bitmap font.
 
 use font8x8::{BASIC_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};

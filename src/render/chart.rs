@@ -8,16 +8,16 @@ use image::{Rgb, RgbImage};
 const SIZE: (u32, u32) = (640, 400);
 /// Left margin in pixels, wide enough for tick labels.
 const LEFT: f32 = 72.0;
-/// Margin on the other sides in pixels.
+/// Margin at the top, bottom and right in pixels.
 const MARGIN: f32 = 40.0;
-/// Width reserved on the right for the names of groups, in pixels.
+/// Right margin in pixels of a chart that lists its groups on the right.
 const NAMES: f32 = 128.0;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
 const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// Draws a chart with its title, axes and legend; only the title for a figure that is not a chart.
+/// Draws a chart with its title, axes and legend. If the figure is not a chart, draws only the title.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
@@ -185,7 +185,7 @@ fn color(i: usize, of: usize) -> Rgb<u8> {
     Colormap::Viridis.color(i as f32 / of.max(2) as f32)
 }
 
-/// Draws labeled bars, the first at the top.
+/// Draws labeled bars, with the first one at the top.
 fn amounts(image: &mut RgbImage, bars: Vec<(String, f32)>) {
     let most = bars.iter().map(|b| b.1).filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
     let names = bars.iter().map(|b| width(&b.0)).max().unwrap_or(0).min(SIZE.0 / 3) as f32;

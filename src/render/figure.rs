@@ -32,7 +32,7 @@ pub enum Body {
         values: Array,
         /// How values map to colors.
         scale: Scale,
-        /// Picture behind the map, `(C, H, W)` in `[0, 1]`; `None` to draw the map alone.
+        /// Picture that the heatmap is drawn over, `(C, H, W)` in `[0, 1]`; `None` to draw only the heatmap.
         over: Option<Array>,
         /// Text appended to the caption; empty for none.
         note: String,
@@ -42,7 +42,7 @@ pub enum Body {
         /// The pixels.
         pixels: Array,
     },
-    /// A grid of maps `(K, H, W)` or of pictures `(K, C, H, W)`.
+    /// A grid of heatmaps, `(K, H, W)`, or of pictures, `(K, C, H, W)`.
     Montage {
         /// The raw values.
         tiles: Array,
@@ -120,7 +120,7 @@ pub struct Points {
     pub values: Array,
     /// Index of each row's group; empty if there are no groups.
     pub groups: Arc<[u32]>,
-    /// Names of the groups; a group without a name is shown by its index.
+    /// Names of the groups; a group without a name is labeled with its index.
     pub names: Arc<[String]>,
     /// Index of each row's picture in the data set; empty if row `i` belongs to picture `i`.
     pub pictures: Arc<[u32]>,
@@ -139,11 +139,11 @@ pub enum Scale {
     Positive,
     /// From zero to the 99th percentile of the values.
     Percentile,
-    /// From minus to plus the largest magnitude, in diverging colors.
+    /// Symmetric around zero, up to the largest magnitude, in diverging colors.
     Symmetric,
-    /// From minus to plus the 99th percentile of magnitudes, in diverging colors.
+    /// Symmetric around zero, up to the 99th percentile of magnitudes, in diverging colors.
     SymmetricPercentile,
-    /// Between the two given values.
+    /// From the first of these values to the second.
     Fixed(f32, f32),
 }
 

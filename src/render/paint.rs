@@ -11,11 +11,11 @@ use super::tile_grid::TileGrid;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Small maps are enlarged so that their cells are visible, to at most this many pixels on the longer side.
+/// Small maps are enlarged to at most this many pixels on the longer side, so that individual values are visible.
 const LEAST: u32 = 128;
 
-/// Draws a figure as a picture. Maps are drawn with the colormap of `overlay`, or coolwarm if their scale is symmetric. `None`
-/// for tables, texts, badges and sheets.
+/// Draws a figure as a picture. Heatmaps are drawn with the colormap of `overlay`, or with coolwarm if their scale is symmetric. Returns
+/// `None` for tables, texts, badges and sheets.
 pub fn paint(figure: &Figure, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     paint_in(figure, range(figure), overlay)
 }

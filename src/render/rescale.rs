@@ -1,4 +1,4 @@
-//! The user's scale for maps, which overrides the method's.
+//! The user's color scale for maps, which overrides the scale chosen by the method.
 
 use super::figure::{Body, Figure, Scale};
 use super::scale::range;
@@ -11,12 +11,12 @@ pub enum Rescale {
     Own,
     /// From the minimum to the maximum of each map.
     Range,
-    /// From minus to plus the largest magnitude of each map.
+    /// Symmetric around zero, up to the largest magnitude of each map.
     Symmetric,
-    /// From zero to the 99th percentile of each map. If the method's scale is symmetric, from minus to plus the 99th percentile
-    /// of magnitudes instead.
+    /// From zero to the 99th percentile of each map. If the method's scale is symmetric, the range is symmetric around zero, up to the 99th
+    /// percentile of magnitudes.
     Percentile,
-    /// One range for all maps on screen.
+    /// A common range for all maps on screen.
     Shared,
 }
 
@@ -67,7 +67,7 @@ pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     }
 }
 
-/// The scale that spans the ranges of all figures, symmetric if any of the ranges is.
+/// The scale that spans the ranges of all figures. It is symmetric if any of the ranges is symmetric.
 fn shared(figures: &mut [&mut Figure]) -> Scale {
     let mut ends = (f32::INFINITY, f32::NEG_INFINITY);
     let mut symmetric = false;

@@ -1,4 +1,4 @@
-//! Draws signals (arrays with a single row) as on an oscilloscope: the samples as a trace, and a map as the colors behind it.
+//! Draws signals (arrays with a single row) as on an oscilloscope: the samples as a trace, and a heatmap as background colors.
 
 use super::colormap::NOT_FINITE;
 use super::figure::{Array, Scale};

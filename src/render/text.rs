@@ -29,7 +29,8 @@ fn measured(figure: &Figure) -> String {
     if about.is_empty() { title.into_owned() } else { format!("{title}  {about}") }
 }
 
-/// Formats a figure as text: bars that fit `width` columns, a table, or its text. `None` for pictures and scatter plots.
+/// Formats a figure as text: bars at most `width` columns wide, a table, or the figure's own text if it is a text figure. Returns `None`
+/// for pictures and scatter plots.
 pub fn text(figure: &Figure, width: usize) -> Option<String> {
     match &figure.body {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
@@ -70,8 +71,8 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
     }
 }
 
-/// Formats rows of label, amount and bar, aligned in columns. The third field of a row is the length of its bar as a fraction of
-/// the full length.
+/// Formats rows that consist of a label, an amount and a bar, aligned in columns. The third field of a row is the length of its bar as a
+/// fraction of the full length.
 fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
     let label = rows.iter().map(|r| cells(&r.0)).max().unwrap_or(0).min(width / 2);
     let amount = rows.iter().map(|r| cells(&r.1)).max().unwrap_or(0);

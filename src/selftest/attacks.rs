@@ -27,8 +27,7 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     end(desk, "pgd", set)
 }
 
-/// Runs MI-FGSM with the parameters of the case. Since its steps use only the sign, the normalization of gradients does not
-/// matter.
+/// Runs MI-FGSM with the parameters of the case. The normalization of gradients does not matter here, since each step uses only the sign.
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
     ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM supports only the norm Linf");
     let loss = &desk.params()["loss"];
@@ -118,7 +117,7 @@ fn ball(desk: Harness) -> Result<Set> {
     Ok(vec![("epsilon", pixels("eps")?), ("step", pixels("step")?), ("steps", steps.to_string())])
 }
 
-/// The input values for black and white: the bounds given in the case, or bounds that no step can reach.
+/// The input values that represent black and white: the bounds given in the case, or bounds that no step can reach.
 fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let params = desk.params();
     if params.get("lower").is_some() {

@@ -70,8 +70,8 @@ impl<'a> Harness<'a> {
         }
     }
 
-    /// The index of the target class among the classes of `model`; the sole output of a single-output network is the second class
-    /// of a pair.
+    /// The index of the target class among the classes of `model`; a network with a single output has two classes, and the output is the
+    /// score of the second one.
     pub fn class(&self, model: &Model) -> usize {
         if model.graph.scores == Scores::Pair { 1 } else { self.target() }
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-/// Stabilizers ε: the default, and that of Captum's rules.
+/// The stabilizer ε: its default, and its value in Captum's rules.
 const STABILIZER: f64 = 1e-6;
 const CAPTUM: f64 = 1e-9;
 
@@ -42,7 +42,7 @@ fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     Ok(rules.iter().map(|r| (&r["match"], &r["rule"])).collect())
 }
 
-/// The bounds of the pixel values, if the rules of the case specify them.
+/// Lower and upper bound of the pixel values, if the rules of the case specify them.
 fn bounds(desk: Harness) -> Result<Option<(f64, f64)>> {
     let rules = rules(desk)?;
     let zbox = rules.iter().map(|(_, rule)| *rule).find(|rule| rule["kind"] == "zbox");

@@ -39,7 +39,7 @@ pub(super) enum CaseSeed {
 pub(super) struct ReadOptions<'a> {
     /// Index of the row of the inputs that becomes the picture.
     pub row: usize,
-    /// Name of the only input contained in the picture, with the other inputs constant; `None` for all inputs.
+    /// Name of the only input that the picture contains, while the other inputs are constants; `None` if it contains all inputs.
     pub only: Option<&'a str>,
     /// The origin subtracted from the inputs to obtain the picture, given per input or once for all inputs.
     pub origin: Option<&'a Value>,
@@ -130,7 +130,7 @@ struct Plan {
     weights: BTreeMap<String, Tensor>,
     /// The node that holds the picture.
     picture: NodeId,
-    /// Number of channels of the picture that inputs use so far.
+    /// Number of channels of the picture already assigned to inputs.
     channels: usize,
 }
 

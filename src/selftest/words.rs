@@ -155,7 +155,7 @@ static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     other.chain(own).collect()
 });
 
-/// The operation spelled `written`, if any.
+/// The operation that has the spelling `written`, if any.
 fn operation(written: &str) -> Option<&'static Operation> {
     OPS.iter().find(|op| spelled(&op.names, written))
 }

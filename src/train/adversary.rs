@@ -1,4 +1,4 @@
-//! Adversarial training: pictures are attacked before the network learns from them.
+//! Adversarial training: the network is trained on attacked pictures.
 
 use super::batch::Batches;
 use crate::backend;
@@ -15,9 +15,9 @@ const PURPOSE: u64 = 1 << 20;
 
 /// An attack within a box around each picture, and the weight of clean pictures in the loss.
 ///
-/// The loss is `α J(x) + (1 − α) J(x')`. One step is FGSM (Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572), one step from a
-/// random start is the method of Wong, Rice & Kolter 2020 (arXiv:2001.03994), and several steps are that of Madry et al. 2018
-/// (arXiv:1706.06083).
+/// The loss is `α J(x) + (1 − α) J(x')`. One step is FGSM (Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572), one step from a random
+/// start is the method of Wong, Rice & Kolter 2020 (arXiv:2001.03994), and several steps are PGD training (Madry et al. 2018,
+/// arXiv:1706.06083).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adversary {
     /// Radius of the box in the L∞ norm, above 0 and at most 1.

@@ -20,8 +20,8 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Splits `count` pictures into batches of `batch`. Each picture is shifted at random by up to `shift` pixels and, with `flip`,
-    /// mirrored with probability one half.
+    /// Splits `count` pictures into batches of `batch`. Each picture is shifted at random by up to `shift` pixels and, with `flip`, flipped
+    /// horizontally with probability one half.
     pub(super) fn new(count: usize, batch: usize, seed: u64, shift: usize, flip: bool) -> Self {
         Self { count, batch, seed, shift, flip, epoch: None, order: vec![] }
     }
@@ -43,8 +43,8 @@ impl Batches {
         &self.order[start..(start + self.batch).min(self.count)]
     }
 
-    /// Shifts and mirrors pictures `(N, C, H, W)` at random. The shift and flip of a picture depend only on its index in the data
-    /// set, listed in `numbers`, and on the epoch.
+    /// Shifts and flips pictures `(N, C, H, W)` at random. The shift and flip of a picture depend only on its index in the data set, listed
+    /// in `numbers`, and on the epoch.
     pub(super) fn moved(&self, x: &Tensor, numbers: &[usize], epoch: usize) -> Result<Tensor> {
         if self.shift == 0 && !self.flip {
             return Ok(x.clone());

@@ -1,4 +1,4 @@
-//! SHA-256 fingerprints of weights and data sets, which tie a checkpoint to its weights and data set.
+//! SHA-256 fingerprints of weights and data sets, which ensure that a checkpoint is resumed with the same weights and data set.
 
 use crate::data::Dataset;
 use anyhow::Result;

@@ -117,7 +117,7 @@ impl Optimizer {
 impl FromStr for Optimizer {
     type Err = Error;
 
-    /// Parses `sgd`, `nesterov`, `adam` or `adadelta`; the optimizer gets its default hyperparameters.
+    /// Parses `sgd`, `nesterov`, `adam` or `adadelta`; hyperparameters have their default values.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "sgd" => Ok(Self::sgd()),

@@ -12,7 +12,7 @@ pub struct TrainingOptions {
     pub epochs: usize,
     /// Batch size; the last batch of an epoch may be smaller.
     pub batch: usize,
-    /// Learning rate before the schedule.
+    /// Base learning rate, which the schedule scales.
     pub rate: f64,
     /// The optimizer.
     pub optimizer: Optimizer,
@@ -24,11 +24,11 @@ pub struct TrainingOptions {
     pub init: Init,
     /// Seed for initial weights, the order of pictures, augmentation and dropout.
     pub seed: u64,
-    /// Maximum random shift of a picture in pixels, in either direction along both axes; edge pixels are repeated.
+    /// Maximum random shift of a picture in pixels, horizontally and vertically; edge pixels are repeated.
     pub shift: usize,
-    /// Whether to mirror pictures left to right with probability one half.
+    /// Whether to flip pictures horizontally with probability one half.
     pub flip: bool,
-    /// Attack for adversarial training; `None` trains on unperturbed pictures.
+    /// Attack for adversarial training; `None` for training on unperturbed pictures only.
     #[serde(default)]
     pub adversary: Option<Adversary>,
     /// Number of epochs without improvement on the test set after which training stops and the best weights are kept; 0 disables

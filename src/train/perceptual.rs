@@ -1,8 +1,8 @@
-//! The perceptual loss that trains an image transformation network. A second, pretrained network measures how much a drawing
-//! differs from its picture in content and from a painting in style.
+//! The perceptual loss that trains an image transformation network. A second, pretrained network measures how much the first network's
+//! output, a drawing, differs from the input picture in content and from a painting in style.
 //!
-//! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each term is divided by the squared norm of its target, so that the same
-//! weights suit any loss network.
+//! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each term is divided by the squared norm of its target, so that the same loss weights
+//! can be used with any loss network.
 
 use crate::exec::Trace;
 use crate::explain::Walk;
@@ -44,8 +44,8 @@ struct Part {
 }
 
 impl Perceptual {
-    /// Computes the style of a painting `(1, C, H, W)` in `[0, 1]` at up to four layers in the first two thirds of the loss
-    /// network `sees`; content is compared at the second of these layers. `name` identifies the painting in the fingerprint.
+    /// Computes the style of a painting, `(1, C, H, W)` in `[0, 1]`, at up to four layers in the first two thirds of the loss network
+    /// `sees`. Content is compared at the second of these layers. `name` identifies the painting in the fingerprint.
     ///
     /// Errors if the network has no ReLU layer whose output is a feature map.
     pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {

@@ -30,7 +30,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Factor on the learning rate at step `t` (zero-based) of `all` steps.
+    /// The factor that multiplies the learning rate at step `t` (zero-based) of `all` steps.
     pub fn factor(&self, t: usize, all: usize, per_epoch: usize) -> f64 {
         match *self {
             Self::Constant => 1.0,

@@ -1,4 +1,4 @@
-//! The trainer, which learns from one batch per step.
+//! The trainer, which trains a network on one batch per step.
 
 use super::TrainingOptions;
 use super::batch::Batches;
@@ -89,7 +89,7 @@ pub struct StepReport {
 #[derive(Default)]
 struct LossAndGradients {
     loss: f64,
-    /// Gradient of the loss for each parameter.
+    /// Gradient of the loss with respect to each parameter, by name.
     gradients: BTreeMap<String, Tensor>,
     /// Batch statistics of each batch norm node, for each forward pass.
     statistics: Vec<(NodeId, BatchStatistics)>,
@@ -189,7 +189,7 @@ impl Trainer {
         self.graph.weights()
     }
 
-    /// Learns from the next batch; returns `None` when all epochs are done.
+    /// Trains on the next batch; returns `None` when all epochs are done.
     ///
     /// Errors if the scores, the loss or an updated weight are not finite. The weights then remain unchanged.
     pub fn step(&mut self) -> Result<Option<StepReport>> {
@@ -220,9 +220,9 @@ impl Trainer {
         Ok(Some(StepReport { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
     }
 
-    /// Trains until all epochs are done or `on` breaks; returns whether all epochs are done. `on` is called after each step.
+    /// Trains until all epochs are done or `on` returns `Break`; returns whether all epochs are done. `on` is called after each step.
     ///
-    /// A checkpoint is written after each epoch, when `every` has passed since the last checkpoint, and when `on` breaks.
+    /// A checkpoint is written after each epoch, when `every` has passed since the last checkpoint, and when `on` returns `Break`.
     pub fn run(
         &mut self,
         checkpoint: Option<&Path>,
@@ -336,7 +336,7 @@ fn statistics(trace: &Trace) -> Result<Vec<(NodeId, BatchStatistics)>> {
     (0..trace.graph.nodes.len()).filter(tracked).map(|id| Ok((id, trace.batch_statistics(id)?))).collect()
 }
 
-/// Adds up losses and gradients, each multiplied by its weight; statistics are concatenated.
+/// Sums losses and gradients, each multiplied by its weight, and concatenates the batch statistics.
 fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Result<LossAndGradients> {
     let mut sum = LossAndGradients::default();
     for (share, part) in parts {

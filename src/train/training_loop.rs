@@ -1,4 +1,4 @@
-//! The training loop: trains epoch by epoch, tests after each epoch, and stops early when patience runs out.
+//! The training loop: trains epoch by epoch, tests after each epoch, and stops early when the patience runs out.
 
 use super::trainer::BestResult;
 use super::{StepReport, Trainer};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Interval between checkpoints; a killed process loses at most this much of its work.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Runs a training run to its end, with tests and checkpoints.
+/// Completes a training run, testing the network and writing checkpoints along the way.
 pub struct TrainingLoop<'a> {
     /// The training run.
     pub trainer: Trainer,
@@ -47,9 +47,9 @@ pub enum TrainEvent {
 }
 
 impl TrainingLoop<'_> {
-    /// Trains until the run is over or `on` breaks; returns whether the run is over.
+    /// Trains until the run is over or `on` returns `Break`; returns whether the run is over.
     ///
-    /// Errors if [`Trainer::step`] does, or if a checkpoint cannot be written.
+    /// Errors if a training step fails or a checkpoint cannot be written.
     pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
         while !self.trainer.is_over() {

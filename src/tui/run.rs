@@ -26,11 +26,11 @@ pub struct AppOptions {
     pub graphics: Graphics,
     /// Color depth; `None` to determine it from the environment.
     pub colors: Option<Depth>,
-    /// Number of commands already sent to the worker, where the app continues counting.
+    /// Number of commands already sent to the worker; the app continues counting from there.
     pub asked: u64,
     /// The user's key bindings.
     pub bindings: Bindings,
-    /// Colormap of non-symmetric maps.
+    /// Colormap of figures without a symmetric scale.
     pub maps: Colormap,
     /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Maximum number of branches, one for each letter of the alphabet.
 const MOST: usize = 26;
 
-/// Where the model and the picture of a session came from.
+/// The origin of the model and the picture of a session.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub picture: Picture,
@@ -18,7 +18,7 @@ pub(super) struct Origin {
     pub weights: Option<PathBuf>,
 }
 
-/// A branch that is not open: its session, and where its model and picture came from.
+/// A branch that is not open: its session, and the origin of its model and picture.
 pub(super) struct Branch {
     pub session: Session,
     pub origin: Origin,

@@ -79,15 +79,15 @@ pub enum Update {
     Models(Vec<ModelRow>),
     /// Folders whose model files were opened recently, most recent first; sent at the start and when they change.
     RecentFolders(Vec<PathBuf>),
-    /// Sent when a model was opened.
+    /// A model has been opened.
     Model(ModelCard),
-    /// Sent when a picture was opened.
+    /// A picture has been opened.
     Picture {
         /// Name of the picture.
         name: String,
         /// The name by which the picture was opened: a file, or a picture of a data set such as `made:shapes[3]`.
         source: String,
-        /// Pixels of the picture as the model sees them, of shape `(C, H, W)` and in `[0, 1]`.
+        /// Pixels of the picture after preprocessing, `(C, H, W)` in `[0, 1]`.
         pixels: Array,
         /// The most likely classes of the picture, most likely first.
         classes: Vec<ClassRow>,
@@ -116,7 +116,7 @@ pub enum Update {
     },
     /// Whether the worker is computing a result.
     Busy(bool),
-    /// Sent when the open method was reloaded after its script was saved.
+    /// The open method has been reloaded after its script was saved.
     Reloaded {
         /// Name of the method.
         method: String,

@@ -90,9 +90,9 @@ pub struct WorkerHandle {
 
 /// A message to the worker, with the number of cancel requests made by the time it was sent.
 enum Message {
-    /// A command, and the number of requests to stop opening a network.
+    /// A command, the number of cancel requests, and the number of requests to stop opening a network.
     Command(Command, u64, u64),
-    /// Files in the script folders were saved.
+    /// Files in the script folders were saved: their paths, and the number of cancel requests.
     Saved(Vec<PathBuf>, u64),
 }
 

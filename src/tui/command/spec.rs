@@ -23,11 +23,11 @@ pub struct CommandSpec {
 /// How an argument is completed.
 #[derive(Clone, Copy, Debug)]
 pub enum Complete {
-    /// With one of the names returned by the function.
+    /// The argument is one of the names returned by this function.
     Names(fn(&State) -> Vec<String>),
-    /// With one of the values returned by the function for the previous argument.
+    /// The argument is one of the values returned by this function for the previous argument.
     Values(fn(&State, &str) -> Vec<String>),
-    /// With a file path. The argument extends to the end of the line.
+    /// The argument is a file path, which extends to the end of the line.
     Path,
 }
 

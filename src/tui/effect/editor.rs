@@ -1,4 +1,4 @@
-//! Opening files in the user's editor, and path completion.
+//! Opens files in the user's editor, and completes paths.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -35,13 +35,13 @@ pub struct Panel {
 /// Position of a panel on a large terminal. Panels in the same column are stacked in the order of their numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum PanelPlace {
-    /// In the left column, with this height.
+    /// The panel is in the left column and has this height.
     Left(Height),
-    /// In the center, above the step scrubber.
+    /// The panel is in the center, above the step scrubber.
     Center,
-    /// In the right column, with this height.
+    /// The panel is in the right column and has this height.
     Right(Height),
-    /// In the row at the bottom.
+    /// The panel is in the row at the bottom.
     Bottom,
 }
 
@@ -50,20 +50,20 @@ pub enum PanelPlace {
 pub enum Height {
     /// A number of rows, including the frame, computed from the state and the height of the column.
     Rows(fn(&State, u16) -> u16),
-    /// The remaining height of the column.
+    /// The panel fills the remaining height of the column.
     Rest,
 }
 
 /// When a panel is shown on a small terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Small {
-    /// Always, in the center.
+    /// The panel is always shown, in the center.
     Always,
-    /// On the left, if it is the most recently focused `Left` panel.
+    /// The panel is shown on the left if it is the most recently focused `Left` panel.
     Left,
-    /// Always, in a few rows at the bottom.
+    /// The panel is always shown, in a few rows at the bottom.
     Bottom,
-    /// Only while focused, replacing the center and the left.
+    /// The panel is shown only while focused, replacing the center and the left.
     Focused,
 }
 

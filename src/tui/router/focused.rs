@@ -11,7 +11,7 @@ use crate::tui::state::State;
 /// [`everywhere`](super::everywhere).
 pub const LAYER: Layer = Layer { keys, find, act, text: |_, _| None, point: |_, _: Mouse, _| None, modal: false };
 
-/// More rows than in any list.
+/// A number of rows larger than the length of any list.
 const FAR: i32 = 100_000;
 
 fn keys(state: &State) -> Vec<Bound> {

@@ -10,7 +10,7 @@ pub enum View {
     All,
     /// The figure with this index.
     One(usize),
-    /// The figure with this index, without the picture behind the map.
+    /// The figure with this index, without the picture that the map is drawn over.
     Bare(usize),
     /// The input of the model.
     Input,

@@ -68,7 +68,7 @@ pub fn marker(depth: Depth) -> Marker {
     }
 }
 
-/// Draws the names of the curves in their colors, each with its value at `here` or, without that, its last value. Returns the
+/// Draws the names of the curves in their colors, each with its value at `here` or, if `here` is `None`, with its last value. Returns the
 /// number of rows used.
 fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, theme: &Theme) -> u16 {
     let rows = curves.len().min(usize::from(area.height.saturating_sub(4)).min(4));

@@ -44,9 +44,9 @@ struct Kitty {
 /// How a picture is placed on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placing {
-    /// At the cursor, drawn over the cells.
+    /// The picture is drawn at the cursor, over the cells.
     Cursor,
-    /// With placeholders: cells that are moved, covered and cleared like text.
+    /// The picture is shown with placeholders: cells that are moved, covered and cleared like text.
     Cells,
 }
 

@@ -25,11 +25,11 @@ pub struct DriverSpec {
 /// How a driver places pictures on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As ordinary cells with these characters, drawn in each frame.
+    /// Pictures are drawn as ordinary cells with these characters, in each frame.
     Cells(Blocks),
-    /// As placeholders: cells that refer to parts of a picture that was sent once.
+    /// Pictures are sent once and shown with placeholders: cells that refer to parts of a picture.
     Placeholders,
-    /// Over blank cells, which subsequent frames skip.
+    /// Pictures are drawn over blank cells, which subsequent frames skip.
     Overlay,
     /// Pictures are not drawn.
     Nowhere,
@@ -62,7 +62,7 @@ pub trait Driver: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether each command shows a separate strip of the picture, so that commands may be interleaved with others.
+    /// Whether each command shows a separate strip of the picture, so that other commands may come in between.
     fn in_strips(&self) -> bool {
         false
     }
