@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn errors_for_text_and_other_formats_list_the_supported_formats() {
-        assert!(error_of(b"hello, world").contains("it is text; use png, jpeg, webp, gif, bmp or .npy"));
+        assert!(error_of(b"hello, world").contains("the file is text; use png, jpeg, webp, gif, bmp or .npy"));
         assert!(error_of(b"").contains("empty"));
         assert!(error_of(b"II*\0\x08\0\0\0").contains("tiff"));
         assert!(error_of(&[0xfe; 40]).contains("not a picture"));
@@ -344,7 +344,7 @@ mod tests {
             assert_eq!(t.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.2, 0.0], "{dtype}");
             for wrong in [-1.0, 256.0, 65535.0] {
                 let error = exact(&array(vec![51.0, wrong])).unwrap_err().to_string();
-                assert!(error.contains(&format!("its value at [0, 1, 0] is {wrong}")), "{dtype}: {error}");
+                assert!(error.contains(&format!("the value at [0, 1, 0] is {wrong}")), "{dtype}: {error}");
             }
         }
         for dtype in ["b1", "f2", "f4", "f8"] {

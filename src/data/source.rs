@@ -168,7 +168,7 @@ mod tests {
     fn a_path_alone_is_a_data_set_of_the_kind_that_it_looks_like() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
-        assert!(error(path).contains(&format!("opening the data set \"folder:{path}\": no pictures in it")));
+        assert!(error(path).contains(&format!("opening the data set \"folder:{path}\": no pictures in the folder")));
         image::GrayImage::new(3, 2).save(folder.path().join("a.png")).unwrap();
         assert_eq!(open(path).unwrap().name, format!("folder:{path}"));
         assert_eq!(picture(&format!("{path}[0]")).unwrap().1.shape().unwrap(), [1, 2, 3]);

@@ -218,7 +218,7 @@ impl Card {
             }
             [] => bail!("no class named \"{text}\" in \"{}\"{}", self.name, nearest(self, text)),
             several => {
-                bail!("\"{text}\" may be {} of \"{}\"; use the index", choices(self, several), self.name)
+                bail!("\"{text}\" may be {} of \"{}\"; use the class index", choices(self, several), self.name)
             }
         }
     }
@@ -292,7 +292,7 @@ fn nearest(card: &Card, name: &str) -> String {
 
 fn ambiguous(data: &Dataset, card: &Card, name: &str, classes: &[usize]) -> String {
     let (set, network) = (&data.name, &card.name);
-    let way = if card.synonyms.is_empty() { "use class indices for all" } else { "use its WordNet id" };
+    let way = if card.synonyms.is_empty() { "use class indices for all" } else { "use the WordNet id" };
     format!("the class \"{name}\" of \"{set}\" may be {} of \"{network}\"; {way}", choices(card, classes))
 }
 

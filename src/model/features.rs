@@ -137,7 +137,7 @@ impl Features<'_> {
             Err(e) if e.is::<Enough>() => {}
             Err(e) => return Err(e),
         }
-        self.pool.rows(&found.context("the layer was not reached")?)
+        self.pool.rows(&found.context("the forward pass did not reach the layer")?)
     }
 
     /// The name of the cache file: a hash of everything that the features depend on (graph, weights, layer, pooling, preprocessing and

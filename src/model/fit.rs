@@ -231,10 +231,10 @@ impl Misfit {
             let mut seen = HashSet::new();
             labels.retain(|label| !label.is_empty() && seen.insert(label.clone()));
             let there = match labels.is_empty() {
-                true => "its tensors have no common prefix".into(),
+                true => "the tensors have no common prefix".into(),
                 false => format!("there are {}", few(&labels, quoted)),
             };
-            let text = format!("it has no state dict \"{}\"; {there}", shown(key.unwrap_or_default()));
+            let text = format!("the file has no state dict \"{}\"; {there}", shown(key.unwrap_or_default()));
             return Self { text, found: 0, differences: wanted.len() };
         };
         let given = || {

@@ -162,7 +162,7 @@ impl WithoutGraph {
     }
 }
 
-const YOURS: &str = "model = MyNet()  # your class, with the arguments it was trained with";
+const YOURS: &str = "model = MyNet()  # your class, with the arguments used for training";
 const YOURS_WITH_WEIGHTS: &str = "model = MyNet()  # your network, with its weights";
 
 fn needs(class: &str) -> String {

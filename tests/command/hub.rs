@@ -257,7 +257,7 @@ fn refusals_say_what_to_check() {
     let (private, gated) = (refusing(401, "RepoNotFound"), refusing(403, "GatedRepo"));
     assert_says(&said(&private, "hf:a/b", ""), &["/a/b (401)", "private", "set HF_TOKEN"]);
     assert_says(&said(&private, "hf:a/b", "hf_secret"), &["use a token that has access", "the token from HF_TOKEN"]);
-    assert_says(&said(&gated, "hf:a/b", ""), &["/a/b is restricted (403)", "request it", "set HF_TOKEN"]);
+    assert_says(&said(&gated, "hf:a/b", ""), &["/a/b is restricted (403)", "request access", "set HF_TOKEN"]);
     assert_says(
         &said(&refusing(503, ""), "hf:a/b", ""),
         &["status 503", "try again later", "-m FOLDER/model.safetensors"],

@@ -214,7 +214,7 @@ fn parquet_files_with_another_layout_are_errors_that_state_the_right_one() {
     let zstd = error(&fixture("zstd.parquet"));
     assert!(zstd.contains("the file is compressed with ZSTD; save it with Snappy"), "{zstd}");
     let paths = open(&fixture("paths.parquet")).unwrap().picture(1).unwrap_err().to_string();
-    assert!(paths.contains("picture 1 of \"paths.parquet\" is only a path"), "{paths}");
+    assert!(paths.contains("picture 1 of \"paths.parquet\" is stored only as a path"), "{paths}");
     let delta = format!("{:#}", open(&fixture("delta.parquet")).unwrap().picture(0).unwrap_err());
     assert!(delta.contains("the file uses encoding 6; save it with plain or dictionary encoding"), "{delta}");
     assert!(error(&format!("parquet:{}", fixture("keras.npz"))).contains("the file is not a Parquet file"));

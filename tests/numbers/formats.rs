@@ -134,7 +134,7 @@ fn a_whole_module_gives_its_parameters_and_a_torchscript_program_is_refused() {
 fn files_without_named_tensors_are_errors_that_list_their_contents() {
     let nothing = error("nothing.pt");
     assert!(nothing.contains("contains no tensors, only \"epoch\", \"lr\"; save model.state_dict()"), "{nothing}");
-    assert!(error("tensor.pt").contains("its tensors have no names"));
+    assert!(error("tensor.pt").contains("the tensors have no names"));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn big_endian_numbers_are_refused_and_not_misread() {
 #[test]
 fn missing_files_and_folders_are_named() {
     assert!(error("absent.pt").contains("opening \""));
-    assert!(error("").contains("it is a folder"));
+    assert!(error("").contains("the folder has no index"));
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn the_network_is_preferred_to_its_averages_and_any_state_dict_can_be_chosen() {
     assert_eq!(assert_scores("generator.pth", "network"), "using \"generator\"");
     assert_eq!(assert_scores("only_ema.pth", "average"), "using \"ema\"");
     let error = misfit("ema_first.pth:generator");
-    assert!(error.contains("it has no state dict \"generator\"; there are \"model\", \"model_ema\""), "{error}");
+    assert!(error.contains("the file has no state dict \"generator\"; there are \"model\", \"model_ema\""), "{error}");
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn shards_are_found_by_their_index_their_folder_and_one_of_them() {
     let error = format!("{:#}", tiny(folder.path().join("pytorch_model-00001-of-00003.bin")).unwrap_err());
     assert!(error.contains("pytorch_model-00003-of-00003.bin\", one of 3, is missing"), "{error}");
     let error = format!("{:#}", tiny(folder.path()).unwrap_err());
-    assert!(error.contains("it is a folder without an index (*.index.json)"), "{error}");
+    assert!(error.contains("the folder has no index (*.index.json)"), "{error}");
     copy("model.safetensors.index.json");
     copy("model-00001-of-00003.safetensors");
     let error = format!("{:#}", tiny(folder.path()).unwrap_err());

@@ -333,7 +333,7 @@ fn maps_are_not_class_scores_and_the_error_says_what_works() {
                     assert!(!error.contains("itself failed"), "{name}: {error}");
                     if ["saliency", "gradcam", "fgsm", "pgd", "lrp", "deepfool"].contains(&name.as_str()) {
                         assert!(
-                            error.contains("a map of 3 channels and 6x6 positions")
+                            error.contains("a feature map of 3 channels and 6x6 positions")
                                 && error.contains("global_avg_pool"),
                             "{name}: {error}"
                         );
@@ -398,7 +398,9 @@ fn every_method_runs_on_one_logit_and_on_independent_classes() {
             });
             let frame = match frame {
                 // Some methods need waveforms or a text-recognition network.
-                Err(e) if ["of one row", "letter by letter"].iter().any(|says| format!("{e:#}").contains(says)) => {
+                Err(e)
+                    if ["with a single row", "letter by letter"].iter().any(|says| format!("{e:#}").contains(says)) =>
+                {
                     continue;
                 }
                 frame => frame.unwrap_or_else(|e| panic!("{name} on {:?}: {e:#}", model.graph.scores)),

@@ -251,12 +251,12 @@ mod tests {
         let huge = head("<f8", "False", "(4294967296, 4294967296, 9)");
         let cases = [
             (b"PNG".to_vec(), "no .npy header"),
-            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends inside its header"),
+            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within the .npy header"),
             (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "takes 8 bytes, but the file has 7"),
             (npy(&head("|O", "False", "(1,)"), &[0]), "Python objects"),
             (npy(&head("<c8", "False", "(1,)"), &[0; 8]), "'<c8' is not supported"),
             (npy(&huge, &[]), "is too large"),
-            (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", &[0; 4]), "several fields"),
+            (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", &[0; 4]), "structured arrays"),
             (npy("{}", &[]), "no 'descr'"),
         ];
         for (bytes, expected) in cases {

@@ -18,7 +18,7 @@ impl<'a> Object<'a> {
     /// Wraps `value`. Errors if it is not an object.
     pub fn new(file: &'a str, path: &'a str, value: &'a Value) -> Result<Self> {
         let fields = value.as_object().with_context(|| match path {
-            "" => format!("it must be a JSON object, got {}", brief(value)),
+            "" => format!("the card must be a JSON object, got {}", brief(value)),
             path => format!("\"{}\" must be a JSON object, got {}", path.trim_end_matches('.'), brief(value)),
         })?;
         Ok(Self { file, path, fields })

@@ -26,7 +26,8 @@ const SMALL: usize = 128;
 pub fn of_graph(name: &str, graph: &Graph, output: &str, sources: &[CardValues]) -> Result<(Card, Graph)> {
     let what = || format!("describing the input of \"{name}\"");
     let shape = graph.nodes[0].shape.get(1..).unwrap_or_default();
-    let input: [usize; 3] = shape.try_into().context("pictures must have the shape (N, C, H, W)").with_context(what)?;
+    let input: [usize; 3] =
+        shape.try_into().context("the input must have the shape (N, C, H, W)").with_context(what)?;
     let [channels, height, width] = input;
     let (mean, std) = match channels {
         3 => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),

@@ -52,7 +52,7 @@ fn given<T>(
     let Some((key, text)) = found.filter(|(_, text)| !text.trim().is_empty()) else { return Ok(None) };
     let value = read(text.trim()).with_context(|| {
         let start: String = text.chars().take(60).collect();
-        format!("its metadata has \"{key}\" = \"{}\"", words::name(&start))
+        format!("the metadata of the file has \"{key}\" = \"{}\"", words::name(&start))
     })?;
     Ok(Some(Given { value, source }))
 }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn errors_name_the_key_and_other_keys_are_ignored() {
         let error = format!("{:#}", read(&[("mean", "zero")]).unwrap_err());
-        assert!(error.starts_with("its metadata has \"mean\" = \"zero\": expected numbers"), "{error}");
+        assert!(error.starts_with("the metadata of the file has \"mean\" = \"zero\": expected numbers"), "{error}");
         assert!(read(&[("producer", "x"), ("mean", " ")]).unwrap().is_empty());
     }
 }

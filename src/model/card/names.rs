@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 64 << 20;
 pub fn of_file(path: &Path) -> Result<Vec<String>> {
     let text = read_text(path, MAX_BYTES)?;
     let read = || match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        true => of_value(&decoding("JSON", || serde_json::from_str(&text)).context("it is not JSON")?),
+        true => of_value(&decoding("JSON", || serde_json::from_str(&text)).context("the file is not valid JSON")?),
         false => of_lines(&text),
     };
     read().with_context(|| format!("reading the class names in \"{}\"", words::path(path)))
@@ -25,7 +25,7 @@ pub fn of_file(path: &Path) -> Result<Vec<String>> {
 /// Reads one name per line; empty lines at the end are ignored.
 fn of_lines(text: &str) -> Result<Vec<String>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
-    ensure!(!text.is_empty(), "it is empty; expected one name per line");
+    ensure!(!text.is_empty(), "the file is empty; expected one name per line");
     Ok(text.lines().map(|line| line.trim().to_string()).collect())
 }
 
@@ -56,7 +56,7 @@ pub(super) fn of_value(value: &Value) -> Result<Vec<String>> {
 fn by_index(map: &Map<String, Value>) -> Result<Vec<String>> {
     let numbered = |index: usize| {
         let value = map.get(&index.to_string());
-        value.with_context(|| format!("its {} class names must be numbered from 0, but {index} is missing", map.len()))
+        value.with_context(|| format!("the {} class names must be numbered from 0, but {index} is missing", map.len()))
     };
     (0..map.len()).map(|index| name(numbered(index)?)).collect()
 }

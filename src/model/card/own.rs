@@ -13,7 +13,7 @@ const KEYS: [&str; 8] = ["size", "crop", "interpolation", "mean", "std", "labels
 pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
     let card = Object::new(file, "", value)?;
     if let Some(unknown) = card.fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        bail!("it has the unknown key \"{unknown}\"; a card has {}", KEYS.join(", "));
+        bail!("unknown key \"{unknown}\"; expected one of {}", KEYS.join(", "));
     }
     let whole = card.fields.get("crop").filter(|crop| crop.is_null());
     Ok(CardValues {
@@ -75,7 +75,7 @@ mod tests {
             ("[]", "must be a JSON object, got []"),
             (
                 r#"{"means": 1}"#,
-                "unknown key \"means\"; a card has size, crop, interpolation, mean, std, labels, channel_order, output",
+                "unknown key \"means\"; expected one of size, crop, interpolation, mean, std, labels, channel_order, output",
             ),
             (r#"{"mean": "a"}"#, "\"mean\" is \"a\": expected a list of numbers, one per channel"),
             (

@@ -120,7 +120,7 @@ impl PerChannel {
         ensure!(!numbers.is_empty() && numbers.iter().all(|n| n.is_finite()), "expected numbers, one per channel");
         let large = numbers.iter().copied().find(|n| n.abs() > 2.0);
         if let Some(large) = large {
-            bail!("{large} is for pixels from 0 to 255; divide by 255, since pixels are 0 to 1 here");
+            bail!("{large} is for pixels from 0 to 255; divide by 255, because gradscope scales pixels to 0 to 1");
         }
         ensure!(!positive || numbers.iter().all(|n| *n > 0.0), "standard deviations must be positive");
         Ok(Self(numbers))
@@ -148,8 +148,7 @@ impl FromStr for InputSize {
 
     fn from_str(text: &str) -> Result<Self> {
         let (height, width) = text.split_once('x').unwrap_or((text, text));
-        let side =
-            |text: &str| text.trim().parse().context("expected one size or HxW in pixels, such as 224 or 224x320");
+        let side = |text: &str| text.trim().parse().context("expected a size or HxW in pixels, such as 224 or 224x320");
         Self::checked([side(height)?, side(width)?])
     }
 }

@@ -76,7 +76,7 @@ impl Importer {
             let batch = dimension.contains(&0) && sizes[0] != 1 && size != 1;
             ensure!(
                 !batch && (size == 1 || size == whole || dimension.len() == 1),
-                "{kind} of {} and a constant of {}",
+                "{kind} of a value of shape {} and a constant of shape {} is not supported",
                 self.shape_text(&shape),
                 self.shape_text(&wanted)
             );
@@ -147,7 +147,7 @@ impl Importer {
         );
         let view = if has_batch(&x) { x } else { y };
         let over = view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0));
-        ensure!(!over || self.batch() == 1, "a product over the batch dimension is not supported");
+        ensure!(!over || self.batch() == 1, "a matrix product over the batch dimension is not supported");
         Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
     }
 
@@ -184,7 +184,7 @@ impl Importer {
             let last = self.sizes(id).len() - 1;
             ensure!(
                 view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0),
-                "a product over the batch dimension is not supported"
+                "a matrix product over the batch dimension is not supported"
             );
         }
         let (out, input) = weight.dims2()?;
@@ -200,7 +200,7 @@ impl Importer {
         let last = self.sizes(id).len() - 1;
         ensure!(
             view.0.last().is_some_and(|axes| axes[..] == [last] && last > 0),
-            "a product over the batch dimension is not supported"
+            "a matrix product over the batch dimension is not supported"
         );
         let rank = last + 1;
         let (input, out) = matrix.dims2()?;

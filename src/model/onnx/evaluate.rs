@@ -160,7 +160,12 @@ pub fn evaluate(
         }
         "Tile" => {
             let (x, times) = (input(0)?, sizes(input(1)?)?);
-            ensure!(times.len() == x.rank(), "Tile has {} repeats for {} dimensions", times.len(), x.rank());
+            ensure!(
+                times.len() == x.rank(),
+                "Tile has {} repeats for a value with {} dimensions",
+                times.len(),
+                x.rank()
+            );
             check_size(&x.dims().iter().zip(&times).map(|(n, t)| n.saturating_mul(*t)).collect::<Vec<_>>())?;
             one(x.repeat(times)?)
         }
@@ -300,7 +305,7 @@ pub fn evaluate(
             one(centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
         }
         "GatherND" => {
-            ensure!(a.int("batch_dims", 0) == 0, "batch_dims is not supported");
+            ensure!(a.int("batch_dims", 0) == 0, "batch_dims of GatherND is not supported");
             let (x, index) = (input(0)?.contiguous()?, input(1)?);
             let (starts, width) = nd_slices(x.dims(), index)?;
             let places: Vec<u32> = starts.iter().flat_map(|&start| (start..start + width).map(|i| i as u32)).collect();
@@ -310,7 +315,7 @@ pub fn evaluate(
             one(x.flatten_all()?.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?.reshape(shape)?)
         }
         "ScatterND" => {
-            ensure!(a.text("reduction", "none") == "none", "reductions are not supported");
+            ensure!(a.text("reduction", "none") == "none", "the reduction of ScatterND is not supported");
             let (x, updates) = alike((input(0)?.clone(), input(2)?.clone()))?;
             let (starts, width) = nd_slices(x.dims(), input(1)?)?;
             let count = x.elem_count();
@@ -416,7 +421,7 @@ impl Padding {
             None => (0..rank).collect(),
         };
         ensure!(pads.len() == 2 * axes.len(), "Pad has {} sizes for {} dimensions", pads.len(), axes.len());
-        ensure!(pads.iter().all(|n| n.abs() <= 1 << 20), "padding is limited to 2^20");
+        ensure!(pads.iter().all(|n| n.abs() <= 1 << 20), "padding is limited to 2^20 elements");
         let mode = match a.text("mode", "constant").as_str() {
             "constant" => PadMode::Constant,
             "reflect" => PadMode::Reflect,
@@ -438,7 +443,7 @@ fn is_bool(t: &Tensor) -> bool {
 /// shape. The last dimension of `index` contains one index for each leading dimension of the value.
 fn nd_slices(shape: &[usize], index: &Tensor) -> Result<(Vec<usize>, usize)> {
     let depth = *index.dims().last().context("the indices have no dimensions")?;
-    ensure!(depth <= shape.len(), "got {depth} indices for {} dimensions", shape.len());
+    ensure!(depth <= shape.len(), "got {depth} indices for a value with {} dimensions", shape.len());
     let width = shape[depth..].iter().product();
     let start = |row: &[i64]| {
         row.iter()
@@ -513,14 +518,14 @@ pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize
             .iter()
             .map(|&n| usize::try_from(n))
             .collect::<Result<Vec<_>, _>>()
-            .context("the size of a part is negative")?;
+            .context("the size of a part of Split is negative")?;
         ensure!(parts.iter().sum::<usize>() == size, "parts of size {parts:?} do not add up to {size}");
         return Ok(parts);
     }
     let count = usize::try_from(a.int("num_outputs", outputs as i64))
         .ok()
         .filter(|&n| n > 0)
-        .context("the number of outputs must be at least 1")?;
+        .context("the number of outputs of Split must be at least 1")?;
     let part = size.div_ceil(count);
     Ok((0..count).map(|i| part.min(size.saturating_sub(i * part))).collect())
 }
@@ -557,7 +562,7 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
     let total: usize = from.iter().product();
     let size = |(d, &n): (usize, &i64)| match n {
         0 if !allow_zero => {
-            from.get(d).copied().map(Some).context("a size of 0 refers to a dimension that does not exist")
+            from.get(d).copied().map(Some).context("a size of 0 in Reshape refers to a dimension that does not exist")
         }
         -1 => Ok(None),
         n => usize::try_from(n).map(Some).with_context(|| format!("invalid size {n}")),
@@ -566,9 +571,9 @@ pub fn resolved(shape: &[i64], from: &[usize], allow_zero: bool) -> Result<Vec<u
     let known: usize =
         sizes.iter().flatten().try_fold(1usize, |p, &n| p.checked_mul(n)).context("a shape is too large")?;
     let open = sizes.iter().filter(|n| n.is_none()).count();
-    ensure!(open <= 1, "only one size of a reshape can be inferred");
-    ensure!(open == 0 || known > 0 && total.is_multiple_of(known), "{total} values do not fit {shape:?}");
-    ensure!(open == 1 || known == total, "{total} values do not fit {shape:?}");
+    ensure!(open <= 1, "only one size of Reshape may be -1");
+    ensure!(open == 0 || known > 0 && total.is_multiple_of(known), "{total} values do not fit shape {shape:?}");
+    ensure!(open == 1 || known == total, "{total} values do not fit shape {shape:?}");
     Ok(sizes.into_iter().map(|n| n.unwrap_or(total / known.max(1))).collect())
 }
 

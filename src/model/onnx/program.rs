@@ -60,8 +60,8 @@ impl Program {
     /// Decodes a file. `folder` holds files with external data.
     /// Errors if the file is damaged, or uses unsupported features, such as control flow.
     pub fn decode(bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
-        let model = ModelProto::decode(Bytes::from(bytes)).context("it is not an ONNX file, or it is damaged")?;
-        let graph = model.graph.context("it has no graph")?;
+        let model = ModelProto::decode(Bytes::from(bytes)).context("the file is not an ONNX file, or it is damaged")?;
+        let graph = model.graph.context("the file has no graph")?;
         let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         let opset = model.opset_import.iter().find(|set| own(set.domain())).map_or(1, |set| set.version());
         let mut constants = HashMap::new();

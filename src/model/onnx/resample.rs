@@ -41,7 +41,7 @@ impl Resampling {
         let (mut to, mut scale) = (shape.to_vec(), vec![1.0; rank]);
         match (sizes, scales.or_else(|| a.floats("scales"))) {
             (Some(sizes), _) => {
-                ensure!(sizes.len() == axes.len(), "Resize has {} sizes for {} dimensions", sizes.len(), axes.len());
+                ensure!(sizes.len() == axes.len(), "Resize has {} sizes for {} axes", sizes.len(), axes.len());
                 axes.iter().zip(&sizes).for_each(|(&d, &n)| (to[d], scale[d]) = (n as usize, n / shape[d] as f64));
                 let policy = a.text("keep_aspect_ratio_policy", "stretch");
                 if policy != "stretch" {
@@ -52,7 +52,7 @@ impl Resampling {
                 }
             }
             (None, Some(scales)) => {
-                ensure!(scales.len() == axes.len(), "Resize has {} scales for {} dimensions", scales.len(), axes.len());
+                ensure!(scales.len() == axes.len(), "Resize has {} scales for {} axes", scales.len(), axes.len());
                 for (&d, &s) in axes.iter().zip(&scales) {
                     (to[d], scale[d]) = ((shape[d] as f64 * s + 1e-9).floor() as usize, s);
                 }

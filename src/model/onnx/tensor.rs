@@ -61,7 +61,7 @@ fn values(t: &TensorProto, folder: Option<&Path>) -> Result<Tensor> {
 }
 
 fn ensure_count(found: usize, wanted: usize) -> Result<()> {
-    ensure!(found == wanted, "it has {found} values instead of {wanted}");
+    ensure!(found == wanted, "the tensor has {found} values instead of {wanted}");
     Ok(())
 }
 
@@ -79,7 +79,7 @@ fn number(data_type: i32) -> Result<Number> {
         DataType::Uint8 => Number::U8,
         DataType::Bool => Number::Bool,
         other => bail!(
-            "its type {} is not supported; use float, double, float16, bfloat16, bool or an integer type",
+            "data type {} is not supported; use float, double, float16, bfloat16, bool or an integer type",
             other.as_str_name()
         ),
     })
@@ -88,19 +88,19 @@ fn number(data_type: i32) -> Result<Number> {
 /// Reads a tensor from an external data file in the model's folder.
 fn external(t: &TensorProto, number: Number, shape: &[usize], folder: Option<&Path>) -> Result<Tensor> {
     let entry = |key: &str| t.external_data.iter().find(|e| e.key() == key).map(|e| e.value());
-    let location = entry("location").context("its external data has no location")?;
-    let folder = folder.context("its values are in another file, but the network was not read from a file")?;
+    let location = entry("location").context("the external data has no location")?;
+    let folder = folder.context("the values are in another file, but the network was not read from a file")?;
     let file = Path::new(location);
     let inside = file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    ensure!(inside, "its values are in \"{}\", which is outside the folder of the .onnx file", words::name(location));
+    ensure!(inside, "the values are in \"{}\", which is outside the folder of the .onnx file", words::name(location));
     let path = folder.join(file);
     let offset: u64 =
-        entry("offset").unwrap_or("0").parse().context("the offset of its external data is not a number")?;
-    let length = count(shape)?.checked_mul(number.size()).context("it is too large")?;
+        entry("offset").unwrap_or("0").parse().context("the offset of the external data is not a number")?;
+    let length = count(shape)?.checked_mul(number.size()).context("the tensor is too large")?;
     if let Some(said) = entry("length") {
-        ensure!(said.parse().ok() == Some(length), "its external data has {said} bytes instead of {length}");
+        ensure!(said.parse().ok() == Some(length), "the external data has {said} bytes instead of {length}");
     }
-    let opening = || format!("its values are in \"{}\", which must be next to the .onnx file", words::path(&path));
+    let opening = || format!("the values are in \"{}\", which must be next to the .onnx file", words::path(&path));
     let stored = StoredFile::open(&path, u64::MAX).with_context(opening)?;
     number.read(&stored, offset, length, shape).with_context(opening)
 }

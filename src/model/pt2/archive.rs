@@ -31,7 +31,7 @@ impl Archive {
     /// Errors if the archive is damaged, or was not written by a supported version of `torch.export.save`.
     pub fn open(path: &Path) -> Result<Self> {
         let file = BufReader::new(open(path, u64::MAX)?);
-        let mut zip = ZipArchive::new(file).context("it is not a zip archive, or it is damaged")?;
+        let mut zip = ZipArchive::new(file).context("the file is not a zip archive, or it is damaged")?;
         let names: Vec<String> = zip.file_names().map(String::from).collect();
         let found = |end: &str| names.iter().find(|name| name.ends_with(end)).cloned();
         let Some(program) = found("models/model.json") else { return Err(without_program(path)) };
@@ -40,7 +40,7 @@ impl Archive {
         let major = program["schema_version"]["major"].as_u64();
         ensure!(
             major == Some(8),
-            "its schema is version {}; only version 8 is supported, written by PyTorch 2.5 and later",
+            "the schema of the file has version {}; only version 8, written by PyTorch 2.5 and later, is supported",
             major.map_or_else(|| "unknown".into(), |v| v.to_string())
         );
         let mut tensors = HashMap::new();
@@ -62,7 +62,7 @@ impl Archive {
 
 /// The error for an archive without an exported program, such as one with only weights or with a TorchScript program.
 fn without_program(path: &Path) -> Error {
-    let what = "it has no models/model.json, which torch.export.save writes";
+    let what = "the file has no models/model.json, which torch.export.save writes";
     match weights::open(path) {
         Ok(archive) => archive.without_graph(None).error(what, path).into(),
         Err(error) if error.root_cause().is::<NoGraph>() => error,
@@ -77,7 +77,7 @@ fn json<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str) -> Result<
 }
 
 fn bytes<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str, limit: u64) -> Result<Vec<u8>> {
-    let file = zip.by_name(name).with_context(|| format!("it has no file \"{}\"", words::name(name)))?;
+    let file = zip.by_name(name).with_context(|| format!("the archive has no file \"{}\"", words::name(name)))?;
     let mut bytes = vec![];
     file.take(limit + 1).read_to_end(&mut bytes)?;
     ensure!(bytes.len() as u64 <= limit, "\"{}\" is larger than {limit} bytes", words::name(name));
@@ -86,10 +86,10 @@ fn bytes<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, name: &str, limit: u6
 
 /// Reads a tensor: the view of its storage specified by sizes, strides and offset.
 fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry: &Value) -> Result<Tensor> {
-    ensure!(entry["use_pickle"].as_bool() != Some(true), "it is pickled, which is not supported");
+    ensure!(entry["use_pickle"].as_bool() != Some(true), "pickled tensors are not supported");
     let meta = &entry["tensor_meta"];
     let list = |key: &str| -> Result<Vec<usize>> {
-        let all = meta[key].as_array().with_context(|| format!("it has no {key}"))?;
+        let all = meta[key].as_array().with_context(|| format!("the tensor has no {key}"))?;
         all.iter().map(|v| size(v).with_context(|| format!("invalid {key}: {v}"))).collect()
     };
     let (sizes, strides) = (list("sizes")?, list("strides")?);
@@ -105,12 +105,12 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
         Some(8) => Number::F64,
         Some(12) => Number::Bool,
         Some(13) => Number::Bf16,
-        other => bail!("its type {other:?} is not supported"),
+        other => bail!("data type {other:?} is not supported"),
     };
     let total = count(&sizes)?;
-    let path = entry["path_name"].as_str().context("it has no path")?;
+    let path = entry["path_name"].as_str().context("the tensor has no path")?;
     // A tensor takes at most the storage that a file may hold.
-    let most = total.checked_mul(number.size()).context("it is too large")? as u64;
+    let most = total.checked_mul(number.size()).context("the tensor is too large")? as u64;
     let storage = bytes(zip, &format!("{folder}/{path}"), most.max(1 << 20).saturating_mul(64))?;
     let stored = number.tensor(&storage, &[storage.len() / number.size()])?;
     let (values, kind) = match stored.dtype() {
@@ -124,12 +124,12 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     for d in (0..sizes.len().saturating_sub(1)).rev() {
         expected[d] = expected[d + 1] * sizes[d + 1].max(1);
     }
-    ensure!(sizes.len() == strides.len(), "it has {} sizes and {} strides", sizes.len(), strides.len());
+    ensure!(sizes.len() == strides.len(), "the tensor has {} sizes and {} strides", sizes.len(), strides.len());
     let contiguous = sizes.iter().zip(&strides).zip(&expected).all(|((&n, s), e)| n <= 1 || s == e);
     if contiguous {
         ensure!(
             offset + total <= values.elem_count(),
-            "its storage has {} values, fewer than needed",
+            "the storage of the tensor has only {} values, which are too few",
             values.elem_count()
         );
         return Ok(values.narrow(0, offset, total)?.reshape(sizes)?.to_dtype(kind)?);
@@ -138,8 +138,8 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     let mut index = vec![0usize; sizes.len()];
     for _ in 0..total {
         let place = offset + index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>();
-        ensure!(place < values.elem_count(), "its strides extend beyond its storage");
-        places.push(u32::try_from(place).context("its storage is too large")?);
+        ensure!(place < values.elem_count(), "the strides of the tensor extend beyond its storage");
+        places.push(u32::try_from(place).context("the storage of the tensor is too large")?);
         for d in (0..sizes.len()).rev() {
             index[d] += 1;
             if index[d] < sizes[d] {

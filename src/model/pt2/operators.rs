@@ -46,7 +46,7 @@ pub fn program(archive: &Archive) -> Result<Program> {
         }
     }
     let [input] = &inputs[..] else {
-        bail!("only networks with one input are supported; this one has {}", inputs.len())
+        bail!("only networks with one input are supported; this network has {}", inputs.len())
     };
     translator.batch(input);
     for node in graph["nodes"].as_array().into_iter().flatten() {
@@ -134,7 +134,7 @@ impl<'a> Translator<'a> {
     fn settle(&mut self, name: &str) -> Result<()> {
         ensure!(
             !self.in_place.is_stale(name),
-            "it reads \"{}\", which shares memory with a tensor that was changed in place; this is not supported",
+            "an operator reads \"{}\", which shares memory with a tensor that was changed in place; this is not supported",
             words::name(name)
         );
         let Some((chain, new)) = self.in_place.pending(name) else { return Ok(()) };
@@ -754,7 +754,7 @@ impl<'a> Translator<'a> {
         let (shifts, dims) = (call.ints("shifts")?.unwrap_or_default(), call.ints("dims")?.unwrap_or_default());
         ensure!(
             shifts.len() == dims.len() && !dims.is_empty(),
-            "roll has {} shifts and {} dims",
+            "roll has {} shifts for {} dims",
             shifts.len(),
             dims.len()
         );

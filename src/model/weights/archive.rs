@@ -98,7 +98,7 @@ impl Archive {
     ///
     /// Errors like [`read`](Self::read).
     pub fn all(&self) -> Result<Weights> {
-        let dict = self.main().context("it contains no tensors")?;
+        let dict = self.main().context("the file contains no tensors")?;
         let plain = names::all_unwrapped(dict.tensors.keys().map(String::as_str));
         let own = || dict.tensors.keys().map(|name| (name.clone(), name.as_str())).collect();
         let entries = plain.unwrap_or_else(own).into_iter().map(|(name, old)| (name, &dict.tensors[old]));
@@ -139,7 +139,7 @@ impl Archive {
                 Slot::Occupied(tensor) => tensor.get().clone(),
                 Slot::Vacant(place) => {
                     let size = count(&entry.shape)? * entry.number.size();
-                    left = left.checked_sub(size as u64).context("its tensors are larger in total than the file")?;
+                    left = left.checked_sub(size as u64).context("the tensors are larger in total than the file")?;
                     let tensor = entry.read(&self.files[entry.file].source, &mut whole);
                     done += size;
                     loading.tell(done as u64, all as u64);

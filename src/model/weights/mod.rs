@@ -88,19 +88,22 @@ fn opened(source: ByteSource) -> Result<Archive> {
 /// Describes what a file that is not a weight file appears to be, judging by its first bytes.
 fn kind(bytes: &[u8]) -> &'static str {
     let beginnings: [(&[u8], &str); 6] = [
-        (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""),
-        (b"\x89HDF", "it is an HDF5 file, as written by Keras"),
-        (b"GGUF", "it is a GGUF file"),
-        (b"\x93NUMPY", "it is a NumPy array"),
-        (b"\x08", "it looks like an ONNX graph"),
-        (b"<", "it is a web page, perhaps from a failed download"),
+        (
+            b"version https://git-lfs",
+            "the file is a Git LFS pointer, not the weights themselves; fetch them with \"git lfs pull\"",
+        ),
+        (b"\x89HDF", "the file is an HDF5 file, as written by Keras"),
+        (b"GGUF", "the file is a GGUF file"),
+        (b"\x93NUMPY", "the file is a NumPy array"),
+        (b"\x08", "the file looks like an ONNX graph"),
+        (b"<", "the file is a web page, perhaps from a failed download"),
     ];
     let found = beginnings.iter().find(|(beginning, _)| bytes.starts_with(beginning));
     match found {
         Some((_, kind)) => kind,
-        None if bytes.is_empty() => "it is empty",
-        None if std::str::from_utf8(bytes).is_ok() => "it is text",
-        None => "it is not a weight file",
+        None if bytes.is_empty() => "the file is empty",
+        None if std::str::from_utf8(bytes).is_ok() => "the file is text",
+        None => "the file is not a weight file",
     }
 }
 
@@ -115,7 +118,7 @@ mod tests {
         assert!(error(b"version https://git-lfs.github.com/spec/v1").contains("git lfs pull"));
         assert!(error(b"<!DOCTYPE html>").contains("web page"));
         assert!(error(b"\x08\x06\x12\x07pytorch").contains("ONNX"));
-        assert!(error(b"hello, world").contains("it is text; use a .safetensors"));
+        assert!(error(b"hello, world").contains("the file is text; use a .safetensors"));
         assert!(error(&[0xFF; 40]).contains("not a weight file"));
     }
 

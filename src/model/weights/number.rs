@@ -53,7 +53,7 @@ impl Number {
     /// Like [`tensor`](Self::tensor), but reads the values from `len` bytes of a file at offset `start`.
     pub fn read(self, file: &(impl RandomAccess + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
         let fits = matches!(self, Self::Unread(..)) || count(shape)?.checked_mul(self.size()) == Some(len);
-        ensure!(fits, "got {len} bytes for shape {shape:?}");
+        ensure!(fits, "got {len} bytes for a tensor of shape {shape:?}");
         let file = |at: usize| file.beginning(start + at as u64);
         match self {
             Self::F64 => from(&file, shape, f64::from_le_bytes),
@@ -94,7 +94,7 @@ fn from<const N: usize, T: WithDType, R: Read>(
         for some in part.chunks_mut(SOME) {
             probe.check()?;
             bytes.resize(N * some.len(), 0);
-            file.read_exact(bytes).context("it ends before its values do")?;
+            file.read_exact(bytes).context("the file ends before the values of the tensor do")?;
             for (to, from) in some.iter_mut().zip(bytes.as_chunks().0) {
                 *to = value(*from);
             }

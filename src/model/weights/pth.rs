@@ -33,12 +33,12 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
     let root = root.context("the zip archive has no data.pkl; create the file with torch.save")?.to_string();
     let program = archive.index_for_name(&format!("{root}constants.pkl")).is_some();
     if program {
-        let what = "it is a TorchScript program, which is not supported; save model.state_dict()".into();
+        let what = "the file is a TorchScript program, which is not supported; save model.state_dict()".into();
         bail!(NoTensors { what, saved: Saved::TorchScript });
     }
     if archive.index_for_name(&format!("{root}byteorder")).is_some() {
         let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(&file)?;
-        ensure!(order == b"little", "its values are big-endian; save it on a little-endian machine");
+        ensure!(order == b"little", "the values are big-endian; save the file on a little-endian machine");
     }
     let program = Record::of(&mut archive, format!("{root}data.pkl"))?.read(&file)?;
     let pickle = pickle::load(&program)?;
@@ -50,7 +50,9 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
             continue;
         }
         let record = Record::of(&mut archive, format!("{root}data/{}", storage.key))?;
-        left = left.checked_sub(record.place.1).with_context(|| format!("its records overlap; {CUT}"))?;
+        left = left
+            .checked_sub(record.place.1)
+            .with_context(|| format!("the records of the zip archive overlap; {CUT}"))?;
         records.insert(storage.key, record);
     }
     drop(archive);
@@ -69,16 +71,16 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let mut rest = bytes;
     let magic = next(&mut rest)?;
     if magic.root != MAGIC {
-        let what = format!("it is a pickle that was not written by torch.save{}", of_class(&magic));
+        let what = format!("the file is a pickle that was not written by torch.save{}", of_class(&magic));
         bail!(NoTensors { what, saved: module(&magic).map_or(Saved::Other, Saved::Pickle) });
     }
     let version = next(&mut rest)?;
-    ensure!(version.root == PickleValue::Int(1001), "it is not version 1001 of PyTorch's format");
+    ensure!(version.root == PickleValue::Int(1001), "the file is not in version 1001 of PyTorch's format");
     let system = next(&mut rest)?;
     let little = (PickleValue::Text("little_endian"), PickleValue::Bool(true));
     ensure!(
         system.heap.dicts.iter().flatten().any(|item| *item == little),
-        "its values are big-endian; save it on a little-endian machine"
+        "the values are big-endian; save the file on a little-endian machine"
     );
     let pickle = next(&mut rest)?;
     let found = state_dicts(&pickle)?;
@@ -117,7 +119,7 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
         let (count, numbers) = rest.split_first_chunk::<8>().context(CUT)?;
         ensure!(
             i64::from_le_bytes(*count) == storage.count as i64,
-            "the size of a storage does not match its tensors; {CUT}"
+            "the size of a storage does not match that of its tensors; {CUT}"
         );
         let (numbers, after) = bytes_of(storage).and_then(|size| numbers.split_at_checked(size)).context(CUT)?;
         let start = bytes.len() - after.len() - numbers.len();
@@ -143,10 +145,11 @@ fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Ve
 }
 
 fn located_view(view: &StridedView, storage: &Storage, storages: &Storages) -> Result<TensorEntry> {
-    let &(start, length) = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
+    let &(start, length) =
+        storages.get(storage.key).with_context(|| format!("the storage of a tensor is missing; {CUT}"))?;
     ensure!(
         bytes_of(storage).is_some_and(|bytes| bytes as u64 == length),
-        "its storage has {length} bytes for {} values; {CUT}",
+        "the storage of a tensor has {length} bytes for {} values; {CUT}",
         storage.count
     );
     let StridedView { offset, shape, stride, .. } = view.clone();

@@ -23,7 +23,7 @@ impl Record {
         let file = archive.by_name(&name).with_context(|| damaged(&name))?;
         ensure!(
             file.compression() == zip::CompressionMethod::Stored,
-            "its records are compressed; torch.save writes them uncompressed"
+            "the records of the zip archive are compressed; torch.save writes them uncompressed"
         );
         let place = (file.data_start().with_context(|| damaged(&name))?, file.size());
         let sum = file.crc32();
@@ -44,7 +44,7 @@ impl Record {
         let mut bytes = CrcReader::new(bytes);
         let count = std::io::copy(&mut bytes, &mut std::io::sink()).with_context(|| damaged(&self.name))?;
         ensure!(count == length, damaged(&self.name));
-        ensure!(bytes.crc().sum() == self.sum, "{}: its checksum is wrong", damaged(&self.name));
+        ensure!(bytes.crc().sum() == self.sum, "{}: the checksum does not match", damaged(&self.name));
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ pub fn open(file: ByteSource) -> Result<Archive> {
     let Header(mut tensors) = serde_json::from_slice(&header).context(damaged)?;
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     if let Some(twice) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        bail!("{damaged}: it has a duplicate entry \"{}\"", shown(&twice[0].0));
+        bail!("{damaged}: the header has a duplicate entry \"{}\"", shown(&twice[0].0));
     }
     ensure!(len - 8 - size == data_len(&tensors).context(damaged)? as u64, damaged);
     let entry = |(name, info): (String, TensorInfo)| {
@@ -42,7 +42,7 @@ pub fn open(file: ByteSource) -> Result<Archive> {
     };
     let tensors = tensors.into_iter().map(entry).collect();
     let dict = StateDict { tensors, saved: Saved::Safetensors, ..StateDict::default() };
-    ensure!(!dict.tensors.is_empty(), "it contains no tensors");
+    ensure!(!dict.tensors.is_empty(), "the file contains no tensors");
     Ok(Archive::of(file, vec![dict], Vec::new()))
 }
 
@@ -53,7 +53,7 @@ fn data_len(tensors: &[(String, TensorInfo)]) -> Result<usize> {
     places.iter().try_fold(0, |end, (name, info)| {
         let name = shown(name);
         let (start, stop) = info.data_offsets;
-        ensure!(start == end, "tensor \"{name}\" begins at byte {start}, but the one before it ends at {end}");
+        ensure!(start == end, "tensor \"{name}\" begins at byte {start}, but the tensor before it ends at byte {end}");
         let numbers = info.shape.iter().copied().try_fold(1usize, usize::checked_mul);
         let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
         let fits = bits.is_some_and(|bits| bits.is_multiple_of(8) && start.checked_add(bits / 8) == Some(stop));
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Header {
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "__metadata__" {
                         if std::mem::replace(&mut metadata, true) {
-                            return Err(A::Error::custom("it has a duplicate entry \"__metadata__\""));
+                            return Err(A::Error::custom("the header has a duplicate entry \"__metadata__\""));
                         }
                         map.next_value::<Texts>()?;
                         continue;
@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for Texts {
                 while let Some((key, _)) = map.next_entry::<String, String>()? {
                     if !seen.insert(key.clone()) {
                         return Err(A::Error::custom(format!(
-                            "its metadata has a duplicate entry \"{}\"",
+                            "the metadata has a duplicate entry \"{}\"",
                             shown(&key)
                         )));
                     }

@@ -103,7 +103,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     found.sort_by_key(|path| (!path.to_string_lossy().ends_with(".safetensors.index.json"), path.clone()));
     match found.into_iter().next() {
         Some(index) => Ok(index),
-        None => bail!("{}: it is a folder without an index (*{INDEX}); give a weight file", reading()),
+        None => bail!("{}: the folder has no index (*{INDEX}); give a weight file", reading()),
     }
 }
 

@@ -134,7 +134,7 @@ impl<'a> Search<'a> {
 
     /// Collects the parameters and persistent buffers of a module and its submodules, prepending `prefix` to their names.
     fn module(&mut self, module: &'a Object<'a>, prefix: &str, names: &mut Names, depth: usize) -> Result<()> {
-        ensure!(depth <= MAX_DEPTH, "its modules are nested more than {MAX_DEPTH} deep; save model.state_dict()");
+        ensure!(depth <= MAX_DEPTH, "the modules are nested more than {MAX_DEPTH} deep; save model.state_dict()");
         let pickle = self.pickle;
         let passing = strings(pickle, self.attribute(module, "_non_persistent_buffers_set"));
         for kind in ["_parameters", "_buffers"] {
@@ -183,7 +183,7 @@ impl<'a> Search<'a> {
 
     fn spend(&mut self, bytes: usize) -> Result<()> {
         self.bytes += bytes + 1;
-        ensure!(self.bytes <= NAMES, "its names take more than {NAMES} bytes; save only model.state_dict()");
+        ensure!(self.bytes <= NAMES, "the tensor names take more than {NAMES} bytes; save only model.state_dict()");
         Ok(())
     }
 
@@ -244,13 +244,15 @@ fn without(pickle: &Pickle) -> String {
     match pickle.root {
         PickleValue::Dict(dict) => {
             let entries = entries(&pickle.heap.dicts[dict]);
-            format!("it contains no tensors{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
+            format!("the file contains no tensors{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
         }
         PickleValue::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
             let class = class(&pickle.heap.objects[object]);
-            format!("it is a {class} without tensors, and code in weight files is not run; save model.state_dict()")
+            format!(
+                "the file is a pickled {class} without tensors, and code in weight files is not run; save model.state_dict()"
+            )
         }
-        _ => "its tensors have no names; save model.state_dict()".into(),
+        _ => "the tensors have no names; save model.state_dict()".into(),
     }
 }
 

@@ -142,7 +142,7 @@ fn damaged_cards_and_wrong_flags_are_errors_that_say_what_is_valid() {
         (
             "net.card.json",
             r#"{"Mean": 1}"#,
-            "unknown key \"Mean\"; a card has size, crop, interpolation, mean, std, labels",
+            "unknown key \"Mean\"; expected one of size, crop, interpolation, mean, std, labels",
         ),
         ("net.card.json", r#"{"labels": ["a"]}"#, "has 3 scores but 1 class names (from net.card.json: labels)"),
         ("net.card.json", r#"{"mean": [0.1, 0.2]}"#, "net.card.json: mean has 2 values for 1 channels"),

@@ -16,7 +16,7 @@ struct Operand {
 /// Supports one or two operands. Ellipses, and labels that occur twice in an operand, are not supported.
 fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let equation: String = o.node.attributes.text("equation", "").split_whitespace().collect();
-    ensure!(!equation.contains('.'), "the ellipsis of \"{equation}\" is not supported");
+    ensure!(!equation.contains('.'), "the ellipsis in the equation \"{equation}\" is not supported");
     let (inputs, output) = match equation.split_once("->") {
         Some((inputs, output)) => (inputs, output.chars().collect()),
         None => (&*equation, implicit(&equation)),
@@ -29,13 +29,16 @@ fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
         let shape = importer.shape(&value);
         ensure!(
             shape.len() == labels.len(),
-            "input {i} has {} dimensions, but {} labels in \"{equation}\"",
+            "input {i} has {} dimensions, but {} labels in the equation \"{equation}\"",
             shape.len(),
             labels.len()
         );
         for (at, (&label, &size)) in labels.iter().zip(&shape).enumerate() {
-            ensure!(!labels[..at].contains(&label), "the repeated label of \"{equation}\" is not supported");
-            ensure!(*sizes.entry(label).or_insert(size) == size, "the sizes of \"{label}\" differ in \"{equation}\"");
+            ensure!(!labels[..at].contains(&label), "repeated labels in a term of \"{equation}\" are not supported");
+            ensure!(
+                *sizes.entry(label).or_insert(size) == size,
+                "the sizes of the dimensions \"{label}\" in \"{equation}\" differ"
+            );
         }
         operands.push(Operand { value, labels });
     }
@@ -52,7 +55,7 @@ fn einsum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     };
     let order = output.iter().map(|label| result.labels.iter().position(|l| l == label)).collect::<Option<Vec<_>>>();
     let Some(order) = order.filter(|order| order.len() == result.labels.len()) else {
-        bail!("\"{equation}\" has a label that occurs only in its output");
+        bail!("\"{equation}\" has a label that occurs only in the output");
     };
     Ok(vec![permuted(result.value, &order)?])
 }

@@ -63,15 +63,15 @@ fn sum(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn scaled(importer: &mut Importer, o: &Operator, factor: f64, shift: f64) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     let arguments = [("factor", Attribute::Float(factor)), ("shift", Attribute::Float(shift))];
     Ok(vec![Value::Node(importer.add("scale", &arguments, &[id])?, view)])
 }
 
 /// An activation. Each attribute becomes the argument with the same name or alias.
 pub fn activation(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let spec = operator::activation(&o.node.op).context("it is not an activation")?;
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let spec = operator::activation(&o.node.op).context("the operator is not an activation")?;
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     let mut arguments = vec![];
     for argument in spec.arguments {
         // ONNX abbreviates PyTorch's names: alpha for negative_slope.
@@ -91,7 +91,7 @@ fn pow(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn power(importer: &mut Importer, o: &Operator, exponent: f64) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     Ok(vec![Value::Node(importer.add("pow", &[("exponent", Attribute::Float(exponent))], &[id])?, view)])
 }
 
@@ -103,7 +103,7 @@ fn clip(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     // A missing bound becomes the largest f32.
     let open = f64::from(f32::MAX);
     let (low, high) = (bound(1, "min", -open)?.max(-open), bound(2, "max", open)?.min(open));
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     let id = match (low, high) {
         (0.0, 6.0) => importer.add("relu6", &[], &[id])?,
         (0.0, high) if high == open => importer.add("relu", &[], &[id])?,
@@ -117,7 +117,7 @@ fn clip(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 
 fn hard_sigmoid(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let (alpha, beta) = (o.node.attributes.float("alpha", 0.2), o.node.attributes.float("beta", 0.5));
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     if (alpha - 1.0 / 6.0).abs() < 1e-6 && beta == 0.5 {
         return Ok(vec![Value::Node(importer.add("hard_sigmoid", &[], &[id])?, view)]);
     }
@@ -129,7 +129,7 @@ fn hard_sigmoid(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 
 /// `max(x, 0) + slope · min(x, 0)`.
 fn prelu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     let positive = importer.add_beside("relu", &[], &[id])?;
     let bounds = [("min_val", Attribute::Float(f64::from(f32::MIN))), ("max_val", Attribute::Float(0.0))];
     let negative = importer.add_beside("hardtanh", &bounds, &[id])?;
@@ -149,14 +149,14 @@ fn prelu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 fn selu(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let a = &o.node.attributes;
     let (alpha, gamma) = (a.float("alpha", 1.673_263_192_176_819), a.float("gamma", 1.050_701_022_148_132_3));
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     let id = importer.add_beside("elu", &[("alpha", Attribute::Float(alpha))], &[id])?;
     scaled(importer, &Operator { inputs: vec![Some(Value::Node(id, view))], ..o }, gamma, 0.0)
 }
 
 fn swish(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let alpha = o.node.attributes.float("alpha", 1.0);
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     if alpha == 1.0 {
         return Ok(vec![Value::Node(importer.add("silu", &[], &[id])?, view)]);
     }

@@ -52,13 +52,13 @@ fn flatten(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 }
 
 fn transpose(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("constant inputs are not supported") };
     let rank = view.0.len();
     let order = match o.node.attributes.ints("perm") {
         Some(perm) => perm.iter().map(|&d| place(d, rank)).collect::<Result<Vec<_>>>()?,
         None => (0..rank).rev().collect(),
     };
-    ensure!(order.len() == rank, "got a permutation of {} dimensions for a value with {rank}", order.len());
+    ensure!(order.len() == rank, "got a permutation of {} dimensions for a value with {rank} dimensions", order.len());
     let _ = importer;
     Ok(vec![Value::Node(id, view.permuted(&order))])
 }
@@ -147,8 +147,11 @@ fn gather(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
 fn expand(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let target = integers(&o.constant(1)?.tensor)?;
-    let target =
-        target.iter().map(|&n| usize::try_from(n)).collect::<Result<Vec<_>, _>>().context("a size is negative")?;
+    let target = target
+        .iter()
+        .map(|&n| usize::try_from(n))
+        .collect::<Result<Vec<_>, _>>()
+        .context("a size of Expand is negative")?;
     let target = broadcast_shape(&[&importer.shape(&x), &target])?;
     Ok(vec![importer.expanded(x, &target)?])
 }
@@ -202,11 +205,11 @@ fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let block =
         usize::try_from(o.int("blocksize", 1)).ok().filter(|&b| b > 0).context("\"blocksize\" must be positive")?;
-    let [n, c, h, w] = importer.shape(&x)[..] else { bail!("expected (N, C, H, W)") };
+    let [n, c, h, w] = importer.shape(&x)[..] else { bail!("expected an input of shape (N, C, H, W)") };
     let (split, order, target) = if o.node.op == "SpaceToDepth" {
         ensure!(
             h.is_multiple_of(block) && w.is_multiple_of(block),
-            "{h}x{w} is not divisible by the block size {block}"
+            "the height and width {h}x{w} are not divisible by the block size {block}"
         );
         let (oh, ow) = (h / block, w / block);
         let crd = o.node.attributes.text("mode", "DCR") == "CRD";
@@ -221,7 +224,7 @@ fn shuffle(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
             _ => ([n, out, block, block, h, w], [0, 1, 4, 2, 5, 3], target),
         }
     };
-    let Value::Node(id, view) = importer.reshaped(x, &split)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = importer.reshaped(x, &split)? else { bail!("constant inputs are not supported") };
     let moved = Value::Node(id, view.permuted(&order));
     let y = importer.reshaped(moved, &target)?;
     Ok(vec![importer.settled(y)?])
@@ -245,10 +248,10 @@ fn resize(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let mut x = x;
     for (d, matrix) in plan.matrices()? {
         let order: Vec<_> = (0..rank).filter(|&other| other != d).chain([d]).collect();
-        let Value::Node(id, view) = x else { bail!("it is not supported for constants") };
+        let Value::Node(id, view) = x else { bail!("constant inputs are not supported") };
         let last = Value::Node(id, view.permuted(&order));
         let Value::Node(id, view) = importer.along_last(last, matrix)? else {
-            bail!("it is not supported for constants")
+            bail!("constant inputs are not supported")
         };
         let back: Vec<_> = (0..rank).map(|at| order.iter().position(|&d| d == at).unwrap_or(at)).collect();
         x = Value::Node(id, view.permuted(&back));
