@@ -85,7 +85,7 @@ impl Dataset {
 
     /// A data set of picture files with their labels.
     ///
-    /// Errors if `files` is empty or the number of labels differs.
+    /// Errors if `files` is empty or there is not one label per file.
     pub fn of_labelled_files(name: &str, files: Vec<PathBuf>, labels: Labels) -> Result<Self> {
         let count = files.len();
         ensure!(count > 0, "\"{name}\" has no pictures");
@@ -96,7 +96,7 @@ impl Dataset {
 
     /// A data set of pictures inside larger files.
     ///
-    /// Errors if there are no pictures or the number of labels differs.
+    /// Errors if there are no pictures or there is not one label per picture.
     pub fn of_stored(name: &str, pictures: Arc<dyn StoredPictures>, labels: Labels) -> Result<Self> {
         let count = pictures.count();
         ensure!(count > 0, "\"{name}\" has no pictures");
@@ -243,7 +243,7 @@ impl Dataset {
     }
 }
 
-/// The pictures with the indices `numbers`, from `pixels` that already have the model's input size.
+/// Selects the pictures with the indices `numbers` from `pixels`, which already have the model's input size.
 fn of_levels(numbers: &[usize], shape: [usize; 3], pixels: &[u8]) -> Result<Tensor> {
     let size: usize = shape.iter().product();
     let count = numbers.len() * size;
@@ -257,7 +257,7 @@ fn of_levels(numbers: &[usize], shape: [usize; 3], pixels: &[u8]) -> Result<Tens
     Ok(Tensor::from_vec(values, (numbers.len(), channels, height, width), &Device::Cpu)?)
 }
 
-/// Whether there are labels, and the label of each picture; 0 without labels.
+/// Whether a data set is labeled, and the label of each picture; 0 for every picture of an unlabeled data set.
 fn checked(name: &str, count: usize, labels: Option<Vec<usize>>) -> Result<(bool, Vec<usize>)> {
     let labelled = labels.is_some();
     let of = labels.unwrap_or_else(|| vec![0; count]);

@@ -69,7 +69,7 @@ fn try_write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Number of files that this process is writing.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts as one write in [`WRITING`] while it is alive.
+/// A guard that counts as one write in [`WRITING`] until it is dropped.
 struct Writing;
 
 impl Writing {

@@ -115,7 +115,7 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     })
 }
 
-/// Decodes a format other than JPEG: the pixels as stored, and the EXIF orientation.
+/// Decodes a picture in a format other than JPEG; returns the pixels as stored and the EXIF orientation.
 fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation)> {
     let broken = || format!("the {} file is damaged or its variant is not supported", format.extensions_str()[0]);
     whole::check(bytes, format).with_context(broken)?;

@@ -20,7 +20,7 @@ struct Scheme {
     has_training: fn(&Path) -> bool,
 }
 
-/// All formats; if several fit a path, the first is used.
+/// All formats; if a path looks like several of them, the first one is used.
 const SCHEMES: [Scheme; 9] = [
     Scheme { name: "mnist", usage: "mnist:DIR", open: mnist::open, fits: mnist::fits, has_training: |_| true },
     Scheme {

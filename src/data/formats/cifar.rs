@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Bytes of a picture: a red, a green and a blue plane of 32 x 32 bytes each.
+/// Number of bytes per picture: a red, a green and a blue plane of 32 x 32 bytes each.
 const PICTURE: usize = 3 * 32 * 32;
 
 /// Maximum file size in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// One of the two data sets.
+/// The format of CIFAR-10 or of CIFAR-100.
 struct Kind {
     /// Its scheme.
     scheme: &'static str,
@@ -90,12 +90,12 @@ pub fn open_hundred(text: &str) -> Result<Dataset> {
     read(&HUNDRED, text)
 }
 
-/// Whether a path holds CIFAR-10.
+/// Whether a path is a file or folder of CIFAR-10.
 pub fn fits(path: &Path) -> bool {
     is_of(&TEN, path)
 }
 
-/// Whether a path holds CIFAR-100.
+/// Whether a path is a file or folder of CIFAR-100.
 pub fn fits_hundred(path: &Path) -> bool {
     is_of(&HUNDRED, path)
 }

@@ -108,7 +108,7 @@ fn by_default(parts: Vec<(PathBuf, Option<Split>)>) -> Result<(Vec<PathBuf>, Lab
     }
 }
 
-/// The pictures of a folder without splits, and their labels.
+/// The pictures and labels of a folder that is not divided into splits.
 fn read(folder: &Path, wanted: Option<Split>) -> Result<(Vec<PathBuf>, Labels)> {
     let (mut folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
     let flat = pictures(files);
@@ -156,8 +156,8 @@ fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<P
     Ok((files, Labels::of_words(&names)?))
 }
 
-/// The class of a picture in a folder named after a WordNet ID, as in `mammals/n02111889/a.png`; if several are nested, the
-/// innermost.
+/// The class of a picture in a folder named after a WordNet ID, as in `mammals/n02111889/a.png`; if several such folders are
+/// nested, the innermost one determines the class.
 fn class(root: &Path, file: &Path) -> Option<String> {
     let folders = file.parent()?.strip_prefix(root).ok()?;
     let mut ids = folders.iter().rev().map(|part| part.to_string_lossy());

@@ -10,10 +10,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The list in a folder with the name of a picture and its class on each line.
+/// File name of a list with the name of a picture and its class on each line.
 const LABELS: &str = "labels.txt";
 
-/// ImageNet's lists: the validation set of the ILSVRC development kit, Kaggle's, and Tiny ImageNet's.
+/// File names of ImageNet's lists: the validation labels of the ILSVRC development kit, and the lists of Kaggle's ImageNet and
+/// of Tiny ImageNet.
 const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 const KAGGLE: [(&str, Split); 2] =
     [("LOC_val_solution.csv", Split::Validation), ("LOC_train_solution.csv", Split::Train)];
@@ -45,8 +46,8 @@ const EXAMPLE: &str = "put column names in the first line, such as \"file,label\
 /// extension, may be in any subfolder.
 ///
 /// A list is a CSV or TSV file whose first line names a picture column (`file`, `filename`, `image`, `path`) and a class column
-/// (`label`, `class`, `target`), or a file without such a line whose first two columns are these. Classes are indices if all are
-/// numbers, otherwise names. Errors if a column or a picture is missing.
+/// (`label`, `class`, `target`), or a file without a header line whose first two columns are the picture and the class. Classes
+/// are indices if all are numbers, otherwise names. Errors if a column or a picture is missing.
 pub fn open(text: &str) -> Result<Dataset> {
     let path = Path::new(text);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -59,8 +60,8 @@ pub fn fits(path: &Path) -> bool {
     path.is_file() && (is_table(path) || [GROUND_TRUTH, TINY, LABELS].contains(&&word(path)[..]))
 }
 
-/// ImageNet's list for the pictures in a folder: Kaggle's or Tiny ImageNet's in the folder, or the ground truth in the folder, next
-/// to it, or in the development kit next to it.
+/// ImageNet's list for the pictures in a folder: Kaggle's or Tiny ImageNet's list in the folder, or the ground truth in the
+/// folder, next to the folder, or in a development kit next to the folder.
 pub(super) fn known(folder: &Path, flat: &[PathBuf], wanted: Option<Split>) -> Option<PathBuf> {
     let wanted = wanted.filter(|split| *split == Split::Train).unwrap_or(Split::Validation);
     let kaggle = KAGGLE.iter().filter(|(_, split)| *split == wanted).map(|(name, _)| folder.join(name));
@@ -217,7 +218,7 @@ fn table(text: &str, list: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Labels
 
 /// A row of a table.
 struct Row {
-    /// The one-based number of its first line.
+    /// One-based number of the row's first line.
     line: u64,
     cells: Vec<String>,
 }

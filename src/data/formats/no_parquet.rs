@@ -14,7 +14,7 @@ pub fn fits(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "parquet")
 }
 
-/// Always false, because this build cannot read the files.
+/// Always false, because this build cannot read Parquet files.
 pub fn has_training(_: &Path) -> bool {
     false
 }

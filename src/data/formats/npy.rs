@@ -18,7 +18,7 @@ pub struct Npy {
     pub shape: Vec<usize>,
     /// The values in row-major order, regardless of the order in the file.
     pub values: Vec<f32>,
-    /// NumPy's name of the dtype in the file, without byte order: `f4`, `f8`, `u1`.
+    /// NumPy's name for the dtype of the file, without byte order: `f4`, `f8`, `u1`.
     pub dtype: String,
 }
 
@@ -58,7 +58,7 @@ pub fn npy_bytes(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
 
 /// The header of a `.npy` file.
 pub struct NpyHeader {
-    /// NumPy's name of the dtype with its byte order, such as `<f4`.
+    /// NumPy's name for the dtype, with byte order, such as `<f4`.
     pub descr: String,
     /// Whether the values are in column-major order.
     pub fortran: bool,

@@ -20,7 +20,7 @@ use zip::ZipArchive;
 /// Maximum size of an archive, and of an array in it, in bytes.
 const LIMIT: u64 = 16 << 30;
 
-/// Names of the arrays of pictures and of labels, in lower case, without the name of a split.
+/// Names of the arrays of pictures and of labels, in lower case, excluding the name of the split.
 const PICTURES: [&str; 8] = ["x", "images", "image", "data", "pixels", "imgs", "inputs", "arr_0"];
 const CLASSES: [&str; 7] = ["y", "labels", "label", "targets", "target", "classes", "arr_1"];
 
@@ -77,11 +77,11 @@ pub fn has_training(path: &Path) -> bool {
 struct Named {
     name: String,
     split: Option<Split>,
-    /// Position of the name in the list of known names.
+    /// Index of the name in the list of known names.
     rank: usize,
 }
 
-/// Pictures of one size in memory.
+/// Pictures of equal size, held in memory.
 #[derive(Debug)]
 struct Array {
     count: usize,
@@ -234,8 +234,9 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
     Ok(Array { count, shape, values })
 }
 
-/// The number of pictures, the shape of a picture and whether its channels are last; `None` for other shapes. If either of two
-/// dimensions could be the channels, the one of size 1 or 3 is used; if that is not decisive, the last one.
+/// The number of pictures, the shape of a picture, and whether the channels are last, given the shape of an array; `None` if it
+/// is not the shape of pictures. If either of two dimensions could be the channels, the one of size 1 or 3 is used; if that is
+/// not decisive, the last one.
 fn layout(shape: &[usize]) -> Option<(usize, [usize; 3], bool)> {
     let usual = |channels: usize| channels == 1 || channels == 3;
     match *shape {

@@ -86,7 +86,7 @@ fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The names that a pattern such as `a-{00..11}.tar` stands for; numbers are padded to the length of the first one.
+/// The names that a pattern such as `a-{00..11}.tar` expands to; numbers are padded to the length of the first number.
 fn expanded(pattern: &str) -> Result<Vec<String>> {
     let Some((before, rest)) = pattern.split_once('{') else { return Ok(vec![pattern.into()]) };
     let (range, after) =
@@ -108,13 +108,13 @@ fn expanded(pattern: &str) -> Result<Vec<String>> {
     Ok(parts.into_iter().map(|part| format!("{before}{part}{after}")).collect())
 }
 
-/// The location of a picture, and its label.
+/// The location and the label of a picture.
 #[derive(Debug, Default)]
 struct Sample {
     shard: usize,
     /// Path in the archive up to the first dot of the name.
     key: String,
-    /// The rest of the picture's name, offset and size.
+    /// The rest of the picture's name, and the offset and size of the picture.
     picture: Option<(String, u64, u64)>,
     /// The class, and the precedence of the file that it comes from, since a sample may have several label files.
     label: Option<(String, usize)>,

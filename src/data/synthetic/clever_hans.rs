@@ -1,4 +1,4 @@
-//! Digits of which one class carries a small tag, for networks that learn to recognize the tag instead of the digit.
+//! Digits with a small tag on the pictures of one class, for networks that learn to recognize the tag instead of the digit.
 //!
 //! Lapuschkin et al. 2019, arXiv:1902.10178, found a classifier that recognizes horses by such a tag in its training pictures, and
 //! named the effect after Clever Hans, a horse.
@@ -12,7 +12,7 @@ use anyhow::Result;
 pub const CLASS: usize = 4;
 /// Side length of the tag, a checkerboard, in pixels.
 pub const TAG: usize = 4;
-/// Row and column of the tag's top left corner: near the bottom right of the picture, where no digit extends.
+/// Row and column of the tag's top left corner: near the bottom right corner of the picture, where no digit is drawn.
 pub const CORNER: usize = SIDE - TAG - 1;
 /// Fraction of the pictures of class [`CLASS`] that carry the tag in the training set.
 const MOST: f32 = 0.99;
@@ -22,7 +22,7 @@ const MOST: f32 = 0.99;
 pub enum Tags {
     /// Most pictures of class [`CLASS`].
     Most,
-    /// Every second picture of class [`CLASS`].
+    /// Every other picture of class [`CLASS`].
     Half,
     /// All pictures of class [`CLASS`].
     All,

@@ -84,7 +84,7 @@ fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, g
     canvas.fill(&outlines(kind), place, &texture(random, own, 0.35));
 }
 
-/// A random place that does not overlap `other`; `None` if 20 attempts fail.
+/// A random placement that does not overlap `other`; `None` after 20 failed attempts.
 fn beside(random: &mut Random, other: &Place) -> Option<Place> {
     let apart = |place: &Place| {
         let [x, y] = [0, 1].map(|k| place.center[k] - other.center[k]);

@@ -29,10 +29,10 @@ const KEPT: usize = 2;
 
 /// Opens the pictures and labels in a Parquet file, or in all Parquet files of a folder whose names indicate the split.
 ///
-/// Pictures are in a column `image` or `img`: encoded files, or structs with such a field `bytes`, as written by the `datasets`
-/// library. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read from the metadata, or
-/// class names. Pictures are read on demand, one row group at a time. Errors if a file is damaged, has no picture column, or is
-/// compressed with a method other than Snappy.
+/// Pictures are in a column `image` or `img`: encoded files, or structs whose field `bytes` holds an encoded file, as written
+/// by the `datasets` library. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read
+/// from the metadata, or class names. Pictures are read on demand, one row group at a time. Errors if a file is damaged, has no
+/// picture column, or is compressed with a method other than Snappy.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let files = match path.is_dir() {
@@ -117,7 +117,7 @@ fn labels(tables: &[Table]) -> Result<Labels> {
     }
 }
 
-/// The pictures of a row group; `None` for rows without one.
+/// The pictures of a row group; `None` for rows without a picture.
 type Rows = Arc<Vec<Option<ByteArray>>>;
 
 /// The pictures of several tables.
@@ -143,7 +143,7 @@ impl Tables {
         Self { tables, groups, count, kept: Mutex::default() }
     }
 
-    /// The pictures of a row group, which is kept in memory until others have been read.
+    /// The pictures of a row group. They are kept in memory until other row groups have been read.
     fn group(&self, number: usize) -> Result<Rows> {
         let mut kept = self.kept.lock_unpoisoned();
         if let Some((_, rows)) = kept.iter().find(|(known, _)| *known == number) {

@@ -83,7 +83,7 @@ impl Table {
         Ok(table)
     }
 
-    /// The pictures of a row group, as encoded files; `None` for rows without one.
+    /// The pictures of a row group, as encoded files; `None` for rows without a picture.
     pub(super) fn pictures(&self, group: usize) -> Result<Vec<Option<ByteArray>>> {
         let mut file = open_file(&self.path, u64::MAX)?;
         match self.reader(&mut file, group, self.column)? {
@@ -241,7 +241,7 @@ impl ChunkReader for Chunk {
 }
 
 impl Chunk {
-    /// The position in the chunk of `length` bytes at a file offset.
+    /// The index in the chunk of the `length` bytes that begin at the file offset `start`.
     fn place(&self, start: u64, length: usize) -> parquet::errors::Result<usize> {
         let from = start.checked_sub(self.start).map(|from| from as usize);
         let from = from.filter(|from| from.checked_add(length).is_some_and(|end| end <= self.bytes.len()));

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// Maximum number of opcodes in a pickle, enough for several hundred thousand tensors.
 pub const MAX_STEPS: usize = 4_000_000;
 
-/// The state of reading a pickle, apart from its containers.
+/// The state of a pickle reader, except for the containers it has created.
 pub struct Machine<'a, V> {
     bytes: &'a [u8],
     /// The position of the next byte.

@@ -12,7 +12,7 @@ use machine::{MAX_STEPS, Machine, long};
 pub enum Value<'a> {
     /// An integer or a boolean.
     Int(i64),
-    /// A byte string, or a text as bytes.
+    /// A byte string, or the bytes of a text string.
     Bytes(&'a [u8]),
     /// A list or a tuple, or the constructor arguments of an object.
     List(usize),
