@@ -192,7 +192,7 @@ impl Array {
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// The array as a map of shape `(H, W)`, summed over all leading dimensions.
+    /// The array summed over all leading dimensions, of shape `(H, W)`.
     pub fn plane(&self) -> Self {
         let [.., h, w] = self.shape[..] else { return self.clone() };
         if self.data.len() == h * w {
@@ -254,7 +254,7 @@ impl Points {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }
 
-    /// Title of the picture of point `i`: its file or, if it has none, its index.
+    /// Title of the picture of point `i`: the name of its file or, if it has no file, its index.
     pub fn title(&self, i: usize) -> String {
         self.files.get(i).cloned().unwrap_or_else(|| format!("picture {}", self.picture(i)))
     }

@@ -1,13 +1,13 @@
-//! How maps are drawn over pictures: colormap and opacity.
+//! How heatmaps are drawn over pictures: colormap and opacity.
 
 use super::colormap::Colormap;
 
-/// How maps are drawn over pictures: colormap and opacity.
+/// How heatmaps are drawn over pictures: colormap and opacity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overlay {
     /// Colormap for non-symmetric scales; symmetric scales always use coolwarm.
     pub colors: Colormap,
-    /// Opacity of a map over its picture, 0 to 1.
+    /// Opacity of a heatmap over its picture, 0 to 1.
     pub strength: f32,
 }
 

@@ -11,7 +11,7 @@ use super::tile_grid::TileGrid;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Small maps are enlarged to at most this many pixels on the longer side, so that individual values are visible.
+/// Small heatmaps are enlarged to at most this many pixels on the longer side, so that individual values are visible.
 const LEAST: u32 = 128;
 
 /// Draws a figure as a picture. Heatmaps are drawn with the colormap of `overlay`, or with coolwarm if their scale is symmetric. Returns
@@ -64,7 +64,7 @@ pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> 
     (0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect()
 }
 
-/// Blends a map with a grayscale version of its picture. Non-finite map values hide the picture.
+/// Blends a heatmap with a grayscale version of its picture. Non-finite values of the heatmap hide the picture.
 fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let mut image = resize(map, width, height, FilterType::Triangle);

@@ -1,4 +1,4 @@
-//! Rasterizes values: maps with a colormap, pictures in their original colors.
+//! Rasterizes values: heatmaps with a colormap, pictures in their original colors.
 
 use super::colormap::{Colormap, NOT_FINITE};
 use super::figure::Array;
@@ -6,7 +6,7 @@ use super::scale::Range;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Draws a map of shape `(H, W)` with a colormap that spans `range`.
+/// Draws a heatmap of shape `(H, W)` with a colormap that spans `range`.
 pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
     let (h, w) = (values.shape[0] as u32, values.shape[1] as u32);
     RgbImage::from_fn(w, h, |x, y| {
@@ -15,7 +15,7 @@ pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
     })
 }
 
-/// Enlarges a picture by the largest integer factor that keeps its longer side within `least`.
+/// Enlarges a picture by the largest integer factor for which its longer side does not exceed `least`.
 pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
     let times = least / image.width().max(image.height()).max(1);
     if times < 2 {

@@ -11,7 +11,7 @@ pub struct Reading {
     pub at: (usize, usize),
     /// Zero-based index of the tile, if the figure is a montage.
     pub tile: Option<usize>,
-    /// One value per channel. A map has a single channel.
+    /// One value per channel. A heatmap has a single channel.
     pub values: Vec<f32>,
 }
 

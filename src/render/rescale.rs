@@ -1,22 +1,22 @@
-//! The user's color scale for maps, which overrides the scale chosen by the method.
+//! The user's color scale for heatmaps, which overrides the scale chosen by the method.
 
 use super::figure::{Body, Figure, Scale};
 use super::scale::range;
 
-/// The user's scale for all maps on screen.
+/// The user's color scale for all heatmaps on screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rescale {
     /// The scale chosen by the method.
     #[default]
     Own,
-    /// From the minimum to the maximum of each map.
+    /// From the minimum to the maximum of each heatmap.
     Range,
-    /// Symmetric around zero, up to the largest magnitude of each map.
+    /// Symmetric around zero, up to the largest magnitude of each heatmap.
     Symmetric,
-    /// From zero to the 99th percentile of each map. If the method's scale is symmetric, the range is symmetric around zero, up to the 99th
-    /// percentile of magnitudes.
+    /// From zero to the 99th percentile of each heatmap. If the method's scale is symmetric, the range is symmetric around zero, up to the
+    /// 99th percentile of magnitudes.
     Percentile,
-    /// A common range for all maps on screen.
+    /// A common range for all heatmaps on screen.
     Shared,
 }
 
@@ -47,7 +47,7 @@ impl Rescale {
     }
 }
 
-/// Sets the scale of all maps and montages to the user's choice. `Shared` also applies to separately scaled tiles.
+/// Sets the scale of all heatmaps and montages to the user's choice. `Shared` also applies to separately scaled tiles.
 pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     let common = (wish == Rescale::Shared).then(|| shared(figures));
     for figure in figures {

@@ -62,7 +62,7 @@ impl Range {
     }
 }
 
-/// Color range of a map or montage; `None` for other figures and for montages with separately scaled tiles.
+/// Color range of a heatmap or montage; `None` for other figures and for montages with separately scaled tiles.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
         Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),

@@ -16,7 +16,7 @@ const LEAST_TILE: usize = 128;
 const SCREEN: Rgb<u8> = Rgb([12, 18, 16]);
 const SILENCE: Rgb<u8> = Rgb([48, 66, 58]);
 const TRACE: Rgb<u8> = Rgb([120, 255, 170]);
-/// Color of a trace drawn over a map.
+/// Color of a trace drawn over a heatmap.
 const OVER: Rgb<u8> = Rgb([255, 255, 255]);
 
 /// Aspect ratio (width over height) at which an array is displayed. For a signal it is [`ASPECT`], because its actual shape is a

@@ -34,7 +34,7 @@ pub(super) struct PluginCall<'a> {
 }
 
 impl<'a> Harness<'a> {
-    /// The same harness for another case, at its first row.
+    /// A copy of this harness for the first row of another case.
     pub fn with(self, case: &'a Value) -> Self {
         Self { case, row: 0, ..self }
     }
@@ -156,7 +156,7 @@ pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
     rows.iter().map(number).collect()
 }
 
-/// Splits a map into the channels of each input of `network`, in the input's shape.
+/// Splits an attribution map into the channels that belong to each input of `network`, reshaped to the shape of that input.
 pub(super) fn by_input(network: &Network, map: &Tensor) -> Result<Answer> {
     let mut start = 0;
     let mut answer = Answer::new();

@@ -1,4 +1,4 @@
-//! Test cases for occlusion. The plugin runs cases with square windows; a script that uses the plugin's library runs the others.
+//! Test cases for occlusion. The plugin runs cases with square windows. All other cases are run by a script that uses the plugin's library.
 
 use super::harness::{Answer, Harness, by_input};
 use super::network::{Network, ReadOptions};

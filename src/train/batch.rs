@@ -66,7 +66,7 @@ impl Batches {
         self.random(epoch, (purpose << 40) + 1 + number as u64)
     }
 
-    /// A random number generator for one epoch; stream 0 shuffles the pictures, the others belong to single pictures.
+    /// A random number generator for one epoch; stream 0 is used for shuffling, and all others for individual pictures.
     fn random(&self, epoch: usize, stream: u64) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch as u64);
         random.set_stream(stream);

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use rand::Rng;
 use std::sync::Arc;
 
-/// Dropout masks for a batch of the pictures `numbers`, one per dropout node: 0 for dropped values, `1 / (1 − p)` for the others. A
+/// Dropout masks for a batch of the pictures `numbers`, one per dropout node: 0 for dropped values, `1 / (1 − p)` for kept values. A
 /// picture's mask does not depend on the rest of the batch.
 pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: usize, like: &Tensor) -> Result<Masks> {
     let dropping = |id: &NodeId| graph.nodes[*id].op.dropout().is_some_and(|d| d.p > 0.0);

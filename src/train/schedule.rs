@@ -19,7 +19,7 @@ pub enum Schedule {
     OneCycle,
     /// Divides the rate by 10 after every `every` epochs; PyTorch's `StepLR`.
     Step {
-        /// Number of epochs between steps.
+        /// Number of epochs after which the rate is divided.
         every: usize,
     },
     /// Multiplies the rate by `γ` after every epoch; PyTorch's `StepLR` with a step size of 1.

@@ -584,7 +584,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// Adds an activation with the arguments of the operation; returns false if the operator is not an activation.
+    /// Adds the activation that a call applies, with the call's arguments. Returns false if the call is not an activation.
     fn activation(&mut self, call: &Call) -> Result<bool> {
         let fits = |spec: &&&crate::graph::op::OpSpec| {
             spec.family == Family::Activation && spec.inputs == Inputs::One && spec.aten.contains(&call.target)

@@ -73,7 +73,7 @@ impl<'a> Heap<'a> {
 
     /// Counts copied values, because a small pickle can request the same copy many times.
     ///
-    /// Errors after more than four million copies.
+    /// Errors if more than four million values are copied in total.
     pub fn copies(&mut self, count: usize) -> Result<()> {
         self.copied += count;
         ensure!(

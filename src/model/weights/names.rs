@@ -74,15 +74,14 @@ pub fn rank(key: &str) -> usize {
     if last.is_empty() { 0 } else { KEYS.iter().position(|k| *k == last).unwrap_or(KEYS.len()) }
 }
 
-/// Whether a tensor belongs to training rather than to a network: `loss.weight`, `n_averaged`, counters. `whole` is true if its
-/// dtype is an integer type.
+/// Whether a tensor belongs to training rather than to a network: `loss.weight`, `n_averaged`, counters. `whole` states whether its dtype
+/// is an integer type.
 pub fn beside(name: &str, shape: &[usize], whole: bool) -> bool {
     let first = name.split('.').next().unwrap_or_default();
     counter(name, shape, whole) || words(first).any(|word| BESIDE.contains(&word.to_ascii_lowercase().as_str()))
 }
 
-/// Whether a tensor is a counter: an integer scalar such as `num_batches_tracked`. `whole` is true if its dtype is an integer
-/// type.
+/// Whether a tensor is a counter: an integer scalar such as `num_batches_tracked`. `whole` states whether its dtype is an integer type.
 pub fn counter(name: &str, shape: &[usize], whole: bool) -> bool {
     name.ends_with("num_batches_tracked") || (shape.is_empty() && whole)
 }

@@ -107,7 +107,7 @@ impl Native {
         drawn.then(|| Self { name: name.into(), takes })
     }
 
-    /// The source code of a call with the arguments `a0`, `a1`, ….
+    /// The source code of a call whose arguments are named `a0`, `a1` and so on.
     fn call(&self) -> String {
         let args: Vec<_> = (0..self.takes.len()).map(|i| format!("a{i}")).collect();
         match self.name.strip_prefix("get$") {

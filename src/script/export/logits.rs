@@ -13,8 +13,8 @@ pub(super) const NAME: &str = "logits";
 /// Name of the file.
 pub(super) const FILE: &str = "logits.npy";
 
-/// Writes the value of the class score node in f32: `(N, classes)`, before a final softmax or sigmoid; `(N, 1)` for a network
-/// with a single logit; or the whole map, such as `(N, C, H, W)`, for a network without classes.
+/// Writes the value of the class score node in f32: `(N, classes)`, before a final softmax or sigmoid; `(N, 1)` for a network with a single
+/// logit; or the entire output, such as `(N, C, H, W)`, for a network without classes.
 pub(super) fn write(folder: &Path, session: &Session, host: &Host) -> Result<()> {
     let model = session.model();
     let run = LabeledTrace::forward(host.guard(), model, session.input())?;

@@ -167,7 +167,7 @@ impl MethodCall {
         }
     }
 
-    /// Runs the method on the pictures that do not yet fool the network, and inserts the others into the result unchanged.
+    /// Runs the method on the pictures that do not yet fool the network, and copies all other pictures to the result unchanged.
     fn ask_the_rest(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         let rows: Vec<_> = (0..idle.len()).filter(|&i| !idle[i]).collect();
         let places: Vec<_> = rows.iter().map(|&i| i as u32).collect();
@@ -337,8 +337,8 @@ fn done(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.get("done").is_some_and(|d| !d.is_unit()))
 }
 
-/// The main figure of a method: the map titled with the method's name, otherwise the map whose title comes first in [`ANSWERS`],
-/// otherwise the first map.
+/// The main figure of a method: the heatmap titled with the method's name, otherwise the heatmap whose title comes first in [`ANSWERS`],
+/// otherwise the first heatmap.
 fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();

@@ -31,14 +31,14 @@ pub fn inspect(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Switches to the next scale for maps.
+/// Switches to the next color scale for heatmaps.
 pub fn turn_scale(state: &mut State) -> Vec<Effect> {
     state.lens.scale = state.lens.scale.next();
     state.say(format!("map scale: {}", state.lens.scale.name()));
     Vec::new()
 }
 
-/// Changes the opacity of maps drawn over pictures by `by` steps of 10 %. A negative `by` makes them more transparent.
+/// Changes the opacity of heatmaps over pictures by `by` steps of 10%. A negative `by` makes heatmaps more transparent.
 pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     let overlay = &mut state.lens.overlay;
     overlay.strength = ((overlay.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;

@@ -25,7 +25,7 @@ pub fn open_colors(state: &mut State) -> Vec<Effect> {
     show(state, picker)
 }
 
-/// Opens the list of layers if the method has a layer parameter; otherwise, reports that it has none.
+/// Opens the list of layers if the method has a layer parameter; otherwise, reports that the method has none.
 pub fn open_layers(state: &mut State) -> Vec<Effect> {
     match state.layer_param() {
         Some((param, _)) => open_values(state, &param.clone()),

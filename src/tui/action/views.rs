@@ -85,7 +85,7 @@ fn chosen(state: &State) -> Vec<(Figure, u64)> {
     figure.into_iter().collect()
 }
 
-/// The first figure of the current view, followed by the figure with the same title in the branch it is compared with.
+/// The first figure of the current view, followed by the figure with the same title in the compared branch.
 fn beside(state: &State) -> Option<Vec<(Figure, u64)>> {
     let other = state.branches.beside()?;
     let index = match present(state)? {

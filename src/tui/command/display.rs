@@ -1,4 +1,4 @@
-//! Commands for displaying maps.
+//! Commands that change how heatmaps are displayed.
 
 use super::spec::{CommandSpec, Complete, required};
 use crate::render::{Colormap, Rescale};

@@ -91,9 +91,9 @@ pub enum Action {
     Whole,
     /// Start or stop reading values from pictures.
     Inspect,
-    /// Switch to the next scale for maps.
+    /// Switch to the next color scale for heatmaps.
     Scale,
-    /// Increase the opacity of maps drawn over pictures by this many steps, or decrease it if negative.
+    /// Increase the opacity of heatmaps over pictures by this many steps, or decrease it if negative.
     Strength(i32),
     /// Enter the path to save the figures to.
     Save,

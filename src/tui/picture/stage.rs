@@ -55,7 +55,7 @@ pub struct PictureStage {
     sweep: u16,
 }
 
-/// The state of the first, second, … picture in a frame.
+/// A slot: the state of the picture with a given index in the frame.
 #[derive(Debug, Default)]
 struct Slot {
     /// Area of the picture in the current frame.

@@ -1,4 +1,4 @@
-//! The layer below all others: actions that work in every panel, and the mouse.
+//! The bottom layer of the screen: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
     branches, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps, views,
@@ -13,7 +13,7 @@ use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::view::scrubber;
 use crate::worker::message::Command;
 
-/// The layer below all others.
+/// The bottom layer of the screen.
 pub const LAYER: Layer = Layer { keys, find, act, text, point, modal: false };
 
 fn keys(state: &State) -> Vec<Bound> {

@@ -7,9 +7,9 @@ use image::RgbImage;
 /// How pictures are shown: colors, scale, zoom and mark.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lens {
-    /// Colormap, and opacity of maps over pictures.
+    /// Colormap of heatmaps, and their opacity over pictures.
     pub overlay: Overlay,
-    /// The user's scale for maps.
+    /// The user's color scale for heatmaps.
     pub scale: Rescale,
     /// Zoom factor, at least 1.
     pub zoom: f32,

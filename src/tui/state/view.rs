@@ -10,7 +10,7 @@ pub enum View {
     All,
     /// The figure with this index.
     One(usize),
-    /// The figure with this index, without the picture that the map is drawn over.
+    /// The figure with this index, without the picture that the heatmap is drawn over.
     Bare(usize),
     /// The input of the model.
     Input,

@@ -71,7 +71,7 @@ pub fn height(tile: Rect) -> u16 {
     }
 }
 
-/// The note of a map, wrapped to its tile's width; empty if there is no note or the tile is small.
+/// The note of a heatmap, wrapped to the width of its tile; empty if there is no note or the tile is small.
 pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     match &figure.body {
         Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Decodes a sixel picture to the register numbers of its pixels.
+    /// Decodes a sixel picture to the number of the color register of each pixel.
     fn decode(bytes: &[u8], width: usize, height: usize) -> Vec<Option<usize>> {
         let text = std::str::from_utf8(bytes).unwrap();
         let body = &text[text.find('#').unwrap()..text.len() - 2];
