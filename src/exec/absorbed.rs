@@ -9,7 +9,8 @@ pub struct Absorbed {
     pub bias: f64,
     /// Relevance absorbed by the denominator's stabilizer.
     pub stabilizer: f64,
-    /// Relevance lost because there are no contributions to distribute it to, such as negative ones if all are positive.
+    /// Relevance lost because there are no contributions to distribute it to, for example, to negative contributions if all
+    /// contributions are positive.
     pub missing: f64,
 }
 

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 pub struct BatchStatistics {
     /// The mean, `(C)`.
     pub mean: Tensor,
-    /// The unbiased variance, `(C)`, as in PyTorch's running statistics.
+    /// The unbiased variance of each channel, `(C)`, as in PyTorch's running statistics.
     pub variance: Tensor,
 }
 

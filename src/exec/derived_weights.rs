@@ -1,4 +1,4 @@
-//! Tensors that LRP rules derive from weights, such as their positive part, cached between runs.
+//! Tensors that LRP rules derive from weights, such as the positive part of a weight, cached for later passes.
 
 use super::layer_context::LayerContext;
 use crate::graph::NodeId;

@@ -1,4 +1,4 @@
-//! Runs that replace the values of some nodes, for ablation and patching.
+//! Forward passes that replace the values of some nodes, for ablation and activation patching.
 
 use super::trace::Trace;
 use crate::graph::{Graph, Node};
@@ -16,8 +16,8 @@ impl Graph {
     /// Runs the network and passes each node's value through `edit` before other nodes read it. An edit can ablate or patch
     /// activations, report progress, or stop the run with an error.
     ///
-    /// If an edit enlarges the batch, the values of other branches are tiled, so row `r` of the larger batch belongs to picture
-    /// `r % N`.
+    /// If an edit enlarges the batch, the values of other branches are repeated along the batch, so row `r` of the larger batch
+    /// belongs to picture `r % N`.
     ///
     /// Errors if an edit fails or returns a value whose shape differs in more than the batch.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {

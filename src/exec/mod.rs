@@ -1,4 +1,4 @@
-//! Execution of a network: forward runs, interventions, occlusion, and the traces read by backward passes.
+//! Execution of a network: forward passes, interventions, occlusion, and the traces that backward passes read.
 
 mod absorbed;
 mod batch_statistics;

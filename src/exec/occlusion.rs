@@ -1,4 +1,4 @@
-//! Occlusion: runs with a window of the picture covered.
+//! Occlusion: forward passes with a window of the picture covered.
 
 use super::pixel_window::PixelWindow;
 use super::trace::Trace;
@@ -10,8 +10,8 @@ impl Trace {
     /// The logits, `(K, classes)`, of `K` copies of the picture. In copy `k`, window `k` is replaced by the same region of
     /// `fill`, `(1, C, H, W)`.
     ///
-    /// Values not affected by a window are reused from this run. The results equal those of full runs up to rounding. A window
-    /// may be empty. `tick` is called before each step and may stop the run with an error.
+    /// Values not affected by a window are reused from this run. The results equal those of full forward passes up to rounding.
+    /// A window may be empty. `tick` is called before each step and may stop the run with an error.
     ///
     /// Errors if the run has more than one picture, there are no windows, a window extends beyond the picture, `fill` does not
     /// have the picture's shape, or the network does not output class scores.

@@ -1,4 +1,4 @@
-//! Forward runs of a network: fused on the CPU in f32, node by node otherwise.
+//! Forward passes of a network: fused on the CPU in f32, node by node otherwise.
 
 use super::fused::{self, FusedRun, Masks};
 use super::trace::Trace;
@@ -8,8 +8,8 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Maximum number of elements, summed over all nodes, for a batch whose scores are computed at once. In f32, this is 4 GiB, about
-/// a fifth of which is live at any one time.
+/// Maximum number of elements, summed over all nodes, of a batch that is run at once to compute scores. In f32, this is 4 GiB,
+/// about a fifth of which is live at any one time.
 pub const MAX_BATCH_ELEMENTS: usize = 1 << 30;
 
 impl Graph {

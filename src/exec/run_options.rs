@@ -7,8 +7,8 @@ use candle_core::{DType, Device};
 use std::fmt;
 use std::str::FromStr;
 
-/// The device and precision of runs. A network [placed](Graph::placed) with these options stores them implicitly: its weights
-/// determine the device and dtype, and its convolutions the accumulation.
+/// The device and precision that networks run with. A network [placed](Graph::placed) with these options stores them
+/// implicitly: the weights determine the device and dtype, and the convolutions determine the accumulation.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The device of weights, pictures and tensors created by scripts.

@@ -1,4 +1,4 @@
-//! Traces: the values of a run.
+//! Traces: the values of all nodes in a forward pass.
 
 use super::fused::FusedRun;
 use crate::graph::{Graph, NodeId};
@@ -24,7 +24,7 @@ enum Values {
 }
 
 impl Trace {
-    /// A trace with the given value of every node.
+    /// A trace with the given values, one per node.
     pub(super) fn new(graph: Arc<Graph>, values: Vec<Tensor>) -> Self {
         Self { graph, values: Values::Each(Arc::new(values)) }
     }
@@ -86,7 +86,8 @@ impl Trace {
         }
     }
 
-    /// The same values, with [`Graph::exact`] as the network, for rule-based backward passes, which magnify rounding errors.
+    /// A trace with the same values whose network is [`Graph::exact`], for rule-based backward passes, which magnify rounding
+    /// errors.
     pub fn exact(&self) -> Self {
         Self { graph: self.graph.exact(), values: self.values.clone() }
     }

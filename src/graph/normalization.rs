@@ -17,8 +17,8 @@ impl Graph {
     }
 
     /// The same network with its input normalized as `(x − mean) / std` per channel: the values of the normalization are replaced
-    /// or, if there is none, a node `normalize` is inserted after `input`. A mean of 0 with a standard deviation of 1 inserts
-    /// nothing.
+    /// or, if there is none, a node `normalize` is inserted after `input`. For a mean of 0 and a standard deviation of 1,
+    /// nothing is inserted.
     ///
     /// Errors unless there are a mean and a positive standard deviation for each channel.
     pub fn with_normalization(&self, mean: &[f64], std: &[f64]) -> Result<Self> {

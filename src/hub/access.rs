@@ -1,10 +1,10 @@
-//! The interface to callers: whether missing files may be downloaded, who watches downloads, and which files were found.
+//! The interface to callers: whether missing files may be downloaded, how progress is reported, and which files were found.
 
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Called several times a second during a download; an error from it cancels the download.
+/// A callback that is called several times a second during a download; an error that it returns cancels the download.
 pub type Watcher = Arc<dyn Fn(&Transfer) -> Result<()> + Send + Sync>;
 
 /// Whether files missing from the caches may be downloaded.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const UNFINISHED: &str = ".gradscope.incomplete";
 /// Number of bytes read at a time.
 const CHUNK: usize = 1 << 16;
-/// Number of consecutive attempts without a single byte before the download fails.
+/// Number of consecutive attempts without receiving a byte after which the download fails.
 const ATTEMPTS: u32 = 5;
 /// Pause before an interrupted download is resumed.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -27,13 +27,13 @@ pub enum HubName {
 pub struct HuggingFaceName {
     /// The owner and name of the repository, separated by a slash.
     pub repository: String,
-    /// The path of a file in the repository; `None` for the weights that it contains.
+    /// The path of a file in the repository; `None` selects the repository's weights.
     pub file: Option<String>,
     /// A branch, tag or commit.
     pub revision: String,
 }
 
-/// A network of timm without the tag of its weights: `timm:resnet50`.
+/// A timm network without the tag of its weights: `timm:resnet50`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimmName {
     /// The name of the architecture.
@@ -42,16 +42,16 @@ pub struct TimmName {
     pub revision: String,
 }
 
-/// A classifier of torchvision: `torchvision:resnet50`, or `torchvision:resnet50@IMAGENET1K_V1`.
+/// A torchvision classifier: `torchvision:resnet50`, or `torchvision:resnet50@IMAGENET1K_V1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TorchvisionName {
     /// The name of the network.
     pub name: String,
-    /// The name of its weights in torchvision, or the hash in their file's name; `None` for the default.
+    /// The name of the weights in torchvision, or the hash in the name of the weight file; `None` for the default weights.
     pub weights: Option<String>,
 }
 
-/// Whether a text starts like a hub name.
+/// Whether `text` starts like a hub name.
 pub fn is_hub_name(text: &str) -> bool {
     ["hf:", "hf-hub:", "timm:", "torchvision:"].iter().any(|prefix| text.starts_with(prefix))
 }
@@ -126,12 +126,12 @@ fn revision(at: Option<&str>) -> Result<String> {
     Ok(revision.into())
 }
 
-/// Whether a text is an owner or the name of a repository.
+/// Whether `text` can be the owner or the name of a repository.
 fn is_id(text: &&str) -> bool {
     is_part(text) && !text.contains("--") && !text.starts_with('-') && !text.ends_with(['-', '.'])
 }
 
-/// Whether a text is a single path segment that stays within its folder and needs no escaping in a URL.
+/// Whether `text` is a single path segment that stays within its folder and needs no escaping in a URL.
 pub(super) fn is_part(text: &&str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     (1..=LONGEST).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('.') && !text.contains("..")

@@ -56,7 +56,7 @@ impl Repository {
         self.0.join("snapshots").join(commit).join(name)
     }
 
-    /// The path of the contents with this hash.
+    /// The path of the blob with this hash.
     pub fn blob(&self, etag: &str) -> PathBuf {
         self.0.join("blobs").join(etag)
     }
@@ -86,7 +86,7 @@ impl Repository {
         name.map(|name| self.file(commit, name))
     }
 
-    /// Links the contents with this hash to a file of a commit, or moves them where links are not possible.
+    /// Links a file of a commit to the blob with this hash, or moves the blob where links are not possible.
     pub fn link(&self, etag: &str, commit: &str, name: &str) -> Result<PathBuf> {
         let (blob, file) = (self.blob(etag), self.file(commit, name));
         create_folder(file.parent().unwrap_or(&self.0))?;

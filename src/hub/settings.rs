@@ -1,4 +1,4 @@
-//! Locations of caches and hubs, from the environment variables that the Python libraries use too.
+//! Locations of caches and hubs, read from the environment variables that the Python libraries also use.
 
 use crate::data::read_text;
 use anyhow::{Result, ensure};
@@ -21,7 +21,7 @@ pub struct Settings {
     pub cache: PathBuf,
     /// Token for private and gated repositories.
     pub token: Option<String>,
-    /// The name of the variable that forbids downloads; `None` if they are allowed.
+    /// The name of the environment variable that forbids downloads; `None` if downloads are allowed.
     pub offline: Option<&'static str>,
     /// The folder of the weights that torchvision downloads.
     pub checkpoints: PathBuf,

@@ -20,7 +20,7 @@ pub struct TorchvisionWeights {
     pub network: &'static str,
     /// Name of the weights, such as `IMAGENET1K_V2`.
     pub name: &'static str,
-    /// Name of their file, which contains the first digits of its SHA-256.
+    /// Name of the weight file, which contains the first digits of the file's SHA-256.
     pub file: &'static str,
     /// Height and width of the input.
     pub size: usize,
@@ -91,7 +91,7 @@ pub fn find(name: &TorchvisionName, settings: &Settings, access: &Access) -> Res
     Ok(found(weights.file))
 }
 
-/// The file name of non-default weights of the network in the cache; the last one if there are several.
+/// The file name of cached weights of the network other than the default ones; the last one if there are several.
 fn cached(name: &TorchvisionName, known: &[TorchvisionWeights], settings: &Settings) -> Option<String> {
     let fits = |file: &str| {
         let digits = file.strip_prefix(&*name.name).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".pth"));

@@ -9,7 +9,7 @@ const HALVINGS: usize = 200;
 /// Tolerance of the entropy in the search for β, in nats.
 const NEAR: f64 = 1e-8;
 
-/// The sparse symmetric matrix `p_ij` of affinities, which sums to 1. Only pairs of neighbors are stored, row by row.
+/// The sparse symmetric matrix `p_ij` of affinities, whose elements sum to 1. Only pairs of neighbors are stored, row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Affinities {
     /// Start of each point's row in `index` and `p`, followed by the total number of pairs.

@@ -23,8 +23,8 @@ pub struct Repulsion {
 }
 
 impl Repulsion {
-    /// The normalization `Z = Σ_{i≠j} q_ij`, and the force `F_i = Σ_j q_ij² (y_i − y_j)` on each of the points `y`, with `q = 1 /
-    /// (1 + d²)`.
+    /// Computes the normalization `Z = Σ_{i≠j} q_ij`, and the force `F_i = Σ_j q_ij² (y_i − y_j)` on each of the points `y`,
+    /// with `q = 1 / (1 + d²)`.
     pub fn of(&mut self, y: &[Point]) -> (f64, Vec<Point>) {
         if y.len() <= FEW { exact(y) } else { self.on_grid(y) }
     }

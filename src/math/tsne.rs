@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Amount added to a gain when it shrinks, so that it stays positive.
+/// Constant added to a gain whenever the gain shrinks, which keeps it positive.
 const LEAST_GAIN: f64 = 0.01;
 /// Maximum distance a point moves in one iteration.
 const LONGEST: f64 = 5.0;

@@ -1,4 +1,5 @@
-//! The memory budget: the smallest of the user's limit and what the machine, the control groups and the process limits allow.
+//! The memory budget: the smallest of the user's limit and the limits set by the machine, the control groups and the process
+//! limits.
 
 use super::count::held;
 use super::group::{Group, own};

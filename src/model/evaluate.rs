@@ -26,7 +26,7 @@ impl Accuracy {
     }
 }
 
-/// Additional metrics for models with independent classes; for other models both equal [`Accuracy::correct`].
+/// Additional metrics for models with independent classes; for other models, both metrics equal [`Accuracy::correct`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
     /// Number of pictures whose label has the largest logit.
@@ -109,7 +109,7 @@ pub fn answers(
     Ok(answers)
 }
 
-/// Number of rows of `(N, classes)` logits whose label is predicted.
+/// Number of rows of `(N, classes)` logits for which the label is predicted.
 fn right(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(scores.right(logits, labels)?.into_iter().filter(|right| *right).count())
 }

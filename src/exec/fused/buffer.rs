@@ -1,4 +1,4 @@
-//! A pool of buffers that are reused between runs.
+//! A pool of buffers that forward passes reuse.
 
 use crate::sync::LockUnpoisoned;
 use gradscope_engine::Buffer;

@@ -1,4 +1,4 @@
-//! The forward pass of a fused run.
+//! The fused forward pass.
 
 use super::buffer::PooledBuffer;
 use super::layout::Slot;
@@ -61,8 +61,8 @@ impl FusedRun {
         Ok(run)
     }
 
-    /// Computes only the value of the logits node and releases buffers after their last use. `None` if the node lies inside a
-    /// step.
+    /// Computes only the value of the logits node and releases each buffer after its last use. `None` if the logits node lies
+    /// inside a fused step.
     pub(in crate::exec) fn logits(
         plan: Arc<Plan>,
         graph: &Graph,
@@ -186,8 +186,8 @@ impl FusedRun {
         Ok(())
     }
 
-    /// Whether every step that reads the input is a normalization. Normalizations read NCHW directly, so the input needs no
-    /// layout conversion.
+    /// Whether every step that reads the input is a normalization. Normalizations read NCHW directly, so the input need not be
+    /// converted to channels last.
     fn only_normalized(&self) -> bool {
         let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
         self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, StepKernel::Normalized(_)))

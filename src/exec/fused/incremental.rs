@@ -1,4 +1,4 @@
-//! Incremental runs for occlusion, which recompute only values that depend on a changed window of the picture.
+//! Incremental forward passes for occlusion, which recompute only the values that depend on a changed window of the picture.
 
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, batched};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
 
-/// The changed part of a step's value for each window, stored as dense maps in a separate buffer.
+/// The changed part of a step's value for each window, stored as dense feature maps in a separate buffer.
 struct Part {
     rows: ReceptiveRange,
     columns: ReceptiveRange,
@@ -37,7 +37,7 @@ impl std::ops::Deref for Piece<'_> {
     }
 }
 
-/// A run that computes only the changed parts of values.
+/// A forward pass that computes only the changed parts of values.
 struct IncrementalRun<'a> {
     run: &'a FusedRun,
     graph: &'a Graph,
@@ -48,8 +48,8 @@ struct IncrementalRun<'a> {
 
 impl FusedRun {
     /// The logits, `(K, …)`, of `K` copies of the picture, each with one window replaced by the same region of `fill`. `None`
-    /// unless this is a run of one picture in evaluation mode. `tick` is called before each step and may stop the run with an
-    /// error.
+    /// unless this run is in evaluation mode and has a single picture. `tick` is called before each step and may stop the run
+    /// with an error.
     pub fn occluded(
         &self,
         graph: &Graph,
@@ -166,7 +166,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue)))
     }
 
-    /// The part of an elementwise step, with an optional scale per channel.
+    /// The changed part of the value of an elementwise step, with an optional scale per channel.
     fn pass(&self, step: &Step, scale: Option<&[f32]>) -> Result<Part> {
         let part = self.part(step.reads[0])?;
         let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()))?;
@@ -206,7 +206,7 @@ impl IncrementalRun<'_> {
         Ok(Part { rows, columns, c: to.c, buffer })
     }
 
-    /// The part of an average pooling step. It is the whole map if the windows' divisors differ.
+    /// The changed part of the value of an average pooling step: the whole feature map if the windows' divisors differ.
     fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
         let (read, to) = (step.reads[0], step.to);
         let windows = axes(&mean.pool);
@@ -217,7 +217,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j))))
     }
 
-    /// The part of a step that runs an unfused operation, computed on whole values.
+    /// The value of a step that runs an unfused operation, computed from the whole values of its inputs.
     fn operation(&self, step: &Step) -> Result<Part> {
         let node = &self.graph.nodes[step.node];
         let value = |(&read, &id): (&usize, &usize)| {
@@ -234,13 +234,13 @@ impl IncrementalRun<'_> {
         self.parts[step].as_ref().context("the value was already released")
     }
 
-    /// The rows and columns of outputs whose windows overlap the part of step `read`.
+    /// The rows and columns of outputs whose windows overlap the changed part of step `read`.
     fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(ReceptiveRange, ReceptiveRange)> {
         let part = self.part(read)?;
         Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
-    /// The union of the given rows and columns with those of the part that is added by the step.
+    /// The given rows and columns, extended to those of the changed part that the step adds.
     fn joined(
         &self,
         step: &Step,
@@ -251,8 +251,8 @@ impl IncrementalRun<'_> {
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
-    /// The input read by the windows of the given output rows and columns, with `outside` beyond the map, and the padding still
-    /// to be applied: that of the windows if the outputs cover the whole map, otherwise none.
+    /// The input that the windows of the given output rows and columns read, with the value `outside` beyond the feature map,
+    /// and the padding still to be applied: that of the windows if the outputs cover the whole feature map, otherwise none.
     fn piece(
         &self,
         read: usize,

@@ -1,5 +1,5 @@
-//! Fused f32 runs on the CPU. Feature maps are stored channels last, the batch norm, sum and activation after a convolution are
-//! fused into it, concatenations are written in place, and buffers are reused.
+//! Fused f32 forward and backward passes on the CPU. Feature maps are stored channels last; the batch norm, sum and activation
+//! after a convolution are fused into the convolution; concatenations are written in place; and buffers are reused.
 //!
 //! A plan is built once per input size, and a [`FusedRun`] executes it on one batch. The value of every node can be read as a
 //! channels-first tensor. Values inside a step are computed on demand.

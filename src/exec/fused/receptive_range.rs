@@ -3,7 +3,7 @@
 use crate::backend::Window;
 
 /// The range of positions along an axis affected by a change to the input, given by its start for each picture. All ranges have
-/// the same length, so that the ranges of a batch form one map.
+/// the same length, so that the ranges of a batch form one feature map.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReceptiveRange {
     pub at: Vec<usize>,

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Averages a map over a grid of `output` cells that covers it; PyTorch's `AdaptiveAvgPool2d`.
+/// Averages a feature map over each cell of a grid of `output` cells that covers it; PyTorch's `AdaptiveAvgPool2d`.
 #[derive(Debug)]
 pub struct AdaptiveAvgPool {
     /// Number of rows and columns of the grid.
@@ -81,7 +81,7 @@ fn cells(size: usize, out: usize, like: &Tensor) -> Result<Tensor> {
     tensor::like(matrix, (out, size), like)
 }
 
-/// Multiplies each map of `x` on both sides: `rows · x · columnsᵀ`.
+/// Multiplies each feature map of `x` on both sides: `rows · x · columnsᵀ`.
 fn on_both_sides(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<Tensor> {
     let half = x.contiguous()?.broadcast_matmul(&columns.t()?)?;
     Ok(rows.broadcast_matmul(&half)?)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct AvgPool {
     /// The pooling windows.
     pub pool: Pool2d,
-    /// Whether padded zeros count in the mean (PyTorch's `count_include_pad`).
+    /// Whether zeros in the padding are included in the mean (PyTorch's `count_include_pad`).
     pub include_pad: bool,
 }
 

@@ -62,7 +62,7 @@ impl BatchNorm {
         Ok((&w[3] + self.epsilon)?.sqrt()?.recip()?)
     }
 
-    /// Rearranges `(N, C, …)` to one row per channel with all elements of that channel.
+    /// Rearranges `(N, C, …)` into `(C, elements)`: one row per channel, holding all of its elements.
     fn rows(x: &Tensor) -> Result<Tensor> {
         Ok(x.transpose(0, 1)?.contiguous()?.reshape((x.dims()[1], ()))?)
     }

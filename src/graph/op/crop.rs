@@ -1,4 +1,4 @@
-//! Cropping the borders of maps.
+//! Cropping the borders of feature maps.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Crops the outermost rows and columns of a map; PyTorch's `pad` with negative sizes.
+/// Removes the outermost rows and columns of feature maps; PyTorch's `pad` with negative sizes.
 #[derive(Debug)]
 pub struct Crop {
     /// Number of rows removed at the top and at the bottom.

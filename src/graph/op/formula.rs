@@ -9,7 +9,8 @@ use candle_core::Tensor;
 use gradscope_engine::{Activation, Compiled, Pointwise, Saves};
 use std::fmt::Debug;
 
-/// An activation defined by a single formula that serves every dtype and device, on its own or fused with the preceding step.
+/// An activation defined by a single formula for all dtypes and devices, whether it runs on its own or is fused into the
+/// preceding step.
 pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
     /// The formula, compiled for every instruction set.
     const COMPILED: &'static Compiled = &Compiled::of::<Self>();

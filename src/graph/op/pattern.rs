@@ -1,9 +1,9 @@
-//! How fused runs classify operations.
+//! How the fused executor classifies operations.
 
 use crate::backend::{Conv2d, Pool2d};
 use gradscope_engine::{Activation, StridedSlice};
 
-/// How a fused run computes an operation.
+/// How the fused executor computes an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pattern {
     /// A convolution with this stride, padding, dilation and groups.
@@ -20,7 +20,7 @@ pub enum Pattern {
     Activation(Activation),
     /// Max pooling.
     Max(Pool2d),
-    /// Average pooling, and whether padded zeros count.
+    /// Average pooling, and whether zeros in the padding are included in the mean.
     Mean(Pool2d, bool),
     /// Elementwise addition.
     Add,
@@ -32,6 +32,6 @@ pub enum Pattern {
     Flatten,
     /// The identity.
     Same,
-    /// Any other operation; the fused run calls its own `forward`.
+    /// An operation without a fused kernel, computed by its own `forward`.
     Other,
 }

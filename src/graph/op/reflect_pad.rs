@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Adds rows and columns around a map, mirrored at its borders without repeating the border itself; PyTorch's `ReflectionPad2d`.
-/// If the map is no larger than the padding, which is an error in PyTorch, reflections repeat as in NumPy's `reflect` mode.
+/// Pads a feature map with rows and columns mirrored at its borders, without repeating the border itself; PyTorch's
+/// `ReflectionPad2d`. If the padding is at least as large as the feature map, which is an error in PyTorch, reflections repeat
+/// as in NumPy's `reflect` mode.
 #[derive(Debug)]
 pub struct ReflectPad {
     /// Number of rows added at the top and at the bottom.

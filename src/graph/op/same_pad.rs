@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Pads a map with zeros so that a window with this stride and no further padding has `⌈size / stride⌉` positions along each axis.
-/// Half of the zeros are added before and half after; if their number is odd, the extra one goes after.
+/// Pads a feature map with zeros so that a window with this stride and no further padding has `⌈size / stride⌉` positions along
+/// each axis. Half of the zeros are added before and half after; if their number is odd, the extra one goes after.
 #[derive(Debug)]
 pub struct SamePad {
     /// Height and width of the window, dilation included.

@@ -15,7 +15,7 @@ pub struct Slice {
     pub dim: usize,
     /// First index; negative values count from the end.
     pub start: i64,
-    /// End index, exclusive; negative values count from the end. `None` is the end of the dimension, whatever its size.
+    /// End index, exclusive; negative values count from the end. `None` means the end of the dimension.
     pub end: Option<i64>,
     /// Step between indices, 1 or more.
     pub step: usize,

@@ -4,7 +4,7 @@ use super::operation::trained;
 use crate::graph::parameter::Parameter;
 use anyhow::{Result, ensure};
 
-/// The parameters of a layer: `weight` with this shape and, if `bias` is given, `bias` with that many elements.
+/// The parameters of a layer: `weight` with the given shape and, unless `bias` is `None`, a `bias` with that number of elements.
 pub(super) fn weight_and_bias(weight: &[usize], bias: Option<usize>) -> Vec<Parameter> {
     std::iter::once(trained("weight", weight)).chain(bias.map(|n| trained("bias", &[n]))).collect()
 }

@@ -35,7 +35,7 @@ pub(super) fn draw(d: &mut Draw, dilated: bool) -> Pool2d {
     Pool2d { h: window(), w: window(), ceil_mode: d.coin() }
 }
 
-/// A random input shape `(N, C, H, W)` for a pool: large, or the smallest that fits its windows.
+/// A random input shape `(N, C, H, W)` for a pool: a large one, or the smallest one that the windows fit.
 pub(super) fn mapped(d: &mut Draw, pool: &Pool2d) -> [usize; 4] {
     let [n, c, h, w] = d.map();
     [n, c, side(d, pool, h), side(d, pool, w)]

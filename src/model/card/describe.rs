@@ -13,7 +13,7 @@ pub struct CardRow {
     pub name: &'static str,
     /// The value.
     pub value: String,
-    /// Where it comes from.
+    /// Where the value comes from.
     pub source: String,
 }
 

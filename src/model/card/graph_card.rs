@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// ImageNet's crop, as a fraction of the shorter side.
 const CROP: f64 = 0.875;
-/// Smaller inputs, with fewer pixels per side, are resized without a crop.
+/// Minimum side length, in pixels, of inputs that are center-cropped; smaller inputs are resized without a crop.
 const SMALL: usize = 128;
 
 /// Creates the card of an imported graph with the output `output`, and adds the normalization to the graph, so that the returned

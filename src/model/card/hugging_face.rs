@@ -7,7 +7,7 @@ use crate::data::Interpolation;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Input size from which ConvNeXt's processor resizes the entire picture instead of cropping it.
+/// Minimum input size at which ConvNeXt's processor resizes the entire picture instead of cropping it.
 const CONVNEXT_WHOLE: usize = 384;
 
 /// Reads the class names of `config.json`, unless they are the placeholders `LABEL_0`, `LABEL_1`, …

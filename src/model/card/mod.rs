@@ -2,7 +2,7 @@
 //! file itself.
 //!
 //! A [`CardValues`] holds the values of one source. [`Card::with_values`](crate::model::Card::with_values) applies sources in order
-//! of increasing precedence: the file itself, torchvision's table, Hugging Face's files, timm's, `NAME.card.json`, flags.
+//! of increasing precedence: the model file, torchvision's table, Hugging Face's files, timm's file, `NAME.card.json`, flags.
 
 mod source;
 mod values;

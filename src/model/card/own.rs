@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 /// The keys of a card, in the order in which they are written.
 const KEYS: [&str; 8] = ["size", "crop", "interpolation", "mean", "std", "labels", "channel_order", "output"];
 
-/// Reads a card; `file` is its name in the sources. Errors if a key is unknown or a value is invalid.
+/// Reads a card; `file` is the file name that is recorded as the source of the values. Errors if a key is unknown or a value is
+/// invalid.
 pub fn of_json(file: &str, value: &Value) -> Result<CardValues> {
     let card = Object::new(file, "", value)?;
     if let Some(unknown) = card.fields.keys().find(|key| !KEYS.contains(&key.as_str())) {

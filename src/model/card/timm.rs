@@ -6,8 +6,8 @@ use super::values::{CardValues, Crop, Given};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-/// Reads the preprocessing and class names in timm's `config.json`; returns no values if `config` is not timm's. `file` is its name
-/// in the sources.
+/// Reads the preprocessing and class names in timm's `config.json`; returns no values if `config` is not timm's. `file` is the
+/// file name that is recorded as the source of the values.
 pub(super) fn read(file: &str, config: &Value) -> Result<CardValues> {
     let top = Object::new(file, "", config)?;
     let own = match top.get("pretrained_cfg") {

@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub struct CardValues {
     /// Height and width of the network's input.
     pub size: Option<Given<InputSize>>,
-    /// How pictures are cropped to that size.
+    /// How pictures are fitted to the input size.
     pub crop: Option<Given<Crop>>,
     /// How pictures are resized.
     pub interpolation: Option<Given<Interpolation>>,
@@ -31,7 +31,7 @@ pub struct CardValues {
 pub struct Given<T> {
     /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// Where the value comes from.
     pub source: Source,
 }
 
@@ -65,7 +65,7 @@ pub enum ChannelOrder {
 pub struct PerChannel(pub Vec<f64>);
 
 impl CardValues {
-    /// The same values with flags as their source.
+    /// These values, with flags as their source.
     pub fn as_flags(self) -> Self {
         fn flag<T>(given: Option<Given<T>>) -> Option<Given<T>> {
             given.map(|given| Given { source: Source::Flag, ..given })
