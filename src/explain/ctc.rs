@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn targets_without_a_label_are_errors() {
-        assert!(ctc(&[0.0; 6], 3, 2, &[0]).unwrap_err().to_string().contains("label 0 is not in 1..=2"));
+        assert!(
+            ctc(&[0.0; 6], 3, 2, &[0]).unwrap_err().to_string().contains("label 0 is out of range; labels are 1 to 2")
+        );
         assert!(ctc(&[0.0; 6], 3, 2, &[3]).is_err() && ctc(&[], 3, 0, &[1]).is_err());
     }
 }

@@ -48,7 +48,11 @@ fn a_program_trains_measures_runs_and_prints_and_trains_only_once() {
     assert!(folder.path().join("curve/result.json").exists() && folder.path().join("tables/01-numbers.txt").exists());
     let again = exec(folder.path(), PROGRAM, &["0 16"]);
     assert_eq!(again.stdout, first.stdout);
-    assert!(text(&again.stderr).contains("mnist_softmax is already in net.safetensors"), "{}", text(&again.stderr));
+    assert!(
+        text(&again.stderr).contains("mnist_softmax is already trained; using the weights in net.safetensors"),
+        "{}",
+        text(&again.stderr)
+    );
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn a_label_list_gives_the_classes_of_a_folder_without_subfolders() {
     assert_eq!((numbers.label(0), numbers.label(1), numbers.labelled), (281, 3, true));
     let words = data(b"a.png\ttiger cat\nmy cat.png bee\n").unwrap();
     assert_eq!((words.label(0), &words.classes[1][..]), (1, "tiger cat"));
-    assert!(data(b"a.png 1\nb.png 2").unwrap_err().contains("line 2 must be the name of a picture"));
+    assert!(data(b"a.png 1\nb.png 2").unwrap_err().contains("line 2 must be the file name of a picture"));
     assert!(data(b"a.png").unwrap_err().contains("line 1 must be"));
     assert!(data(b"a.png 99999999").unwrap_err().contains("class index 99999999 is too large"));
     assert!(data(b"").unwrap_err().contains("no pictures"));

@@ -21,7 +21,7 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
     ("let a = 7;\na /= 2;", "7 / 2 is not an integer", 4, "7.0 / 2"),
     ("let a = 1 / 0;", "division by zero", 3, ""),
     ("let a = zeros([2, 3]) + zeros([4]);", "cannot broadcast [2, 3] with [4]", 3, ""),
-    ("let a = zeros([2, 3]);\nlet b = matmul(a, a);", "matmul of [2, 3] and [2, 3]", 4, ""),
+    ("let a = zeros([2, 3]);\nlet b = matmul(a, a);", "matmul of shapes [2, 3] and [2, 3]", 4, ""),
     ("let a = cx.input.softmaxx(1);", "unknown function softmaxx", 3, "did you mean \"softmax\"?"),
     ("let a = cx.inptu;", "inptu", 3, "did you mean \"input\"?"),
     ("let a = cx.params.epsilom;", "unknown parameter \"epsilom\"", 3, ""),

@@ -148,7 +148,7 @@ fn nondifferentiable_objectives_are_errors() {
     let other = failure(&format!(
         "{TRACE} let o = objective(t, |a| a[\"fc\"].sum()); backward(cx.model.forward(cx.input * 0.5), o).input"
     ));
-    assert!(other.message.contains("another run"), "{other}");
+    assert!(other.message.contains("a different forward pass"), "{other}");
 }
 
 #[test]

@@ -102,7 +102,8 @@ pub fn parse_header(bytes: &[u8]) -> Result<(NpyHeader, &[u8])> {
 /// column-major, and the shape.
 fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
-        let (_, rest) = head.split_once(&format!("'{key}':")).with_context(|| format!("the key '{key}' is missing"))?;
+        let (_, rest) =
+            head.split_once(&format!("'{key}':")).with_context(|| format!("the .npy header has no '{key}'"))?;
         Ok::<_, anyhow::Error>(rest.trim_start())
     };
     let descr = value("descr")?;
@@ -252,9 +253,9 @@ mod tests {
         let cases = [
             (b"PNG".to_vec(), "no .npy header"),
             (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within the .npy header"),
-            (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "takes 8 bytes, but the file has 7"),
+            (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "has 8 bytes, but the file has 7"),
             (npy(&head("|O", "False", "(1,)"), &[0]), "Python objects"),
-            (npy(&head("<c8", "False", "(1,)"), &[0; 8]), "'<c8' is not supported"),
+            (npy(&head("<c8", "False", "(1,)"), &[0; 8]), "'<c8' are not supported"),
             (npy(&huge, &[]), "is too large"),
             (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", &[0; 4]), "structured arrays"),
             (npy("{}", &[]), "no 'descr'"),

@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let named = if a.has("in_features") { Some(a.count("in_features")?) } else { None };
         ensure!(
             x[0].len() != 4 || named.is_some(),
-            "expected an input of shape (N, features) or tokens, got a feature map of shape {:?}; flatten it first, or set in_features to apply the layer to the last dimension",
+            "expected an input of shape (N, features) or tokens, got a feature map of shape {:?}; flatten first, or set in_features to apply the layer to the last dimension",
             x[0]
         );
         let input = named.unwrap_or(input);

@@ -147,7 +147,7 @@ pub(super) fn composite<'a>(
     rules: Option<&Dynamic>,
 ) -> Result<Composite<'a>> {
     let Some(rules) = rules else { return Ok(Composite::gradient()) };
-    let form = "rules must be an array of [selector, |site, r| …]";
+    let form = "rules must be an array of pairs [selector, |site, r| …]";
     let rules = rules.clone().try_cast::<Array>().context(form)?;
     rules.into_iter().try_fold(Composite::gradient(), |composite, rule| {
         let pair = rule.try_cast::<Array>().filter(|p| p.len() == 2).context(form)?;
@@ -170,7 +170,7 @@ fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &D
         return Ok(Selector::Among(chosen.collect::<Result<_>>()?));
     }
     let text = value.clone().into_string().map_err(|kind| {
-        anyhow!("a selector must be \"conv|linear\", \"features.*\" or |layer| layer.parameters > 0, got {kind}")
+        anyhow!("a selector must be a string such as \"conv|linear\" or \"features.*\", or a closure such as |layer| layer.parameters > 0; got {kind}")
     })?;
     super::selector::selector(guard, graph, "rule", &text)
 }
@@ -186,8 +186,14 @@ fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tens
     let Some(parts) = answer.clone().try_cast::<Array>() else {
         bail!("a rule must return a tensor, or an array with one per input; this one returned {kind}");
     };
-    ensure!(parts.len() == site.reads(), "a rule returned {} tensors for {} inputs", parts.len(), site.reads());
-    let part =
-        |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("the array returned by a rule must hold tensors")?);
+    ensure!(
+        parts.len() == site.reads(),
+        "a rule returned {} tensors for a layer with {} inputs",
+        parts.len(),
+        site.reads()
+    );
+    let part = |p: Dynamic| {
+        in_type_of(r, &p.try_cast::<Tensor>().context("the array returned by a rule must contain only tensors")?)
+    };
     parts.into_iter().map(part).collect()
 }

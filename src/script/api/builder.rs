@@ -111,7 +111,7 @@ impl Handle {
 
     fn check_own(&self, name: &str, inputs: &[Self]) -> Result<()> {
         let own = |input: &Self| Arc::ptr_eq(&input.network, &self.network);
-        ensure!(inputs.iter().all(own), "layer \"{name}\" reads a node of another network");
+        ensure!(inputs.iter().all(own), "layer \"{name}\" reads a node of a different network");
         Ok(())
     }
 
@@ -221,7 +221,7 @@ fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> 
         let name = text(args[1])?;
         let all = [Some(&args[0]), args.get(2)].into_iter().flatten();
         let all: Option<Vec<_>> = all.map(|value| node(value)).collect();
-        return Ok((name, all.context("a layer's inputs must be nodes of a network")?));
+        return Ok((name, all.context("the inputs of a layer must be nodes of a network")?));
     }
     let name = text(args[0])?;
     let all: Option<Vec<_>> = args[1].read_lock::<Array>().and_then(|parts| parts.iter().map(node).collect());

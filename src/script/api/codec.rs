@@ -23,7 +23,7 @@ pub(super) fn register(engine: &mut Engine) {
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let shape = x.dims4().ok().filter(|&(_, c, h, w)| (c == 1 || c == 3) && h * w > 0);
     let Some((n, c, h, w)) = shape else {
-        bail!("through_file expects pictures (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
+        bail!("through_file expects pictures of shape (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
     };
     ensure!((1..=100).contains(&quality), "JPEG quality must be between 1 and 100, got {quality}");
     check_size(w as u32, h as u32)?;

@@ -20,14 +20,14 @@ fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
     let shape = logits.dims();
     let fits = matches!(shape, [_, _, 1, _] | [_, _, _]);
     finite(logits, "ctc_loss")?;
-    ensure!(fits, "ctc_loss expects logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
+    ensure!(fits, "ctc_loss expects logits of shape (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
     let label = |k: &Dynamic| k.as_int().ok().and_then(|k| usize::try_from(k).ok());
     let target: Vec<_> =
         target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels must be integers")?;
     let (classes, steps) = (shape[1], shape[shape.len() - 1]);
     ensure!(
         classes > 1 && steps > 0,
-        "ctc_loss needs at least one step and one label besides the blank, got logits {shape:?}"
+        "ctc_loss needs at least one time step and one label besides the blank, got logits of shape {shape:?}"
     );
     let (mut loss, mut gradient) = (0.0, vec![]);
     for row in numbers(logits)?.chunks(classes * steps) {

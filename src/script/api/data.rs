@@ -68,7 +68,7 @@ fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
     let count = pictures.set.len();
     ensure!(
         start < end && end <= count,
-        "pictures {start} to {end} are out of range: \"{}\" has {count}",
+        "pictures {start} to {end} are out of range: \"{}\" has {count} pictures",
         pictures.set.name
     );
     Ok((start..end).collect())
@@ -87,7 +87,7 @@ fn own_labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     let set = &pictures.set;
     ensure!(set.labelled, "\"{}\" has no labels; put its pictures into one folder per class", set.name);
     let label = |i: usize| {
-        ensure!(i < set.len(), "no picture {i} in \"{}\"; it has {}", set.name, set.len());
+        ensure!(i < set.len(), "no picture {i} in \"{}\"; it has {} pictures", set.name, set.len());
         Ok(Dynamic::from(set.label(i) as INT))
     };
     which.into_iter().map(label).collect()

@@ -77,7 +77,7 @@ fn covered(guard: &Guard, run: &LabeledTrace, windows: Array, fill: &Tensor) -> 
 /// Parses `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each selector must match a layer of the network.
 fn edits(guard: &Guard, graph: &Graph, options: &Map) -> Result<Edits> {
     let options = CallOptions::new("forward", options.clone(), &["edits"])?;
-    let form = "edits must be an array of [selector, |a| …] or [selector, tensor]";
+    let form = "edits must be an array of pairs [selector, |a| …] or [selector, tensor]";
     let Some(edits) = options.raw("edits") else { return Ok(vec![]) };
     let edits = edits.clone().try_cast::<Array>().context(form)?;
     edits.into_iter().map(|edit| one(guard, graph, edit.try_cast::<Array>().context(form)?, form)).collect()

@@ -158,7 +158,10 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
 /// Reads `count` RGB colors from the option `key`, a tensor `(count, 3)` in `[0, 1]`; empty if the option is absent.
 pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
     let Some(given) = o.raw(key) else { return Ok(vec![]) };
-    let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` must be a tensor ({count}, 3)"))?;
+    let t = given
+        .clone()
+        .try_cast::<Tensor>()
+        .with_context(|| format!("`{key}` must be a tensor of shape ({count}, 3)"))?;
     ensure!(t.dims() == [count, 3], "`{key}` must have shape ({count}, 3), got {:?}", t.dims());
     let byte = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
     Ok(values(&t)?.data.chunks_exact(3).map(|c| [byte(&c[0]), byte(&c[1]), byte(&c[2])]).collect())

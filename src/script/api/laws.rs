@@ -250,7 +250,7 @@ fn look(answer: &Dynamic) -> Result<(), String> {
     paint(&figure, Colormap::Viridis);
     text(&figure, 80);
     if bad > 0 && !told.contains(&format!("{bad} of ")) {
-        return Err(format!("a caption says \"{told}\" of {bad} values that are not finite"));
+        return Err(format!("the caption is \"{told}\", although {bad} values are not finite"));
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     let method = o.raw("method").map_or("slic".to_string(), bounded_text::text);
     let (_, _, height, width) = picture
         .dims4()
-        .with_context(|| format!("segments expects a picture (1, C, H, W), got {:?}", picture.dims()))?;
+        .with_context(|| format!("segments expects a picture of shape (1, C, H, W), got {:?}", picture.dims()))?;
     match method.as_str() {
         "slic" => math::slic(picture, count, o.number("compactness", 10.0)?),
         "grid" => math::grid(height, width, count),

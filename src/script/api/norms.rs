@@ -69,7 +69,7 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
 ///
 /// Errors if a value is NaN, which cannot be ordered.
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
-    ensure!(k >= 0, "cannot take the {k} largest values");
+    ensure!(k >= 0, "cannot take the {k} largest values; the number must be 0 or more");
     let nan = backend::not_finite(x)?.nan;
     ensure!(nan == 0, "cannot take the {k} largest values: {nan} are NaN");
     let (values, size) = (numbers(x)?, rows(x)?.dims()[1]);

@@ -53,8 +53,8 @@ impl Objective {
             })?;
             ensure!(
                 finite(gradient)?,
-                "the objective's gradient with respect to layer \"{name}\" is infinite or NaN, as for a root or a \
-                 logarithm at zero; add a small constant inside it"
+                "the objective's gradient with respect to layer \"{name}\" is infinite or NaN, as for a square root or \
+                 logarithm at zero; add a small constant to its argument"
             );
             Ok((id, gradient.detach()))
         };
@@ -68,7 +68,10 @@ impl Objective {
     /// computed on.
     pub fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let same = std::ptr::eq(&*self.trace, trace);
-        ensure!(same, "the objective was computed on another run; pass its closure to backward(), or compute it again");
+        ensure!(
+            same,
+            "the objective was computed in a different forward pass; pass its closure to backward(), or compute it again"
+        );
         Ok(self.seeds.clone())
     }
 }
@@ -98,7 +101,7 @@ impl Activations {
     fn score(&self, class: INT) -> Result<Variable> {
         let (logits, graph) = (self.logits()?.0, &self.trace.graph);
         let class = usize::try_from(class).ok().filter(|c| *c < graph.classes());
-        let class = class.with_context(|| format!("no such class; the network has {}", graph.classes()))?;
+        let class = class.with_context(|| format!("no such class; the network has {} classes", graph.classes()))?;
         let own = logits.narrow(1, class, 1)?.squeeze(1)?;
         Ok(Variable(match (graph.scores, class) {
             (Scores::Pair, 0) => logits.narrow(1, 1, 1)?.squeeze(1)?.neg()?,

@@ -28,7 +28,7 @@ pub(super) fn register(engine: &mut Engine) {
 /// Options: `groups` and `pictures`, tensors `(N)` of integers; `names`, strings; `colors`, RGB rows `(N, 3)` in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {
     let o = CallOptions::new("points", options.clone(), &["groups", "names", "pictures", "colors"])?;
-    ensure!(t.rank() == 2, "points must be rows (N, D), got {:?}", t.dims());
+    ensure!(t.rank() == 2, "points must have shape (N, D), got {:?}", t.dims());
     let whole = |key: &'static str| -> Result<Arc<[u32]>> {
         let Some(given) = o.raw(key) else { return Ok([].into()) };
         let given =

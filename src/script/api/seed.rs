@@ -80,7 +80,10 @@ pub(super) fn register(engine: &mut Engine) {
 fn weighted(seed: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (n, rest) = (seed.dims()[0], seed.rank() - 1);
     let count = weight.elem_count();
-    ensure!(count == 1 || count == n, "a seed of {n} pictures can be multiplied by one number or by {n}, got {count}");
+    ensure!(
+        count == 1 || count == n,
+        "a seed for {n} pictures can be multiplied by one number or by {n} numbers, got {count}"
+    );
     let weight = in_type_of(seed, &weight.to_device(seed.device())?)?.reshape([vec![count], vec![1; rest]].concat())?;
     Ok(seed.broadcast_mul(&weight)?)
 }

@@ -22,7 +22,7 @@ pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> 
         let others = |kind: Selector| graph.nodes.iter().any(|node| node.name != text && kind.fits(node));
         if is_kind && others(Selector::parse(text)?) {
             guard.note(format!(
-                "the edit for \"{text}\" changes only the layer of this name; use \"{text}: *\" for all layers of the kind, or \":{text}\" \
+                "the edit for \"{text}\" changes only the layer of that name; use \"{text}: *\" for all layers of that kind, or \":{text}\" \
                  to silence this note"
             ));
         }

@@ -100,7 +100,7 @@ pub(super) fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
     sorted.sort_unstable();
     ensure!(
         sorted.iter().copied().eq(0..x.rank()),
-        "permute of {:?} must list each dimension once, got {order:?}",
+        "permute of a tensor of shape {:?} must list each dimension once, got {order:?}",
         x.dims()
     );
     Ok(x.permute(order)?)
@@ -114,13 +114,18 @@ pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor>
     let keep = |(i, &n): (usize, &INT)| if n == -1 && i >= new { Ok(x.dims()[i - new]) } else { size(n, "a size") };
     let resolved = shape.iter().enumerate().map(keep).collect::<Result<Vec<_>>>()?;
     guard.reserve(&resolved, x.dtype().size_in_bytes())?;
-    x.broadcast_as(resolved.as_slice()).with_context(|| format!("expand of {:?} to {shape:?}", x.dims()))
+    x.broadcast_as(resolved.as_slice()).with_context(|| format!("expanding shape {:?} to {shape:?}", x.dims()))
 }
 
 /// Repeats a tensor along each dimension. `times` contains the number of repetitions for each dimension.
 fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
     let times = super::sizes(times)?;
-    ensure!(times.len() == x.rank(), "repeat of {:?} needs {} counts, got {times:?}", x.dims(), x.rank());
+    ensure!(
+        times.len() == x.rank(),
+        "repeat of a tensor of shape {:?} needs {} counts, got {times:?}",
+        x.dims(),
+        x.rank()
+    );
     let shape: Vec<_> = x.dims().iter().zip(&times).map(|(n, t)| n.saturating_mul(*t)).collect();
     guard.reserve(&shape, x.dtype().size_in_bytes())?;
     if shape.contains(&0) {
@@ -131,7 +136,7 @@ fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
 
 pub(super) fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = &promoted([a, b])?;
-    let shapes = || format!("matmul of {:?} and {:?}", a.dims(), b.dims());
+    let shapes = || format!("matmul of shapes {:?} and {:?}", a.dims(), b.dims());
     let (rows, columns) = (a.dims().iter().rev().nth(1), b.dims().last());
     let batch = a.elem_count() / a.dims().iter().rev().take(2).product::<usize>().max(1);
     let size = [batch, rows.copied().unwrap_or(1), columns.copied().unwrap_or(1)];
@@ -147,7 +152,7 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
     let first = if start < 0 { start + total } else { start };
     ensure!(
         first >= 0 && count >= 0 && first.checked_add(count).is_some_and(|end| end <= total),
-        "cannot take {count} from {start} of dimension {d} of a tensor of shape {:?}",
+        "cannot take {count} elements from {start} along dimension {d} of a tensor of shape {:?}",
         x.dims()
     );
     part(x, d, first as usize, count as usize)

@@ -39,7 +39,8 @@ fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     let to = sizes(to)?;
     ensure!(to.len() == 2, "a size must be [height, width], got {to:?}");
     ensure!(to.iter().all(|&n| n <= LARGEST), "height and width must be at most {LARGEST}, got {to:?}");
-    let (n, c, _, _) = x.dims4().with_context(|| format!("resize expects (N, C, H, W), got {:?}", x.dims()))?;
+    let (n, c, _, _) =
+        x.dims4().with_context(|| format!("resize expects a tensor of shape (N, C, H, W), got {:?}", x.dims()))?;
     guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
     let mode = match mode {
         "nearest" => Resize::Nearest,
@@ -72,7 +73,8 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
         groups: option("groups", 1)?,
         ..Conv2d::default()
     };
-    let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d expects (N, C, H, W), got {:?}", x.dims()))?;
+    let (n, _, h, width) =
+        x.dims4().with_context(|| format!("conv2d expects a tensor of shape (N, C, H, W), got {:?}", x.dims()))?;
     let (out_channels, ..) =
         w.dims4().with_context(|| format!("a kernel must have shape (O, C, H, W), got {:?}", w.dims()))?;
     guard.reserve(&[n, out_channels, h + 2 * padding, width + 2 * padding], x.dtype().size_in_bytes())?;
@@ -86,8 +88,10 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
         (0.0..100.0).contains(&sigma),
         "the sigma of gaussian_blur must be at least 0 and below 100 pixels, got {sigma}"
     );
-    let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur expects (N, C, H, W), got {:?}", x.dims()))?;
-    ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
+    let (_, c, h, w) = x
+        .dims4()
+        .with_context(|| format!("gaussian_blur expects a tensor of shape (N, C, H, W), got {:?}", x.dims()))?;
+    ensure!(h * w > 0, "the picture has no pixels: its shape is {:?}", x.dims());
     let r = (4.0 * sigma + 0.5) as usize;
     if r == 0 {
         return Ok(x.clone());
@@ -117,8 +121,10 @@ fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
 /// The median of each pixel's `size x size` neighborhood, with mirrored borders, like SciPy's `median_filter`.
 fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     ensure!((1..=15).contains(&size), "the size of median_filter must be 1 to 15 pixels, got {size}");
-    let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter expects (N, C, H, W), got {:?}", x.dims()))?;
-    ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
+    let (n, c, h, w) = x
+        .dims4()
+        .with_context(|| format!("median_filter expects a tensor of shape (N, C, H, W), got {:?}", x.dims()))?;
+    ensure!(h * w > 0, "the picture has no pixels: its shape is {:?}", x.dims());
     let mirrored = |at: usize, limit: usize| mirrored(at, size / 2, limit);
     let values = numbers(x)?;
     let mut around = Vec::with_capacity(size * size);

@@ -119,7 +119,7 @@ pub fn one_type(mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
 /// Like [`one_type`], but for a fixed number of tensors.
 pub fn promoted<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let tensors = one_type(tensors.map(Tensor::clone).into())?;
-    Ok(tensors.try_into().unwrap_or_else(|_| unreachable!("as many as before")))
+    Ok(tensors.try_into().unwrap_or_else(|_| unreachable!("the number of tensors does not change")))
 }
 
 /// Converts `x` to the dtype of `like`.

@@ -128,7 +128,8 @@ impl Architectures {
     fn scripts(&self) -> (Vec<Script>, Vec<anyhow::Error>) {
         let (mut scripts, mut errors) = (vec![], vec![]);
         for name in self.folders.names() {
-            match self.folders.find(&name).and_then(|source| self.read(source.context("it no longer exists")?)) {
+            match self.folders.find(&name).and_then(|source| self.read(source.context("the script no longer exists")?))
+            {
                 Ok(script) => scripts.push(script),
                 Err(error) => errors.push(error),
             }
@@ -330,7 +331,7 @@ impl From<Unbuilt> for anyhow::Error {
     fn from(error: Unbuilt) -> Self {
         match error {
             Unbuilt::Failed(error) => error,
-            Unbuilt::Foreign(found) => anyhow!("the weight file has only the first {found} parameters"),
+            Unbuilt::Foreign(found) => anyhow!("the weight file contains only the first {found} parameters"),
         }
     }
 }
@@ -347,7 +348,9 @@ impl Script {
         let mut fields = self.model.clone();
         let own = self.variants()?.get(name).map(|own| own.clone().try_cast::<Map>());
         fields.extend(
-            own.map(|own| own.context("each of `variants` must be a map of fields")).transpose()?.unwrap_or_default(),
+            own.map(|own| own.context("each entry of `variants` must be a map of fields"))
+                .transpose()?
+                .unwrap_or_default(),
         );
         CallOptions::new("MODEL", fields, &FIELDS)
     }

@@ -48,8 +48,8 @@ impl Architectures {
         sources.extend(built_in(&network, &file));
         sources.push(flags.clone());
         let (card, graph) = of_graph(&file, &network.graph, &network.output, &sources)?;
-        let card = self
-            .with_class_names(Card { summary: "A network from an exported graph".into(), ..card }, graph.classes())?;
+        let card =
+            self.with_class_names(Card { summary: "Network from an exported graph".into(), ..card }, graph.classes())?;
         let graph = graph.placed(self.guard.options())?;
         let (hash, taken) = (hash(&network.graph)?, note_of_output(&card, &network));
         Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: taken.into() })

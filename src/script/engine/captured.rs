@@ -62,7 +62,10 @@ fn root(expr: &Expr) -> Option<ImmutableString> {
 
 /// Configures an engine to read the variables in a call's [`Constants`] by value.
 pub(super) fn register(engine: &mut Engine) {
-    #[allow(deprecated, reason = "rhai deprecates items that may change between versions; its version is pinned")]
+    #[allow(
+        deprecated,
+        reason = "rhai deprecates items that may change between versions; the version of rhai is pinned"
+    )]
     engine.on_var(|name, _, context| Ok(copy(name, &context)));
 }
 

@@ -130,7 +130,7 @@ impl MethodCall {
         ensure!(targets.len() == count, "got {} classes for {count} pictures", targets.len());
         let wrong = targets.iter().find(|&&t| t >= model.classes());
         let missing = wrong.filter(|_| model.classes() > 0);
-        ensure!(missing.is_none(), "no class {}; the network has {}", missing.unwrap_or(&0), model.classes());
+        ensure!(missing.is_none(), "no class {}; the network has {} classes", missing.unwrap_or(&0), model.classes());
         let endless = if method.group == "attack" { ATTACK_STEPS } else { usize::MAX };
         Ok(Self {
             params: params(method, &model, map.get("params"))?,

@@ -212,7 +212,7 @@ impl Params {
         Self { params, values }
     }
 
-    /// Returns parameters for new declarations, keeping values of `self` whose names still exist and that are still valid.
+    /// Creates parameters from new declarations. Parameters that still exist keep their values from `self` if these are still valid.
     pub fn carried_to(&self, params: Vec<Param>) -> Self {
         let mut new = Self::new(params);
         for (param, value) in new.params.iter().zip(&mut new.values) {
@@ -289,7 +289,7 @@ impl Params {
         };
         self.params[i]
             .check(&ParamValue::Pixels(share * epsilon))
-            .with_context(|| format!("{share} of epsilon, {epsilon}"))?;
+            .with_context(|| format!("{share} times epsilon, {epsilon}"))?;
         Ok(share * epsilon / 255.0)
     }
 

@@ -44,7 +44,7 @@ impl Setting {
         }
         let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
         if trainer.wrote(&out)? {
-            self.desk.say(&format!("{name} is already in {}", words::path(&out)));
+            self.desk.say(&format!("{name} is already trained; using the weights in {}", words::path(&out)));
             return architectures.open(name, Some(&out));
         }
         let checkpoint = out.with_extension("checkpoint");

@@ -105,7 +105,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
         return Some(format!("\"{operator}\" is not defined for these types"));
     }
     if let Some((_, ours)) = ELSEWHERE.iter().find(|(word, _)| signature.starts_with(word)) {
-        return Some(format!("the equivalent here is {ours}"));
+        return Some(format!("the equivalent in gradscope is {ours}"));
     }
     let forms: Vec<_> = functions.iter().filter(|f| name_of(f) == name).map(|f| shown(f)).collect();
     if forms.is_empty() {
@@ -114,7 +114,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     }
     let mut forms: Vec<_> = forms.into_iter().filter(|f| f.len() < 80).take(4).collect();
     forms.dedup();
-    Some(format!("its signatures are {}", forms.join(", ")))
+    Some(format!("available signatures: {}", forms.join(", ")))
 }
 
 /// Suggestion for rhai's error `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
@@ -125,16 +125,16 @@ fn property(text: &str, functions: &[String]) -> Option<String> {
     let own = functions.iter().filter(|f| f.contains(&of)).filter_map(|f| f.strip_prefix("get$")?.split('(').next());
     let own: Vec<_> = own.collect();
     match closest(name, own.iter().copied()) {
-        Some(near) => Some(format!("did you mean \"{near}\"? its properties are {}", own.join(", "))),
+        Some(near) => Some(format!("did you mean \"{near}\"? available properties: {}", own.join(", "))),
         None if functions.iter().any(|f| name_of(f) == name) => Some(format!("{name} is a function; call it with ()")),
-        None if !own.is_empty() => Some(format!("its properties are {}", own.join(", "))),
+        None if !own.is_empty() => Some(format!("available properties: {}", own.join(", "))),
         None => None,
     }
 }
 
 fn reserved(word: &str) -> Option<String> {
     Some(match word {
-        "var" => "the variance is x.variance()".into(),
+        "var" => "for the variance, use x.variance()".into(),
         "null" | "nil" => "use () for no value".into(),
         _ => format!("\"{word}\" is a reserved word; use another name"),
     })
@@ -144,7 +144,7 @@ fn reserved(word: &str) -> Option<String> {
 fn whole_division(text: &str) -> Option<String> {
     let (division, _) = text.split_once(" is not an integer")?;
     let (a, b) = division.split_once(" / ")?;
-    Some(format!("write {a}.0 / {b} for a real number"))
+    Some(format!("write {a}.0 / {b} for a floating-point result"))
 }
 
 fn name_of(signature: &str) -> &str {

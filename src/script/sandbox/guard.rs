@@ -195,7 +195,7 @@ impl Guard {
         }
         let (held, budget) = (held(), budget());
         (held > budget).then(|| {
-            format!("out of memory: {} in use, and the limit is {}; keep fewer tensors", text(held), text(budget))
+            format!("out of memory: {} are in use, and the limit is {}; keep fewer tensors", text(held), text(budget))
         })
     }
 

@@ -55,7 +55,7 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     match ran {
         Some(answer) => answer,
         // No thread could be started.
-        None => take().map_or_else(|| unreachable!("it was not called"), |f| f()),
+        None => take().map_or_else(|| unreachable!("the closure has not been called"), |f| f()),
     }
 }
 

@@ -210,7 +210,7 @@ impl Session {
         }
         ensure!(
             target.is_none_or(|t| t < classes),
-            "no class {}; the network has {classes}",
+            "no class {}; the network has {classes} classes",
             target.unwrap_or_default()
         );
         self.target = target;

@@ -47,15 +47,15 @@ impl Session {
     /// what differs.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
-        let (_, head) = head.context("it is not a saved run")?;
-        let text = head.metadata().as_ref().and_then(|m| m.get(KEY)).context("it is not a saved run")?;
-        let document: Value = decoding("JSON", || serde_json::from_str(text)).context("it is damaged")?;
+        let (_, head) = head.context("the file is not a saved run")?;
+        let text = head.metadata().as_ref().and_then(|m| m.get(KEY)).context("the file is not a saved run")?;
+        let document: Value = decoding("JSON", || serde_json::from_str(text)).context("the file is damaged")?;
         self.compare(&document["question"])?;
         let tensors = decoding("safetensors", || load_buffer(bytes, self.input().device()))?;
-        let state = decode(&document["state"], &tensors).context("it is damaged")?;
+        let state = decode(&document["state"], &tensors).context("the file is damaged")?;
         let scalars: Vec<Vec<(String, f64)>> = serde_json::from_value(document["scalars"].clone())?;
         let millis: Vec<f64> = serde_json::from_value(document["millis"].clone())?;
-        ensure!(!millis.is_empty() && millis.len() == scalars.len(), "it is damaged");
+        ensure!(!millis.is_empty() && millis.len() == scalars.len(), "the file is damaged");
         let steps = scalars.into_iter().zip(millis);
         let mut steps: Vec<_> =
             steps.map(|(scalars, millis)| KeptStep { scalars, millis, ..KeptStep::default() }).collect();
@@ -95,7 +95,7 @@ impl Session {
         let differs = own.as_object().into_iter().flatten().find(|(key, value)| kept[key.as_str()] != **value);
         match differs {
             None => Ok(()),
-            Some((key, _)) => bail!("it belongs to a different run: {key} differs"),
+            Some((key, _)) => bail!("the file belongs to a different run: {key} differs"),
         }
     }
 }
