@@ -66,7 +66,7 @@ fn is_network(dict: &StateDict) -> bool {
     dict.tensors.len() > 1 && !optimizer(&dict.key)
 }
 
-/// The names of a state dict, either unchanged or without wrapper segments.
+/// The tensor names of a state dict, either unchanged or without wrapper segments.
 struct View<'a> {
     dict: &'a StateDict,
     names: BTreeMap<Cow<'a, str>, &'a TensorEntry>,

@@ -21,7 +21,7 @@ pub enum Colormap {
     Cividis,
     /// Black to white.
     Gray,
-    /// Diverging: blue below, gray in the middle, red above.
+    /// Diverging: blue at the low end, gray in the middle, red at the high end.
     Coolwarm,
     /// A smooth rainbow. Not perceptually uniform, so it can suggest edges that are not in the data.
     Turbo,
@@ -75,7 +75,7 @@ impl Colormap {
         Rgb([channel(16), channel(8), channel(0)])
     }
 
-    /// Evenly spaced stops, sampled from matplotlib 3.11 (matplotlib license; viridis and its relatives CC0).
+    /// Evenly spaced stops, sampled from matplotlib 3.11 (matplotlib license; CC0 for viridis, magma, plasma and inferno).
     fn stops(self) -> &'static [u32] {
         match self {
             Self::Inferno => &INFERNO,

@@ -67,7 +67,7 @@ pub(super) fn steepest_step(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["gradient"], include_str!("scripts/step.rhai"), &set)
 }
 
-/// Computes norms of the difference of the vectors `a` and `b`.
+/// Computes norms of the difference between the vectors `a` and `b`.
 pub(super) fn distances(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["a", "b"], include_str!("scripts/distances.rhai"), &[])
 }

@@ -49,7 +49,7 @@ struct State {
 }
 
 impl Trainer {
-    /// Writes a checkpoint, atomically. Errors if the file cannot be written.
+    /// Writes a checkpoint atomically. Errors if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let weights = self.weights().into_iter().map(|(name, t)| (format!("model.{name}"), t));
         let slots = self.slots.iter().map(|(name, t)| (format!("optimizer.{name}"), t.clone()));
@@ -74,7 +74,7 @@ impl Trainer {
         }
     }
 
-    /// Writes the resulting weights and a description of the training run, atomically. Errors if the file cannot be written.
+    /// Atomically writes the resulting weights and a description of the training run. Errors if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let state = State { step: 0, best: None, ..self.state() };
         let mut metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
@@ -151,7 +151,7 @@ pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
     text.map(|text| names(text).context("its class names are damaged")).transpose()
 }
 
-/// Writes weights to a `.safetensors` file in float32, atomically. Errors if the file cannot be written.
+/// Atomically writes weights to a `.safetensors` file in float32. Errors if the file cannot be written.
 pub fn write_weights(path: &Path, weights: &BTreeMap<String, Tensor>) -> Result<()> {
     write(path, weights.clone(), None)
 }

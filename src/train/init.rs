@@ -18,8 +18,8 @@ pub enum Init {
     ///
     /// Corresponds to PyTorch's `kaiming_uniform_(nonlinearity="relu")`.
     He,
-    /// Weights and biases uniform in `±1/√n`, the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch
-    /// norm train poorly from such weights.
+    /// Weights and biases uniform in `±1/√n`, the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch norm train poorly
+    /// when initialized this way.
     Torch,
 }
 

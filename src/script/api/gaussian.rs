@@ -4,7 +4,7 @@ use rand::Rng;
 use std::array::from_fn;
 use std::f32::consts::{LN_2, TAU};
 
-/// Number of pairs computed at a time.
+/// Number of pairs of random numbers computed at a time.
 const PAIRS: usize = 128;
 
 /// Fills a slice with independent standard normal numbers (Box & Muller 1958): each pair is `√(-2 ln u)` times the cosine and

@@ -9,8 +9,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quadrature", |rule: &str, points: INT| out(quadrature(rule, points)));
 }
 
-/// Returns `#{ t, w }`, the nodes in ascending order and the weights, which sum to 1, of the quadrature rule `rule` with the
-/// given number of points.
+/// For the quadrature rule `rule` with the given number of points, returns `#{ t, w }`: the nodes in ascending order, and the weights,
+/// which sum to 1.
 fn quadrature(rule: &str, points: INT) -> Result<Map> {
     ensure!((1..=10_000).contains(&points), "the number of quadrature points must be 1 to 10000, got {points}");
     let n = points as usize;

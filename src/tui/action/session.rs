@@ -5,7 +5,7 @@ use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Pane, State, Tone, headline};
 use crate::worker::message::Command;
 
-/// Quits. While steps are playing, must be pressed twice.
+/// Quits. While steps are playing, the key must be pressed twice.
 pub fn quit(state: &mut State) -> Vec<Effect> {
     if state.run.playing && !state.leaving {
         state.leaving = true;

@@ -32,7 +32,7 @@ pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     }
 }
 
-/// Goes to `step`, if given and the method has steps.
+/// Goes to `step`, unless it is `None` or the method has no steps.
 pub fn seek(state: &State, step: Option<usize>) -> Vec<Effect> {
     step.filter(|_| state.stepped()).map_or_else(Vec::new, |step| ask(Command::Seek(step)))
 }

@@ -66,9 +66,9 @@ struct Slot {
     asked: Option<(PictureKey, (u16, u16))>,
     /// Cells occupied by the picture in the current frame.
     placed: Option<Rect>,
-    /// Target cells of a picture drawn with a protocol.
+    /// The cells that the picture should occupy if it is drawn with a graphics protocol.
     wanted: Option<Rect>,
-    /// Cells and content of the picture drawn on screen with a protocol.
+    /// Cells and content of the picture currently drawn on screen with a graphics protocol.
     shown: Option<(Rect, PictureKey)>,
     /// Which of the slot's two picture IDs is in use.
     turn: bool,

@@ -8,7 +8,7 @@ use ratatui::style::Color;
 use std::io;
 use viuer::ViuError;
 
-/// Prints a picture as half blocks, two pixels per cell, using viuer, which does not query the terminal for this.
+/// Prints a picture as half blocks, two pixels per cell, using viuer, which does not query the terminal when printing half blocks.
 pub fn half_blocks(image: RgbImage, depth: Depth, rect: Rect) -> io::Result<()> {
     let (columns, rows) = (u32::from(rect.width), u32::from(rect.height));
     let config = viuer::Config {

@@ -4,7 +4,7 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use std::cmp::Reverse;
 
-/// Score of a match; higher is better. Of equally good matches, the shorter string scores higher.
+/// Score of a match; higher is better. Among equally good matches, shorter strings score higher.
 pub type Score = (u32, Reverse<usize>);
 
 /// A query in fzf syntax: several words in any order, with `^start`, `end$`, `'exact` and `!without`.

@@ -98,7 +98,7 @@ pub struct State {
     pub lens: Lens,
     /// The lasso drawn around points, as fractions of the plot's width and height.
     pub lasso: Vec<(f32, f32)>,
-    /// The data set of the last thumbnails for points.
+    /// The data set that contains the pictures of the last thumbnails for points.
     pub near: Option<String>,
     /// The pictures for the points under the mark: name and, once loaded, thumbnail.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,

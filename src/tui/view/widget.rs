@@ -51,7 +51,7 @@ pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item
     Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
 }
 
-/// Escapes characters of a line that are invisible or change text direction.
+/// Escapes the characters in a line that are invisible or change the text direction.
 fn shown(mut line: Line<'_>) -> Line<'_> {
     for span in &mut line.spans {
         if let Cow::Owned(escaped) = words::line(&span.content) {

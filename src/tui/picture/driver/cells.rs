@@ -63,7 +63,7 @@ impl Driver for Cells {
         stream::lines(&buf).into_bytes()
     }
 
-    /// Prints half blocks in many colors with viuer, which does not query the terminal for them.
+    /// Prints half blocks in many colors with viuer, which does not query the terminal when printing half blocks.
     fn print(
         &self,
         out: &mut dyn Write,
