@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Reads a file of at most `limit` bytes.
 ///
-/// Errors like [`open`].
+/// Errors under the same conditions as [`open`].
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open(path, limit)?;
     let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |facts| facts.len() as usize));
@@ -19,7 +19,7 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
 
 /// Reads a UTF-8 text file of at most `limit` bytes.
 ///
-/// Errors like [`open`], and if the text is not UTF-8.
+/// Errors under the same conditions as [`open`], and if the text is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let text = String::from_utf8(read_whole(path, limit)?);
     text.map_err(|_| anyhow!("reading \"{}\": the file is not UTF-8 text", words::path(path)))

@@ -57,7 +57,7 @@ impl Picture {
         Ok(picture)
     }
 
-    /// Decodes the bytes of a picture file; errors like [`Picture::open`].
+    /// Decodes the bytes of a picture file. Errors under the same conditions as [`Picture::open`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         Ok(parse(bytes)?.0)
     }

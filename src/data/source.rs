@@ -97,7 +97,7 @@ pub fn to_test_with(spec: &str) -> Option<String> {
 /// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`
 /// (zero-based).
 ///
-/// Errors like [`open`] and [`Picture::open`], and if the index is missing or out of range.
+/// Errors under the same conditions as [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {
     let path = Path::new(text);
     if let Some((spec, number)) = numbered(text) {

@@ -9,8 +9,8 @@ pub struct Absorbed {
     pub bias: f64,
     /// Relevance absorbed by the denominator's stabilizer.
     pub stabilizer: f64,
-    /// Relevance lost because there are no contributions to distribute it to, for example, to negative contributions if all
-    /// contributions are positive.
+    /// Relevance lost because there are no contributions to distribute it to; for example, a value may have no negative
+    /// contributions.
     pub missing: f64,
 }
 

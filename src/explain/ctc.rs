@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 pub struct Ctc {
     /// `−log p(target)`; infinite if there are too few steps for the target.
     pub loss: f64,
-    /// The gradient with respect to the logits, `softmax(z) − occupancy`, in their layout; occupancy is the probability of a
-    /// label at a step, given the target. All zeros if the loss is infinite.
+    /// The gradient with respect to the logits, `softmax(z) − occupancy`, in the layout of the logits; occupancy is the
+    /// probability of a label at a step, given the target. All zeros if the loss is infinite.
     pub gradient: Vec<f64>,
 }
 

@@ -33,7 +33,7 @@ struct ExactTwin(OnceLock<Arc<Graph>>);
 
 impl Graph {
     /// A value that another module derives from this graph and caches with it, such as plans and packed weights; created on first
-    /// use. A clone of the graph starts without it, since graphs are cloned to be changed.
+    /// use. A clone of the graph starts without derived values, since graphs are cloned to be changed.
     pub fn derived<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.derived.get()
     }
@@ -174,8 +174,8 @@ impl Graph {
         graph
     }
 
-    /// The same network with direct convolution throughout; the network itself if that is what it uses. Created on first use
-    /// and cached, since it holds its own packed weights.
+    /// The same network with direct convolution throughout; the network itself if it already uses direct convolution. Created
+    /// on first use and cached, since it holds its own packed weights.
     pub fn exact(self: &Arc<Self>) -> Arc<Self> {
         if self.accumulation() == Accumulation::Direct {
             return self.clone();

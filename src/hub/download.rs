@@ -198,7 +198,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The error for a server that is unreachable or failing, with an alternative.
+/// The error for a server that is unreachable or failing; it suggests an alternative.
 pub fn failed(error: &anyhow::Error, server: &str, instead: &str) -> Option<anyhow::Error> {
     match error.downcast_ref::<Refusal>()? {
         Refusal::Unreachable(why) => Some(anyhow!("cannot reach {server} ({why}); {instead}")),

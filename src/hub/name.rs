@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Maximum length of each part of a name, as on the Hugging Face hub.
 const LONGEST: usize = 96;
 
-/// The revision of a repository to use if none is given.
+/// The default revision of a repository.
 pub(super) const MAIN: &str = "main";
 
 /// A network on a hub.

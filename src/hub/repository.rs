@@ -41,7 +41,7 @@ impl Repository {
         Some(text.trim().to_string()).filter(|commit| is_commit(commit))
     }
 
-    /// Stores the commit that a revision refers to.
+    /// Records the commit that a revision refers to.
     pub fn remember(&self, revision: &str, commit: &str) -> Result<()> {
         if is_commit(revision) || self.commit(revision).as_deref() == Some(commit) {
             return Ok(());
@@ -66,7 +66,7 @@ impl Repository {
         self.0.join(".no_exist").join(commit).join(name).exists()
     }
 
-    /// Stores that a commit does not have a file.
+    /// Records that a commit does not have a file.
     pub fn remember_lack(&self, commit: &str, name: &str) -> Result<()> {
         let file = self.0.join(".no_exist").join(commit).join(name);
         create_folder(file.parent().unwrap_or(&self.0))?;

@@ -184,7 +184,7 @@ impl ClassMap {
 
 impl Card {
     /// The card of a network that is trained from random weights on a data set with `count` classes. The class names of a folder,
-    /// in alphabetical order, replace the card's labels unless they match these.
+    /// in alphabetical order, replace the card's labels unless the two sets of names match.
     pub fn to_learn(self, data: &Dataset, count: usize) -> Self {
         let named = data.alphabetical && data.classes.len() <= count;
         if !named || ClassMap::matched(data, &self, count).is_ok() {

@@ -11,7 +11,7 @@ struct Line(#[allow(dead_code)] [f32; 16]);
 pub struct Buffer(Vec<Line>);
 
 impl Buffer {
-    /// A buffer of at least `len` elements, all 0.
+    /// A zero-initialized buffer of at least `len` elements.
     ///
     /// # Panics
     /// If there is not enough memory.

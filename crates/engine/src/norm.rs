@@ -115,7 +115,7 @@ trait Summand<const N: usize> {
     /// The values of `n` channels of a pixel, starting at channel `c`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixel must exist in all maps.
+    /// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixel must exist in all feature maps.
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; N];
 }
 
@@ -162,7 +162,7 @@ impl Summand<1> for Square<'_> {
 /// The sum of `n` channels, starting at channel `c`, over a range of pixels. Four pixels are summed at a time.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixels must exist in all maps.
+/// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixels must exist in all feature maps.
 #[inline(always)]
 unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usize>, c: usize, n: usize) -> [S::V; N] {
     // SAFETY: the loops visit only pixels of the range.

@@ -29,7 +29,7 @@ pub struct WeightGradient {
 }
 
 impl WeightGradient {
-    /// Prepares the weight gradient of a convolution with these sizes.
+    /// Prepares to compute the weight gradient of a convolution with these sizes.
     ///
     /// # Panics
     /// If `slide` does not fit `sizes`.
@@ -42,7 +42,7 @@ impl WeightGradient {
     /// number of cores.
     ///
     /// # Panics
-    /// If the sizes of the maps or `dw` do not match the convolution.
+    /// If the sizes of the feature maps or of `dw` do not match the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input, output, from, to } = self.sizes;
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);

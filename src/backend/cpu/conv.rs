@@ -46,8 +46,8 @@ impl Shape {
         self.out * self.patches.rows()
     }
 
-    /// Whether to run one task per picture and group. If there are fewer pairs of these than cores, the product of each pair is
-    /// parallelized instead.
+    /// Whether to run one task per pair of picture and group. With fewer pairs than cores, each matrix product is parallelized
+    /// instead.
     fn by_picture(&self) -> bool {
         self.batch * self.groups >= rayon::current_num_threads()
     }

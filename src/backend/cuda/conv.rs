@@ -31,11 +31,11 @@ const KEPT: usize = 1024;
 /// Which pass of a convolution to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
-    /// The output, from the input and the weight.
+    /// Computes the output from the input and the weight.
     Forward,
-    /// The input gradient, from the output gradient and the weight.
+    /// Computes the input gradient from the output gradient and the weight.
     Input,
-    /// The weight gradient, from the output gradient and the input.
+    /// Computes the weight gradient from the output gradient and the input.
     Weight,
 }
 

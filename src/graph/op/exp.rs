@@ -5,7 +5,7 @@ use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
-/// `eˣ`, used in gates, for example; PyTorch's `exp`.
+/// `eˣ`; PyTorch's `exp`. Used in gates, for example.
 #[derive(Debug)]
 pub struct Exp;
 

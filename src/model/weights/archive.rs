@@ -96,7 +96,7 @@ impl Archive {
 
     /// Reads all tensors of the main state dict. Wrapper segments are removed from their names.
     ///
-    /// Errors like [`read`](Self::read).
+    /// Errors under the same conditions as [`read`](Self::read).
     pub fn all(&self) -> Result<Weights> {
         let dict = self.main().context("the file contains no tensors")?;
         let plain = names::all_unwrapped(dict.tensors.keys().map(String::as_str));

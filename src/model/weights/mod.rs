@@ -59,7 +59,7 @@ pub fn open(path: &Path) -> Result<Archive> {
 /// Reads the tensors of a weight file. In a checkpoint, these are the ones in its `state_dict`, `model_state_dict`, `model` or
 /// `net`. Wrapper segments in names, such as `module.` of `DataParallel`, are removed.
 ///
-/// Errors like [`open`](open()) and [`Archive::read`].
+/// Errors under the same conditions as [`open`](open()) and [`Archive::read`].
 pub fn read(path: &Path) -> Result<Weights> {
     open(path)?.all().with_context(|| format!("reading the weights \"{}\"", words::path(&path)))
 }

@@ -7,7 +7,8 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
-/// A vector of eight lanes. Only unsafe functions of [`Avx2`] create vectors, so one exists only if the CPU has AVX2 and FMA.
+/// A vector of eight lanes. Only unsafe functions of [`Avx2`] create vectors, so a vector exists only if the CPU has AVX2 and
+/// FMA.
 #[derive(Clone, Copy)]
 pub struct Vector(__m256);
 

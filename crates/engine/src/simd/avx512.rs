@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx512;
 
-/// A vector of sixteen lanes. Only unsafe functions of [`Avx512`] create vectors, so one exists only if the CPU has AVX-512.
+/// A vector of sixteen lanes. Only unsafe functions of [`Avx512`] create vectors, so a vector exists only if the CPU has AVX-512.
 #[derive(Clone, Copy)]
 pub struct Vector(__m512);
 

@@ -145,7 +145,7 @@ impl Table {
         Ok(get_column_reader(self.metadata.file_metadata().schema_descr().column(column), Box::new(pages)))
     }
 
-    /// All values of a column of a row group; `None` for null.
+    /// All values of a column of a row group; `None` for null values.
     fn values<T: DataType>(
         &self,
         mut reader: ColumnReaderImpl<T>,

@@ -18,7 +18,7 @@ pub struct Machine<'a, V> {
 }
 
 impl<'a, V: Copy> Machine<'a, V> {
-    /// Creates a machine at the beginning of a pickle.
+    /// Creates a machine that starts at the beginning of a pickle.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
