@@ -10,7 +10,8 @@ pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
         return Ok(rows.remove(0));
     }
     let first = rows.first().context("the batch has no rows")?;
-    let of = |row: &'_ Answer, name: &String| row.get(name).cloned().context("a row lacks a result");
+    let of =
+        |row: &'_ Answer, name: &String| row.get(name).cloned().context("a result is missing from a row of the batch");
     let all = |name: &String| rows.iter().map(|row| of(row, name)).collect::<Result<Vec<_>>>();
     let joined = |name: &String| -> Result<Tensor> {
         let parts = all(name)?;

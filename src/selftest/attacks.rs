@@ -29,7 +29,7 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
 
 /// Runs MI-FGSM with the parameters of the case. The normalization of gradients does not matter here, since each step uses only the sign.
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
-    ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM supports only the norm Linf");
+    ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM supports only the Linf norm");
     let loss = &desk.params()["loss"];
     ensure!(loss.is_null() || loss == "ce", "MI-FGSM supports only the cross-entropy (\"ce\"), got {loss}");
     let mut set = ball(desk)?;
@@ -80,12 +80,13 @@ pub(super) fn project(desk: Harness) -> Result<Answer> {
 
 /// Computes the change, in 8-bit levels, of the pixels of a PNG file after one step of each length in the case.
 pub(super) fn quantize(desk: Harness) -> Result<Answer> {
-    let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length must be a number"));
+    let lengths =
+        list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("each length in \"eps\" must be a number"));
     let mut rows = vec![];
     for length in lengths.collect::<Result<Vec<_>>>()? {
         let set = [("length", length.to_string())];
         let mut row = arithmetic(desk, &["x", "sign"], include_str!("scripts/quantise.rhai"), &set)?;
-        rows.push(row.remove("levels_changed").context("the script returns no levels")?);
+        rows.push(row.remove("levels_changed").context("the script returned no \"levels_changed\"")?);
     }
     Ok([("levels_changed".into(), Tensor::cat(&rows, 0)?)].into())
 }

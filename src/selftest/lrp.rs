@@ -79,7 +79,7 @@ fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> 
     );
     ensure!(
         desk.seed()? == CaseSeed::Class,
-        "a named composite starts from a single class; use \"rules\" for another seed"
+        "a named composite starts from a single class; use \"rules\" for a different seed"
     );
     let params = desk.params();
     let mut set = vec![("composite", composite(name).to_string())];
@@ -238,7 +238,7 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
     if place["any"] == true {
         return all(of(&|_| true)?);
     }
-    let ops = list(&place["op"]).context("a rule must match an operation, a layer, or the first layer")?;
+    let ops = list(&place["op"]).context("`match` must specify an operation, a layer name, or the first layer")?;
     all(of(&|op| ops.iter().any(|o| o == op))?)
 }
 

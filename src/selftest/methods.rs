@@ -153,7 +153,7 @@ fn rule(params: &Value) -> Result<&str> {
     if params["rule"].is_null() {
         return Ok("gauss_legendre");
     }
-    Ok(match params["rule"].as_str().context("the quadrature rule must be a name")? {
+    Ok(match params["rule"].as_str().context("the quadrature rule must be a string")? {
         "gausslegendre" | "gauss-legendre" | "legendre" | "leggauss" => "gauss_legendre",
         "riemann_middle" | "middle" => "midpoint",
         "riemann_trapezoid" => "trapezoid",

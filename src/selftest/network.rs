@@ -98,7 +98,11 @@ impl Network {
 
 /// Extracts one row of a batch, as a batch of size 1.
 fn row(x: &Tensor, row: usize) -> Result<Tensor> {
-    ensure!(x.rank() == 2 || x.rank() == 4, "an input must be (N, features) or (N, C, H, W), got {:?}", x.dims());
+    ensure!(
+        x.rank() == 2 || x.rank() == 4,
+        "an input must have shape (N, features) or (N, C, H, W), got {:?}",
+        x.dims()
+    );
     ensure!(row < x.dims()[0], "all inputs must have the same number of rows, but one has only {}", x.dims()[0]);
     Ok(x.narrow(0, row, 1)?)
 }

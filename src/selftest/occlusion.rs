@@ -39,7 +39,10 @@ fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
         [across] => Ok([1, across]),
         [channels, down, across] => {
             let all = network.picture.dims()[1] as u64;
-            ensure!(channels >= all, "a window covers {channels} of {all} channels; it must cover all");
+            ensure!(
+                channels >= all,
+                "a window covers {channels} of {all} channels; each window must cover all channels"
+            );
             Ok([down, across])
         }
         _ => anyhow::bail!("\"{name}\" must be [size] or [channels, height, width], got {sizes:?}"),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let inputs = &desk.case["inputs"];
     let x = tensor(&inputs["X"])?.to_dtype(desk.dtype)?;
-    let n = x.dims2().context("points must be rows of values")?.0;
-    let perplexity = desk.params()["perplexity"].as_f64().context("t-SNE needs a perplexity")?;
+    let n = x.dims2().context("points must have shape (N, D)")?.0;
+    let perplexity = desk.params()["perplexity"].as_f64().context("t-SNE needs the number \"perplexity\"")?;
     let near = neighbours(&x, &x, n.saturating_sub(1), Metric::Euclidean, true, &|_| Ok(()))?;
     let p = Affinities::of(&near, perplexity)?;
     if inputs["Y"].is_null() {

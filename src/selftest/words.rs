@@ -259,7 +259,7 @@ fn layer(layer: &Value) -> Result<Value> {
     let layer = object(layer, "a layer")?;
     let (key, written) =
         ["op", "type", "kind"].iter().find_map(|k| Some((k, layer.get(*k)?))).context("a layer has no \"op\"")?;
-    let written = written.as_str().with_context(|| format!("\"{key}\" of a layer must be a name"))?;
+    let written = written.as_str().with_context(|| format!("\"{key}\" of a layer must be a string"))?;
     let op = operation(written).with_context(|| format!("unknown operation \"{written}\""))?;
     let own: Vec<Word> = op.takes.iter().map(String::as_str).collect();
     // The option `bias` is either a list of numbers or a boolean, which such a list implies.
@@ -274,7 +274,8 @@ fn layer(layer: &Value) -> Result<Value> {
 
 /// Normalizes a pair `{ match, rule }` of an LRP case. Either value may be abbreviated to a name.
 fn rule(pair: &Value) -> Result<Value> {
-    let pair = renamed(object(pair, "one of \"rules\"")?, "one of \"rules\"", &[&["match layers where", "rule"]])?;
+    let pair =
+        renamed(object(pair, "an entry of \"rules\"")?, "an entry of \"rules\"", &[&["match layers where", "rule"]])?;
     let place = match optional(&pair, "match") {
         Value::String(name) if operation(&name).is_some() => json!({ "op": name }),
         Value::String(name) => json!({ "name": name }),
@@ -283,7 +284,7 @@ fn rule(pair: &Value) -> Result<Value> {
     let mut place = renamed(object(&place, "\"match\"")?, "\"match\"", &[PLACE])?;
     if let Some(ops) = place.get("op") {
         let op = |op: &Value| -> Result<Value> {
-            let written = op.as_str().context("an operation in \"match\" must be a name")?;
+            let written = op.as_str().context("an operation in \"match\" must be a string")?;
             let known = operation(written).with_context(|| format!("unknown operation \"{written}\""))?;
             Ok(first(&known.names).into())
         };

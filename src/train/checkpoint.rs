@@ -107,10 +107,10 @@ impl Trainer {
     fn load(path: &Path, graph: &Graph, card: &Card, data: Arc<Dataset>) -> Result<Self> {
         let bytes = read_whole(path, MAX_BYTES)?;
         let state = read_state(&bytes)?;
-        ensure!(state.model == card.name, "it is a checkpoint of \"{}\", not of \"{}\"", state.model, card.name);
+        ensure!(state.model == card.name, "the file is a checkpoint of \"{}\", not of \"{}\"", state.model, card.name);
         ensure!(
             state.data == fingerprint::of_labels(&data),
-            "it was trained on a data set other than \"{}\": the labels differ",
+            "the network was trained on a data set other than \"{}\": the labels differ",
             data.name
         );
         let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -148,7 +148,7 @@ pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
     let Ok(header) = decoding("JSON", || serde_json::from_slice::<Header>(&bytes)) else { return Ok(None) };
     let text = header.metadata.get(LABELS);
     let names = |text: &String| decoding("JSON", || serde_json::from_str(text));
-    text.map(|text| names(text).context("its class names are damaged")).transpose()
+    text.map(|text| names(text).context("the class names in the checkpoint are damaged")).transpose()
 }
 
 /// Atomically writes weights to a `.safetensors` file in float32. Errors if the file cannot be written.
@@ -157,9 +157,10 @@ pub fn write_weights(path: &Path, weights: &BTreeMap<String, Tensor>) -> Result<
 }
 
 fn read_state(bytes: &[u8]) -> Result<State> {
-    let text = metadata(bytes, KEY).context("it is not a .safetensors file, or it is damaged")?;
-    let text = text.context("it is not a training checkpoint; use -w for plain weights")?;
-    decoding("JSON", || serde_json::from_str(&text)).context("it is a checkpoint of another version of gradscope")
+    let text = metadata(bytes, KEY).context("the file is not a .safetensors file, or it is damaged")?;
+    let text = text.context("the file is not a training checkpoint; open plain weights with -w")?;
+    decoding("JSON", || serde_json::from_str(&text))
+        .context("the checkpoint was written by a different version of gradscope")
 }
 
 /// The metadata entry `key` of a `.safetensors` file; `None` if there is no such entry.

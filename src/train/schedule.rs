@@ -46,11 +46,14 @@ impl Schedule {
 
     /// Errors if a parameter of the schedule is out of range.
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(*self != Self::Step { every: 0 }, "the schedule steps every 0 epochs; it must be at least 1");
+        ensure!(
+            *self != Self::Step { every: 0 },
+            "the schedule steps every 0 epochs; the interval must be at least 1 epoch"
+        );
         let decay = if let Self::Decay { gamma } = *self { gamma } else { 1.0 };
         ensure!(
             decay > 0.0 && decay <= 1.0,
-            "the schedule decays by a factor of {decay}; it must be above 0 and at most 1"
+            "the schedule decays by a factor of {decay}; the factor must be above 0 and at most 1"
         );
         Ok(())
     }

@@ -112,7 +112,7 @@ impl Trainer {
         let side = card.input[1].max(card.input[2]);
         ensure!(
             options.shift < side,
-            "cannot shift pictures of {side} pixels by {}; use less than {side}",
+            "cannot shift pictures of {side} pixels by {} pixels; the shift must be less than {side}",
             options.shift
         );
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
@@ -148,7 +148,7 @@ impl Trainer {
         let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
         ensure!(
             draws(&self.graph),
-            "\"{}\" maps {first:?} to {last:?}; an image-to-image network must keep the shape",
+            "\"{}\" maps {first:?} to {last:?}; an image-to-image network must preserve the shape of the picture",
             self.name
         );
         let fits = match &self.critic {
@@ -156,7 +156,7 @@ impl Trainer {
             Critic::Missing(fingerprint) => fingerprint == style.fingerprint(),
             Critic::Style(_) => false,
         };
-        ensure!(fits, "this training run was started with another style, loss network or loss weights");
+        ensure!(fits, "this training run was started with a different style, loss network or loss weights");
         Ok(Self { critic: Critic::Style(style.into()), ..self })
     }
 
@@ -256,7 +256,7 @@ impl Trainer {
             Critic::Labels => {
                 ensure!(
                     !draws(&self.graph),
-                    "\"{}\" is an image-to-image network; give it a style to learn with --style",
+                    "\"{}\" is an image-to-image network; specify the style to learn with --style",
                     self.name
                 )
             }
@@ -267,11 +267,13 @@ impl Trainer {
                 });
             }
             Critic::Missing(_) => {
-                anyhow::bail!("this training run was started with a style; give the same style again")
+                anyhow::bail!("this training run was started with a style; specify that style again")
             }
         }
-        let classes =
-            self.classes.as_ref().context("the classes of the data set were not matched with the network's")?;
+        let classes = self
+            .classes
+            .as_ref()
+            .context("the classes of the data set have not been matched with those of the network")?;
         let labels = numbers.iter().map(|&i| classes.class(self.data.label(i))).collect::<Result<Vec<_>>>()?;
         let named = |x: &Tensor| {
             learn(&graph, x, &masks, |trace| {
@@ -360,6 +362,6 @@ fn check_trainable(graph: &Graph, name: &str) -> Result<()> {
             node.op.kind()
         );
     }
-    ensure!(graph.nodes.iter().any(|n| n.parameter_count() > 0), "\"{name}\" has nothing to train: no parameters");
+    ensure!(graph.nodes.iter().any(|n| n.parameter_count() > 0), "\"{name}\" has no parameters to train");
     Ok(())
 }

@@ -219,7 +219,7 @@ impl Worker {
         workspace::write_step(&file, None)?;
         self.opened().context("no method is open")?.write(&file)?;
         workspace::step(&self.session).map_or(Ok(()), |step| workspace::write_step(&file, Some(&step)))?;
-        self.tell(Update::Log(format!("saved; reopen with: gradscope --session {name}")));
+        self.tell(Update::Log(format!("saved the session; reopen it with: gradscope --session {name}")));
         Ok(())
     }
 

@@ -103,7 +103,7 @@ pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
     let (updates, answers) = channel();
     let asker = WorkerHandle { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
     let worker = Worker::new(opening, updates, &asker)?;
-    let thread = stack::spawn("worker", move || worker.work(&messages)).context("starting the worker's thread")?;
+    let thread = stack::spawn("worker", move || worker.work(&messages)).context("starting the worker thread")?;
     *asker.thread.lock_unpoisoned() = Some(thread);
     Ok((asker, answers))
 }

@@ -50,7 +50,7 @@ pub const STEP: CommandSpec = CommandSpec {
     name: "step",
     alias: None,
     arguments: "N",
-    summary: "go to a step (or type just its number)",
+    summary: "go to a step (or just type its number)",
     complete: &[],
     execute: |_, rest| rest.parse().map(|step| ask(Command::Seek(step))).map_err(|_| Refused::Usage),
 };

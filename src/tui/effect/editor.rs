@@ -14,7 +14,7 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("\"{editor}\" exited with {status}")),
-        Err(error) => Err(format!("cannot run \"{editor}\": {error}; set EDITOR to your editor")),
+        Err(error) => Err(format!("cannot run \"{editor}\": {error}; set EDITOR to an installed editor")),
     }
 }
 

@@ -31,7 +31,7 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Layers", "use the layer, or fold", "choose"),
+    bind(&[K::Enter], A::Choose, "Layers", "use layer, or fold module", "choose"),
     bind(&[K::Left], A::Left, "Layers", "fold", ""),
     bind(&[K::Right], A::Right, "Layers", "unfold", ""),
     bind(&[K::Char('u')], A::UseOutput, "Layers", "use the module's output", "use"),
@@ -110,7 +110,7 @@ fn show_all(state: &mut State) -> Vec<Effect> {
     if let Some(place) = row.and_then(place) {
         state.cursor_mut(Pane::LAYERS).go(place);
     }
-    state.say(if all { "shape arithmetic is shown" } else { "shape arithmetic is hidden" });
+    state.say(if all { "showing shape arithmetic" } else { "hiding shape arithmetic" });
     Vec::new()
 }
 
