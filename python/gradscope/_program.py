@@ -62,4 +62,4 @@ def _parted(told: str) -> tuple[list[str], str]:
 def _note(line: str) -> str:
     """A note without the parts that the caller knows, with options translated to keyword arguments."""
     parts = [part for part in line.split("; ") if not part.startswith("card: ")]
-    return "; ".join(parts).replace("--mean and --std set others", "mean= and std= set others")
+    return "; ".join(parts).replace("set others with --mean and --std", "set others with mean= and std=")

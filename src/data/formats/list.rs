@@ -40,7 +40,7 @@ const DEPTH: usize = 6;
 const COLUMNS: usize = 1024;
 
 /// A description of the format, for error messages.
-const EXAMPLE: &str = "put column names in the first line, such as \"file,label\", and a picture and its class in each further line, such as \"cat.png,tabby\"";
+const EXAMPLE: &str = "put column names in the first line, such as \"file,label\", and a picture with its class in each following line, such as \"cat.png,tabby\"";
 
 /// Opens the pictures in a list. Their paths are relative to the list's folder; a name without a path, with or without its
 /// extension, may be in any subfolder.

@@ -88,12 +88,12 @@ impl Card {
         let name = words::name(&self.name);
         (self.sources.mean == Source::ImageNet || self.sources.std == Source::ImageNet).then(|| match self.input[0] {
             3 => format!(
-                "no mean and std given for {name}: using ImageNet's {} and {}; --mean and --std set others",
+                "no mean and std given for {name}: using ImageNet's {} and {}; set others with --mean and --std",
                 listed(&self.mean),
                 listed(&self.std)
             ),
             _ => format!(
-                "no mean and std given for {name}: using pixels from 0 to 1 without normalization; --mean and --std set others"
+                "no mean and std given for {name}: using pixels from 0 to 1 without normalization; set others with --mean and --std"
             ),
         })
     }
