@@ -192,8 +192,9 @@ fn rule_text(rule: &Value) -> Result<String> {
 
 /// Converts a number, or a list of one number per channel, to a tensor in script syntax.
 fn numbers(value: &Value) -> Result<String> {
-    let number =
-        |v: &Value| v.as_f64().context("a bound of the box rule must be a number, or a list with one per channel");
+    let number = |v: &Value| {
+        v.as_f64().context("a bound of the box rule must be a number, or a list with one number per channel")
+    };
     match value {
         Value::Array(many) => {
             let many = many.iter().map(number).collect::<Result<Vec<_>>>()?;

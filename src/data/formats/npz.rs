@@ -213,11 +213,12 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
         format!("the shape of \"{shown}\" is {text}; pictures are NxHxW, NxHxWxC or NxCxHxW")
     })?;
     let size = shape.iter().try_fold(1usize, |size, n| size.checked_mul(*n));
-    let total = size.and_then(|size| size.checked_mul(count)).with_context(|| format!("\"{shown}\" is too large"))?;
-    ensure!(total > 0, "\"{shown}\" has no pictures");
+    let total =
+        size.and_then(|size| size.checked_mul(count)).with_context(|| format!("the array \"{shown}\" is too large"))?;
+    ensure!(total > 0, "the array \"{shown}\" has no pictures");
     let mut values = match (&header.descr[1..], header.fortran) {
         ("u1", false) => {
-            ensure!(data.len() == total, "\"{shown}\" has {} bytes instead of {total}", data.len());
+            ensure!(data.len() == total, "the array \"{shown}\" has {} bytes instead of {total}", data.len());
             bytes.drain(..start);
             Values::Bytes(bytes)
         }

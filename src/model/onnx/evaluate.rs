@@ -519,7 +519,7 @@ pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize
             .map(|&n| usize::try_from(n))
             .collect::<Result<Vec<_>, _>>()
             .context("the size of a part of Split is negative")?;
-        ensure!(parts.iter().sum::<usize>() == size, "parts of size {parts:?} do not add up to {size}");
+        ensure!(parts.iter().sum::<usize>() == size, "parts of sizes {parts:?} do not add up to {size}");
         return Ok(parts);
     }
     let count = usize::try_from(a.int("num_outputs", outputs as i64))

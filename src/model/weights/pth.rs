@@ -89,16 +89,16 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
 }
 
-/// The end of an error message: `, of posix.system, which is not run; save …` if the pickle contains an object, otherwise only the
+/// The end of an error message: `, of class posix.system, whose code is not run; save …` if the pickle contains an object, otherwise only the
 /// suggestion.
 fn of_class(pickle: &Pickle) -> String {
     let object =
         if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
     let (module, name) = object.class;
-    format!(", of {}.{}, which is not run{SAVE}", shown(module), shown(name))
+    format!(", of class {}.{}, whose code is not run{SAVE}", shown(module), shown(name))
 }
 
-const SAVE: &str = "; save model.state_dict() with it";
+const SAVE: &str = "; save model.state_dict() with torch.save";
 
 /// Parses the pickle at the beginning of `rest` and advances `rest` to the byte after it.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {

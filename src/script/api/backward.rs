@@ -184,7 +184,7 @@ fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tens
     }
     let kind = answer.type_name();
     let Some(parts) = answer.clone().try_cast::<Array>() else {
-        bail!("a rule must return a tensor, or an array with one per input; this one returned {kind}");
+        bail!("a rule must return a tensor, or an array with one tensor per input; this rule returned {kind}");
     };
     ensure!(
         parts.len() == site.reads(),

@@ -129,13 +129,13 @@ pub(super) fn register(engine: &mut Engine) {
 fn scalar(answer: &Dynamic) -> Result<Tensor> {
     let Some(y) = answer.read_lock::<Variable>() else {
         bail!(
-            "an objective must return a number computed from activations, like |a| (a[\"layer\"] ** 2).mean(); this one returned {}",
+            "an objective must return a number computed from activations, like |a| (a[\"layer\"] ** 2).mean(); this objective returned {}",
             answer.type_name()
         );
     };
     ensure!(
         y.0.elem_count() == 1,
-        "an objective must return one number, but this one returned a tensor of shape {:?}; end it with sum() or mean()",
+        "an objective must return one number, but this objective returned a tensor of shape {:?}; end it with sum() or mean()",
         y.0.dims()
     );
     Ok(y.0.reshape(())?)

@@ -47,9 +47,8 @@ pub fn size(value: INT, what: &str) -> Result<usize> {
 pub fn classes(value: &Dynamic) -> Result<Vec<usize>> {
     let many = match value.read_lock::<Array>() {
         Some(many) => integers(&many)?,
-        None => {
-            integers(&vec![value.clone()]).context("a class must be an integer, or an array with one per picture")?
-        }
+        None => integers(&vec![value.clone()])
+            .context("a class must be an integer, or an array with one integer per picture")?,
     };
     many.into_iter().map(|class| size(class, "a class")).collect()
 }

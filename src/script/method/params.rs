@@ -402,7 +402,7 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     };
     let place = if number < 0 { number + fits.len() as i64 } else { number };
     let node = usize::try_from(place).ok().and_then(|i| fits.get(i));
-    Ok(node.with_context(|| format!("no layer {number}; there are {}", fits.len()))?.name.clone())
+    Ok(node.with_context(|| format!("no layer {number}; there are {} layers", fits.len()))?.name.clone())
 }
 
 /// The default layer for class activation maps.
