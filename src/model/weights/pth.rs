@@ -89,8 +89,8 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
 }
 
-/// The end of an error message: `, of class posix.system, whose code is not run; save …` if the pickle contains an object, otherwise only the
-/// suggestion.
+/// The end of an error message: `, of class posix.system, whose code is not run; save …` if the pickle contains an object, otherwise
+/// only the suggestion.
 fn of_class(pickle: &Pickle) -> String {
     let object =
         if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
