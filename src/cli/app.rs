@@ -9,8 +9,8 @@ use crate::data::{Picture, create_folder};
 use crate::model::card::of_own_json;
 use crate::script::architecture::open_model::{again, file_of};
 use crate::script::host::Host;
-use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
+use crate::script::session::{Session, Target};
 use crate::tui::{self, Graphics};
 use crate::words;
 use crate::worker::{self, SessionFile, WorkerInit};
@@ -132,7 +132,10 @@ fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
 /// Reopens a workspace, at its last step if that step was saved.
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let question = QuestionArgs {
-        target: opened.target.map(|class| class.to_string()),
+        target: opened.target.as_ref().map(|target| match target {
+            Target::Class(class) => class.to_string(),
+            Target::Expression(text) => text.clone(),
+        }),
         no_resize: opened.no_resize,
         set: opened.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         data: opened.data.clone(),

@@ -143,7 +143,7 @@ pub struct HostArgs {
     /// Folder of methods, searched before ./plugins, the user's folder and the built-in methods
     #[arg(long, value_name = "DIR", global = true)]
     pub plugins: Option<PathBuf>,
-    /// Folder of architectures, searched before ./models, the user's folder and the built-in ones
+    /// Folder of architectures, searched before ./models, the user's folder and the built-in architectures
     #[arg(long, value_name = "DIR", global = true)]
     pub models: Option<PathBuf>,
     /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that supports them
@@ -204,7 +204,7 @@ pub struct CardFlags {
     /// Interpolation for resizing: bilinear, bicubic or lanczos, all antialiased, or nearest
     #[arg(long, value_name = "NAME")]
     pub interpolation: Option<Interpolation>,
-    /// Class names: a text file with one per line, or a JSON list or object
+    /// Class names: a text file with one name per line, or a JSON list or object
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub labels: Option<PathBuf>,
     /// Channel order that the network expects: rgb, or bgr for networks from Caffe or OpenCV [default: rgb]. Means and standard
@@ -225,8 +225,13 @@ pub struct QuestionArgs {
     /// from a data set, such as made:shapes[3]
     #[arg(short = 'i', long = "input", value_name = "PICTURE", value_hint = ValueHint::FilePath)]
     pub pictures: Vec<String>,
-    /// Target class, by index or name [default: the predicted class]
-    #[arg(short, long, value_name = "CLASS")]
+    /// Target: a class by index or name, or an expression of the output [default: the predicted class]
+    ///
+    /// A class, a sum or difference ("tabby - tiger cat"), a place of a map ("person @ 120,80", or the corners of a box
+    /// "person @ 10,10,60,90", in pixels of the network's input), a masked region ("person in mask.png"), the maximum over all
+    /// places or boxes ("max face"), an output value ("output 3"), or the similarity of the output to that for another picture
+    /// ("like:other.jpg") or to an embedding ("text:embeddings.npy[0]").
+    #[arg(short, long, value_name = "TARGET")]
     pub target: Option<String>,
     /// Use pictures at their original size, without scaling or cropping
     #[arg(long)]
@@ -455,7 +460,7 @@ pub struct TrainArgs {
     /// Weights of the critic
     #[arg(long, value_name = "WEIGHTS", requires = "style")]
     pub critic_weights: Option<PathBuf>,
-    /// Weight of the style loss; that of the content loss is 1
+    /// Weight of the style loss; the content loss has weight 1
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, requires = "style")]
     pub style_weight: f64,
     /// Weight of the total variation loss

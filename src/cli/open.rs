@@ -113,8 +113,7 @@ pub fn session(
         session.set_data(data);
     }
     if let Some(target) = &q.target {
-        let class = model.card.class(target, model.classes()).map_err(usage)?;
-        session.set_target(Some(class))?;
+        session.set_target_text(target).map_err(usage)?;
     }
     for pair in &q.set {
         set(&mut session, pair).map_err(usage)?;

@@ -183,7 +183,12 @@ fn answer(
 fn show(session: &Session, frame: &Frame, args: &RunArgs, screen: &FigurePrinter) -> Result<()> {
     let model = session.model();
     let label = |class| words::name(&model.card.label(class)).into_owned();
-    let target = session.target().map(|class| format!(", target {} ({class})", label(class)));
+    let class = session.target().map(|class| format!(", target {} ({class})", label(class)));
+    let expression = session.expression().map(|head| -> Result<String> {
+        let value = head.value(session.input())?;
+        Ok(format!(", target {} = {value:.4}", words::name(&head.text)))
+    });
+    let target = expression.transpose()?.or(class);
     let [method, name, picture] = [&args.method, &model.card.name, session.picture()].map(words::name);
     out::say(&format!("{method} of {name} on {picture}{}", target.unwrap_or_default()))?;
     frame.figures.iter().try_for_each(|figure| screen.show(figure))?;

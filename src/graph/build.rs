@@ -33,6 +33,12 @@ impl Builder {
         Self { nodes: vec![node], names: HashSet::from(["input".into()]), logits: None }
     }
 
+    /// Starts a graph with the nodes of another one.
+    pub(super) fn after(graph: &Graph) -> Self {
+        let names = graph.nodes.iter().map(|node| node.name.clone()).collect();
+        Self { nodes: graph.nodes.clone(), names, logits: None }
+    }
+
     /// Adds a node that reads `inputs` and returns its id.
     ///
     /// Errors if the name is empty or taken, an input does not exist, or the operation does not accept the shapes.
@@ -119,6 +125,17 @@ impl Builder {
             None => scores::found(&nodes, output),
         };
         Ok(Graph { nodes, output, logits, scores, derived: Derived::default() })
+    }
+}
+
+impl Builder {
+    /// Finishes the graph with class scores at the node `head` and keeps all nodes.
+    ///
+    /// Errors if the node does not exist.
+    pub(super) fn finish_all(self, head: NodeId) -> Result<Graph> {
+        let shape = &self.nodes.get(head).context("the head does not exist")?.shape;
+        let scores = scores::said(shape);
+        Ok(Graph { nodes: self.nodes, output: head, logits: head, scores, derived: Derived::default() })
     }
 }
 

@@ -46,7 +46,7 @@ impl Graph {
         ensure!(
             self.scores != Scores::Places,
             "the network has no class scores: layer \"{name}\" outputs a feature map of {} channels and {} positions; end it with \
-             global_avg_pool for classes, or explain a position with at(layer, tensor) or an objective",
+             global_avg_pool for classes, or choose the target \"CLASS @ X,Y\", \"CLASS in MASK.png\" or \"max CLASS\"",
             shape[1],
             shape[2..].iter().map(usize::to_string).collect::<Vec<_>>().join("x")
         );

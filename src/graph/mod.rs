@@ -9,6 +9,7 @@ mod build;
 mod class_scores;
 mod derived;
 mod fold;
+mod head;
 mod maps;
 mod network;
 mod node;

@@ -9,6 +9,7 @@ pub mod onnx;
 pub mod pt2;
 pub mod tensor_shapes;
 pub mod free_sizes;
+pub mod target;
 mod classes;
 mod evaluate;
 mod features;
@@ -53,7 +54,7 @@ pub struct Card {
     pub channel_order: ChannelOrder,
     /// Name of the output, for a network in an exported file.
     pub output: Option<String>,
-    /// Where the values come from.
+    /// The source of each value.
     pub sources: Sources,
 }
 
@@ -66,8 +67,8 @@ pub struct Model {
     pub graph: Arc<Graph>,
     /// SHA-256 of the weight file, in hexadecimal.
     pub hash: Arc<str>,
-    /// How the weights were found in their file, such as under a prefix or in one of several state dicts; empty if they were found
-    /// simply by name.
+    /// How the weights were found in their file, such as under a prefix or in one of several state dicts; empty if the names matched
+    /// directly.
     pub taken: Arc<str>,
 }
 
@@ -80,7 +81,7 @@ impl Model {
         Ok(x.to_dtype(self.graph.dtype())?.to_device(&self.graph.device())?)
     }
 
-    /// The same model with direct convolution throughout.
+    /// The model, with direct convolution in all layers.
     pub fn exact(&self) -> Self {
         Self { graph: self.graph.exact(), ..self.clone() }
     }
@@ -106,8 +107,8 @@ impl Card {
         Preprocess { input: self.input, resize: self.resize, interpolation: self.interpolation }
     }
 
-    /// The name for reopening the network: its name on the hub, or that of its architecture if it is not from a hub or its weights
-    /// are given separately.
+    /// The name by which the network can be reopened: its name on the hub, or the name of its architecture if it is not from a hub or its
+    /// weights are specified separately.
     pub fn opened_by(&self, weights: Option<&Path>) -> &str {
         if self.sources.hub.is_empty() || weights.is_some() { &self.name } else { &self.sources.hub }
     }

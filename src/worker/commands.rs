@@ -15,6 +15,7 @@ use crate::script::architecture::card;
 use crate::script::architecture::open_model::file_of;
 use crate::script::export::{self, film, sheet};
 use crate::script::host::reference::reference;
+use crate::script::session::Target;
 use crate::script::session::workspace;
 use crate::script::summary::Frame;
 use crate::words;
@@ -39,9 +40,13 @@ impl Worker {
                 set?;
                 self.answer(Request::View);
             }
-            Command::Target(class) => {
-                self.session.set_target(class)?;
-                self.tell(Update::Target(self.session.target()));
+            Command::Target(target) => {
+                match target {
+                    Some(Target::Expression(text)) => self.session.set_target_text(&text)?,
+                    Some(Target::Class(class)) => self.session.set_target(Some(class))?,
+                    None => self.session.set_target(None)?,
+                }
+                self.tell(Update::Target(self.session.current_target()));
                 self.answer(Request::Run);
             }
             Command::Restart => {

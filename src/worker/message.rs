@@ -4,6 +4,7 @@
 //! app can tell when a result is stale.
 
 use crate::render::{Array, ClassRow};
+use crate::script::session::Target;
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, Report};
 use std::path::PathBuf;
 
@@ -25,8 +26,8 @@ pub enum Command {
     /// Set the parameter with this name from a string. A one-shot method runs again, a stepped method continues from the current
     /// step.
     Set(String, String),
-    /// Set the target class to this index; `None` selects the predicted class.
-    Target(Option<usize>),
+    /// Set the target; `None` selects the predicted class.
+    Target(Option<Target>),
     /// Run the method again from its start.
     Restart,
     /// Go to the next step, computing it unless it is stored.
@@ -94,8 +95,8 @@ pub enum Update {
     },
     /// The open method and its parameters; sent when the method or a parameter changes.
     Method(MethodCard),
-    /// The current target class; `None` if none was chosen and there is no predicted class.
-    Target(Option<usize>),
+    /// The current target; `None` if none was chosen and there is no predicted class.
+    Target(Option<Target>),
     /// The number of branches, and which branch is open; later updates belong to that branch.
     Branches {
         /// Index of the open branch, zero-based.

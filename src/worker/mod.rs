@@ -319,7 +319,7 @@ impl Worker {
             Ok(Update::Picture { name: self.session.picture().into(), source, pixels, classes })
         });
         self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
-        self.tell(Update::Target(self.session.target()));
+        self.tell(Update::Target(self.session.current_target()));
         if let Some(why) = self.session.unnamed() {
             self.tell(Update::Log(why.to_string()));
         }

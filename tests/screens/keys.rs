@@ -1,6 +1,7 @@
 //! Effects of keys, mouse, time and worker messages on the state.
 
 use crate::session::*;
+use gradscope::script::session::Target;
 use gradscope::script::summary::MethodRow;
 use gradscope::tui::action::views::present;
 use gradscope::tui::effect::Effect;
@@ -104,9 +105,9 @@ fn the_target_is_chosen_by_a_few_letters() {
     let mut state = opened(140, 40);
     press(&mut state, "t");
     write(&mut state, "do");
-    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(3))]);
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(Target::Class(3)))]);
     press(&mut state, "5 j");
-    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(2))], "or in its pane");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(Target::Class(2)))], "or in its pane");
 }
 
 #[test]
@@ -251,7 +252,7 @@ fn tab_completes_commands_and_requests_paths() {
     write(&mut state, "tar");
     press(&mut state, "Tab");
     write(&mut state, "cat");
-    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(2))]);
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(Target::Class(2)))]);
     press(&mut state, "o");
     write(&mut state, "pho");
     assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
@@ -398,7 +399,10 @@ fn a_click_focuses_and_a_second_click_chooses() {
     assert!(happen(&mut state, Event::Mouse(Mouse::Press, x, y + 2)).is_empty());
     assert_eq!((state.focus, state.cursor(Pane::CLASSES).cursor), (Pane::CLASSES, 2));
     let class = state.classes()[2].class;
-    assert_eq!(asked(&happen(&mut state, Event::Mouse(Mouse::Press, x, y + 2))), [Command::Target(Some(class))]);
+    assert_eq!(
+        asked(&happen(&mut state, Event::Mouse(Mouse::Press, x, y + 2))),
+        [Command::Target(Some(Target::Class(class)))]
+    );
 }
 
 #[test]
@@ -469,7 +473,9 @@ fn a_picture_outside_the_list_is_opened_by_its_path() {
 
 #[test]
 fn another_method_or_class_is_compared_in_its_own_branch() {
-    for (line, other) in [("compare push", Command::Method("push".into())), ("compare cat", Command::Target(Some(2)))] {
+    for (line, other) in
+        [("compare push", Command::Method("push".into())), ("compare cat", Command::Target(Some(Target::Class(2))))]
+    {
         let mut state = opened(140, 40);
         press(&mut state, ":");
         write(&mut state, line);

@@ -2,6 +2,7 @@
 
 use gradscope::model::card::CardRow;
 use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
+use gradscope::script::session::Target;
 use gradscope::script::summary::*;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Key};
@@ -14,7 +15,9 @@ use std::time::Duration;
 pub fn opened(columns: u16, rows: u16) -> State {
     let mut state = State::new(columns, rows);
     state.graphics = "blocks".into();
-    for said in [methods(), models(), model(), picture(), Update::Target(Some(1)), Update::Method(glow())] {
+    for said in
+        [methods(), models(), model(), picture(), Update::Target(Some(Target::Class(1))), Update::Method(glow())]
+    {
         tell(&mut state, said);
     }
     tell(&mut state, Update::Frame(map_frame(0)));

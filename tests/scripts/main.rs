@@ -33,6 +33,7 @@ mod rules;
 mod scale;
 mod scores;
 mod steps;
+mod targets;
 mod walks;
 mod worker;
 mod types;

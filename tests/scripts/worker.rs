@@ -9,8 +9,8 @@ use gradscope::script::architecture::Architectures;
 use gradscope::script::architecture::open_model::{again, file_of};
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::session::Session;
 use gradscope::script::session::workspace::{Workspace, go_on};
+use gradscope::script::session::{Session, Target};
 use gradscope::script::summary::Frame;
 use gradscope::worker::message::{Command, Update};
 use gradscope::worker::{SessionFile, WorkerHandle, WorkerInit, start};
@@ -132,7 +132,7 @@ fn a_network_with_non_finite_scores_stays_open_for_methods_that_need_no_class() 
     desk.ask(Command::Model { name: "shapes".into(), weights: Some(file) });
     let classes = desk.next(|u| if let Update::Picture { classes, .. } = u { Some(classes.len()) } else { None });
     assert_eq!(classes, 0);
-    assert_eq!(desk.next(|u| if let Update::Target(class) = u { Some(*class) } else { None }), None);
+    assert_eq!(desk.next(|u| if let Update::Target(target) = u { Some(target.clone()) } else { None }), None);
     let told = desk.next(|u| if let Update::Log(line) = u { Some(line.clone()) } else { None });
     assert!(told.contains("scores are not finite: 10 of 10 are NaN; first in layer"), "{told}");
     assert_eq!(desk.frame().figures[0].title, "input");
@@ -140,7 +140,7 @@ fn a_network_with_non_finite_scores_stays_open_for_methods_that_need_no_class() 
         .unwrap();
     desk.ask(Command::Method("ask".into()));
     assert!(desk.failure().contains("scores are not finite"));
-    desk.ask(Command::Target(Some(3)));
+    desk.ask(Command::Target(Some(Target::Class(3))));
     assert_eq!(desk.words(), "3");
 }
 
@@ -241,7 +241,7 @@ fn invalid_requests_are_reported_and_the_previous_result_stays() {
     assert!(desk.failure().contains("nowhere.png"));
     desk.ask(Command::Model { name: "nowhere".into(), weights: None });
     assert!(desk.failure().contains("no architecture named \"nowhere\""));
-    desk.ask(Command::Target(Some(99)));
+    desk.ask(Command::Target(Some(Target::Class(99))));
     assert!(desk.failure().contains("no class 99"));
     desk.ask(Command::Step);
     assert_eq!(desk.words(), "n = 1");

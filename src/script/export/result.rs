@@ -23,7 +23,11 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
     let model = session.model();
     let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, text)| (name, text.into())).collect();
     let (parameters, asked): (Map<_, _>, Map<_, _>) = (texts(session.as_used()), texts(session.asked_otherwise()));
-    let target = session.target().map(|class| json!({ "class": class, "label": model.card.label(class) }));
+    let predicted = session.target().map(|class| json!({ "class": class, "label": model.card.label(class) }));
+    let target = match session.expression() {
+        Some(head) => Some(json!({ "expression": &*head.text, "value": head.value(session.input())? })),
+        None => predicted,
+    };
     let top: Vec<_> = session.classes(host, 5)?.iter().map(class).collect();
     let figures: Vec<_> = frame.figures.iter().zip(names).map(|(f, files)| figure(f, files)).collect();
     let steps = session.scalars().into_iter().enumerate().map(|(step, numbers)| {

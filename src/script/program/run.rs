@@ -60,8 +60,7 @@ impl Setting {
             session.set_data(Data::named(&spec));
         }
         if let Some(target) = o.raw("target") {
-            let (card, classes) = (session.model().card.clone(), session.model().classes());
-            session.set_target(Some(card.class(&bounded_text::text(target), classes)?))?;
+            session.set_target_text(&bounded_text::text(target))?;
         }
         for (name, value) in o.raw("set").map(settings).transpose()?.unwrap_or_default() {
             session.set(&name, &value).with_context(|| format!("setting {name}"))?;

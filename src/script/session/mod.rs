@@ -6,6 +6,9 @@ pub mod checkpoint;
 pub mod workspace;
 mod idle;
 mod steps;
+mod target;
+
+pub use target::Target;
 
 use super::api::LabeledTrace;
 use super::host::Host;
@@ -19,12 +22,13 @@ use crate::data::source::numbered;
 use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::ClassRow;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::Tensor;
 use history::{History, KeptStep};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use target::Selected;
 
 /// A model, a picture, a method with its parameters, and the steps of its run so far. Clones are independent.
 #[derive(Clone)]
@@ -36,7 +40,7 @@ pub struct Session {
     input: Tensor,
     /// The predicted class; an error if the scores are not finite, and `None` if the network has no classes.
     top: Result<Option<usize>, ScoresNotFinite>,
-    target: Option<usize>,
+    target: Option<Selected>,
     method: Option<Arc<Method>>,
     params: Arc<Params>,
     seed: u64,
@@ -78,14 +82,12 @@ impl Session {
     }
 
     /// Replaces the model and the picture and drops all steps. The method stays open and keeps parameter values that are still
-    /// valid. The target class is kept if the new model has the same classes.
+    /// valid. The target is kept if the new model has the same classes.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = model.take(&input)?;
         self.top = top(host, &model, &input)?;
-        if model.classes() != self.model.classes() || model.card.labels != self.model.card.labels {
-            self.target = None;
-        }
+        self.target = self.target.take().and_then(|target| target.carried(&self.model, &model));
         (self.model, self.picture, self.input) = (model, picture.into(), input);
         self.source = named(picture);
         if let Some(method) = &self.method {
@@ -125,20 +127,9 @@ impl Session {
         &self.input
     }
 
-    /// The target class: the one selected by the user, otherwise the predicted class; `None` if the scores are not finite or the
-    /// network has no classes.
-    pub fn target(&self) -> Option<usize> {
-        self.target.or(self.top.as_ref().ok().copied().flatten())
-    }
-
     /// The error if no class is predicted because the scores are not finite.
     pub fn unnamed(&self) -> Option<&ScoresNotFinite> {
         self.top.as_ref().err()
-    }
-
-    /// The target class selected by the user; `None` if the target is the predicted class.
-    pub fn chosen(&self) -> Option<usize> {
-        self.target
     }
 
     /// The open method, if any.
@@ -200,21 +191,6 @@ impl Session {
             return Ok(vec![]);
         }
         super::api::class_rows(&LabeledTrace::forward(host.guard(), &self.model, &self.input)?, count)
-    }
-
-    /// Sets the target class; `None` for the predicted class. Errors if there is no such class.
-    pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
-        let classes = self.model.classes();
-        if target.is_some() {
-            self.model.graph.check_classes()?;
-        }
-        ensure!(
-            target.is_none_or(|t| t < classes),
-            "no class {}; the network has {classes} classes",
-            target.unwrap_or_default()
-        );
-        self.target = target;
-        Ok(())
     }
 
     /// Opens a method with its default parameter values.
@@ -332,14 +308,12 @@ impl Session {
 
     fn cx(&self, step: usize) -> Cx {
         let method = self.method.as_ref();
+        let model = self.asked_model();
         Cx {
-            model: method.map_or_else(|| self.model.clone(), |m| m.exactly(&self.model)),
+            model: method.map_or_else(|| model.clone(), |m| m.exactly(model)),
             input: self.input.clone(),
             source: self.source.clone(),
-            targets: self
-                .target
-                .map_or_else(|| self.top.clone(), |target| Ok(Some(target)))
-                .map(|class| vec![class.unwrap_or(0)]),
+            targets: self.asked_class().map(|class| vec![class.unwrap_or(0)]),
             data: self.data.clone(),
             params: self.params.clone(),
             used: Arc::default(),

@@ -84,7 +84,7 @@ impl Session {
             "card": (!card.origins().is_empty()).then(|| document(card, true)),
             "picture": hash(&input),
             "data": self.data().name(),
-            "target": self.target(),
+            "target": self.current_target(),
             "seed": self.seed(),
             "parameters": self.params().texts(self.model()).into_iter().collect::<HashMap<_, _>>(),
         }))

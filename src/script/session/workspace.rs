@@ -1,7 +1,7 @@
 //! The session file: a small JSON file from which the app restores the previous session. The displayed step is stored in a second
 //! file next to it.
 
-use super::Session;
+use super::{Session, Target};
 use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
 use crate::hub::is_hub_name;
 use crate::model::card::own_json;
@@ -39,8 +39,8 @@ pub struct Workspace {
     pub no_resize: bool,
     /// Name of the method.
     pub method: String,
-    /// Target class selected by the user; `None` for the predicted class.
-    pub target: Option<usize>,
+    /// Target selected by the user, a class or an expression; `None` for the predicted class.
+    pub target: Option<Target>,
     /// Names and values of non-default parameters, in `--set` syntax.
     pub set: Vec<(String, String)>,
     /// The random seed.

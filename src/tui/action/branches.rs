@@ -41,9 +41,9 @@ pub fn keep(state: &mut State, frame: &Frame) {
 /// Caption of the open branch in a comparison: letter, method, and step or class.
 pub fn caption(state: &State, frame: &Frame) -> String {
     let method = state.method.as_ref().map_or("", |m| &m.name);
-    let about = match (state.stepped(), state.target) {
+    let about = match (state.stepped(), state.target_label()) {
         (true, _) => format!("step {}", frame.step),
-        (false, Some(class)) => format!("→ {}", state.label(class)),
+        (false, Some(target)) => format!("→ {target}"),
         (false, None) => String::new(),
     };
     format!("{} {method} {about}", state.branches.name())

@@ -15,7 +15,7 @@ pub fn open_methods(state: &mut State) -> Vec<Effect> {
 
 /// Opens the list of target classes.
 pub fn open_target(state: &mut State) -> Vec<Effect> {
-    let picker = classes(state, Choice::Target, "target class", state.target);
+    let picker = classes(state, Choice::Target, "target class", state.target_class());
     show(state, picker)
 }
 

@@ -21,7 +21,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
             state.picture = Some(OpenPicture { name, source, pixels, classes, id });
         }
         Update::Method(card) => method(state, card),
-        Update::Target(class) => state.target = class,
+        Update::Target(target) => state.target = target,
         Update::Branches { at, count } => branches::open(state, at, count),
         Update::Frame(frame) => show(state, frame),
         Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),

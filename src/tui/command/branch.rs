@@ -3,6 +3,7 @@
 use super::method::methods;
 use super::network::class_of;
 use super::spec::{CommandSpec, Complete, required};
+use crate::script::session::Target;
 use crate::tui::effect::{Effect, ask};
 use crate::worker::message::Command;
 
@@ -49,7 +50,7 @@ pub const COMPARE: CommandSpec = CommandSpec {
             Command::Method(name)
         } else {
             let class = class_of(state, &name).map_err(|_| format!("no method or class named \"{name}\""))?;
-            Command::Target(Some(class))
+            Command::Target(Some(Target::Class(class)))
         };
         state.branches.compared = true;
         Ok(vec![Effect::Ask(Command::Fork), Effect::Ask(other)])

@@ -2,6 +2,8 @@
 
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::model::card::CardRow;
+use crate::model::target::TargetExpression;
+use crate::script::session::Target;
 use crate::tui::effect::ask;
 use crate::tui::state::{Fuzzy, State, Tone};
 use crate::worker::message::Command;
@@ -48,18 +50,33 @@ pub const OPEN: CommandSpec = CommandSpec {
     execute: |_, rest| Ok(ask(Command::Picture(required(rest)?))),
 };
 
-/// The command `target CLASS`.
+/// The command `target TARGET`.
 pub const TARGET: CommandSpec = CommandSpec {
     name: "target",
     alias: None,
-    arguments: "CLASS",
-    summary: "set the target class",
-    complete: &[],
+    arguments: "TARGET",
+    summary: "set the target: a class, cat - dog, person @ 120,80, like:other.jpg, …",
+    complete: &[Complete::Names(classes)],
     execute: |state, rest| {
-        let class = if rest.is_empty() { None } else { Some(class_of(state, rest)?) };
-        Ok(ask(Command::Target(class)))
+        let target = match rest {
+            "" => None,
+            text if TargetExpression::is_more_than_a_class(text) && !has_class(state, text) => {
+                Some(Target::Expression(text.into()))
+            }
+            text => Some(Target::Class(class_of(state, text)?)),
+        };
+        Ok(ask(Command::Target(target)))
     },
 };
+
+/// Whether the network has a class of exactly this name.
+fn has_class(state: &State, text: &str) -> bool {
+    state.model.as_ref().is_some_and(|model| model.labels.iter().any(|label| label == text))
+}
+
+fn classes(state: &State) -> Vec<String> {
+    state.model.as_ref().map_or(vec![], |model| model.labels.to_vec())
+}
 
 /// Index of a class specified by index or name. Names are matched exactly, then ignoring case, then fuzzily. Errors if no class
 /// matches.

@@ -2,6 +2,7 @@
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::ClassRow;
+use crate::script::session::Target;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
@@ -40,7 +41,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
         return None;
     }
     let class = state.classes().get(state.cursor(Pane::CLASSES).cursor).map(|row| row.class);
-    Some(class.map_or_else(Vec::new, |class| ask(Command::Target(Some(class)))))
+    Some(class.map_or_else(Vec::new, |class| ask(Command::Target(Some(Target::Class(class))))))
 }
 
 /// Draws the classes; `◎` marks the target, `★` the most likely class.
@@ -58,7 +59,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
 }
 
 fn name(class: &ClassRow, index: usize, state: &State, theme: &Theme) -> Line<'static> {
-    let target = state.target == Some(class.class);
+    let target = state.target_class() == Some(class.class);
     let sign = match (target, index) {
         (true, _) => "◎",
         (false, 0) => "★",
@@ -69,7 +70,7 @@ fn name(class: &ClassRow, index: usize, state: &State, theme: &Theme) -> Line<'s
 
 fn numbers(class: &ClassRow, bars: usize, state: &State, theme: &Theme) -> Line<'static> {
     let share = Span::styled(format!("{:5.1}% ", class.probability * 100.0), theme.strong);
-    let target = state.target == Some(class.class);
+    let target = state.target_class() == Some(class.class);
     let bar = format!("{:bars$}", bar(class.probability, bars));
     let bar = Span::styled(bar, if target { theme.warn } else { theme.bar });
     match state.stepped() && !state.run.foreign {

@@ -94,7 +94,8 @@ fn groups(state: &State) -> Vec<Group> {
 fn probabilities(state: &State) -> Vec<Curve> {
     let top = |rows: Option<&Vec<crate::render::ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
     let now = state.classes().iter().take(2).map(|r| r.class);
-    let mut classes: Vec<usize> = state.target.into_iter().chain(top(state.run.history.get(&0))).chain(now).collect();
+    let mut classes: Vec<usize> =
+        state.target_class().into_iter().chain(top(state.run.history.get(&0))).chain(now).collect();
     let mut seen = std::collections::HashSet::new();
     classes.retain(|class| seen.insert(*class));
     let points = |class: usize| {

@@ -1,6 +1,7 @@
 //! The picker: a list filtered by typing, with an optional picture or text beside it.
 
 use crate::render::Colormap;
+use crate::script::session::Target;
 use crate::tui::action::{model_picker, request};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
@@ -102,7 +103,7 @@ fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
         Choice::Method => request::run_method(state, value),
         Choice::Model => model_picker::choose(state, value),
         Choice::Weights(architecture) => model_picker::choose_weights(architecture, value),
-        Choice::Target => ask(Command::Target(value.parse().ok())),
+        Choice::Target => ask(Command::Target(value.parse().ok().map(Target::Class))),
         Choice::Parameter(name) => request::set(state, name, value),
         Choice::Picture => ask(Command::Picture(value)),
         Choice::Reference => Vec::new(),

@@ -31,10 +31,12 @@ pub use shown_run::{OpenPicture, Progress, REST, Rest, ShownRun, class_rows};
 pub use view::{View, ViewKey, Visible, VisibleFigure};
 
 use crate::render::ClassRow;
+use crate::script::session::Target;
 use crate::script::summary::{
     LayerRow, MethodCard, MethodRow, ModelCard, ModelRow, ModuleRow, ParamKind, ParamRow, modules,
 };
 use crate::tui::keymap::Bindings;
+use crate::words;
 use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -80,8 +82,8 @@ pub struct State {
     pub method: Option<MethodCard>,
     /// Parameter values set in the app but not yet confirmed by the worker.
     pub edits: BTreeMap<String, String>,
-    /// The target class, if one is set.
-    pub target: Option<usize>,
+    /// The target, if there is one.
+    pub target: Option<Target>,
     /// The results of the method so far.
     pub run: ShownRun,
     /// The user's key bindings.
@@ -263,6 +265,22 @@ impl State {
     pub fn label(&self, class: usize) -> String {
         let labels = self.model.as_ref().map_or(&[][..], |m| &m.labels);
         labels.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The target class; `None` if there is no target or it is an expression.
+    pub fn target_class(&self) -> Option<usize> {
+        match self.target {
+            Some(Target::Class(class)) => Some(class),
+            _ => None,
+        }
+    }
+
+    /// Name of the target class, or the target expression; `None` if there is no target.
+    pub fn target_label(&self) -> Option<String> {
+        self.target.as_ref().map(|target| match target {
+            Target::Class(class) => self.label(*class),
+            Target::Expression(text) => words::name(text).into_owned(),
+        })
     }
 
     /// The class probabilities of the current step, or those of the open picture if the current step has none.

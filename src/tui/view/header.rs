@@ -20,7 +20,10 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
     let model = state.model.as_ref().map_or("no model", |m| &m.name);
     let picture = state.picture.as_ref().map_or("no picture", |p| &p.name);
     let method = state.method.as_ref().map_or("no method", |m| &m.name);
-    let target = state.target.map_or_else(|| "top class".to_owned(), |class| format!("{class} {}", state.label(class)));
+    let target = match state.target_class() {
+        Some(class) => format!("{class} {}", state.label(class)),
+        None => state.target_label().unwrap_or_else(|| "top class".to_owned()),
+    };
     let parts = [("model", model), ("picture", short(picture)), ("method", method), ("target", &target)];
     let mut spans = vec![Span::styled(" gradscope ", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD))];
     for (index, (name, value)) in parts.iter().enumerate() {

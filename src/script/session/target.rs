@@ -1,0 +1,116 @@
+//! The target of a session: a class, or an expression of the network's output.
+
+use super::Session;
+use crate::exec::ScoresNotFinite;
+use crate::model::Model;
+use crate::model::target::{TargetExpression, TargetHead};
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A target that the user selected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// A class, by its index.
+    Class(usize),
+    /// An expression, such as `cat - dog`; see [`TargetExpression`].
+    Expression(String),
+}
+
+/// The selected target of a session.
+#[derive(Clone)]
+pub(super) enum Selected {
+    Class(usize),
+    /// An expression, as a head of the network.
+    Expression(Arc<TargetHead>),
+}
+
+impl Selected {
+    /// The same target for another network, `to` instead of `from`; `None` if the classes differ or the expression does not apply.
+    pub fn carried(self, from: &Model, to: &Model) -> Option<Self> {
+        match self {
+            Self::Class(_) if from.classes() == to.classes() && from.card.labels == to.card.labels => Some(self),
+            Self::Class(_) => None,
+            Self::Expression(head) if Arc::ptr_eq(&from.graph, &to.graph) => Some(Self::Expression(head)),
+            Self::Expression(head) => Some(Self::Expression(to.with_target(&head.text).ok()?.into())),
+        }
+    }
+}
+
+impl Session {
+    /// The target class: the one selected by the user, otherwise the predicted class; `None` if the target is an expression, the scores
+    /// are not finite, or the network has no classes.
+    pub fn target(&self) -> Option<usize> {
+        match &self.target {
+            Some(Selected::Class(class)) => Some(*class),
+            Some(Selected::Expression(_)) => None,
+            None => self.top.as_ref().ok().copied().flatten(),
+        }
+    }
+
+    /// The target expression, if the target is one.
+    pub fn expression(&self) -> Option<&TargetHead> {
+        match &self.target {
+            Some(Selected::Expression(head)) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// The target selected by the user; `None` if the target is the predicted class.
+    pub fn chosen(&self) -> Option<Target> {
+        self.target.as_ref().map(|target| match target {
+            Selected::Class(class) => Target::Class(*class),
+            Selected::Expression(head) => Target::Expression(head.text.to_string()),
+        })
+    }
+
+    /// The selected target, or else the predicted class.
+    pub fn current_target(&self) -> Option<Target> {
+        self.chosen().or_else(|| self.target().map(Target::Class))
+    }
+
+    /// Sets the target class; `None` for the predicted class. Errors if there is no such class.
+    pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
+        let classes = self.model.classes();
+        if target.is_some() {
+            self.model.graph.check_classes()?;
+        }
+        ensure!(
+            target.is_none_or(|t| t < classes),
+            "no class {}; the network has {classes}",
+            target.unwrap_or_default()
+        );
+        self.target = target.map(Selected::Class);
+        Ok(())
+    }
+
+    /// Sets the target: a class by index or name, or else an expression.
+    ///
+    /// Errors if there is no such class or the expression does not apply to the network; the message says what would work.
+    pub fn set_target_text(&mut self, text: &str) -> Result<()> {
+        let classes = self.model.classes();
+        match self.model.card.class(text, classes) {
+            Ok(class) if classes > 0 => self.set_target(Some(class)),
+            Err(error) if classes > 0 && !TargetExpression::is_more_than_a_class(text) => Err(error),
+            _ => {
+                self.target = Some(Selected::Expression(self.model.with_target(text)?.into()));
+                Ok(())
+            }
+        }
+    }
+
+    /// The network that methods run: with the head of the target expression, if there is one.
+    pub(super) fn asked_model(&self) -> &Model {
+        self.expression().map_or(&self.model, |head| &head.model)
+    }
+
+    /// The class of [`asked_model`](Self::asked_model) that methods explain.
+    pub(super) fn asked_class(&self) -> Result<Option<usize>, ScoresNotFinite> {
+        match &self.target {
+            Some(Selected::Class(class)) => Ok(Some(*class)),
+            Some(Selected::Expression(head)) => Ok(Some(head.class)),
+            None => self.top.clone(),
+        }
+    }
+}
