@@ -14,6 +14,7 @@ from pathlib import Path
 import onnx
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 class Attention(nn.Module):
@@ -108,6 +109,28 @@ class InPlace(nn.Module):
         return self.fc(torch.einsum("ndhw,nehw->nde", y, y).sum(2))
 
 
+class Constants(nn.Module):
+    """Applies layers to parameters: their values do not depend on the picture, but exporters do not compute them."""
+
+    def __init__(self):
+        super().__init__()
+        parameter = lambda *shape: nn.Parameter(torch.randn(shape) * 0.5)
+        self.table, self.seed, self.filter = parameter(2, 5, 5), parameter(6, 3, 5, 5), parameter(3, 3, 3, 3)
+        self.style, self.mix, self.out = parameter(1, 4), parameter(6, 4), parameter(9, 4)
+        self.register_buffer("lookup", torch.stack([torch.eye(5)[2 - i : 5 - i] for i in range(3)]))
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x):
+        kernel = F.avg_pool2d(F.group_norm(F.conv2d(self.seed, self.filter, padding=1), 3), 2)
+        gain = F.hardswish(F.layer_norm(F.linear(self.style, self.mix), (6,)))
+        # As in MaxViT.
+        bias = torch.einsum("nhw,ixh->nixw", self.table, self.lookup)
+        bias = torch.einsum("nixw,jyw->nijxy", bias, self.lookup).reshape(2, 9, 9)
+        bias = F.log_softmax(bias.mean(1), -1) @ self.out
+        y = F.conv2d(x, kernel, stride=2).mean((2, 3)) * gain
+        return self.fc(y) + bias.sum(0)
+
+
 class Refused(nn.Module):
     """Modifies part of a value that depends on the picture, and reads the entire value."""
 
@@ -166,6 +189,21 @@ def write_answers(path, **answers):
     path.write_text(json.dumps(answers) + "\n")
 
 
+def pictures():
+    return ((torch.arange(2 * 3 * 16 * 16) * 37) % 101).float().reshape(2, 3, 16, 16) / 101
+
+
+def write_constants(folder):
+    torch.manual_seed(6)
+    model, x, batch = Constants().eval(), pictures(), torch.export.Dim("batch", min=1, max=1024)
+    torch.export.save(torch.export.export(model, (x,), dynamic_shapes=({0: batch},)), folder / "constants.pt2")
+    torch.onnx.export(model, (x,), folder / "constants.ts.onnx", dynamo=False, opset_version=17, input_names=["x"],
+                      output_names=["logits"], dynamic_axes={"x": {0: "N"}}, do_constant_folding=False)
+    torch.onnx.export(model, (x,), folder / "constants.dynamo.onnx", dynamo=True, external_data=False,
+                      dynamic_shapes=({0: batch},), optimize=False)
+    write_answers(folder / "constants.json", **logits_and_gradient(model.double(), x))
+
+
 def main(folder):
     torch.manual_seed(5)
     model = Small().eval()
@@ -174,7 +212,7 @@ def main(folder):
             if p.is_floating_point():
                 p.copy_(torch.randn_like(p) * 0.3 + (1.0 if "norm" in name or "stem.1" in name else 0.0))
         model.stem[1].running_var.abs_().add_(0.5)
-    x = ((torch.arange(2 * 3 * 16 * 16) * 37) % 101).float().reshape(2, 3, 16, 16) / 101
+    x = pictures()
     exact = Small().double().eval()
     exact.load_state_dict({k: v.double() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     write_answers(folder / "small.json", **logits_and_gradient(exact, x))
@@ -198,6 +236,7 @@ def main(folder):
     write_answers(folder / "in_place.json", **logits_and_gradient(changing.double(), x))
     classes, attributes = two.double()(x.double())
     write_answers(folder / "two_outputs.json", classes=classes, attributes=attributes)
+    write_constants(folder)
     strip(folder)
 
 

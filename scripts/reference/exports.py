@@ -4,14 +4,18 @@
                                           gradscope's logits and input gradients with PyTorch's; adds the results to docs/exports.md
     exports.py table                      rewrites docs/exports.md from these results
 
-Without names, all networks with at most 100 million parameters and no result yet are checked. Weights and batch norm statistics are drawn
-as in families.py. PyTorch computes the reference in float64. Written for torch 2.15, torchvision 0.29, timm 1.0.31,
-onnx 1.23, onnxscript 0.7.
+Without names, the networks are checked that have no result yet or whose files did not open, from the smallest to the largest. Weights and
+batch norm statistics are drawn as in families.py. PyTorch computes the reference in float64. Written for torch 2.15, torchvision 0.29,
+timm 1.0.31, onnx 1.23, onnxscript 0.7.
+
+The largest networks take 10 GB of memory and 6 GB of disk. PyTorch's weights are memory-mapped while the program runs, and each exported
+file is deleted before the next one is written.
 """
 
-import copy
+import gc
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,17 +33,21 @@ import families
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs/exports.md"
 CLASSES = 5
-MOST = 100e6
 KINDS = {"weights": "state dict", "ts": "ONNX (TorchScript)", "dynamo": "ONNX (dynamo)", "pt2": "`.pt2`"}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Input sizes of networks that do not accept 64 x 64 pictures, or whose adaptive pooling the TorchScript exporter supports only at this size.
-SIZES = {"inception_v3": 96, "maxvit_t": 224, "maxvit_tiny_tf_224": 224, "alexnet": 224} | {f"swin_{n}": 224 for n in "tsb"} | {f"swin_v2_{n}": 256 for n in "tsb"} | {f"vgg{n}{norm}": 224 for n in (11, 13, 16, 19) for norm in ("", "_bn")}
+SIZES = {"inception_v3": 96, "maxvit_t": 224, "alexnet": 224} | {f"swin_{n}": 224 for n in "tsb"} | {f"swin_v2_{n}": 256 for n in "tsb"} | {f"vgg{n}{norm}": 224 for n in (11, 13, 16, 19) for norm in ("", "_bn")}
 TIMM = """resnet50 resnet18d resnet50d resnetv2_50 convnext_atto convnext_tiny convnextv2_atto efficientnet_b0 tf_efficientnetv2_b0
     tf_efficientnet_lite0 mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv2_100 mobilenetv1_100 regnety_004 regnetx_004 densenet121
     vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch32_clip_224 deit_tiny_patch16_224 deit_tiny_distilled_patch16_224
     vit_small_patch14_dinov2 vit_small_patch14_reg4_dinov2 eva02_tiny_patch14_224 beit_base_patch16_224 swin_tiny_patch4_window7_224
-    maxvit_tiny_tf_224 seresnet50 resnext50_32x4d resnetv2_50x1_bit""".split()
+    maxvit_tiny_tf_224 seresnet50 resnext50_32x4d resnetv2_50x1_bit resnet18 resnet26 wide_resnet50_2 seresnet18 seresnext50_32x4d
+    resnetv2_101x1_bit convnextv2_tiny tf_efficientnet_b0 vit_base_patch16_224 deit3_small_patch16_224 swin_small_patch4_window7_224
+    maxvit_small_tf_224""".split()
+
+# Protocol buffers are limited to 2 GB, so that the weights of larger networks are in a file beside the ONNX file.
+LARGE = 450e6
 
 
 def names():
@@ -51,10 +59,10 @@ def make(name):
     size = SIZES.get(name.removeprefix("timm/"), 64)
     if name.startswith("timm/"):
         options = {"num_classes": CLASSES}
-        if re.search("vit_|deit|eva|beit|swin|maxvit", name):
-            patch = re.search(r"patch(\d+)", name)
-            size = SIZES.get(name.removeprefix("timm/"), 56 if "window7" in name else 4 * int(patch[1]) if patch else size)
-            options["img_size"] = size
+        if re.search("swin|maxvit", name):
+            size = options["img_size"] = int(name.rsplit("_", 1)[1])
+        elif re.search("vit_|deit|eva|beit", name):
+            size = options["img_size"] = 4 * int(re.search(r"patch(\d+)", name)[1])
         return timm.create_model(name.removeprefix("timm/"), **options), size
     options = {"num_classes": CLASSES}
     if name.startswith("vit_"):
@@ -63,6 +71,16 @@ def make(name):
     if name in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False, "init_weights": False}
     return torchvision.models.get_model(name, weights=None, **options), size
+
+
+def parameters(name):
+    """The number of parameters."""
+    try:
+        with torch.device("meta"):
+            net, _ = make(name)
+    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
+        net, _ = make(name)
+    return sum(p.numel() for p in net.parameters())
 
 
 def normalized(x):
@@ -97,7 +115,8 @@ def write(kind, name, net, size, folder):
     """Writes the network in float32 and returns the file's path. The file name distinguishes networks that differ only in padding."""
     endings = {"weights": ".pth", "ts": ".ts.onnx", "dynamo": ".dynamo.onnx", "pt2": ".pt2"}
     path = folder / (name.removeprefix("timm/") + endings[kind])
-    net, x = net.float(), torch.rand(2, 3, size, size)
+    x = torch.rand(2, 3, size, size)
+    apart = sum(p.numel() for p in net.parameters()) > LARGE
     batch = {0: torch.export.Dim("batch", min=1, max=1024)}
     if kind == "weights":
         torch.save(net.state_dict(), path)
@@ -105,7 +124,7 @@ def write(kind, name, net, size, folder):
         axes = {"x": {0: "N"}}
         torch.onnx.export(net, (x,), path, dynamo=False, opset_version=17, input_names=["x"], output_names=["y"], dynamic_axes=axes)
     elif kind == "dynamo":
-        torch.onnx.export(net, (x,), path, dynamo=True, external_data=False, dynamic_shapes=(batch,), verbose=False)
+        torch.onnx.export(net, (x,), path, dynamo=True, external_data=apart, dynamic_shapes=(batch,), verbose=False)
     else:
         try:
             program = torch.export.export(net, (x,), dynamic_shapes=(batch,))
@@ -126,50 +145,82 @@ def opened(program, path, folder, shape, precision):
     return np.load(out / "logits.npy")[0].astype(float), np.load(out / "gradient.npy").reshape(shape)
 
 
+class Reference:
+    """A network and its answers in float64. Otherwise its weights are in float32, memory-mapped from a file."""
+
+    def __init__(self, net, size, folder):
+        self.net, self.size, self.file = net, size, folder / "weights"
+        self.answers = {8: reference(net, size, 8)}
+        torch.save(net.float().state_dict(), self.file)
+        self.release()
+
+    def release(self):
+        self.net.float().load_state_dict(torch.load(self.file, mmap=True), assign=True)
+        gc.collect()
+
+    def of(self, seed):
+        if seed not in self.answers:
+            self.answers[seed] = reference(self.net.double(), self.size, seed)
+            self.release()
+        return self.answers[seed]
+
+
+def measured(program, path, exact, folder):
+    """The errors of the logits and of the gradient, and the precision, or what went wrong."""
+    # Rounding in f32 may flip a ReLU close to its kink, so failures are retried in f64. Exporters round the weights when they fold batch
+    # norms, which may also flip one, so failures are then retried with another picture.
+    for seed, precision in [(8, "f32"), (8, "f64"), (9, "f64"), (10, "f64")]:
+        pixels, *answers = exact.of(seed)
+        np.save(folder / "pixels.npy", pixels)
+        found = opened(program, path, folder, answers[1].shape, precision)
+        if isinstance(found, str):
+            print(f"{path.name}: {found[:400]}", flush=True)
+            return "no architecture" if found.startswith("error: no architecture") else "error"
+        far = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, answers)]
+        row = f"{far[0]:.0e} {far[1]:.0e} {precision}"
+        if far[0] < 1e-4 and far[1] < 1e-3:
+            return row
+        if far[0] > 1e-4 and precision == "f64":
+            break
+    return "wrong " + row
+
+
+def checked(program, name):
+    """The number of parameters of a network, and the errors for each kind of file."""
+    net, size = drawn(name)
+    row = {"parameters": sum(p.numel() for p in net.parameters())}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        exact = Reference(net, size, folder)
+        for kind in KINDS:
+            place = folder / kind
+            place.mkdir()
+            try:
+                path = write(kind, name, exact.net, size, place)
+            except Exception as error:
+                row[kind] = "not exported"
+                print(f"{name} {kind}: PyTorch: {str(error)[:200]}", flush=True)
+            else:
+                gc.collect()
+                row[kind] = measured(program, path, exact, folder)
+            shutil.rmtree(place)
+    return row
+
+
+def failed(row):
+    """Whether a kind of file did not open, or opened with wrong results."""
+    return any(str(row[kind]).split()[0] in ("no", "error", "wrong") for kind in KINDS)
+
+
 def check(program, chosen):
     known, bad = results(), 0
-    for name in chosen or [n for n in names() if n not in known]:
+    pending = chosen or sorted((n for n in names() if n not in known or failed(known[n])), key=parameters)
+    for name in pending:
         begun = time.time()
-        net, size = drawn(name)
-        count = sum(p.numel() for p in net.parameters())
-        if count > MOST and not chosen:
-            continue
-        exact, row, references = copy.deepcopy(net), {}, {}
-        with tempfile.TemporaryDirectory() as folder:
-            folder = Path(folder)
-            for kind in KINDS:
-                try:
-                    path = write(kind, name, net, size, folder)
-                except Exception as error:
-                    row[kind] = "not exported"
-                    print(f"{name} {kind}: PyTorch: {str(error)[:200]}", flush=True)
-                    continue
-                # Rounding in f32 may flip a ReLU close to its kink, so failures are retried in f64. Exporters round the weights when they
-                # fold batch norms, which may also flip one, so failures are then retried with another picture.
-                for seed, precision in [(8, "f32"), (8, "f64"), (9, "f64"), (10, "f64")]:
-                    if seed not in references:
-                        references[seed] = reference(exact, size, seed)
-                    pixels, *answers = references[seed]
-                    np.save(folder / "pixels.npy", pixels)
-                    found = opened(program, path, folder, answers[1].shape, precision)
-                    if isinstance(found, str):
-                        row[kind] = "no architecture" if found.startswith("error: no architecture") else "error"
-                        print(f"{name} {kind}: {found[:400]}", flush=True)
-                        break
-                    far = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(found, answers)]
-                    row[kind] = f"{far[0]:.0e} {far[1]:.0e} {precision}"
-                    if far[0] < 1e-4 and far[1] < 1e-3:
-                        break
-                    if far[0] > 1e-4 and precision == "f64":
-                        row[kind] = "wrong " + row[kind]
-                        break
-                else:
-                    row[kind] = "wrong " + row[kind]
-                path.unlink()
-        bad += any(not value[0].isdigit() for value in row.values())
-        known[name] = {"parameters": count, **row}
+        known[name] = checked(program, name)
+        bad += failed(known[name]) or "not exported" in known[name].values()
         write_table(known)
-        print(f"{name:36} {count:>11} {row} {time.time() - begun:.0f} s", flush=True)
+        print(f"{name:36} {known[name]} {time.time() - begun:.0f} s", flush=True)
     print(f"{bad} bad")
     sys.exit(bool(bad))
 

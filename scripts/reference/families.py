@@ -49,7 +49,11 @@ FAMILIES = {
     ("Wide ResNet", "torchvision, timm"): "wide_resnet50_2 wide_resnet101_2",
     ("ResNet-26", "timm"): "resnet26",
     ("ResNet-D", "timm"): "resnet18d resnet26d resnet34d resnet50d resnet101d resnet152d",
+    ("ResNeXt", "timm"): "resnext101_32x4d",
+    ("SE-ResNet", "timm"): "seresnet18 seresnet34 seresnet50 seresnet101 seresnet152",
+    ("SE-ResNeXt", "timm"): "seresnext50_32x4d seresnext101_32x4d seresnext101_32x8d seresnext101_64x4d",
     ("ResNet v2", "timm"): " ".join(f"resnetv2_{n}{d}" for d in ("", "d") for n in (18, 34, 50, 101, 152)),
+    ("BiT", "timm"): " ".join(f"resnetv2_{n}_bit" for n in ("50x1", "50x3", "101x1", "101x3", "152x2", "152x4")),
     ("ResNet", "Hugging Face"): "hf_resnet18 hf_resnet34 hf_resnet50 hf_resnet101 hf_resnet152",
     ("RegNet", "torchvision"): " ".join(
         [f"regnet_y_{s}" for s in "400mf 800mf 1_6gf 3_2gf 8gf 16gf 32gf 128gf".split()]
@@ -62,6 +66,7 @@ FAMILIES = {
     ("ConvNeXt", "torchvision"): "convnext_tiny convnext_small convnext_base convnext_large",
     ("ConvNeXt", "timm"): "timm_convnext_atto timm_convnext_femto timm_convnext_pico timm_convnext_nano timm_convnext_tiny "
     "timm_convnext_small timm_convnext_base timm_convnext_large timm_convnext_xlarge",
+    ("ConvNeXt V2", "timm"): " ".join(f"convnextv2_{n}" for n in "atto femto pico nano tiny small base large huge".split()),
     ("ConvNeXt", "Hugging Face"): "hf_convnext_tiny hf_convnext_small hf_convnext_base hf_convnext_large",
     ("DenseNet", "torchvision, timm"): "densenet121 densenet161 densenet169 densenet201",
     ("DenseNet-BC for CIFAR", "torchvision"): "densenet_bc_40_12",
@@ -96,7 +101,8 @@ MOST = 120_000_000
 
 
 # One network of each family, with reference values in the fixture.
-NUMBERS = """resnetv2_18 resnetv2_50 resnetv2_18d resnetv2_50d googlenet inception_v3 resnext50_32x4d resnet26 resnet18d resnet26d hf_resnet18 hf_resnet50 regnet_x_400mf regnet_y_400mf regnetx_002
+NUMBERS = """seresnet18 seresnext50_32x4d resnetv2_50x1_bit convnextv2_atto convnextv2_tiny
+resnetv2_18 resnetv2_50 resnetv2_18d resnetv2_50d googlenet inception_v3 resnext50_32x4d resnet26 resnet18d resnet26d hf_resnet18 hf_resnet50 regnet_x_400mf regnet_y_400mf regnetx_002
 regnety_002 convnext_tiny timm_convnext_atto hf_convnext_tiny densenet121 densenet_bc_40_12 resnet8_cifar10 tiniest_cifar10 mobilenetv1_025
 mobilenet_v2 mobilenetv2_050 mobilenet_v3_small mobilenetv3_small_050 tf_mobilenetv3_small_100 mnasnet0_5 shufflenet_v2_x0_5 efficientnet_b0
 timm_efficientnet_b0 tf_efficientnet_b0 tf_efficientnet_lite0 efficientnet_v2_s tf_efficientnetv2_b0""".split()
@@ -455,6 +461,7 @@ def check(program, chosen):
             weights = folder / (f"{name}.pth" if name in SAME else "weights.pth")
             (folder / "weights.pth").rename(weights)
             theirs, gradient = logits_and_gradient(net, x, name)
+            del net
             size, seconds, ours = relative(theirs), time.time(), {}
             for precision in ("f32", "f64"):
                 run = [program, "run", "saliency", "-m", weights, "-i", folder / "pixels.npy", "--out", folder / precision]

@@ -147,10 +147,15 @@ TIMM = {
     "swin_tiny_patch4_window7_224 swin_small_patch4_window7_224 swin_base_patch4_window7_224 "
     "swin_large_patch4_window7_224": (IMAGENET, 224),
     "swin_base_patch4_window12_384 swin_large_patch4_window12_384": (IMAGENET, 384),
+    "maxvit_tiny_tf_224 maxvit_small_tf_224 maxvit_base_tf_224 maxvit_large_tf_224": (IMAGENET, 224),
+    "maxvit_xlarge_tf_224": (HALF, 224),
+    "maxvit_tiny_tf_384 maxvit_small_tf_384 maxvit_base_tf_384 maxvit_large_tf_384 maxvit_xlarge_tf_384": (HALF, 384),
+    "maxvit_tiny_tf_512 maxvit_small_tf_512 maxvit_base_tf_512 maxvit_large_tf_512 maxvit_xlarge_tf_512": (HALF, 512),
 }
 TIMM_RUN = (
     "vit_tiny_patch16_224 deit_tiny_distilled_patch16_224 deit3_small_patch16_224 vit_base_patch32_clip_quickgelu_224 "
-    "eva02_tiny_patch14_224 beit_base_patch16_224 swin_tiny_patch4_window7_224 vit_small_patch14_reg4_dinov2"
+    "eva02_tiny_patch14_224 beit_base_patch16_224 swin_tiny_patch4_window7_224 vit_small_patch14_reg4_dinov2 "
+    "maxvit_tiny_tf_224"
 ).split()
 
 
@@ -216,7 +221,7 @@ ANY = {
     "torchvision_vit": "vit_b_16", "torchvision_swin": "swin_t", "torchvision_swin_v2": "swin_v2_t", "torchvision_maxvit": "maxvit_t",
     "timm_vit": "vit_small_patch16_224", "timm_deit": "deit_small_distilled_patch16_224", "timm_dinov2": "vit_small_patch14_dinov2",
     "timm_clip": "vit_base_patch32_clip_224", "timm_eva02": "eva02_tiny_patch14_224", "timm_beit": "beit_base_patch16_224",
-    "timm_swin": "swin_tiny_patch4_window7_224", "hf_vit": "vit-base-patch16-224", "hf_deit": "deit-base-distilled-patch16-224",
+    "timm_swin": "swin_tiny_patch4_window7_224", "timm_maxvit": "maxvit_tiny_tf_224", "hf_vit": "vit-base-patch16-224", "hf_deit": "deit-base-distilled-patch16-224",
     "hf_dinov2": "dinov2-base", "hf_dinov2_with_registers": "dinov2-with-registers-base", "hf_clip": "clip-vit-base-patch32",
     "hf_swin": "swin-tiny-patch4-window7-224",
 }
@@ -265,6 +270,13 @@ def smalls():
     add("timm beit", "timm_beit", timm_made("beit_base_patch16_224", **plain), HALF, 32)
     shape = dict(img_size=32, patch_size=4, embed_dim=16, depths=[2, 2], num_heads=[2, 4], window_size=4, num_classes=7)
     add("timm swin", "timm_swin", partial(timm.create_model, "swin_tiny_patch4_window7_224", **shape), IMAGENET, 32)
+
+    shape = dict(
+        img_size=32, embed_dim=(16, 32), depths=(1, 2), block_type=("M", "M"), stem_width=8, head_hidden_size=24,
+        transformer_dim_head=8, transformer_partition_ratio=8,
+    )
+    for label, classes in (("timm maxvit", 7), ("timm maxvit without classes", 0)):
+        add(label, "timm_maxvit", partial(timm.create_model, "maxvit_tiny_tf_224", num_classes=classes, **shape), HALF, 32)
 
     def made(network, config, **options):
         return lambda: network(config(**options))

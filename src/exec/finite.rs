@@ -115,7 +115,7 @@ fn layer(node: &Node, id: usize, values: NotFinite) -> Result<String> {
         0 => format!("the picture: {values}"),
         _ => format!("layer \"{}\" ({}): {values}", node.name, node.op.kind()),
     };
-    for (parameter, value) in node.parameters().zip(node.weights()?) {
+    for (parameter, value) in node.parameters().zip(node.stored()?) {
         let count = backend::not_finite(&value)?;
         if count.count() > 0 {
             text += &format!(", and in \"{}\" {count}", parameter.name);

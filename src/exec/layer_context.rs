@@ -82,6 +82,7 @@ impl LayerContext {
         let node = self.node();
         node.op
             .vjp_params(self, &node.weights()?, dy)
+            .and_then(|dw| node.op.effective_vjp(&node.stored()?, dw))
             .with_context(|| format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 }

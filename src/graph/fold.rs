@@ -58,7 +58,7 @@ impl Graph {
         let params = &self.nodes[layer].params;
         let dtype = compute_dtype(params[0].dtype());
         let device = params[0].device().clone();
-        let params = wide(params)?;
+        let params = self.nodes[layer].op.effective(&wide(params)?)?;
         let ones = vec![1; params[0].rank() - 1];
         let weight = params[0].broadcast_mul(&scale.reshape([&[scale.elem_count()][..], &ones].concat())?)?;
         let bias = match params.get(1) {

@@ -23,7 +23,7 @@ pub struct Node {
     /// Shape of the node's value for a single picture, `(1, …)`.
     pub shape: Vec<usize>,
     /// The values of the operation's parameters as they are stored, in the order of [`Op::params`]; empty until weights are loaded
-    /// or initialized. Computations read them through [`weights`](Self::weights).
+    /// or initialized. Computations read them through [`weights`](Self::weights) or [`stored`](Self::stored).
     pub params: Vec<Tensor>,
     /// Full names of the parameters that do not follow the pattern `node.weight`, by name within the operation.
     pub renamed: BTreeMap<String, String>,
@@ -53,8 +53,16 @@ impl Node {
 
 impl Node {
     /// The values of the parameters in the dtype of computations: those stored in bf16 or f16 are converted to f32.
-    pub fn weights(&self) -> Result<Vec<Tensor>> {
+    pub fn stored(&self) -> Result<Vec<Tensor>> {
         self.params.iter().map(|p| Ok(p.to_dtype(compute_dtype(p.dtype()))?)).collect()
+    }
+
+    /// The parameters that the operation computes with, which may differ from the [stored](Self::stored) ones: see [`Op::effective`].
+    pub fn weights(&self) -> Result<Vec<Tensor>> {
+        match self.params.is_empty() {
+            true => Ok(vec![]),
+            false => self.op.effective(&self.stored()?),
+        }
     }
 
     /// Whether the values of all parameters are present.

@@ -39,12 +39,15 @@ impl FreeSizes {
     }
 }
 
-/// Whether a node is the input picture, possibly normalized or with its channels in another order.
+/// Whether a node is the input picture, possibly normalized, padded or with its channels in another order.
 pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
     match (nodes[id].op.kind(), &nodes[id].inputs[..]) {
         _ if id == 0 => true,
         ("normalize", &[from]) => from == 0,
         ("gather", &[from]) => nodes[id].shape == nodes[0].shape && is_picture(nodes, from),
+        ("same_pad" | "pad" | "reflect_pad", &[from]) => {
+            nodes[id].shape.get(1) == nodes[0].shape.get(1) && is_picture(nodes, from)
+        }
         _ => false,
     }
 }

@@ -45,6 +45,9 @@ impl Draw {
         let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), groups, ..Conv2d::default() };
         let bias = self.below(2) == 0;
         let conv = op::Conv { input, output, kernel: (k, k), slide, bias };
+        if k > 1 && output.is_multiple_of(3) {
+            return self.add(op::StdConv { conv, epsilon: 1e-3 }, &[from]);
+        }
         self.add(conv, &[from])
     }
 

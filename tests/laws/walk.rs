@@ -181,7 +181,8 @@ fn folding_batch_norms_preserves_values_and_gradients() {
     let x = b.add("conv1", conv(2, 3, false), &[0]).unwrap();
     let x = b.add("bn1", op::BatchNorm::new(3, 1e-5), &[x]).unwrap();
     let first = b.add("relu1", op::Relu, &[x]).unwrap();
-    let x = b.add("conv2", conv(3, 3, true), &[first]).unwrap();
+    let conv2 = op::StdConv { conv: conv(3, 3, true), epsilon: 1e-5 };
+    let x = b.add("conv2", conv2, &[first]).unwrap();
     let x = b.add("bn2", op::BatchNorm::new(3, 1e-5), &[x]).unwrap();
     let x = b.add("add", op::Add, &[x, first]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
@@ -201,6 +202,38 @@ fn folding_batch_norms_preserves_values_and_gradients() {
     }
     let gradient = |t: &Trace| Walk::gradient(t, seed(t, 1)).run().unwrap().input().unwrap().clone();
     assert_close("gradient", &gradient(&after), &gradient(&before), 1e-12);
+}
+
+#[test]
+fn parameter_gradients_are_those_of_the_weights_in_the_file_where_a_layer_standardizes_them() {
+    let mut b = Builder::new(&[2, 6, 6]);
+    let x = b.add("conv", op::StdConv { conv: conv(2, 3, true), epsilon: 1e-5 }, &[0]).unwrap();
+    let x = b.add("sin", op::Sin, &[x]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    let mut r = Random(11);
+    let weights: BTreeMap<_, _> = graph.parameters().into_iter().map(|p| (p.name, r.tensor(&p.shape))).collect();
+    let score = |weights: &BTreeMap<String, Tensor>| {
+        let trace = trace(&Arc::new(graph.with_weights(weights.clone()).unwrap()));
+        (numbers(&trace.logits().unwrap().narrow(1, 5, 1).unwrap()).iter().sum::<f64>(), trace)
+    };
+    let (_, at) = score(&weights);
+    let seeds = vec![(graph.output, logit(&at.logits().unwrap(), &[5, 5]).unwrap())];
+    let gradients = Walk { params: true, ..Walk::gradient(&at, seeds) }.run().unwrap().params;
+    for (name, weight) in &weights {
+        for (place, ours) in numbers(&gradients[name]).into_iter().enumerate() {
+            let moved = |by: f64| {
+                let mut values = numbers(weight);
+                values[place] += by;
+                let tensor = Tensor::from_vec(values, weight.dims(), weight.device()).unwrap();
+                let mut weights = weights.clone();
+                weights.insert(name.clone(), tensor);
+                score(&weights).0
+            };
+            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            assert!((ours - slope).abs() < 1e-7 * (1.0 + slope.abs()), "{name}, {place}: {ours} instead of {slope}");
+        }
+    }
 }
 
 /// A convolution and its batch norm, without weights; the convolution's value is the class scores.

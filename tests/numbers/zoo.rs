@@ -212,6 +212,7 @@ fn vision_transformers_compute_what_timm_computes() {
         "eva02_tiny_patch14_224",
         "beit_base_patch16_224",
         "swin_tiny_patch4_window7_224",
+        "maxvit_tiny_tf_224",
         "vit_mnist",
         "cct_cifar10",
     ]

@@ -414,6 +414,39 @@ fn weights_decide_the_number_of_classes_and_of_input_channels() {
 }
 
 #[test]
+fn weights_decide_the_number_of_channels_of_a_picture_that_is_padded_first() {
+    let pads = [r#"same_pad("pad", 3, 2)"#, r#"pad("pad", 2, 0, 1).pad("pad2", 3, 1, 0)"#, r#"reflect_pad("pad", 1)"#];
+    for (pad, channels) in pads.into_iter().flat_map(|pad| [(pad, 1), (pad, 4)]) {
+        let folder = folder(&format!(
+            r#"x.{pad}.conv("conv", 5, 3, #{{ bias: false }}).global_avg_pool("pool").linear("fc", 2)"#
+        ));
+        let path = folder.path().join("w.safetensors");
+        let mut tensors = zeros(&within(folder.path()), "mine");
+        tensors.insert("conv.weight".into(), Tensor::zeros((5, channels, 3, 3), DType::F32, &Device::Cpu).unwrap());
+        save(&path, tensors);
+        let model = within(folder.path()).open(path.to_str().unwrap(), None).unwrap_or_else(|e| panic!("{pad}: {e:#}"));
+        assert_eq!(model.card.input, [channels, 8, 8], "{pad}");
+    }
+}
+
+#[test]
+fn architectures_that_differ_in_preprocessing_alone_are_not_named_as_others() {
+    let open = |build: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let fields = r#"names: ["a", "b"], input: [3, 8, 8], mean: [0.5, 0.5, 0.5], variants: #{ b: #{ mean: [0.4, 0.5, 0.6] } }"#;
+        let text = format!("const MODEL = #{{ {fields} }};\nfn build(x, name) {{\n    {build}\n}}\n");
+        std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+        let path = folder.path().join("w.safetensors");
+        save(&path, zeros(&within(folder.path()), "a"));
+        within(folder.path()).open(path.to_str().unwrap(), None).unwrap().note().unwrap_or_default()
+    };
+    let same = r#"x.conv("conv", 7, 3).relu("relu").global_avg_pool("pool").linear("fc", 2)"#;
+    assert!(!open(same).contains("same parameters"), "{}", open(same));
+    let other = r#"x.conv("conv", 7, 3, #{ padding: if name == "a" { 0 } else { 1 } }).global_avg_pool("pool").linear("fc", 2)"#;
+    assert!(open(other).contains("b has the same parameters"), "{}", open(other));
+}
+
+#[test]
 fn only_first_and_last_layers_take_their_size_from_the_weights() {
     let folder = of_four_classes();
     let mine = within(folder.path());

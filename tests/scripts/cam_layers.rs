@@ -52,7 +52,7 @@ const NORMED: &str =
 
 const FAMILIES: &[Family] = &[
     // Convolutional networks.
-    same(&["resnet", "resnext", "wide_resnet"], "layer4.-1"),
+    same(&["resnet", "resnext", "wide_resnet", "seresnet", "seresnext"], "layer4.-1"),
     own(&["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"], "layer3.-1"),
     own(&["resnet8_cifar10"], "relu7"),
     own(&["resnetv2_"], "norm"),
@@ -73,7 +73,7 @@ const FAMILIES: &[Family] = &[
     // The head's convolution comes after the mean over positions.
     own(&["mobilenetv1_", "mobilenetv3_", "tf_mobilenetv3_"], "blocks.-1"),
     own(&["convnext_"], "features.-1"),
-    own(&["timm_convnext_"], "stages.-1"),
+    own(&["timm_convnext_", "convnextv2_"], "stages.-1"),
     own(&["hf_convnext_"], "convnext.encoder.stages.-1"),
     // Transformers with a class token: later tokens do not reach it.
     same(&["vit_", "timm_vit", "timm_clip"], "blocks.-1.norm1"),
@@ -97,6 +97,10 @@ const FAMILIES: &[Family] = &[
     ),
     other(&["swin-", "hf_swin"], "swin.layernorm", "swin.encoder.layers.-1.blocks.-1.layernorm_before", NORMED),
     own(&["maxvit_t", "torchvision_maxvit"], "blocks.-1"),
+    own(
+        &["maxvit_tiny_", "maxvit_small_", "maxvit_base_", "maxvit_large_", "maxvit_xlarge_", "timm_maxvit"],
+        "stages.-1",
+    ),
     own(&["cct_cifar10"], "norm"),
     own(&["vit_mnist"], "norm"),
     // Small networks.

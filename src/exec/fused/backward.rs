@@ -276,13 +276,13 @@ impl<'a> BackwardPass<'a> {
         }
     }
 
-    /// Adds gradients to the accumulated gradients of a node's first parameters.
+    /// Adds gradients of a node's first effective parameters to the accumulated gradients.
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
-        for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
-            add_to(all, parameter.name, backend::tensor(gradient, &parameter.shape)?)?;
-        }
-        Ok(())
+        let parameters = || node.parameters().filter(|p| p.trained);
+        let gradients = parameters().zip(gradients).map(|(p, gradient)| backend::tensor(gradient, &p.shape));
+        let gradients = node.op.effective_vjp(&node.stored()?, gradients.collect::<Result<_>>()?)?;
+        parameters().zip(gradients).try_for_each(|(p, gradient)| add_to(all, p.name, gradient))
     }
 
     /// Propagates a step's gradient through the VJPs of its node.

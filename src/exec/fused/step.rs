@@ -3,8 +3,8 @@
 use super::layout::{Layout, Slot};
 use super::segment::{Segment, Segments};
 use crate::backend::{self, Conv2d, Pool2d, Window};
-use crate::graph::op::Pattern;
-use crate::graph::{Graph, NodeId};
+use crate::graph::op::{Op, Pattern};
+use crate::graph::{Graph, Node, NodeId};
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -71,6 +71,8 @@ impl StepKernel {
 pub(super) struct Packed {
     /// The weight as it is stored in the graph.
     weight: Tensor,
+    /// The convolution, which turns the stored weight into the effective one.
+    op: Arc<dyn Op>,
     /// Scales of the output channels from a folded batch norm, if any.
     scale: Option<Vec<f32>>,
     sizes: Sizes,
@@ -94,12 +96,14 @@ pub(super) struct Windows {
 }
 
 impl Packed {
-    fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d) -> Result<Self> {
+    fn new(node: &Node, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d) -> Result<Self> {
+        let (op, weight) = (node.op.clone(), node.params[0].clone());
         let (sizes, slide) = backend::sizes(x, weight.dims(), conv)?;
         let sums = conv.accumulation.into();
-        let forward = packed(&weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
+        let forward = packed(&op, &weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
         Ok(Self {
             weight,
+            op,
             scale,
             sizes,
             slide,
@@ -117,7 +121,7 @@ impl Packed {
             return Ok(filter);
         }
         let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.sums);
-        let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
+        let filter = packed(&self.op, &self.weight, self.scale.as_deref(), pack)?;
         Ok(self.backward.get_or_init(|| filter))
     }
 
@@ -143,7 +147,7 @@ impl Packed {
             return Ok(filter);
         }
         let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Algorithm::LargeBatch);
-        let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
+        let filter = packed(&self.op, &self.weight, self.scale.as_deref(), pack)?;
         Ok(self.many.get_or_init(|| filter))
     }
 
@@ -193,7 +197,7 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
         let (work, bias) = match (segment.pattern, x) {
             (Pattern::Conv(conv), Some(x)) => {
                 let (scale, bias) = folded(own()?, affine);
-                (StepKernel::Conv(Box::new(Packed::new(stored[0].clone(), scale, x, &conv)?)), bias)
+                (StepKernel::Conv(Box::new(Packed::new(&graph.nodes[segment.first], scale, x, &conv)?)), bias)
             }
             (Pattern::Linear, _) => (StepKernel::Linear(stored[0].to_dtype(DType::F32)?), own()?),
             (Pattern::Max(pool), _) => (StepKernel::Max(windows(&pool)), None),
@@ -241,9 +245,15 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
     (Some(scale), Some(bias))
 }
 
-/// Packs a weight multiplied by the scales of its output channels. The product is not kept, since it is as large as the weight.
-fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
-    let weight = weight.to_dtype(DType::F32)?;
+/// Packs the effective weight of a convolution, multiplied by the scales of its output channels. The product is not kept, since it is as
+/// large as the weight.
+fn packed(
+    op: &Arc<dyn Op>,
+    weight: &Tensor,
+    scale: Option<&[f32]>,
+    pack: impl FnOnce(&[f32]) -> Filter,
+) -> Result<Filter> {
+    let weight = op.effective(&[weight.to_dtype(DType::F32)?])?.remove(0);
     let Some(scale) = scale else { return backend::with::<f32, _>(&weight, pack) };
     let mut scaled = backend::with::<f32, _>(&weight, <[f32]>::to_vec)?;
     let size = scaled.len() / scale.len().max(1);

@@ -4,7 +4,7 @@ use super::argument::Argument;
 use super::channels;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec, pair, weight};
 use super::weighted::{check_channels, weight_and_bias};
-use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, sum_by_channel};
+use super::{Attribute, Attributes, Case, Op, Pattern, Saved, StdConv, maps, sum_by_channel};
 use crate::backend::{self, Accumulation, Conv2d};
 use crate::graph::Parameter;
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "conv",
     family: Family::AnyLinear,
     torch: "Conv2d",
-    note: "",
+    note: "`standardize` is the epsilon of weight standardization, as in timm's `StdConv2d`",
     onnx: &["Conv"],
     aten: &["conv2d.default", "conv2d.padding", "convolution.default"],
     aliases: &[],
@@ -43,16 +43,15 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Argument::int("dilation", 1),
         Argument::int("groups", 1),
         Argument::bool("bias", true),
+        Argument::optional("standardize"),
     ],
     build: |a, x| {
         let (kernel, slide) = (a.pair("kernel_size")?, slide(a)?);
-        Ok(Arc::new(Conv {
-            input: channels(x)?,
-            output: a.count("out_channels")?,
-            kernel,
-            slide,
-            bias: a.bool("bias")?,
-        }))
+        let conv = Conv { input: channels(x)?, output: a.count("out_channels")?, kernel, slide, bias: a.bool("bias")? };
+        match a.has("standardize") {
+            true => Ok(Arc::new(StdConv { conv, epsilon: a.float("standardize")? })),
+            false => Ok(Arc::new(conv)),
+        }
     },
     from_shapes: Some(|shapes| {
         let [output, _, h, w] = weight(shapes)?;
@@ -70,13 +69,22 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let (kernel, stride, padding, dilation) = (d.pair(1, 3), d.pair(1, 3), d.pair(0, 2), d.pair(1, 2));
         let slide = Conv2d { stride, padding, dilation, groups, ..Conv2d::default() };
         let [n, _, h, w] = d.map();
-        Case::new(Conv { input, output, kernel, slide, bias: d.coin() }, &[&[n, input, h, w]])
+        let (conv, x) = (Conv { input, output, kernel, slide, bias: d.coin() }, [n, input, h, w]);
+        match d.coin() {
+            true => Case::new(StdConv { conv, epsilon: 1e-3 }, &[&x]),
+            false => Case::new(conv, &[&x]),
+        }
     },
 };
 
 impl Conv {
     fn weight(&self) -> [usize; 4] {
         [self.output, self.input / self.slide.groups.max(1), self.kernel.0, self.kernel.1]
+    }
+
+    /// The same convolution, computed in this way.
+    pub(super) fn accumulated(self, accumulation: Accumulation) -> Self {
+        Self { slide: Conv2d { accumulation, ..self.slide }, ..self }
     }
 }
 
@@ -105,7 +113,7 @@ impl Op for Conv {
     }
 
     fn with_accumulation(&self, accumulation: Accumulation) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { slide: Conv2d { accumulation, ..self.slide }, ..*self }))
+        Some(Arc::new(self.accumulated(accumulation)))
     }
 
     fn with_bias(&self) -> Option<Arc<dyn Op>> {

@@ -65,6 +65,7 @@ mod slice;
 mod softmax;
 mod softplus;
 mod spec;
+mod std_conv;
 mod sub;
 mod amax;
 mod sum;
@@ -85,5 +86,6 @@ pub use list::*;
 pub use operation::{Op, Saved, Values};
 pub use pattern::Pattern;
 pub use spec::{Build, Case, DefaultRule, Family, FromShapes, Inputs, OpSpec, Shapes, table};
+pub use std_conv::StdConv;
 
 use operation::{channels, maps, sum_by_channel, trained};

@@ -30,6 +30,17 @@ pub trait Op: Debug + Send + Sync {
         vec![]
     }
 
+    /// The parameters that [`forward`](Self::forward) and the VJPs take, computed from those in the weight file, such as standardized
+    /// weights. Most operations take the parameters as they are.
+    fn effective(&self, stored: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(stored.to_vec())
+    }
+
+    /// The VJP of [`effective`](Self::effective): turns gradients of the effective parameters into those of the stored ones.
+    fn effective_vjp(&self, _stored: &[Tensor], dw: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        Ok(dw)
+    }
+
     /// How a fused run computes the operation, given the shape `x` of the first input.
     fn pattern(&self, _x: &[usize]) -> Pattern {
         Pattern::Other
@@ -77,7 +88,7 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// The same operation with a bias; `None` if it cannot have one.
+    /// The operation on the same effective weights, with a bias; `None` if it cannot have one.
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
         None
     }

@@ -68,6 +68,21 @@ impl Importer {
         Self { builder: Builder::new(picture), weights: BTreeMap::new(), batch, label: String::new(), taken }
     }
 
+    /// Starts a graph whose picture is the tensor `x` of a program, `batched` if its first dimension is the batch. Returns the value
+    /// of `x`, and the tensor to run the graph on.
+    pub fn of_tensor(x: &Tensor, batched: bool) -> Result<(Self, Value, Tensor)> {
+        if batched {
+            ensure!(x.rank() > 1, "the input has no dimensions besides the batch");
+            let importer = Self::new(&x.dims()[1..], x.dims()[0]);
+            let value = importer.input();
+            return Ok((importer, value, x.clone()));
+        }
+        let view = View((1..=x.rank()).map(|axis| vec![axis]).collect());
+        // A value has at least one dimension besides the batch.
+        let x = if x.rank() == 0 { x.reshape((1, 1))? } else { x.unsqueeze(0)? };
+        Ok((Self::new(&x.dims()[1..], 1), Value::Node(0, view), x))
+    }
+
     /// The pictures, as a value of the program.
     pub fn input(&self) -> Value {
         Value::Node(0, View::natural(self.builder.shape(0).len()))

@@ -64,7 +64,7 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     let (picture, batch) = picture(&input.shape, options.size)?;
     let mut importer = Importer::new(&picture, batch.unwrap_or(FREE_BATCH));
     let name = input.name.clone();
-    patterns::fold(&mut program)?;
+    patterns::fold(&mut program);
     let scale = preprocessing::built_in(&program, &name);
     let mut values: HashMap<String, Value> = HashMap::from([(name, importer.input())]);
     strided::rewrite(&mut program);

@@ -3,7 +3,7 @@
 use super::labels::Names;
 use super::lower::{Operator, lower};
 use super::program::{Node, Program};
-use super::{evaluate, resample};
+use super::{constants, evaluate};
 use crate::model::import::{Constant, FREE_BATCH, Importer, Value};
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
@@ -99,20 +99,10 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
             *shape = Tensor::new(sizes, &Device::Cpu)?;
         }
     }
-    let found = match node.op.as_str() {
-        "Resize" | "Upsample" => Some(vec![resized(node, &tensors, opset)?]),
-        _ => evaluate::evaluate(&node.op, &node.attributes, &tensors, (opset, node.outputs.len()))?,
-    };
+    let found = constants::compute(node, &tensors, opset)?;
     let value = |tensor: Tensor| {
         let per_batch = per_batch && tensor.dims().first() == Some(&1);
         Value::Constant(Constant { tensor, name: name.clone(), per_batch })
     };
     Ok(found.map(|all| all.into_iter().map(value).collect()))
-}
-
-/// A constant that is resized, such as position embeddings for another input size.
-fn resized(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Tensor> {
-    let given = |i: usize| inputs.get(i).and_then(Option::as_ref);
-    let x = given(0).context("no input")?;
-    resample::Resampling::of(node, [given(1), given(2), given(3)], x.dims(), opset)?.apply(x)
 }

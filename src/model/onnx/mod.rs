@@ -1,6 +1,6 @@
 //! ONNX files as graphs.
 //!
-//! A file is decoded (`program`), operators that do not depend on the picture are evaluated (`evaluate`), layers that exporters
+//! A file is decoded (`program`), operators that do not depend on the picture are evaluated (`constants`), layers that exporters
 //! decompose are recomposed (`patterns`), and each remaining operator becomes nodes (`lower`) named after its PyTorch module.
 
 #[allow(missing_docs)]
@@ -9,10 +9,11 @@ mod tensor;
 pub(in crate::model) mod program;
 mod evaluate;
 mod resample;
+mod lower;
+mod constants;
 mod patterns;
 mod strided;
 mod preprocessing;
-mod lower;
 mod labels;
 mod convert;
 mod build;

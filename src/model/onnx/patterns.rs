@@ -1,5 +1,6 @@
 //! Recomposes layers that exporters decompose, so that each is one node.
 
+use super::constants::compute;
 use super::evaluate::evaluate;
 use super::program::{Attributes, Node, Program};
 use crate::graph::op::{Attribute, Family, Inputs, OpSpec, SPECS};
@@ -8,8 +9,8 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use std::collections::{HashMap, HashSet};
 
-/// Evaluates the operators that depend only on constants.
-pub fn fold(program: &mut Program) -> Result<()> {
+/// Computes the operators that depend only on constants.
+pub fn fold(program: &mut Program) {
     let mut rest = vec![];
     for node in std::mem::take(&mut program.nodes) {
         let known = node.inputs.iter().all(|name| name.is_empty() || program.constants.contains_key(name));
@@ -17,15 +18,16 @@ pub fn fold(program: &mut Program) -> Result<()> {
         let grows = ["Expand", "ConstantOfShape", "Tile"].contains(&node.op.as_str());
         if known && !grows && node.op != "Shape" {
             let inputs: Vec<_> = node.inputs.iter().map(|name| program.constants.get(name).cloned()).collect();
-            if let Some(found) = evaluate(&node.op, &node.attributes, &inputs, (program.opset, node.outputs.len()))? {
-                program.constants.extend(node.outputs.iter().cloned().zip(found));
+            // Converting the operator gives the error with its name.
+            if let Ok(Some(found)) = compute(&node, &inputs, program.opset) {
+                let outputs = node.outputs.iter().cloned().zip(found);
+                program.constants.extend(outputs.filter(|(name, _)| !name.is_empty()));
                 continue;
             }
         }
         rest.push(node);
     }
     program.nodes = rest;
-    Ok(())
 }
 
 /// Replaces groups of operators with the layers that they compute.

@@ -2,7 +2,7 @@
 
 use super::open_graph::GRAPHS;
 use super::{Architectures, Script, Unbuilt};
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::hub::{self, HubName, is_hub_name};
 use crate::interrupt;
 use crate::model::card::{CardValues, Given, Source, Sources, beside, of_torchvision, timm_architecture};
@@ -372,7 +372,10 @@ struct Survey<'a, 's> {
 /// A line about other networks with the same parameters, which may differ from `chosen` in padding or an epsilon; empty if there
 /// are none.
 fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
-    let network = |c: &Candidate| c.graph.nodes.iter().map(|n| format!("{} {:?}", n.name, n.op)).collect::<Vec<_>>();
+    // Preprocessing alone makes no other network.
+    let kept = |node: &&Node| node.op.kind() != "normalize";
+    let network =
+        |c: &Candidate| c.graph.nodes.iter().filter(kept).map(|n| format!("{} {:?}", n.name, n.op)).collect::<Vec<_>>();
     let rank = |c: &Candidate| (c.found.aside.len(), c.sizes.is_empty());
     let equal = others.iter().filter(|other| rank(other) == rank(chosen) && network(other) != network(chosen));
     let names: Vec<_> = equal.map(|other| other.card.name.as_str()).collect();

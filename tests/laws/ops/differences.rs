@@ -15,6 +15,7 @@ struct Drawn {
     what: String,
     case: Case,
     x: Vec<Tensor>,
+    /// The stored parameters.
     w: Vec<Tensor>,
 }
 
@@ -32,8 +33,13 @@ impl Drawn {
         Self { what, case, x, w }
     }
 
+    fn effective(&self, w: &[Tensor]) -> Vec<Tensor> {
+        if w.is_empty() { vec![] } else { self.case.op.effective(w).unwrap_or_else(|e| panic!("{}: {e:#}", self.what)) }
+    }
+
     fn forward(&self, x: &[Tensor], w: &[Tensor]) -> Tensor {
-        self.case.op.forward(&x.iter().collect::<Vec<_>>(), w).unwrap_or_else(|e| panic!("{}: {e:#}", self.what))
+        let (x, w) = (x.iter().collect::<Vec<_>>(), self.effective(w));
+        self.case.op.forward(&x, &w).unwrap_or_else(|e| panic!("{}: {e:#}", self.what))
     }
 
     fn saved(&self) -> Values {
@@ -78,8 +84,8 @@ fn the_gradient_of_every_operation_matches_finite_differences() {
             let (mut r, saved) = (Random(seed + 1000), drawn.saved());
             let dy = r.tensor(saved.y().unwrap().dims());
             for i in 0..drawn.x.len() {
-                let gradient =
-                    drawn.case.op.vjp(&saved, &drawn.w, &dy, i).unwrap_or_else(|e| panic!("{}: {e:#}", drawn.what));
+                let gradient = drawn.case.op.vjp(&saved, &drawn.effective(&drawn.w), &dy, i);
+                let gradient = gradient.unwrap_or_else(|e| panic!("{}: {e:#}", drawn.what));
                 compare(&format!("input {i} of {}", drawn.what), &gradient, &drawn.x[i], &mut r, |t| {
                     let mut x = drawn.x.clone();
                     x[i] = t.clone();
@@ -98,8 +104,10 @@ fn the_parameter_gradient_of_every_operation_matches_finite_differences() {
             let drawn = Drawn::new(spec, seed);
             let (mut r, saved) = (Random(seed + 2000), drawn.saved());
             let dy = r.tensor(saved.y().unwrap().dims());
-            let gradients = drawn.case.op.vjp_params(&saved, &drawn.w, &dy).unwrap();
-            let parameters = drawn.case.op.params();
+            let op = &drawn.case.op;
+            let gradients = op.vjp_params(&saved, &drawn.effective(&drawn.w), &dy).unwrap();
+            let gradients = op.effective_vjp(&drawn.w, gradients).unwrap();
+            let parameters = op.params();
             assert_eq!(gradients.len(), parameters.len(), "{}", drawn.what);
             for (k, parameter) in parameters.iter().enumerate().filter(|(_, p)| p.trained) {
                 seen += 1;
@@ -132,8 +140,9 @@ fn the_value_of_every_operation_has_the_declared_shape_and_single_precision_agre
             let dy = Random(seed).tensor(saved.y().unwrap().dims());
             let in_single = Values { x, y: single(saved.y().unwrap()) };
             for i in 0..drawn.x.len() {
-                let ours = drawn.case.op.vjp(&in_single, &w, &single(&dy), i).unwrap();
-                assert_near(&drawn.what, &ours, &drawn.case.op.vjp(&saved, &drawn.w, &dy, i).unwrap());
+                let ours = drawn.case.op.vjp(&in_single, &drawn.effective(&w), &single(&dy), i).unwrap();
+                let theirs = drawn.case.op.vjp(&saved, &drawn.effective(&drawn.w), &dy, i).unwrap();
+                assert_near(&drawn.what, &ours, &theirs);
             }
         }
     }

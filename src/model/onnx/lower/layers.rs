@@ -302,6 +302,9 @@ fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let Value::Node(id, view) = reduce(importer, &o, "sum")?.remove(0) else {
         bail!("it is not supported for constants")
     };
+    // The slope of the root is infinite at 0, where PyTorch's norm has the slope 0.
+    let shift = [("factor", Attribute::Float(1.0)), ("shift", Attribute::Float(1e-30))];
+    let id = importer.add_beside("scale", &shift, &[id])?;
     Ok(vec![Value::Node(importer.add_beside("pow", &[("exponent", Attribute::Float(0.5))], &[id])?, view)])
 }
 
