@@ -85,5 +85,6 @@ pub use list::*;
 pub use operation::{Op, Saved, Values};
 pub use pattern::Pattern;
 pub use spec::{Build, Case, DefaultRule, Family, FromShapes, Inputs, OpSpec, Shapes, table};
+pub use together::sum_to_input;
 
 use operation::{channels, maps, sum_by_channel, trained};
