@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attnlrp;
 mod cases;
 mod data_set_formats;
 mod data_sets;
