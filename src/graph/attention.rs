@@ -3,6 +3,7 @@
 use super::network::Graph;
 use super::node::NodeId;
 use super::op::{Family, Inputs};
+use candle_core::{Device, Tensor};
 
 /// Attention: values weighted by the softmax of products of queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,36 @@ impl Graph {
             id = varying(id).filter(|_| passes)?;
         }
         Some(id)
+    }
+
+    /// The token from which the class scores are computed, if the network selects one, such as a class token; the first of several.
+    pub fn class_token(&self) -> Option<usize> {
+        let tokens = |id: NodeId| if let [_, tokens, _] = self.nodes[id].shape[..] { tokens } else { 1 };
+        let mut found = vec![];
+        let mut open = vec![self.logits];
+        while let Some(id) = open.pop() {
+            for &input in &self.nodes[id].inputs {
+                match tokens(input) {
+                    1 => open.extend(Some(input).filter(|&id| self.depends_on_input(id))),
+                    count if tokens(id) == 1 => found.extend(self.selected(id, count)),
+                    _ => {}
+                }
+            }
+        }
+        found.into_iter().min()
+    }
+
+    /// Which of `count` tokens node `id` selects, if it selects one.
+    fn selected(&self, id: NodeId, count: usize) -> Option<usize> {
+        let node = &self.nodes[id];
+        if !["select", "slice", "gather"].contains(&node.op.kind()) {
+            return None;
+        }
+        let channels = self.nodes[node.inputs[0]].shape[2];
+        let numbers = (0..count * channels).map(|i| (i / channels) as f32);
+        let numbers = Tensor::from_iter(numbers, &Device::Cpu).and_then(|t| t.reshape((1, count, channels))).ok()?;
+        let kept = node.op.forward(&[&numbers], &[]).ok()?.flatten_all().ok()?.to_vec1::<f32>().ok()?;
+        kept.first().filter(|&&first| kept.iter().all(|&token| token == first)).map(|&token| token as usize)
     }
 
     /// Whether the value of node `id` weights another one where it multiplies it: it comes from a softmax or a sigmoid, possibly

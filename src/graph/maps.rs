@@ -110,7 +110,7 @@ impl Graph {
     }
 
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
-    /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class. 0 if no
+    /// transformer with a class token, or one that classifies another token, it is the norm before the last attention, since later tokens do not reach the class. 0 if no
     /// layer has a map.
     pub fn last_map(&self) -> NodeId {
         const MEANS: [&str; 4] = ["avg_pool", "adaptive_avg_pool", "global_avg_pool", "mean"];
@@ -126,8 +126,10 @@ impl Graph {
             if same_map || scores.contains(&id) { None } else { self.picture_map(id) }
         };
         let found = (1..self.nodes.len()).rev().find_map(|id| Some((id, fits(id)?)));
-        let Some((last, MapLayout::Tokens { prefix: 1.., .. })) = found else {
-            return found.map_or(0, |(last, _)| self.put_together(last));
+        let last = match found {
+            Some((last, MapLayout::Tokens { prefix: 1.., .. })) => last,
+            Some((last, MapLayout::Tokens { .. })) if self.class_token().is_some() => last,
+            _ => return found.map_or(0, |(last, _)| self.put_together(last)),
         };
         let attends = |node: &Node| node.op.spec().family == Family::Softmax && node.shape.len() > 2;
         let before = 1..self.nodes.iter().rposition(attends).unwrap_or(1);

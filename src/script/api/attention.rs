@@ -1,4 +1,4 @@
-//! What scripts can ask about transformers: `model.attention`, `trace.token_grid(tokens)` and `trace.layout("layer")`.
+//! What scripts can ask about transformers: `model.attention`, `model.class_token`, `trace.token_grid(tokens)` and `trace.layout("layer")`.
 
 use super::{LabeledTrace, out, size};
 use crate::graph::{Attention, Graph, MapLayout};
@@ -9,6 +9,9 @@ use rhai::{Array, Dynamic, Engine, INT, Map};
 pub(super) fn register(engine: &mut Engine) {
     engine.register_get("attention", |m: &mut Model| -> Array {
         m.graph.attention().into_iter().map(|layer| Dynamic::from_map(attention(&m.graph, layer))).collect()
+    });
+    engine.register_get("class_token", |m: &mut Model| {
+        m.graph.class_token().map_or(Dynamic::UNIT, |token| Dynamic::from(token as INT))
     });
 }
 
