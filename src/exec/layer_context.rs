@@ -77,6 +77,14 @@ impl LayerContext {
             .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 
+    /// Like [`vjp`](Self::vjp) for input 0, with the standard deviation of a norm held constant.
+    pub fn vjp_detached(&self, dy: &Tensor) -> Result<Tensor> {
+        let node = self.node();
+        node.op
+            .vjp_detached(self, &node.weights()?, dy)
+            .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
+    }
+
     /// The gradients of the node's parameters, `dyᵀ · ∂y/∂w`, in the order of `Op::params`.
     pub fn vjp_params(&self, dy: &Tensor) -> Result<Vec<Tensor>> {
         let node = self.node();

@@ -13,7 +13,7 @@ mod walk;
 pub use composite::{Composite, Rule, Selector};
 pub use ctc::{Ctc, ctc};
 pub use ledger::{END, LedgerEntry};
-pub use lrp::{Bias, Denominator, Lrp, Term, share};
+pub use lrp::{Bias, Denominator, Lrp, Stabilizer, Term, share};
 pub use seed::{
     binary_cross_entropy, cross_entropy, cross_entropy_labels, cross_entropy_loss, lead, logit, loss, loss_of_labels,
     margin, score, sum,

@@ -3,8 +3,8 @@
 use super::composite::Composite;
 use super::ledger::{END, LedgerEntry};
 use crate::backend;
-use crate::exec::{GradientTargets, Gradients, Trace};
-use crate::graph::op::Saved;
+use crate::exec::{Absorbed, GradientTargets, Gradients, Trace};
+use crate::graph::op::{DefaultRule, Saved};
 use crate::graph::{Graph, Node, NodeId};
 use crate::tensor::add_to;
 use anyhow::{Context, Result, ensure};
@@ -147,8 +147,11 @@ impl<'a> Walk<'a> {
             Some(rule) => Some(rule(&site, r)?),
             None => None,
         };
+        // Parameters and constants among the inputs absorb their share like a bias does.
+        let shared = by_rule.is_some() || node.op.spec().relevance == DefaultRule::Move;
+        let absorbs = |id: NodeId| ledger && shared && !self.trace.graph.depends_on_input(id);
         let mut out = 0.0;
-        for (k, &input) in node.inputs.iter().enumerate().filter(|(_, i)| wanted[**i]) {
+        for (k, &input) in node.inputs.iter().enumerate().filter(|(_, i)| wanted[**i] || absorbs(**i)) {
             let part = match &by_rule {
                 Some(parts) => parts.get(k).cloned().context("the rule returned no relevance for this input")?,
                 None => site.vjp(r, k)?,
@@ -159,6 +162,10 @@ impl<'a> Walk<'a> {
                 part.dims(),
                 site.dims(k)?
             );
+            if !wanted[input] {
+                site.absorb(Absorbed { bias: backend::sum(&part)?, ..Absorbed::default() });
+                continue;
+            }
             if ledger {
                 out += backend::sum(&part)?;
             }

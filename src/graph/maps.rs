@@ -3,7 +3,7 @@
 use super::network::Graph;
 use super::node::{Node, NodeId};
 use super::op::Family;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use std::collections::BTreeSet;
 
@@ -33,6 +33,11 @@ pub enum MapLayout {
 }
 
 impl MapLayout {
+    /// Number of tokens without a position.
+    fn prefix(&self) -> usize {
+        if let Self::Tokens { prefix, .. } = self { *prefix } else { 0 }
+    }
+
     /// Arranges a tensor of a layer's shape as maps `(N, K, h, w)`. Tokens without a position are left out.
     pub fn arrange(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
@@ -54,7 +59,7 @@ impl Graph {
     pub fn map_layout(&self, id: NodeId, shape: &[usize], picture: (usize, usize)) -> Result<MapLayout> {
         let found = match shape.len() {
             2 => Some(MapLayout::Units),
-            3 => grid(shape[1], picture),
+            3 => self.token_grid(id, shape[1], picture).ok(),
             4 => self.channels_last(id).map(|last| match last {
                 true => MapLayout::ChannelsLast,
                 false => MapLayout::ChannelsFirst,
@@ -68,6 +73,24 @@ impl Graph {
                 self.nodes[id].name
             ),
         }
+    }
+
+    /// The grid of a number of tokens at node `id`: that of the convolution or pool before it whose number of positions is closest,
+    /// with the other tokens first; otherwise one in the proportions of the picture.
+    ///
+    /// Errors if there is none.
+    pub fn token_grid(&self, id: NodeId, tokens: usize, picture: (usize, usize)) -> Result<MapLayout> {
+        let own = self.nodes[0].shape.ends_with(&[picture.0, picture.1]);
+        let maps = (1..=id).rev().filter(|_| own).filter_map(|id| match self.nodes[id].shape[..] {
+            [_, _, h, w] if ["conv", "max_pool", "avg_pool"].contains(&self.nodes[id].op.kind()) => Some((h, w)),
+            _ => None,
+        });
+        let from_map = |(h, w): (usize, usize)| {
+            let prefix = tokens.checked_sub(h * w).filter(|&prefix| prefix <= MOST_PREFIX && h * w > 1)?;
+            Some(MapLayout::Tokens { prefix, h, w })
+        };
+        let found = maps.filter_map(from_map).min_by_key(|layout| layout.prefix()).or_else(|| grid(tokens, picture));
+        found.with_context(|| format!("the grid of {tokens} tokens is not known"))
     }
 
     /// The dimension of a node's value that holds the channels: 1 for `(N, C)` and `(N, C, h, w)`, and the last one for tokens,
@@ -87,7 +110,7 @@ impl Graph {
     }
 
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
-    /// transformer with a class token it is the norm before the last attention, since later tokens do not reach the class. 0 if no
+    /// transformer with a class token, or one that classifies another token, it is the norm before the last attention, since later tokens do not reach the class. 0 if no
     /// layer has a map.
     pub fn last_map(&self) -> NodeId {
         const MEANS: [&str; 4] = ["avg_pool", "adaptive_avg_pool", "global_avg_pool", "mean"];
@@ -103,8 +126,10 @@ impl Graph {
             if same_map || scores.contains(&id) { None } else { self.picture_map(id) }
         };
         let found = (1..self.nodes.len()).rev().find_map(|id| Some((id, fits(id)?)));
-        let Some((last, MapLayout::Tokens { prefix: 1.., .. })) = found else {
-            return found.map_or(0, |(last, _)| self.put_together(last));
+        let last = match found {
+            Some((last, MapLayout::Tokens { prefix: 1.., .. })) => last,
+            Some((last, MapLayout::Tokens { .. })) if self.class_token().is_some() => last,
+            _ => return found.map_or(0, |(last, _)| self.put_together(last)),
         };
         let attends = |node: &Node| node.op.spec().family == Family::Softmax && node.shape.len() > 2;
         let before = 1..self.nodes.iter().rposition(attends).unwrap_or(1);

@@ -5,8 +5,10 @@
 //! pixel space for every model. The module `exec` runs networks.
 
 pub mod op;
+mod attention;
 mod build;
 mod class_scores;
+mod dependence;
 mod derived;
 mod fold;
 mod head;
@@ -18,6 +20,7 @@ mod parameter;
 mod scores;
 mod sizes;
 
+pub use attention::{Attention, AttentionSizes};
 pub use build::Builder;
 pub use maps::MapLayout;
 pub use network::Graph;

@@ -12,9 +12,11 @@ mod fourier;
 mod repulsion;
 mod tsne;
 mod cluster;
+mod linkage;
 
 pub use affinity::Affinities;
 pub use cluster::{adjusted_rand, kmeans, laplacian};
+pub use linkage::complete_linkage;
 pub use lstsq::{Solution, lstsq};
 pub use neighbours::{Metric, Neighbours, neighbours};
 pub use pca::{Components, leading, pca_lowrank};

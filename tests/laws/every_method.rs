@@ -25,32 +25,50 @@ const STEPS: usize = 2;
 /// The exported network whose layers with a map are tokens, after a class token.
 pub const TOKENS: &str = "small.dynamo.onnx";
 
+/// Exported networks in the folder `GRADSCOPE_SHARED`.
+const DINO: &str = "onnx/timm_dinov2_reg.dynamo.onnx";
+const SWIN: &str = "onnx/timm_swin.pt2";
+const CONVNEXT: &str = "onnx/tv_convnext.ts.onnx";
+const EFFICIENTNET: &str = "onnx/timm_test_efficientnet.pt2";
+const DENSENET: &str = "onnx/timm_densenet.dynamo.onnx";
+const SEGMENTATION: &str = "trained/deeplabv3_mnv2_voc_legacy.onnx";
+
 /// Methods that do not support a network, or any of these (`*`), and their error messages.
 const REFUSALS: &[(&str, &str, &str)] = &[
-    ("inaudible", "shapes", "pictures with a single row"),
-    ("inaudible", "digits", "pictures with a single row"),
-    ("inaudible", "words", "pictures with a single row"),
-    ("inaudible", "moons", "pictures with a single row"),
-    ("inaudible", "convnetjs", "pictures with a single row"),
-    ("inaudible", "resnet20", "pictures with a single row"),
-    ("inaudible", "resnet56", "pictures with a single row"),
-    ("inaudible", "lenet_captum", "pictures with a single row"),
-    ("inaudible", "darknet_tiny", "pictures with a single row"),
-    ("inaudible", "squeezenet1_0", "pictures with a single row"),
-    ("inaudible", TOKENS, "pictures with a single row"),
-    ("inaudible", "channels_last.dynamo.onnx", "pictures with a single row"),
-    ("inaudible", "two_outputs.onnx", "pictures with a single row"),
     ("excitation_backprop", TOKENS, "not defined for attention"),
-    // Its weights are random: it puts every picture into the same class.
+    ("excitation_backprop", DINO, "not defined for attention"),
+    // Their weights are random: they put every picture into the same class.
     ("boundary", TOKENS, "no starting point"),
     ("hopskipjump", TOKENS, "no starting point"),
+    ("boundary", DINO, "no starting point"),
+    ("hopskipjump", DINO, "no starting point"),
+    ("boundary", DENSENET, "no starting point"),
+    ("hopskipjump", DENSENET, "no starting point"),
     ("pca_map", "moons", "no map"),
     ("read_as", "*", "reads letter by letter"),
     ("style_transfer", "moons", "compared on feature maps"),
     ("style_transfer", TOKENS, "compared on feature maps"),
+    ("style_transfer", DINO, "compared on feature maps"),
+    ("style_transfer", SWIN, "compared on feature maps"),
+    ("style_transfer", CONVNEXT, "compared on feature maps"),
+    ("style_transfer", EFFICIENTNET, "compared on feature maps"),
     ("style_transfer", "channels_last.dynamo.onnx", "compared on feature maps"),
     ("stylize", "*", "style_transformer"),
 ];
+
+/// The error message that is expected of a method on a network, if any.
+fn refusal(method: &str, name: &str, model: &Model) -> Option<&'static str> {
+    let listed = REFUSALS.iter().find(|(m, n, _)| *m == method && [name, "*"].contains(n)).map(|(_, _, says)| *says);
+    let layers = model.graph.attention();
+    let windows = layers.iter().any(|layer| layer.sizes(&model.graph).windows > 1);
+    let by_network = match method {
+        "inaudible" if model.card.input[1] > 1 => Some("pictures with a single row"),
+        "attention" | "chefer" | "gradient_attention" | "rollout" if layers.is_empty() => Some("has no attention"),
+        "chefer" | "gradient_attention" | "rollout" if windows => Some("needs attention among all tokens"),
+        _ => None,
+    };
+    listed.or(by_network)
+}
 
 /// Two pictures of the network's size.
 pub fn pictures(model: &Model) -> Dataset {
@@ -105,13 +123,21 @@ pub fn exported(file: &str) -> (Host, Model) {
     (host, model)
 }
 
+/// Runs every method on an exported network of the folder `GRADSCOPE_SHARED`.
+fn ask_all_of_shared_export(file: &str) {
+    let Some(path) = shared_file(file) else { return };
+    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    let model = Architectures::new(host.models().clone(), host.guard()).open(path.to_str().unwrap(), None).unwrap();
+    let x = pictures(&model).batch(&[0], &model.card.preprocess()).unwrap();
+    ask_all_of("f32", file, &host, model, x);
+}
+
 fn ask_all_of(precision: &str, name: &str, host: &Host, model: Model, x: Tensor) {
     let mut session = Session::new(host, model.clone(), "picture", x).unwrap();
     session.set_data(Data::of(pictures(&model)));
     let mut wrong = vec![];
     for method in host.plugins().names() {
-        let refusal = REFUSALS.iter().find(|(m, n, _)| *m == method && [name, "*"].contains(n));
-        match (answer(host, &mut session, &method), refusal) {
+        match (answer(host, &mut session, &method), refusal(&method, name, &model)) {
             (Ok(figures), None) => {
                 // Positions that no patch or mask has covered yet have no value.
                 let pending = ["occlusion", "rise"].contains(&&*method) && session.can_go_on();
@@ -124,7 +150,9 @@ fn ask_all_of(precision: &str, name: &str, host: &Host, model: Model, x: Tensor)
                     wrong.push(format!("{method} shows nothing"));
                 }
             }
-            (Err(error), Some((_, _, says))) if format!("{error:#}").contains(says) => {}
+            // Networks for segmentation have classes at each position only.
+            (Err(error), None) if model.classes() == 0 && format!("{error:#}").contains("has no class scores") => {}
+            (Err(error), Some(says)) if format!("{error:#}").contains(says) => {}
             (Err(error), _) => wrong.push(format!("{method}: {error:#}")),
             (Ok(_), Some(_)) => wrong.push(format!("{method} succeeds, but an error is expected")),
         }
@@ -157,6 +185,36 @@ fn every_method_runs_on_an_exported_transformer() {
 fn every_method_runs_on_exported_convolutional_networks() {
     ask_all_of_exported("channels_last.dynamo.onnx");
     ask_all_of_exported("two_outputs.onnx");
+}
+
+#[test]
+fn every_method_runs_on_an_exported_vision_transformer() {
+    ask_all_of_shared_export(DINO);
+}
+
+#[test]
+fn every_method_runs_on_an_exported_swin_transformer() {
+    ask_all_of_shared_export(SWIN);
+}
+
+#[test]
+fn every_method_runs_on_an_exported_convnext() {
+    ask_all_of_shared_export(CONVNEXT);
+}
+
+#[test]
+fn every_method_runs_on_an_exported_efficientnet() {
+    ask_all_of_shared_export(EFFICIENTNET);
+}
+
+#[test]
+fn every_method_runs_on_an_exported_densenet() {
+    ask_all_of_shared_export(DENSENET);
+}
+
+#[test]
+fn every_method_runs_on_an_exported_segmentation_network() {
+    ask_all_of_shared_export(SEGMENTATION);
 }
 
 #[test]
@@ -267,7 +325,8 @@ fn no_method_truncates_raw_values_and_partial_pictures_are_labeled() {
     session.set_data(Data::of(Dataset::of_bytes("seven", vec![], [3, 9, 9], pixels, (0..7).collect()).unwrap()));
     let (mut wrong, mut parts) = (vec![], 0);
     // These need other kinds of networks.
-    let others = ["stylize", "training", "inaudible", "read_as"];
+    let others =
+        ["stylize", "training", "inaudible", "read_as", "attention", "chefer", "gradient_attention", "rollout"];
     for method in host.plugins().names().into_iter().filter(|m| !others.contains(&m.as_str())) {
         for figure in answer(&host, &mut session, &method).unwrap_or_else(|e| panic!("{method}: {e:#}")) {
             let meant = MEANT.contains(&(&method, &figure.title));

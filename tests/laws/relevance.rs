@@ -3,7 +3,7 @@
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
 use gradscope::backend::{Conv2d, Pool2d, Window};
-use gradscope::explain::{Bias, Composite, LedgerEntry, Lrp, Relevance, Selector, Walk, logit};
+use gradscope::explain::{Bias, Composite, LedgerEntry, Lrp, Relevance, Selector, Stabilizer, Walk, logit};
 use gradscope::graph::{Builder, Graph, op};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -214,7 +214,8 @@ fn every_rule_treats_each_row_of_tokens_and_of_channels_last_maps_alone() {
             Lrp::AlphaBeta(2.0, 1.0, bias),
             Lrp::Reweigh { positive: 1.25, negative: 1.0, epsilon: 1e-9, bias },
             Lrp::WSquare(bias),
-            Lrp::Stabilized(Box::new(Lrp::AlphaBeta(1.0, 0.0, bias)), 0.2),
+            Lrp::Stabilized(Box::new(Lrp::AlphaBeta(1.0, 0.0, bias)), Stabilizer::Signed(0.2)),
+            Lrp::Stabilized(Box::new(Lrp::Epsilon(0.1, bias)), Stabilizer::Plain(0.3)),
         ]
     };
     let all = [Bias::Split, Bias::Full, Bias::Zero].into_iter().flat_map(rules);
@@ -319,4 +320,158 @@ fn a_proportional_pool_distributes_relevance_by_value() {
     let relevance = Walk { composite, ..Walk::gradient(&trace, vec![(graph.output, seed)]) }.run().unwrap();
     let shares = numbers(relevance.input().unwrap());
     assert!(shares.iter().zip([1.0, 2.0, 3.0, 4.0]).all(|(a, b)| (a - b).abs() < 1e-5), "{shares:?}");
+}
+
+/// A transformer block over 5 tokens of 8 features, after a class token and position embeddings; a gate weights the class token.
+fn block() -> Arc<Graph> {
+    let mut b = Builder::new(&[5, 8]);
+    let linear = || op::Linear { input: 8, output: 8, bias: true };
+    let norm = || op::LayerNorm { normalized_shape: vec![8], epsilon: 1e-5, affine: true, bias: true };
+    let class = b.add("class", op::Parameter { shape: vec![1, 1, 8], batch: true }, &[]).unwrap();
+    let place = b.add("place", op::Parameter { shape: vec![1, 6, 8], batch: true }, &[]).unwrap();
+    let x = b.add("tokens", op::Concat { dim: 1 }, &[class, 0]).unwrap();
+    let x = b.add("placed", op::Add, &[x, place]).unwrap();
+    let y = b.add("norm", norm(), &[x]).unwrap();
+    let [q, k, v] = ["q", "k", "v"].map(|name| b.add(name, linear(), &[y]).unwrap());
+    let k = b.add("k_t", op::Transpose { dim0: 1, dim1: 2 }, &[k]).unwrap();
+    let scores = b.add("scores", op::Matmul, &[q, k]).unwrap();
+    let scores = b.add("scaled", op::Scale { factor: 0.5, shift: 0.0 }, &[scores]).unwrap();
+    let weights = b.add("softmax", op::Softmax { dim: 2 }, &[scores]).unwrap();
+    let y = b.add("mixed", op::Matmul, &[weights, v]).unwrap();
+    let layer_scale = b.add("gamma", op::Parameter { shape: vec![1, 8], batch: false }, &[]).unwrap();
+    let y = b.add("layer_scale", op::Mul, &[y, layer_scale]).unwrap();
+    let x = b.add("residual", op::Add, &[x, y]).unwrap();
+    let x = b.add("rms", op::RmsNorm { features: 8, epsilon: 1e-6, affine: true }, &[x]).unwrap();
+    let x = b.add("select", op::Select { dim: 1, index: 0 }, &[x]).unwrap();
+    let gate = b.add("fc", linear(), &[x]).unwrap();
+    let gate = b.add("sigmoid", op::Sigmoid, &[gate]).unwrap();
+    let x = b.add("gated", op::Mul, &[x, gate]).unwrap();
+    let x = b.add("head", op::Linear { input: 8, output: 4, bias: true }, &[x]).unwrap();
+    drawn(&b.finish(x).unwrap(), true)
+}
+
+/// AttnLRP, or CP-LRP with `conservative`.
+fn attention_rules(conservative: bool) -> Vec<(&'static str, Lrp)> {
+    let product = if conservative { Lrp::SignalTakesAll(1e-9) } else { Lrp::Bilinear(1e-9) };
+    vec![
+        ("linear|scale", EPSILON),
+        ("layer_norm|rms_norm", Lrp::DetachedStd(1e-9, Bias::Full)),
+        ("softmax", Lrp::Softmax),
+        ("mul|matmul", product),
+        ("sigmoid", Lrp::Pass),
+    ]
+}
+
+#[test]
+fn the_ledger_of_a_transformer_accounts_for_all_relevance() {
+    for conservative in [false, true] {
+        let relevance = relevance(&block(), attention_rules(conservative));
+        assert_accounted(&relevance);
+        let entry = |name: &str| relevance.ledger[&relevance.graph.find(name).unwrap()].clone();
+        let kept: f64 = relevance.ledger.values().map(|e| e.kept.total()).sum();
+        let (from, to) = (start(&relevance), sum(&relevance));
+        assert!((from - to - kept).abs() < 1e-4 * from.abs().max(to.abs()), "{from} − {to} − {kept}");
+        for absorbs in ["norm", "placed", "tokens", "head"] {
+            assert!(entry(absorbs).kept.bias.abs() > 1e-6, "{absorbs}: {:?}", entry(absorbs));
+        }
+        for passes in ["layer_scale", "gated", "mixed", "rms", "select", "k_t"] {
+            let e = entry(passes);
+            assert!((e.into - e.out).abs() < 1e-4 * (1.0 + e.into.abs()), "{passes} conserves relevance: {e:?}");
+        }
+        assert_eq!(entry("softmax").kept.bias.abs() > 1e-6, !conservative, "{:?}", entry("softmax"));
+        let reached = |name: &str| numbers(relevance.get(name).unwrap()).iter().map(|v| v.abs()).sum::<f64>();
+        assert_eq!(reached("q") > 0.0, !conservative);
+        assert_eq!(reached("fc") > 0.0, !conservative, "the gate");
+        assert!(reached("v") > 0.0);
+    }
+}
+
+/// The relevance that a rule gives to each input of the node `name`, for relevance `r` of its value.
+fn at_node(graph: &Arc<Graph>, name: &str, x: &Tensor, r: impl Fn(&[usize]) -> Tensor, rule: Lrp) -> Vec<Vec<f64>> {
+    let trace = graph.forward(x).unwrap();
+    let site = trace.site(graph.find(name).unwrap());
+    let r = r(trace.get(name).unwrap().dims());
+    rule.rule()(&site, &r).unwrap().iter().map(numbers).collect()
+}
+
+#[test]
+fn factors_of_a_product_get_half_each_and_constants_and_gates_nothing() {
+    let graph = block();
+    let x = Random(3).tensor(&[1, 5, 8]);
+    let one = |dims: &[usize]| Tensor::ones(dims, DType::F64, &Device::Cpu).unwrap();
+    let all = |value: f64, list: &[f64]| assert!(list.iter().all(|&v| (v - value).abs() < 1e-12), "{value}: {list:?}");
+    let of = |name: &str, rule: Lrp| at_node(&graph, name, &x, one, rule);
+    let [half, signal] = [Lrp::Bilinear(1e-9), Lrp::SignalTakesAll(1e-9)];
+    let gated = of("gated", half.clone());
+    all(0.5, &gated[0]);
+    all(0.5, &gated[1]);
+    let gated = of("gated", signal.clone());
+    all(1.0, &gated[0]);
+    all(0.0, &gated[1]);
+    let scaled = of("layer_scale", half.clone());
+    all(1.0, &scaled[0]);
+    all(0.0, &scaled[1]);
+    let mixed = of("mixed", signal);
+    all(0.0, &mixed[0]);
+    let total = |list: &[f64]| list.iter().sum::<f64>();
+    assert!((total(&mixed[1]) - 48.0).abs() < 1e-3, "{}", total(&mixed[1]));
+    let scores = of("scores", half);
+    assert!((total(&scores[0]) - 18.0).abs() < 1e-3 && (total(&scores[1]) - 18.0).abs() < 1e-3, "half of 36 each");
+}
+
+#[test]
+fn softmax_and_norms_follow_their_formulas() {
+    let graph = block();
+    let x = Random(3).tensor(&[1, 5, 8]);
+    let trace = graph.forward(&x).unwrap();
+    let value = |name: &str| numbers(trace.get(name).unwrap());
+    let r = |dims: &[usize]| Random(4).tensor(dims);
+    let near = |what: &str, ours: &[f64], theirs: &[f64]| {
+        let apart = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(ours.len() == theirs.len() && apart < 1e-9, "{what}: {apart:e}");
+    };
+    let (input, s, rs) = (value("scaled"), value("softmax"), numbers(&r(&[1, 6, 6])));
+    let expected: Vec<_> =
+        (0..36).map(|i| input[i] * (rs[i] - s[i] * rs[i / 6 * 6..i / 6 * 6 + 6].iter().sum::<f64>())).collect();
+    near("softmax", &at_node(&graph, "softmax", &x, r, Lrp::Softmax)[0], &expected);
+
+    let (input, y, rs) = (value("placed"), value("norm"), numbers(&r(&[1, 6, 8])));
+    let rows = (0..6).flat_map(|row| {
+        let at = row * 8..row * 8 + 8;
+        let (x, y, r) = (&input[at.clone()], &y[at.clone()], &rs[at]);
+        let mean = x.iter().sum::<f64>() / 8.0;
+        let std = (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 8.0 + 1e-5).sqrt();
+        let q: Vec<_> = (0..8).map(|j| r[j] / (y[j] + 0.1 * if y[j] < 0.0 { -1.0 } else { 1.0 }) / std).collect();
+        let shared = q.iter().sum::<f64>() / 8.0;
+        (0..8).map(|j| x[j] * (q[j] - shared)).collect::<Vec<_>>()
+    });
+    let ours = at_node(&graph, "norm", &x, r, Lrp::DetachedStd(0.1, Bias::Full));
+    near("layer norm", &ours[0], &rows.collect::<Vec<_>>());
+}
+
+#[test]
+fn rules_for_attention_say_which_layers_they_are_for() {
+    let graph = block();
+    let trace = graph.forward(&Random(3).tensor(&[1, 5, 8])).unwrap();
+    let site = trace.site(graph.find("head").unwrap());
+    let r = Tensor::ones((1, 4), DType::F64, &Device::Cpu).unwrap();
+    for (rule, says) in [
+        (Lrp::Softmax, "softmax_taylor applies to softmax"),
+        (Lrp::Bilinear(0.1), "apply to mul, matmul and div"),
+        (Lrp::DetachedStd(0.1, Bias::Full), "applies to layer_norm"),
+    ] {
+        let error = format!("{:#}", rule.rule()(&site, &r).unwrap_err());
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn attention_is_found_by_its_structure() {
+    let graph = block();
+    let [layer] = graph.attention()[..] else { panic!("{:?}", graph.attention()) };
+    let names = [layer.weights, layer.scores, layer.product, layer.queries, layer.keys, layer.values];
+    assert_eq!(names.map(|id| graph.nodes[id].name.as_str()), ["softmax", "scores", "mixed", "q", "k_t", "v"]);
+    let sizes = layer.sizes(&graph);
+    assert_eq!([sizes.windows, sizes.heads, sizes.tokens, sizes.sources], [1, 1, 6, 6]);
+    assert!(resnet50(false).attention().is_empty());
 }

@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attention;
+mod attnlrp;
 mod cases;
 mod data_set_formats;
 mod data_sets;

@@ -19,13 +19,13 @@ use std::sync::Arc;
 const LOGITS: f64 = 1e-5;
 const GRADIENT: f64 = 1e-4;
 
-fn open(path: &Path) -> gradscope::model::Model {
+pub fn open(path: &Path) -> gradscope::model::Model {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     architectures.open(path.to_str().unwrap(), None).unwrap_or_else(|e| panic!("{path:?}: {e:#}"))
 }
 
 /// Saves the network's tensors, computed by the formula, as a file without any further information.
-fn save(path: &Path, tensors: &Value) {
+pub fn save(path: &Path, tensors: &Value) {
     let shape = |sizes: &Value| numbers(sizes).iter().map(|&n| n as usize).collect();
     let tensors = tensors.as_object().unwrap().iter().map(|(name, sizes)| {
         let parameter = Parameter { name: name.clone(), shape: shape(sizes), trained: true };
@@ -110,6 +110,33 @@ fn trained_transformers_give_the_logits_and_gradients_of_their_references() {
             let ours = walk.run().unwrap().input().unwrap().broadcast_mul(&std.to_dtype(DType::F32).unwrap()).unwrap();
             let theirs = &reference[&format!("{picture}.gradient_top")];
             assert_close(&format!("gradient of {name}, {picture}"), &ours, theirs, 1e-3);
+        }
+    }
+}
+
+#[test]
+fn transformers_compute_each_picture_of_a_batch_as_if_it_were_alone() {
+    let file: Value = serde_json::from_str(include_str!("../fixtures/vision_transformers.json")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    for (name, expected) in file["small"].as_object().unwrap() {
+        save(&path, &expected["tensors"]);
+        let model = open(&path);
+        let [c, h, w] = model.card.input;
+        let pixels = uniform("batch", 3 * c * h * w).into_iter().map(|u| (u * 0.5 + 0.5) as f32).collect();
+        let batch = Tensor::from_vec(pixels, (3, c, h, w), &Device::Cpu).unwrap();
+        let run = |x: &Tensor| {
+            let trace = model.graph.forward(x).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+            let y = trace.value(model.graph.logits).unwrap().clone();
+            let seed = y.ones_like().unwrap();
+            let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(model.graph.logits, seed)]) };
+            (y, walk.run().unwrap_or_else(|e| panic!("{name}: {e:#}")).input().unwrap().clone())
+        };
+        let (scores, gradient) = run(&batch);
+        for i in 0..3 {
+            let (alone, slope) = run(&batch.narrow(0, i, 1).unwrap());
+            assert_close(&format!("scores of {name}"), &scores.narrow(0, i, 1).unwrap(), &alone, 1e-5);
+            assert_close(&format!("gradient of {name}"), &gradient.narrow(0, i, 1).unwrap(), &slope, 1e-4);
         }
     }
 }

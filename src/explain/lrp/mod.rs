@@ -4,9 +4,11 @@
 //! 2015 (doi:10.1371/journal.pone.0130140) and Montavon et al. 2019 (doi:10.1007/978-3-030-28954-6_10), and zennit where
 //! libraries differ.
 
+mod normalizing;
+mod product;
 mod share;
 
-pub use share::{Denominator, Term, share};
+pub use share::{Denominator, Stabilizer, Term, share};
 
 use super::composite::Rule;
 use crate::backend;
@@ -14,11 +16,13 @@ use crate::exec::{Absorbed, LayerContext};
 use crate::graph::op::Saved;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
+use normalizing::{detached_std, softmax};
+use product::product;
 use share::divided;
 use std::fmt;
 
 /// Stabilizer of rules that have no ε parameter.
-const STABILIZER: f64 = 1e-6;
+const STABILIZER: Stabilizer = Stabilizer::Signed(1e-6);
 
 /// How the bias enters the denominators of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,13 +71,25 @@ pub enum Lrp {
     /// Applies the layer's VJP to relevance, which moves and scales it like a gradient; for layers of any kind.
     Gradient,
     /// Another rule, with this stabilizer in its denominators.
-    Stabilized(Box<Self>, f64),
+    Stabilized(Box<Self>, Stabilizer),
     /// For pools, including max pools: divides relevance in proportion to each element's contribution to the window's
     /// mean.
     Proportional,
     /// For batch norms: passes on the fraction `|x w| / (|x w| + |b|)` of relevance (Hui & Binder 2019,
     /// doi:10.1007/978-3-030-20518-8_18).
     Absolute,
+    /// For layer, group, instance and root mean square norms: LRP-ε with the standard deviation held constant (Ali et al. 2022,
+    /// arXiv:2202.07304).
+    DetachedStd(f64, Bias),
+    /// For softmax: `x ⊙ (r − s Σ r)`, its first-order Taylor expansion at `x` (Achtibat et al. 2024, arXiv:2402.05602, Prop. 3.1).
+    /// An input of −∞, which masks an element, counts as 0.
+    Softmax,
+    /// For products, matrix products and quotients of values: the factors that depend on the input receive equal parts, divided
+    /// among their elements by LRP-ε (Achtibat et al. 2024, Prop. 3.3). A denominator counts as constant.
+    Bilinear(f64),
+    /// Like [`Bilinear`](Self::Bilinear), but with gates held constant: attention weights and the values of sigmoids (Arras et al.
+    /// 2017, doi:10.18653/v1/W17-5221; Ali et al. 2022, arXiv:2202.07304).
+    SignalTakesAll(f64),
 }
 
 impl Lrp {
@@ -88,18 +104,29 @@ impl Lrp {
     /// several.
     pub fn apply(&self, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
         match self {
-            Self::Epsilon(epsilon, bias) => shared_by_value(site, r, *epsilon, *bias),
-            Self::Gradient => (0..site.reads()).map(|i| site.vjp(r, i)).collect(),
-            Self::Stabilized(rule, epsilon) => match &**rule {
-                Self::Epsilon(_, bias) => shared_by_value(site, r, *epsilon, *bias),
-                rule => rule.with_one_input(site, r, *epsilon),
-            },
-            Self::Reweigh { epsilon, .. } => self.with_one_input(site, r, *epsilon),
-            rule => rule.with_one_input(site, r, STABILIZER),
+            Self::Stabilized(rule, stabilizer) => rule.stabilized_by(site, r, *stabilizer),
+            Self::Epsilon(epsilon, _)
+            | Self::Reweigh { epsilon, .. }
+            | Self::DetachedStd(epsilon, _)
+            | Self::Bilinear(epsilon)
+            | Self::SignalTakesAll(epsilon) => self.stabilized_by(site, r, Stabilizer::Signed(*epsilon)),
+            rule => rule.stabilized_by(site, r, STABILIZER),
         }
     }
 
-    fn with_one_input(&self, site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Vec<Tensor>> {
+    /// Applies the rule with this stabilizer in its denominators, whatever its own.
+    fn stabilized_by(&self, site: &LayerContext, r: &Tensor, stabilizer: Stabilizer) -> Result<Vec<Tensor>> {
+        match self {
+            Self::Stabilized(rule, _) => rule.stabilized_by(site, r, stabilizer),
+            Self::Epsilon(_, bias) => shared_by_value(site, r, stabilizer, *bias),
+            Self::Bilinear(_) => product(site, r, stabilizer, false),
+            Self::SignalTakesAll(_) => product(site, r, stabilizer, true),
+            Self::Gradient => (0..site.reads()).map(|i| site.vjp(r, i)).collect(),
+            rule => rule.with_one_input(site, r, stabilizer),
+        }
+    }
+
+    fn with_one_input(&self, site: &LayerContext, r: &Tensor, stabilizer: Stabilizer) -> Result<Vec<Tensor>> {
         let kind = site.node().op.kind();
         ensure!(site.reads() == 1, "the rule {self} applies to layers with one input, not to {kind}");
         Ok(vec![match self {
@@ -110,12 +137,14 @@ impl Lrp {
                 );
                 r.clone()
             }
-            Self::Proportional => proportional(site, r, epsilon)?,
-            Self::Absolute => absolute(site, r, epsilon)?,
+            Self::Proportional => proportional(site, r, stabilizer)?,
+            Self::Absolute => absolute(site, r, stabilizer)?,
+            Self::DetachedStd(_, bias) => detached_std(site, r, stabilizer, *bias)?,
+            Self::Softmax => softmax(site, r)?,
             rule => {
                 let weights = site.node().op.with_bias().is_some();
                 ensure!(weights, "the rule {self} applies to layers with weights (conv and linear), not to {kind}");
-                rule.by_weights(&Parts::new(site, epsilon)?, r)?
+                rule.by_weights(&Parts::new(site, stabilizer)?, r)?
             }
         }])
     }
@@ -152,12 +181,16 @@ impl fmt::Display for Lrp {
             Self::Stabilized(rule, _) => rule.fmt(f),
             Self::Proportional => f.write_str("proportional"),
             Self::Absolute => f.write_str("absolute"),
+            Self::DetachedStd(epsilon, _) => write!(f, "detached_std({epsilon:?})"),
+            Self::Softmax => f.write_str("softmax_taylor"),
+            Self::Bilinear(epsilon) => write!(f, "bilinear({epsilon:?})"),
+            Self::SignalTakesAll(epsilon) => write!(f, "signal_takes_all({epsilon:?})"),
         }
     }
 }
 
 /// LRP-ε in terms of the layer's value `y`: `x · Jᵀ(r / y)` for every input.
-fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
+fn shared_by_value(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer, bias: Bias) -> Result<Vec<Tensor>> {
     let node = site.node();
     let weights = node.weights()?;
     let own = weights.get(1).filter(|_| node.op.with_bias().is_some());
@@ -165,23 +198,24 @@ fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) ->
         (Bias::Zero, Some(_)) => (node.op.forward(&[site.x(0)?], &weights[..1])?, None),
         (_, own) => (site.y()?.clone(), own),
     };
-    let s = divided(site, r, &y, Denominator { bias, epsilon })?;
+    let s = divided(site, r, &y, Denominator { bias, stabilizer })?;
     (0..site.reads()).map(|i| backend::mul(site.x(i)?, &site.vjp(&s, i)?)).collect()
 }
 
-fn proportional(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
+fn proportional(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer) -> Result<Tensor> {
     let node = site.node();
     let Some(mean) = node.op.mean() else {
         anyhow::bail!("the rule \"proportional\" applies to pooling layers, not to {}", node.op.kind());
     };
     let y = mean.forward(&[site.x(0)?], &[])?;
-    let s = divided(site, r, &y, Denominator { bias: None, epsilon })?;
+    let s = divided(site, r, &y, Denominator { bias: None, stabilizer })?;
     Ok((site.x(0)? * mean.vjp(site, &[], &s, 0)?)?)
 }
 
 /// Divides relevance in proportion to the magnitudes of the input's contribution, `y − f(0)`, and of the bias, `f(0)`; the bias
 /// absorbs its share.
-fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
+fn absolute(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer) -> Result<Tensor> {
+    let (Stabilizer::Signed(epsilon) | Stabilizer::Plain(epsilon)) = stabilizer;
     let node = site.node();
     let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
     let shift = node.forward(&[&zero])?;
@@ -200,7 +234,7 @@ struct Parts<'a> {
     x: &'a Tensor,
     w: Tensor,
     b: Option<Tensor>,
-    epsilon: f64,
+    stabilizer: Stabilizer,
 }
 
 /// A transformation of a weight or bias that favors one sign.
@@ -236,15 +270,15 @@ impl Half {
 }
 
 impl<'a> Parts<'a> {
-    fn new(site: &'a LayerContext, epsilon: f64) -> Result<Self> {
+    fn new(site: &'a LayerContext, stabilizer: Stabilizer) -> Result<Self> {
         let mut weights = site.node().weights()?.into_iter();
         let w = weights.next().context("the layer has no weights loaded")?;
-        Ok(Self { site, x: site.x(0)?, w, b: weights.next(), epsilon })
+        Ok(Self { site, x: site.x(0)?, w, b: weights.next(), stabilizer })
     }
 
     /// A denominator with this bias and the layer's stabilizer.
     fn over<'b>(&self, bias: Option<&'b Tensor>) -> Denominator<'b> {
-        Denominator { bias, epsilon: self.epsilon }
+        Denominator { bias, stabilizer: self.stabilizer }
     }
 
     /// The bias for contributions of one sign: transformed like the weights, whole, or none.

@@ -14,8 +14,17 @@ pub type Term = (Tensor, Tensor);
 pub struct Denominator<'a> {
     /// The bias, with one element per channel, if there is one.
     pub bias: Option<&'a Tensor>,
-    /// The stabilizer ε in `z + ε sign(z)`.
-    pub epsilon: f64,
+    /// The stabilizer added to the denominator.
+    pub stabilizer: Stabilizer,
+}
+
+/// What is added to a denominator `z`, so that relevance divided by it stays bounded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stabilizer {
+    /// `z + ε sign z`, with sign 0 = 1.
+    Signed(f64),
+    /// `z + ε`, as in LXT; not bounded where `z` is close to −ε.
+    Plain(f64),
 }
 
 /// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, computed by the layer's own operation with the terms' inputs
@@ -59,10 +68,17 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
 
 /// `r / (z + ε sign z)`. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
-    let Shares { s, bias, stabilizer, missing } = match of.bias {
-        Some(_) if site.node().op.kind() == "linear" => backend::lrp_divide(&rows(r)?, &rows(z)?, of.bias, of.epsilon)?,
-        bias => backend::lrp_divide(r, z, bias, of.epsilon)?,
+    let (z, epsilon) = match of.stabilizer {
+        Stabilizer::Signed(epsilon) => (z.clone(), epsilon),
+        Stabilizer::Plain(epsilon) => ((z + epsilon)?, 0.0),
     };
+    let Shares { s, bias, mut stabilizer, missing } = match of.bias {
+        Some(_) if site.node().op.kind() == "linear" => backend::lrp_divide(&rows(r)?, &rows(&z)?, of.bias, epsilon)?,
+        bias => backend::lrp_divide(r, &z, bias, epsilon)?,
+    };
+    if let Stabilizer::Plain(epsilon) = of.stabilizer {
+        stabilizer = epsilon * backend::sum(&s)?;
+    }
     site.absorb(Absorbed { bias, stabilizer, missing });
     Ok(s.reshape(r.dims())?)
 }

@@ -1,9 +1,8 @@
 //! Elementwise addition.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::together::{drawn, together};
+use super::together::{drawn, rank, sum_to_input, together, with_rank};
 use super::{Op, Pattern, Saved};
-use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -42,12 +41,13 @@ impl Op for Add {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        x[1..].iter().try_fold(x[0].clone(), |sum, x| {
-            Ok(if sum.dims() == x.dims() { (sum + *x)? } else { sum.broadcast_add(x)? })
+        let rank = rank(x);
+        x[1..].iter().try_fold(with_rank(x[0], rank)?, |sum, x| {
+            Ok(if sum.dims() == x.dims() { (sum + *x)? } else { sum.broadcast_add(&with_rank(x, rank)?)? })
         })
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        sum_to(dy, &at.dims(i)?)
+        sum_to_input(dy, &at.dims(i)?)
     }
 }

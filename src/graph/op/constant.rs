@@ -29,7 +29,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("shape"), Argument::required("values")],
     build: |a, _| Ok(Arc::new(Constant { shape: [vec![1], a.sizes("shape")?].concat(), values: a.floats("values")? })),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let shape = vec![1, d.between(1, 3), d.between(1, 3)];
         let values = (0..shape.iter().product()).map(|_| d.between(0, 100) as f64 / 50.0 - 1.0).collect();

@@ -1,9 +1,8 @@
 //! Elementwise division.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::together::{drawn, together};
+use super::together::{drawn, rank, sum_to_input, together, with_rank};
 use super::{Op, Saved};
-use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Div)),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Product,
     draw: |d| drawn(Div, d, 2),
 };
 
@@ -38,12 +37,13 @@ impl Op for Div {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].broadcast_div(x[1])?)
+        let rank = rank(x);
+        Ok(with_rank(x[0], rank)?.broadcast_div(&with_rank(x[1], rank)?)?)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let part = dy.broadcast_div(at.x(1)?)?;
+        let part = dy.broadcast_div(&with_rank(at.x(1)?, dy.rank())?)?;
         let part = if i == 0 { part } else { (part * at.y()?)?.neg()? };
-        sum_to(&part, &at.dims(i)?)
+        sum_to_input(&part, &at.dims(i)?)
     }
 }

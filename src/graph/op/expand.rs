@@ -27,7 +27,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("sizes")],
     build: |a, _| Ok(Arc::new(Expand { sizes: a.open_sizes("sizes")? })),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let [n, c, h, _] = d.map();
         Case::new(Expand { sizes: vec![None, Some(h), Some(d.between(1, 4))] }, &[&[n, c, h, 1]])

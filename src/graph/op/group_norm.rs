@@ -43,7 +43,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(GroupNorm { groups, channels: channels(x)?, epsilon, affine }))
     },
     from_shapes: None,
-    relevance: DefaultRule::Pass,
+    relevance: DefaultRule::Normalize,
     draw: |d| {
         let groups = d.between(1, 3);
         let shape = [d.between(1, 3), groups * d.between(1, 3), d.between(2, 5), d.between(2, 5)];
@@ -92,11 +92,13 @@ impl Op for GroupNorm {
     }
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let dy = match w.first() {
-            Some(weight) => channel_affine(dy, weight, &weight.zeros_like()?)?,
-            None => dy.clone(),
-        };
+        let dy = weighed(dy, w)?;
         Ok(self.whitened(at.x(0)?)?.vjp(&self.rows(&dy)?)?.reshape(at.dims(0)?)?)
+    }
+
+    fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
+        let dy = weighed(dy, w)?;
+        Ok(self.whitened(at.x(0)?)?.vjp_detached(&self.rows(&dy)?)?.reshape(at.dims(0)?)?)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
@@ -105,5 +107,13 @@ impl Op for GroupNorm {
         }
         let y = self.whitened(at.x(0)?)?.y.reshape(dy.dims())?;
         Ok(vec![sum_by_channel(&(dy * y)?)?, sum_by_channel(dy)?])
+    }
+}
+
+/// `γ dy` with the γ of each channel, or `dy` if `w` is empty.
+fn weighed(dy: &Tensor, w: &[Tensor]) -> Result<Tensor> {
+    match w.first() {
+        Some(weight) => channel_affine(dy, weight, &weight.zeros_like()?),
+        None => Ok(dy.clone()),
     }
 }

@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::float("eps", 1e-5).or(&["epsilon"])],
     build: |a, x| Ok(Arc::new(InstanceNorm { channels: channels(x)?, epsilon: a.float("eps")? })),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Normalize,
     draw: |d| {
         let map = d.map();
         Case::new(InstanceNorm { channels: map[1], epsilon: 1e-3 }, &[&map])
@@ -67,6 +67,10 @@ impl Op for InstanceNorm {
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
         self.by_group().vjp(at, w, dy, i)
+    }
+
+    fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
+        self.by_group().vjp_detached(at, w, dy)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {

@@ -37,7 +37,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(Interpolate { size: a.pair("size")?, mode }))
     },
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Share,
     draw: |d| {
         let mode = [Resize::Nearest, Resize::Bilinear, Resize::BilinearCorners][d.between(0, 2)];
         Case::new(Interpolate { size: d.pair(1, 7), mode }, &[&d.map()])

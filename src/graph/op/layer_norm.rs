@@ -44,7 +44,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(LayerNorm { normalized_shape, epsilon, affine, bias }))
     },
     from_shapes: None,
-    relevance: DefaultRule::Pass,
+    relevance: DefaultRule::Normalize,
     draw: |d| {
         let shape = [d.between(1, 3), d.between(1, 4), d.between(2, 5), d.between(4, 7)];
         let dims = d.between(1, 2);
@@ -89,6 +89,12 @@ impl Op for LayerNorm {
         let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
         let dy = self.rows(&weigh(dy, w)?)?;
         Ok(whitened.vjp(&dy)?.reshape(at.dims(0)?)?)
+    }
+
+    fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
+        let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
+        let dy = self.rows(&weigh(dy, w)?)?;
+        Ok(whitened.vjp_detached(&dy)?.reshape(at.dims(0)?)?)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {

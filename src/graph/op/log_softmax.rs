@@ -34,7 +34,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
     build: |a, x| Ok(Arc::new(LogSoftmax { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Share,
     draw: |d| drawn(|dim| LogSoftmax { dim }, d),
 };
 

@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Matmul)),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Bilinear,
     draw: |d| {
         let leading: Vec<_> = (0..d.between(1, 4)).map(|_| d.between(1, 3)).collect();
         let (m, k, p) = (d.between(1, 5), d.between(1, 5), d.between(1, 5));

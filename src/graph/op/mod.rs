@@ -87,5 +87,6 @@ pub use operation::{Op, Saved, Values};
 pub use pattern::Pattern;
 pub use spec::{Build, Case, DefaultRule, Family, FromShapes, Inputs, OpSpec, Shapes, table};
 pub use std_conv::StdConv;
+pub use together::sum_to_input;
 
 use operation::{channels, maps, sum_by_channel, trained};

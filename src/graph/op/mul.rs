@@ -1,9 +1,8 @@
 //! Elementwise multiplication.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::together::{drawn, together};
+use super::together::{drawn, rank, sum_to_input, together, with_rank};
 use super::{Op, Saved};
-use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Mul)),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Product,
     draw: |d| drawn(Mul, d, 3),
 };
 
@@ -38,14 +37,15 @@ impl Op for Mul {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        x[1..].iter().try_fold(x[0].clone(), |product, x| Ok(product.broadcast_mul(x)?))
+        let rank = rank(x);
+        x[1..].iter().try_fold(with_rank(x[0], rank)?, |product, x| Ok(product.broadcast_mul(&with_rank(x, rank)?)?))
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
         let others = (0..at.reads()).filter(|k| *k != i);
-        let product = others
-            .map(|k| at.x(k))
-            .try_fold(dy.clone(), |product, x| -> Result<_> { Ok(product.broadcast_mul(x?)?) })?;
-        sum_to(&product, &at.dims(i)?)
+        let product = others.map(|k| at.x(k)).try_fold(dy.clone(), |product, x| -> Result<_> {
+            Ok(product.broadcast_mul(&with_rank(x?, dy.rank())?)?)
+        })?;
+        sum_to_input(&product, &at.dims(i)?)
     }
 }

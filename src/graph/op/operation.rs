@@ -58,6 +58,16 @@ pub trait Op: Debug + Send + Sync {
         Ok(vec![])
     }
 
+    /// For a norm, the VJP with the standard deviation (or root mean square) held constant; for other operations the VJP.
+    fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
+        self.vjp(at, w, dy, 0)
+    }
+
+    /// For a softmax, the dimension over which the probabilities sum to 1.
+    fn softmax_dim(&self) -> Option<usize> {
+        None
+    }
+
     /// For a pool, average pooling with the same windows; `None` for other operations.
     fn mean(&self) -> Option<Arc<dyn Op>> {
         None

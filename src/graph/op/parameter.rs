@@ -31,7 +31,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("shape"), Argument::bool("batch", true)],
     build: |a, _| Ok(Arc::new(Parameter { shape: [vec![1], a.sizes("shape")?].concat(), batch: a.bool("batch")? })),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Move,
     draw: |d| Case::new(Parameter { shape: vec![1, d.between(1, 4), d.between(1, 5)], batch: d.coin() }, &[]),
 };
 

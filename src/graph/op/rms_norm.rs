@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(RmsNorm { features, epsilon: a.float("eps")?, affine: a.bool("elementwise_affine")? }))
     },
     from_shapes: None,
-    relevance: DefaultRule::Pass,
+    relevance: DefaultRule::Normalize,
     draw: |d| {
         let shape = [d.between(1, 3), d.between(1, 4), d.between(2, 6)];
         Case::new(RmsNorm { features: shape[2], epsilon: 1e-6, affine: d.coin() }, &[&shape])
@@ -74,6 +74,11 @@ impl Op for RmsNorm {
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let scaled = Scaled::of(&self.rows(at.x(0)?)?, self.epsilon)?;
         Ok(scaled.vjp(&self.rows(&weigh(dy, w)?)?)?.reshape(at.dims(0)?)?)
+    }
+
+    fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
+        let scaled = Scaled::of(&self.rows(at.x(0)?)?, self.epsilon)?;
+        Ok(scaled.vjp_detached(&self.rows(&weigh(dy, w)?)?)?.reshape(at.dims(0)?)?)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {

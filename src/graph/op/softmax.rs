@@ -34,7 +34,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
     build: |a, x| Ok(Arc::new(Softmax { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
-    relevance: DefaultRule::Gradient,
+    relevance: DefaultRule::Softmax,
     draw: |d| drawn(|dim| Softmax { dim }, d),
 };
 
@@ -49,6 +49,10 @@ impl Op for Softmax {
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
         Ok(candle_nn::ops::softmax(x[0], self.dim)?)
+    }
+
+    fn softmax_dim(&self) -> Option<usize> {
+        Some(self.dim)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {

@@ -149,6 +149,14 @@ pub enum DefaultRule {
     Pass,
     /// In proportion to each input's contribution, as in LRP-ε.
     Share,
+    /// As in LRP-ε, with the standard deviation held constant.
+    Normalize,
+    /// To the factors of a product except for its gates, which are held constant.
+    Product,
+    /// To the factors of a matrix product in equal parts.
+    Bilinear,
+    /// By the Taylor expansion of softmax.
+    Softmax,
     /// Together with the elements that are moved or selected; here the gradient conserves relevance.
     Move,
     /// Like a gradient, which does not conserve relevance, so the composite needs a rule.

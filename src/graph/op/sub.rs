@@ -1,9 +1,8 @@
 //! Elementwise subtraction.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::together::{drawn, together};
+use super::together::{drawn, rank, sum_to_input, together, with_rank};
 use super::{Op, Saved};
-use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -38,11 +37,12 @@ impl Op for Sub {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].broadcast_sub(x[1])?)
+        let rank = rank(x);
+        Ok(with_rank(x[0], rank)?.broadcast_sub(&with_rank(x[1], rank)?)?)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let part = sum_to(dy, &at.dims(i)?)?;
+        let part = sum_to_input(dy, &at.dims(i)?)?;
         Ok(if i == 0 { part } else { part.neg()? })
     }
 }

@@ -21,6 +21,11 @@ impl Whitened {
         Ok(Self { y: centered.broadcast_mul(&inverse)?, inverse })
     }
 
+    /// The VJP of the normalization with the standard deviation held constant, `(dy − mean(dy)) / √(var + ε)`.
+    pub fn vjp_detached(&self, dy: &Tensor) -> Result<Tensor> {
+        Ok(dy.broadcast_sub(&dy.mean_keepdim(D::Minus1)?)?.broadcast_mul(&self.inverse)?)
+    }
+
     /// The VJP of the normalization, `(dy − mean(dy) − y mean(dy y)) / √(var + ε)`.
     pub fn vjp(&self, dy: &Tensor) -> Result<Tensor> {
         let along = (dy * &self.y)?.mean_keepdim(D::Minus1)?;
@@ -42,6 +47,11 @@ impl Scaled {
     pub fn of(x: &Tensor, epsilon: f64) -> Result<Self> {
         let inverse = (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?;
         Ok(Self { y: x.broadcast_mul(&inverse)?, inverse })
+    }
+
+    /// The VJP of the scaling with the root mean square held constant, `dy / √(mean(x²) + ε)`.
+    pub fn vjp_detached(&self, dy: &Tensor) -> Result<Tensor> {
+        Ok(dy.broadcast_mul(&self.inverse)?)
     }
 
     /// The VJP of the scaling, `(dy − y mean(dy y)) / √(mean(x²) + ε)`.

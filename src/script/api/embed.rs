@@ -9,7 +9,7 @@ use crate::script::sandbox::bounded_text;
 use crate::tensor::wide;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
-use rhai::{Dynamic, Engine, INT, Map};
+use rhai::{Dynamic, Engine, FLOAT, INT, Map};
 use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -20,6 +20,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("laplacian", move |x: Tensor, k: INT, q: INT| out(laplacian(&g, &x, k, q)));
     engine.register_fn("kmeans", |x: Tensor, k: INT, seed: INT| out(kmeans(&x, k, seed)));
+    engine.register_fn("complete_linkage", |x: Tensor, threshold: FLOAT, metric: &str| {
+        out(complete_linkage(&x, threshold, metric))
+    });
     engine.register_fn("adjusted_rand", |a: Tensor, b: Tensor| {
         out(numbers(&a).and_then(|a| math::adjusted_rand(&a, &numbers(&b)?)))
     });
@@ -127,6 +130,14 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
         })?;
     let values = Tensor::new(values, x.device())?;
     Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
+}
+
+/// Clusters the rows of `x` by complete linkage, up to this distance within a cluster, and returns the cluster index of each row,
+/// `(N)`. Clusters are numbered by their first rows.
+fn complete_linkage(x: &Tensor, threshold: f64, metric: &str) -> Result<Tensor> {
+    finite(x, "complete_linkage")?;
+    let clusters = math::complete_linkage(x, threshold, metric.parse()?)?;
+    Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), x.device())?)
 }
 
 /// Clusters the rows of `x` by k-means and returns the cluster index of each row, `(N)`. Clusters are numbered by size, and 0 is

@@ -93,7 +93,8 @@ fn is_uncovered(node: &Node, composite: &Composite) -> bool {
     composite.rule(node).is_none() && node.op.spec().relevance != op::DefaultRule::Move
 }
 
-/// The layers that relevance passes through, from the class scores to the input.
+/// The layers that relevance passes through, from the class scores to the input; parameters and what is computed from them alone are
+/// not among them.
 fn passed(graph: &Graph) -> impl Iterator<Item = &Node> {
     let mut needed = vec![false; graph.nodes.len()];
     needed[graph.logits] = true;
@@ -102,7 +103,7 @@ fn passed(graph: &Graph) -> impl Iterator<Item = &Node> {
             graph.nodes[id].inputs.iter().for_each(|&i| needed[i] = true);
         }
     }
-    graph.nodes.iter().zip(needed).rev().filter(|(_, needed)| *needed).map(|(node, _)| node)
+    (0..graph.nodes.len()).rev().filter(move |&id| needed[id] && graph.depends_on_input(id)).map(|id| &graph.nodes[id])
 }
 
 #[cfg(test)]

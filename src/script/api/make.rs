@@ -26,6 +26,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("tensor", move |values: Array| out(nested(&values, DType::F32, g.device())));
     engine.register_fn("new_tensor", |x: &mut Tensor, values: Array| out(new_tensor(x, &values)));
     let g = guard.clone();
+    engine.register_fn("eye", move |n: INT| out(eye(&g, n)));
+    let g = guard.clone();
     engine.register_fn("one_hot", move |class: Dynamic, classes: INT| out(one_hot(&g, &class, classes)));
 }
 
@@ -52,6 +54,14 @@ fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tenso
     guard.reserve(&[steps as usize], 4)?;
     let at = |i: INT| if steps == 1 { a } else { a + (b - a) * i as f64 / (steps - 1) as f64 };
     Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), guard.device())?)
+}
+
+/// The identity matrix `(n, n)`.
+fn eye(guard: &Guard, n: INT) -> Result<Tensor> {
+    let n = size(n, "the number of rows")?;
+    guard.reserve(&[n, n], 4)?;
+    let values = (0..n * n).map(|i| if i / n == i % n { 1f32 } else { 0.0 });
+    Ok(Tensor::from_iter(values, &place(guard, n * n))?.reshape((n, n))?)
 }
 
 /// One-hot rows `(N, classes)`: a single row if `class` is one class, or a row for each class if it is an array.

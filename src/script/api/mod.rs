@@ -2,6 +2,7 @@
 //! argument order and meaning follow PyTorch.
 
 mod arithmetic;
+mod attention;
 mod backward;
 pub(super) mod builder;
 mod codec;

@@ -171,7 +171,7 @@ fn own_shape(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<(NodeId,
 
 impl LabeledTrace {
     /// Height and width of the run's pictures; 1 for inputs without them.
-    fn picture(&self) -> (usize, usize) {
+    pub(super) fn picture(&self) -> (usize, usize) {
         let dims = self.trace.input().dims();
         (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1))
     }

@@ -1,9 +1,9 @@
 //! The nouns by which the API is organized, each with the functions that register it and an example script.
 
 use super::{
-    Guard, arithmetic, backward, builder, codec, context, ctc, data, declare, edit, elementwise, embed, features,
-    figure, ledger, linalg, make, model, norms, objective, points, quadrature, randomize, reduce, rules, seed, shape,
-    site, spatial, statistics, trainer, variable,
+    Guard, arithmetic, attention, backward, builder, codec, context, ctc, data, declare, edit, elementwise, embed,
+    features, figure, ledger, linalg, make, model, norms, objective, points, quadrature, randomize, reduce, rules,
+    seed, shape, site, spatial, statistics, trainer, variable,
 };
 use rhai::Engine;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub(in crate::script) const NOUNS: &[Noun] = &[
     noun!("data", data::register),
     noun!("features", features::register, embed::register),
     noun!("trainer", trainer::register),
-    noun!("model", model::register, randomize::register),
-    noun!("trace", |e, _| model::trace(e)),
+    noun!("model", model::register, |e, _| attention::register(e), randomize::register),
+    noun!("trace", |e, _| model::trace(e), |e, _| attention::trace(e)),
     noun!("seed", |e, _| seed::register(e)),
     noun!("objective", |e, _| objective::register(e), variable::register),
     noun!("backward", backward::register, |e, _| model::relevance(e)),

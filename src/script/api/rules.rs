@@ -1,7 +1,7 @@
 //! Built-in rules for the backward pass: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and others.
 
 use super::{Out, out};
-use crate::explain::{Bias, Lrp};
+use crate::explain::{Bias, Lrp, Stabilizer};
 use crate::graph::op::{DefaultRule, SPECS};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
@@ -24,7 +24,18 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("wsquare", |b: &str| -> Out<Lrp> { out(bias(b).map(Lrp::WSquare)) });
     engine.register_fn("pass", || Lrp::Pass);
     engine.register_fn("gradient", || Lrp::Gradient);
-    engine.register_fn("stabilized", |rule: Lrp, epsilon: FLOAT| Lrp::Stabilized(rule.into(), epsilon));
+    engine.register_fn("stabilized", |rule: Lrp, epsilon: FLOAT| {
+        Lrp::Stabilized(rule.into(), Stabilizer::Signed(epsilon))
+    });
+    engine.register_fn("stabilized", |rule: Lrp, epsilon: FLOAT, form: &str| -> Out<Lrp> {
+        out(stabilizer(form, epsilon).map(|stabilizer| Lrp::Stabilized(rule.into(), stabilizer)))
+    });
+    engine.register_fn("detached_std", |e: FLOAT| Lrp::DetachedStd(e, Bias::Full));
+    engine
+        .register_fn("detached_std", |e: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::DetachedStd(e, b))) });
+    engine.register_fn("softmax_taylor", || Lrp::Softmax);
+    engine.register_fn("bilinear", |e: FLOAT| Lrp::Bilinear(e));
+    engine.register_fn("signal_takes_all", |e: FLOAT| Lrp::SignalTakesAll(e));
     engine.register_fn("default_rules", default_rules);
     engine.register_fn("proportional", || Lrp::Proportional);
     engine.register_fn("absolute", || Lrp::Absolute);
@@ -34,20 +45,36 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
 }
 
-/// Rules `[[selector, rule], …]` for the kinds of operations that have a default rule: activations and norms pass relevance
-/// through, sums and means distribute it by LRP-ε. A composite places its own rules before them.
+/// Rules `[[selector, rule], …]` for the kinds of operations that have a default rule: activations and batch norms pass relevance
+/// through, sums and means distribute it by LRP-ε, other norms likewise with their standard deviation held constant; products,
+/// matrix products and softmax follow AttnLRP, with gates held constant. A composite places its own rules before them.
 pub(super) fn default_rules() -> Array {
     let kinds = |relevance| {
         let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);
         kinds.collect::<Vec<_>>().join("|")
     };
     let rule = |relevance, rule: Lrp| Dynamic::from_array(vec![kinds(relevance).into(), Dynamic::from(rule)]);
-    vec![rule(DefaultRule::Pass, Lrp::Pass), rule(DefaultRule::Share, Lrp::Epsilon(1e-6, Bias::Full))]
+    vec![
+        rule(DefaultRule::Pass, Lrp::Pass),
+        rule(DefaultRule::Share, Lrp::Epsilon(1e-6, Bias::Full)),
+        rule(DefaultRule::Normalize, Lrp::DetachedStd(1e-6, Bias::Full)),
+        rule(DefaultRule::Product, Lrp::SignalTakesAll(1e-6)),
+        rule(DefaultRule::Bilinear, Lrp::Bilinear(1e-6)),
+        rule(DefaultRule::Softmax, Lrp::Softmax),
+    ]
 }
 
 /// An LRP rule with the stabilizer that captum uses, 1e-9.
 fn plain(positive: f64, negative: f64, bias: Bias) -> Lrp {
     Lrp::Reweigh { positive, negative, epsilon: 1e-9, bias }
+}
+
+fn stabilizer(form: &str, epsilon: f64) -> Result<Stabilizer> {
+    Ok(match form {
+        "signed" => Stabilizer::Signed(epsilon),
+        "plain" => Stabilizer::Plain(epsilon),
+        _ => bail!("no stabilizer of the form \"{form}\"; use signed (z + ε sign z) or plain (z + ε)"),
+    })
 }
 
 fn bias(name: &str) -> Result<Bias> {

@@ -4,7 +4,7 @@
 use super::options::CallOptions;
 use super::{Out, in_type_of, out, size};
 use crate::exec::LayerContext;
-use crate::explain::{Denominator, Term, share};
+use crate::explain::{Denominator, Stabilizer, Term, share};
 use crate::graph::NodeId;
 use crate::graph::op::Saved;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -47,6 +47,15 @@ pub(super) fn register(engine: &mut Engine) {
             ensure!(i < s.reads(), "no input {i}; the layer has {}", s.reads());
             s.vjp(&in_type_of(s.y()?, &dy)?, i)
         }))
+    });
+    engine.register_fn("vjp_detached", |s: &mut LayerContext, dy: Tensor| {
+        out(s.y().and_then(|y| s.vjp_detached(&in_type_of(y, &dy)?)))
+    });
+    engine.register_get("gates", |s: &mut LayerContext| -> Array {
+        s.node().inputs.iter().map(|&id| Dynamic::from(s.graph().is_gate(id))).collect()
+    });
+    engine.register_get("constants", |s: &mut LayerContext| -> Array {
+        s.node().inputs.iter().map(|&id| Dynamic::from(!s.graph().depends_on_input(id))).collect()
     });
     engine.register_fn("forward", |s: &mut LayerContext, x: Tensor| {
         out(s.y().and_then(|y| s.node().forward(&[&in_type_of(y, &x)?])))
@@ -91,6 +100,6 @@ fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Resu
         site,
         &in_type_of(site.y()?, r)?,
         &terms,
-        Denominator { bias: bias.as_ref(), epsilon: o.number("epsilon", 1e-6)? },
+        Denominator { bias: bias.as_ref(), stabilizer: Stabilizer::Signed(o.number("epsilon", 1e-6)?) },
     )
 }
