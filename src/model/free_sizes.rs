@@ -5,17 +5,17 @@ use super::tensor_shapes::TensorShapes;
 use crate::graph::{Graph, Node, NodeId};
 use std::collections::BTreeMap;
 
-/// The sizes of a network that are inferred from a weight file.
+/// Numbers of input channels and outputs that are inferred from a weight file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FreeSizes {
-    /// Number of input channels; `None` if it is that of the architecture.
+    /// Number of input channels; `None` if it is the same as in the architecture.
     pub channels: Option<usize>,
-    /// Number of outputs of last layers, by name, where it differs from the architecture.
+    /// Number of outputs of each last layer for which it differs from the architecture, by the layer's name.
     pub outputs: BTreeMap<String, usize>,
 }
 
 impl FreeSizes {
-    /// The sizes in which the weights in a file differ from `graph`, in its first convolutions and its last layers.
+    /// Determines the sizes in which the weights of a file differ from the first convolutions and the last layers of `graph`.
     pub fn of(graph: &Graph, shapes: &TensorShapes) -> Self {
         let nodes = &graph.nodes;
         let first = nodes.iter().filter(|node| node.inputs.first().is_some_and(|&id| is_picture(nodes, id)));
@@ -25,12 +25,12 @@ impl FreeSizes {
         Self { channels, outputs }
     }
 
-    /// Whether all sizes are those of the architecture.
+    /// Whether all sizes are the same as in the architecture.
     pub fn is_empty(&self) -> bool {
         self.channels.is_none() && self.outputs.is_empty()
     }
 
-    /// A line for the user about the sizes that were changed; empty if there are none.
+    /// A line for the user about the sizes that were changed; empty if none were.
     pub fn told(&self) -> String {
         let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let channels = self.channels.map(|n| many(n, "input channel"));
@@ -52,7 +52,7 @@ pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
     }
 }
 
-/// The convolutions and linear layers that no other layer with parameters separates from the class scores.
+/// The convolutions and linear layers with no further layer with parameters between them and the class scores.
 fn last_layers(graph: &Graph) -> Vec<NodeId> {
     let (mut open, mut found) = (vec![graph.logits], vec![]);
     while let Some(id) = open.pop() {
@@ -67,7 +67,8 @@ fn last_layers(graph: &Graph) -> Vec<NodeId> {
     found
 }
 
-/// The size of dimension `dim` of a layer's weight in the file, if the weight differs from the layer's in this dimension only.
+/// The size of dimension `dim` of a layer's weight in the file, if it is the only dimension that differs from the layer in the
+/// architecture.
 fn other_size(node: &Node, dim: usize, shapes: &TensorShapes) -> Option<usize> {
     let weight = node.parameters().next()?;
     if shapes.of_name(&weight.name).any(|shape| shape == weight.shape) {

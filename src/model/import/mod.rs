@@ -36,14 +36,14 @@ pub enum Value {
 pub struct Constant {
     /// The values. Integers are i64, booleans u8, and floats f32 or f64.
     pub tensor: Tensor,
-    /// The name of the parameter, if it is one.
+    /// The name of the parameter, if the constant is a parameter.
     pub name: Option<String>,
-    /// Whether the first dimension, of size 1 in `tensor`, stands for the batch.
+    /// Whether the first dimension, which has size 1 in `tensor`, is the batch.
     pub per_batch: bool,
 }
 
 impl Constant {
-    /// A constant that is not a parameter.
+    /// Creates a constant that is not a parameter.
     pub fn of(tensor: Tensor) -> Self {
         Self { tensor, name: None, per_batch: false }
     }
@@ -53,7 +53,7 @@ impl Constant {
 pub struct Importer {
     builder: Builder,
     weights: BTreeMap<String, Tensor>,
-    /// The size of the batch in the program's shapes: [`FREE_BATCH`] or a fixed one.
+    /// The batch size in the program's shapes: [`FREE_BATCH`] if it is dynamic.
     batch: usize,
     /// The name of the node being built.
     label: String,
@@ -62,7 +62,7 @@ pub struct Importer {
 }
 
 impl Importer {
-    /// Starts a graph for pictures of shape `picture`, `[C, H, W]`, in a program with batches of `batch`.
+    /// Starts a graph for pictures of shape `picture`, `[C, H, W]`, in a program with batch size `batch`.
     pub fn new(picture: &[usize], batch: usize) -> Self {
         let taken = HashMap::from([("input".to_string(), 1)]);
         Self { builder: Builder::new(picture), weights: BTreeMap::new(), batch, label: String::new(), taken }
@@ -88,12 +88,12 @@ impl Importer {
         Value::Node(0, View::natural(self.builder.shape(0).len()))
     }
 
-    /// The size of the batch in the program's shapes.
+    /// The batch size in the program's shapes.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Sets the name of the nodes added next: `label` for the first, names derived from it for the others.
+    /// Sets the names of the nodes added next: the first is called `label`, and the others get names derived from `label`.
     pub fn label(&mut self, label: impl Into<String>) {
         self.label = label.into();
     }
@@ -115,12 +115,12 @@ impl Importer {
         Ok((graph, self.weights))
     }
 
-    /// The sizes of a node's axes, with the program's batch.
+    /// The sizes of a node's axes, with the program's batch size.
     pub fn sizes(&self, id: NodeId) -> Vec<usize> {
         [&[self.batch], &self.builder.shape(id)[1..]].concat()
     }
 
-    /// The shape of a value in the program.
+    /// The shape that a value has in the program.
     pub fn shape(&self, value: &Value) -> Vec<usize> {
         match value {
             Value::Node(id, view) => view.shape(&self.sizes(*id)),
@@ -177,7 +177,7 @@ impl Importer {
         self.builder.add_shared(&name, op, inputs)
     }
 
-    /// Sets the values of a node's parameters.
+    /// Sets the values of the parameters of a node.
     fn give(&mut self, id: NodeId, parameters: Vec<(&str, Tensor)>) -> Result<()> {
         let name = self.builder.name(id).to_string();
         for (parameter, value) in parameters {
@@ -200,8 +200,8 @@ impl Importer {
         }
     }
 
-    /// A node whose axes are the exported dimensions of a value, with the batch as a separate axis; with `units`, dimensions of
-    /// size 1 are axes too. Adds a permutation and a reshape where necessary.
+    /// Returns a node whose axes are the exported dimensions of a value, with the batch as a separate axis. If `units` is true, dimensions
+    /// of size 1 are axes too. Adds a permutation and a reshape where necessary.
     pub fn arranged(&mut self, value: Value, units: bool) -> Result<(NodeId, View)> {
         let (id, view) = match value {
             Value::Node(id, view) => (id, view),
@@ -222,7 +222,7 @@ impl Importer {
         Ok((at, view))
     }
 
-    /// The same value with one axis for each exported dimension, if the batch is the first of them.
+    /// Rearranges a value so that each exported dimension is one axis, if the batch is the first dimension.
     pub fn settled(&mut self, value: Value) -> Result<Value> {
         let Value::Node(id, view) = &value else { return Ok(value) };
         let arranged = view.arranged(&self.sizes(*id), true);
@@ -233,14 +233,15 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// The same value through an `identity` node, for a layer that was merged into the previous one.
+    /// Passes a value through an `identity` node that stands for a layer merged into the previous one.
     pub fn identity(&mut self, value: Value, name: &str) -> Result<Value> {
         let Value::Node(id, view) = value else { return Ok(value) };
         self.label(name);
         Ok(Value::Node(self.add("dropout", &[("p", Attribute::Float(0.0))], &[id])?, view))
     }
 
-    /// Like [`arranged`](Self::arranged), for operations whose input starts with the batch. Errors if it does not.
+    /// Like [`arranged`](Self::arranged), for operations whose first input dimension is the batch. Errors if the batch is in another
+    /// dimension.
     pub fn batch_first(&mut self, value: Value) -> Result<NodeId> {
         let shape = self.shape(&value);
         let (id, view) = self.arranged(value, true)?;
@@ -253,7 +254,7 @@ impl Importer {
         Ok(id)
     }
 
-    /// A node with the values of a constant. Its first axis is the batch, whether or not the constant has one.
+    /// Adds a node with the values of a constant. The node's first axis is the batch, even if the constant has no batch dimension.
     fn constant_node(&mut self, constant: &Constant) -> Result<(NodeId, View)> {
         let dims = constant.tensor.dims();
         // A first dimension of 1 is the batch.
@@ -265,7 +266,7 @@ impl Importer {
         Ok((id, view))
     }
 
-    /// A node with the values of a constant in the shape `shape`, `(1, …)`.
+    /// Adds a node with the values of a constant, reshaped to `shape`, whose first size is 1.
     pub fn parameter(&mut self, constant: &Constant, shape: &[usize]) -> Result<NodeId> {
         let name = match &constant.name {
             Some(name) if is_parameter_name(name) => name.clone(),
@@ -278,7 +279,7 @@ impl Importer {
         Ok(id)
     }
 
-    /// The same value with another exported shape.
+    /// Reshapes a value to the exported shape `target`.
     pub fn reshaped(&mut self, value: Value, target: &[usize]) -> Result<Value> {
         let (id, view) = match value {
             Value::Node(id, view) => (id, view),
@@ -312,7 +313,8 @@ impl Importer {
         Ok(Value::Node(id, View(view.collect())))
     }
 
-    /// The axis of one exported dimension; arranges the value first if the dimension is not one axis of the node.
+    /// Returns the axis that is the exported dimension `dimension`. Rearranges the value first if the dimension is not a single axis of the
+    /// node.
     pub fn axis_of(&mut self, value: Value, dimension: usize) -> Result<(NodeId, View, usize)> {
         let Value::Node(id, view) = value else { bail!("it is not supported for constants") };
         if let [axis] = view.0[dimension][..]
@@ -327,7 +329,7 @@ impl Importer {
         }
     }
 
-    /// Formats a shape of the program, with `N` for a dynamic batch.
+    /// Formats a shape in the program, with `N` for a dynamic batch size.
     pub fn shape_text(&self, shape: &[usize]) -> String {
         let text = |&n: &usize| match n {
             n if self.batch == FREE_BATCH && n == FREE_BATCH => "N".into(),
@@ -338,7 +340,7 @@ impl Importer {
     }
 }
 
-/// The two axes that a permutation swaps, if it swaps two and keeps the rest.
+/// The two axes that a permutation swaps; `None` if the permutation is not a swap of two axes.
 fn swapped(order: &[usize]) -> Option<(usize, usize)> {
     let moved: Vec<_> = (0..order.len()).filter(|&at| order[at] != at).collect();
     match moved[..] {
@@ -352,7 +354,7 @@ pub fn int(n: usize) -> Attribute {
     Attribute::Int(n as i64)
 }
 
-/// A list of sizes as an argument.
+/// Converts a list of sizes to an argument of an operation.
 pub fn list(sizes: &[usize]) -> Attribute {
     Attribute::List(sizes.iter().map(|&n| int(n)).collect())
 }

@@ -1,4 +1,4 @@
-//! Builds the network of a program.
+//! Builds a network from a program.
 
 use super::convert::add_nodes;
 use super::lower::lower;
@@ -18,7 +18,7 @@ pub struct Network {
     pub graph: Graph,
     /// The batch size that the file was exported for; `None` if it is dynamic.
     pub batch: Option<usize>,
-    /// Name of the output that was read.
+    /// Name of the program output that the network computes.
     pub output: String,
     /// Names of all outputs.
     pub outputs: Vec<String>,
@@ -45,7 +45,7 @@ pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &ReadOptions) -> Res
     decoding("ONNX", || build(Program::decode(bytes, folder)?, options))
 }
 
-/// Builds the network of a program.
+/// Builds a network from a program.
 pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     let output = match &options.output {
         None => program.outputs[0].clone(),
@@ -78,7 +78,7 @@ pub fn build(mut program: Program, options: &ReadOptions) -> Result<Network> {
     Ok(Network { graph: graph.with_weights(weights)?, batch, output, outputs, metadata: program.metadata, scale })
 }
 
-/// The shape `[C, H, W]` of pictures and the batch size, if it is fixed.
+/// The shape `[C, H, W]` of input pictures, and the batch size, which is `None` if it is dynamic.
 fn picture(shape: &[Option<usize>], size: Option<[usize; 2]>) -> Result<(Vec<usize>, Option<usize>)> {
     let [batch, rest @ ..] = shape else { bail!("the input has no shape") };
     let default = size.unwrap_or([224, 224]);
@@ -100,7 +100,7 @@ fn picture(shape: &[Option<usize>], size: Option<[usize; 2]>) -> Result<(Vec<usi
     Ok((picture, *batch))
 }
 
-/// Errors if operators that depend on the picture are not supported; the message lists all of them.
+/// Errors if an operator that depends on the picture is not supported; the message lists all such operators.
 fn check_supported(program: &Program) -> Result<()> {
     let mut moving: HashSet<&str> = program.inputs.iter().map(|i| i.name.as_str()).collect();
     let (mut all, mut unknown) = (0, BTreeMap::<String, Vec<String>>::new());

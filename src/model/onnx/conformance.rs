@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Maximum size of a file of a test in bytes.
+/// Maximum size in bytes of each file of a test.
 const MAX_BYTES: u64 = 1 << 30;
 /// Relative and absolute tolerance, as in ONNX's own test runner.
 const TOLERANCE: (f64, f64) = (1e-3, 1e-7);
@@ -25,11 +25,11 @@ const TOLERANCE: (f64, f64) = (1e-3, 1e-7);
 /// The outcome of a test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// All outputs agree.
+    /// All outputs match the expected ones.
     Passed,
     /// The first mismatch or error.
     Failed(String),
-    /// Operators that are not supported.
+    /// The test uses these operators, which are not supported.
     NotClaimed(BTreeSet<String>),
 }
 
@@ -157,7 +157,7 @@ fn supported(program: &Program, input: &str) -> bool {
     true
 }
 
-/// The values of a program without inputs.
+/// Evaluates a program without inputs and returns its values by name.
 fn evaluated(program: &Program) -> Result<HashMap<String, Tensor>> {
     let mut values = program.constants.clone();
     for node in &program.nodes {
@@ -169,8 +169,8 @@ fn evaluated(program: &Program) -> Result<HashMap<String, Tensor>> {
     Ok(values)
 }
 
-/// One output of a program as a network of one of its inputs, whose first dimension is the batch if `batched`; `None` if the output
-/// does not depend on the input.
+/// Converts one output of a program to a network whose input is one of the program's inputs. If `batched` is true, the first dimension of
+/// the input is the batch. `None` if the output does not depend on the input.
 fn as_network(
     mut program: Program,
     input: &str,

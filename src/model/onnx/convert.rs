@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 
-/// Adds the nodes of all operators, and the values that they compute.
+/// Adds nodes for all operators to `importer`, and the values that they compute to `values`.
 pub fn add_nodes(program: &mut Program, importer: &mut Importer, values: &mut HashMap<String, Value>) -> Result<()> {
     for (name, tensor) in std::mem::take(&mut program.constants) {
         let constant = Constant { tensor, name: Some(name.clone()), per_batch: false };
@@ -60,8 +60,8 @@ fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>
     lower(importer, Operator { node, inputs, opset })
 }
 
-/// The outputs of an operator whose inputs are all constants. A size that depends on the batch counts as 1; the value is then the
-/// same for each picture in the batch.
+/// Evaluates an operator whose inputs are all constants. Sizes that depend on the batch size are treated as 1, and the result is shared by
+/// all pictures in the batch.
 fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Result<Option<Vec<Value>>> {
     let mut per_batch = false;
     let mut name = None;

@@ -1,4 +1,4 @@
-//! ONNX files as graphs.
+//! Converts ONNX files to graphs.
 //!
 //! A file is decoded (`program`), operators that do not depend on the picture are evaluated (`constants`), layers that exporters
 //! decompose are recomposed (`patterns`), and each remaining operator becomes nodes (`lower`) named after its PyTorch module.

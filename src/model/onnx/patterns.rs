@@ -40,7 +40,7 @@ pub fn put_together(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-/// Rewrites a split into a sequence whose items are read one by one as a plain split.
+/// Rewrites a `SplitToSequence` whose items are read one by one as a plain `Split`.
 fn sequences(program: &mut Program) {
     let items = |program: &Program, sequence: &str| -> Option<Vec<(usize, usize)>> {
         let readers =
@@ -161,16 +161,16 @@ const ELEMENTWISE: [&str; 20] = [
     "Reciprocal",
 ];
 
-/// The points at which activations are compared: dense around 0, and beyond the breakpoints of piecewise ones.
+/// The points at which activations are compared: closely spaced around 0 and extending past the breakpoints of the piecewise ones.
 fn points() -> Tensor {
     let values: Vec<f64> = (-60..=60).map(|i| f64::from(i) * 0.15 + 0.013).collect();
     Tensor::from_vec(values, (1, 121), &Device::Cpu).unwrap_or_else(|_| unreachable!("121 values"))
 }
 
-/// An activation with its arguments, and its values at the points.
+/// An activation with its arguments, and its values at [`points`].
 type KnownActivation = (&'static OpSpec, Vec<(&'static str, Attribute)>, Vec<f64>);
 
-/// The activations in the list of operations.
+/// The known activations; those with the argument `approximate` are listed in both forms.
 fn known_activations() -> Result<Vec<KnownActivation>> {
     let x = points();
     let mut all = vec![];
@@ -186,7 +186,8 @@ fn known_activations() -> Result<Vec<KnownActivation>> {
     Ok(all)
 }
 
-/// Finds groups of elementwise operators that compute an activation, by comparing values: `x · σ(x)` is SiLU however it is written.
+/// Finds groups of elementwise operators that compute an activation by comparing their values with those of known activations, so that
+/// `x · σ(x)` is recognized as SiLU in any form.
 fn activations(program: &mut Program) -> Result<()> {
     let known = known_activations()?;
     let index = Index::of(program);
@@ -218,7 +219,7 @@ fn activations(program: &mut Program) -> Result<()> {
     Ok(())
 }
 
-/// The operators that compute the value of `root` from a single other value that is not a constant, and that value.
+/// The group of operators that compute the value of `root` from a single non-constant value, and the name of that value.
 fn group(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, String)> {
     const MOST: usize = 12;
     let mut group = vec![root];
@@ -265,7 +266,7 @@ fn group(program: &Program, index: &Index, root: usize) -> Option<(Vec<usize>, S
     best
 }
 
-/// The values of a group of operators at the points.
+/// The values that a group of operators computes at [`points`].
 fn computed(program: &Program, group: &[usize], input: &str) -> Result<Option<Vec<f64>>> {
     let mut order = group.to_vec();
     order.sort_unstable();
@@ -370,7 +371,7 @@ fn constant_and<'a>(program: &Program, node: &'a Node) -> Option<(&'a str, &'a s
     }
 }
 
-/// Recomposes GroupNorm from an InstanceNormalization of reshaped maps.
+/// Recomposes GroupNorm from an InstanceNormalization of reshaped feature maps.
 fn group_norms(program: &mut Program) {
     let index = Index::of(program);
     for root in 0..program.nodes.len() {
@@ -423,7 +424,7 @@ fn group_norm(program: &Program, index: &Index, root: usize) -> Option<GroupNorm
     Some((vec![root, mul_at, back_at, norm_at, split_at], new, constants))
 }
 
-/// Merges a product with weights and the addition of a bias into one linear layer.
+/// Merges a product with a weight matrix and the addition of a bias into one linear layer.
 fn biases(program: &mut Program) {
     let index = Index::of(program);
     for root in 0..program.nodes.len() {
@@ -447,7 +448,7 @@ fn biases(program: &mut Program) {
     sweep(program);
 }
 
-/// Whether a tensor contains values that are computed exactly, such as shapes.
+/// Whether a tensor has an integer or boolean type, as shapes do.
 fn is_whole(t: &Tensor) -> bool {
     matches!(t.dtype(), DType::I64 | DType::U8)
 }

@@ -45,8 +45,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// Finds the `k` points nearest to each of `Q` queries. Returns `#{ index, distance }`, two tensors `(Q, k)` with the nearest
 /// point first.
 ///
-/// Options: `k` (5), `metric` (`"euclidean"` or `"cosine"`), and `other: true` if the queries are the points themselves, so that
-/// no point is its own neighbor.
+/// Options: `k` [default: 5]; `metric`, `"euclidean"` or `"cosine"` [default: `"euclidean"`]; `other: true` if the queries are the points
+/// themselves, so that no point is its own neighbor.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("neighbours", options.clone(), &["k", "metric", "other"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
@@ -67,7 +67,7 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
 /// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its `3 · perplexity` nearest
 /// neighbors.
 ///
-/// Options: `perplexity` (30), `metric`, and `start`, the initial positions `(N, 2)`.
+/// Options: `perplexity` [default: 30]; `metric`, as for `neighbours`; `start` (required), the initial positions `(N, 2)`.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
@@ -95,8 +95,8 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     Tsne::new(Arc::new(math::Affinities::of(&near, perplexity)?), places)
 }
 
-/// Returns a t-SNE map after `iterations` more iterations. Options: `exaggeration` (1.0), `momentum` (0.8), `rate` (N /
-/// exaggeration).
+/// Returns a t-SNE map after `iterations` more iterations. Options: `exaggeration` [default: 1.0], `momentum` [default: 0.8], `rate`
+/// [default: N / exaggeration].
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
     let how = Descent {

@@ -68,7 +68,7 @@ fn amount(value: f64) -> String {
     if value == 0.0 || value.abs() >= 1e-3 { format!("{:.6}", value + 0.0) } else { format!("{value:.3e}") }
 }
 
-/// Formats `value`, a part of the amount `whole`; `·` if the part is negligible compared with the whole.
+/// Formats `value`, a part of the amount `whole`; returns `·` if it is negligible compared with `whole`.
 fn short(value: f64, whole: f64) -> String {
     if value.abs() <= 1e-7 * whole.abs().max(1e-30) { "·".into() } else { format!("{value:.3e}") }
 }
@@ -84,7 +84,7 @@ fn coverage(graph: &Graph, composite: &Composite) -> Figure {
     Figure { title: "coverage".into(), body: Body::Table { columns, rows } }
 }
 
-/// Names of the layers that change values but have no rule; relevance passes them like a gradient.
+/// Names of the layers that change values but have no rule; relevance is propagated through them like a gradient.
 fn uncovered(graph: &Graph, composite: &Composite) -> Array {
     passed(graph).filter(|node| is_uncovered(node, composite)).map(|node| node.name.clone().into()).collect()
 }

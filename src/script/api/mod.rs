@@ -1,5 +1,5 @@
-//! The functions that scripts can call, with one file for each noun of the API. Where PyTorch has the same function, its name,
-//! argument order and meaning follow PyTorch.
+//! The functions that scripts can call, with one file for each noun of the API. Functions that also exist in PyTorch have the same name,
+//! argument order and meaning.
 
 mod arithmetic;
 mod attention;

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// A function that takes logits `(N, classes)` and a class per row, and returns one number per row.
+/// A function that maps logits `(N, classes)` and one class per row to one number per row.
 type Asked = fn(Scores, &Tensor, &[usize]) -> Result<Tensor>;
 
 /// Functions of logits and classes, by their names in scripts.
@@ -138,26 +138,27 @@ pub(super) fn trace(engine: &mut Engine) {
     });
 }
 
-/// Arranges a tensor of the shape of a layer's value as maps `(N, K, h, w)`.
+/// Rearranges a tensor that has the shape of a layer's value to feature maps `(N, K, h, w)`.
 fn maps(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
     let graph = &run.trace.graph;
     let (id, shape) = own_shape(run, layer, value)?;
     graph.map_layout(id, &shape, run.picture())?.arrange(value)
 }
 
-/// Arranges a tensor of the shape of a layer's value as maps `(N, K, h, w)` if its positions are known, else as `(N, K, …)`.
+/// Rearranges a tensor that has the shape of a layer's value to feature maps `(N, K, h, w)` if the positions are known, otherwise to
+/// `(N, K, …)`.
 fn channels_first(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
     let (id, _) = own_shape(run, layer, value)?;
     run.trace.graph.channels_first(id, value, run.picture())
 }
 
-/// Reduces a layer's value to a row for each picture, like `features`.
+/// Reduces a layer's value to one feature vector per picture, like `features`.
 fn pooled(run: &LabeledTrace, layer: &str, value: &Tensor, pool: &str) -> Result<Tensor> {
     let pool: FeaturePooling = pool.parse()?;
     if pool == FeaturePooling::Flat { pool.rows(value) } else { pool.rows(&channels_first(run, layer, value)?) }
 }
 
-/// The id of a layer, and the shape of its value in this run. Errors if `value` has another shape, except for the batch.
+/// The ID of a layer, and the shape of its value in this forward pass. Errors if `value` has a different shape, apart from the batch size.
 fn own_shape(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<(NodeId, Vec<usize>)> {
     let id = run.trace.graph.find(layer)?;
     let shape = run.trace.dims(id)?;
@@ -170,7 +171,7 @@ fn own_shape(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<(NodeId,
 }
 
 impl LabeledTrace {
-    /// Height and width of the run's pictures; 1 for inputs without them.
+    /// Height and width of the pictures in this forward pass; 1 for an input without height and width.
     pub(super) fn picture(&self) -> (usize, usize) {
         let dims = self.trace.input().dims();
         (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1))
@@ -183,7 +184,7 @@ fn score(run: &LabeledTrace, class: INT) -> Result<f64> {
     super::reduce::item(&run.trace.graph.scores.score(&first, &[super::size(class, "a class")?])?)
 }
 
-/// The value of a class for the first picture, given values `(N, classes)`. Errors if there is no such class.
+/// Selects the value of a class for the first picture from `values`, `(N, classes)`. Errors if there is no such class.
 fn of_class(values: &Tensor, class: INT) -> Result<f64> {
     let (_, classes) = values.dims2()?;
     ensure!((0..classes as INT).contains(&class), "no class {class}; the network has {classes}");

@@ -76,8 +76,8 @@ fn weight(site: &LayerContext) -> Result<Tensor> {
     })
 }
 
-/// Computes `Σ x · J(w)ᵀ (r / (Σ x w + b))` for terms `[[x, w], …]`, where `J(w)` is the Jacobian of the layer with weights `w`.
-/// Options: `bias` (none), `epsilon` (1e-6).
+/// Computes `Σ x · J(w)ᵀ (r / (Σ x w + b))` for terms `[[x, w], …]`, where `J(w)` is the Jacobian of the layer with weights `w`. Options:
+/// `bias` [default: none], `epsilon` [default: 1e-6].
 fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
     const FORM: &str = "terms must be an array of pairs [x, w] with the shapes of the layer's input and weight";
     let o = CallOptions::new("share", options.clone(), &["bias", "epsilon"])?;

@@ -19,13 +19,13 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Maximum number of tensors in a weight file for comparing it with every architecture.
+/// Weight files with more tensors than this are not compared with every architecture.
 const MANY: usize = 50_000;
 
 /// Number of closest architectures to compare in full if a weight file matches none.
 const NEAR: usize = 12;
 
-/// An architecture is reported as close only if it has at least one in this many of a file's tensors.
+/// An architecture is reported as close only if it has at least the fraction `1 / ALIKE` of a file's tensors.
 const ALIKE: usize = 4;
 
 impl Architectures {
@@ -123,9 +123,9 @@ impl Architectures {
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// Opens a weight file with the architecture that has exactly the tensors of the file or one of its state dicts, except for
-    /// the number of input channels and classes. If several architectures match, prefers the one with the fewest unused tensors
-    /// and changed sizes and, in a tie, the one whose name resembles the file's.
+    /// Opens a weight file with the architecture that has exactly the tensors of the file, or of one of its state dicts, except for the
+    /// number of input channels and classes. If several architectures match, prefers the one with the fewest unused tensors and changed
+    /// sizes and, in a tie, the one whose name is most similar to that of the file.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         self.tell_with(path, &CardValues::default())
     }
@@ -140,7 +140,7 @@ impl Architectures {
         }
     }
 
-    /// Like [`tell_with`](Self::tell_with), for a network whose name differs from its file's.
+    /// Like [`tell_with`](Self::tell_with), for a network whose name differs from the name of its file.
     fn tell_titled(&self, path: &Path, title: Option<&str>, flags: &CardValues) -> Result<Model> {
         let (path, key) = split(path);
         let archive = weights::open(&path)?;
@@ -190,8 +190,8 @@ impl Architectures {
         bail!(without_graph.error(&what, &path))
     }
 
-    /// Builds the architecture `name` for a weight file and matches its parameters. If they do not match, the numbers of input
-    /// channels and outputs are taken from the file. If `strict`, stops at the first missing parameter, which is much faster.
+    /// Builds the architecture `name` for a weight file and matches its parameters. If they do not match, the numbers of input channels and
+    /// outputs are taken from the file. If `strict` is true, stops at the first missing parameter, which is much faster.
     fn candidate<'a>(
         &self,
         script: &Script,
@@ -329,7 +329,7 @@ struct Title<'a> {
 }
 
 impl Title<'_> {
-    /// How closely the name of an architecture resembles the title; larger is closer.
+    /// Similarity of the name of an architecture to the title; higher is more similar.
     fn likeness(&self, name: &str) -> usize {
         let own = name.strip_prefix("timm_");
         match &self.timm {
@@ -346,7 +346,7 @@ struct Candidate<'a> {
     card: Card,
     graph: Graph,
     found: Fit<'a>,
-    /// The sizes changed to those in the file.
+    /// The sizes that were changed to match the file.
     sizes: FreeSizes,
 }
 
@@ -362,15 +362,15 @@ impl From<Unbuilt> for Unfit {
     }
 }
 
-/// The architectures that match a weight file, and the others, closest first, with a lower bound on the number of matching
-/// parameters.
+/// The architectures that match a weight file, and all other architectures, closest first, each with a lower bound on its number of
+/// matching parameters.
 struct Survey<'a, 's> {
     fits: Vec<Candidate<'a>>,
     near: Vec<(usize, &'s Script, &'s str)>,
 }
 
-/// A line about other networks with the same parameters, which may differ from `chosen` in padding or an epsilon; empty if there
-/// are none.
+/// A line about other architectures with the same parameters as `chosen`, which may differ from it in details such as padding; empty if
+/// there are none.
 fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
     // Preprocessing alone makes no other network.
     let kept = |node: &&Node| node.op.kind() != "normalize";
@@ -386,7 +386,7 @@ fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
     }
 }
 
-/// The nonempty texts, joined by semicolons.
+/// Joins the nonempty texts with semicolons.
 fn joined(texts: &[&str]) -> String {
     texts.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("; ")
 }
@@ -396,7 +396,7 @@ fn most_tensors(archive: &Archive) -> usize {
     archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default()
 }
 
-/// Splits `FILE:KEY` into the file and a state dict key.
+/// Splits `FILE:KEY` into the path of the file and the key of a state dict.
 pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     let whole = || (path.into(), None);
     let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
@@ -405,7 +405,7 @@ pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     found.map_or_else(whole, |(file, key)| (file.into(), Some(key.into())))
 }
 
-/// Whether a name is that of a graph file.
+/// Whether a name is the name of a graph file.
 pub fn is_graph_file(name: &str) -> bool {
     GRAPHS.iter().any(|end| name.ends_with(end))
 }
@@ -416,7 +416,7 @@ pub fn file_of(name: &str, weights: Option<&Path>) -> Option<PathBuf> {
     weights.map(PathBuf::from).or_else(|| named.then(|| name.into()))
 }
 
-/// The name and weights for reopening a network, given the name on its card and the file that it was opened from.
+/// The name and weights by which a network can be reopened, given the name on its card and the file that it was opened from.
 pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a Path>) {
     match file.and_then(Path::to_str).filter(|file| is_graph_file(file)) {
         Some(graph) => (graph, None),
@@ -424,7 +424,7 @@ pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a 
     }
 }
 
-/// Whether a name is that of a weight file.
+/// Whether a name is the name of a weight file.
 pub fn is_weight_file(name: &str) -> bool {
     let (file, _) = split(Path::new(name));
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();

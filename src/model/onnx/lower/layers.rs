@@ -26,7 +26,7 @@ pub const TABLE: &[(&[&str], Lower)] = &[
     (&["ReduceL2"], l2),
 ];
 
-/// A window that slides over a feature map: height and width of the kernel, stride, dilation, and the padding before and after.
+/// The window of a convolution or pool: height and width of the kernel, stride, dilation, and padding on both sides.
 struct Window {
     kernel: [usize; 2],
     stride: [usize; 2],
@@ -37,7 +37,7 @@ struct Window {
 }
 
 impl Window {
-    /// Reads the window of an operator over a feature map of height and width `size`.
+    /// Reads the window of an operator whose input feature map has height and width `size`.
     fn of(o: &Operator, kernel: [usize; 2], size: [usize; 2]) -> Result<Self> {
         let two = |name: &str| -> Result<[usize; 2]> {
             Ok(match o.sizes(name)?.as_deref() {
@@ -74,13 +74,13 @@ impl Window {
         self.before == self.after
     }
 
-    /// Whether pooling nodes support the padding: the same on both sides, and at most half the kernel.
+    /// Whether pooling nodes support the padding: it must be the same on both sides, and at most half the kernel size.
     fn is_pooling(&self) -> bool {
         self.is_even() && (0..2).all(|d| 2 * self.before[d] <= self.kernel[d])
     }
 }
 
-/// The value as feature maps `(N, C, H, W)`, and whether it had only one spatial dimension.
+/// Converts a value to feature maps `(N, C, H, W)`, and returns whether it had only one spatial dimension.
 fn maps(importer: &mut Importer, x: Value) -> Result<(NodeId, bool)> {
     let shape = importer.shape(&x);
     let line = shape.len() == 3;
@@ -93,7 +93,7 @@ fn maps(importer: &mut Importer, x: Value) -> Result<(NodeId, bool)> {
     Ok((importer.batch_first(x)?, line))
 }
 
-/// The value of a node with feature maps, without the height that [`maps`] added.
+/// The value of a node with feature maps, without the height dimension if [`maps`] added it.
 fn unmapped(importer: &mut Importer, id: NodeId, line: bool) -> Result<Vec<Value>> {
     let value = Value::Node(id, View::natural(4));
     Ok(vec![if line { importer.squeezed(value, &[2])? } else { value }])
@@ -235,7 +235,7 @@ fn pool(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     unmapped(importer, id, line)
 }
 
-/// Average pooling to the output size given by input 1.
+/// Average pooling to the output size specified by input 1.
 fn adaptive(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let size = integers(&o.constant(1)?.tensor)?;
     let size: Vec<usize> = size.iter().map(|&n| n.max(1) as usize).collect();
@@ -244,7 +244,7 @@ fn adaptive(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     unmapped(importer, id, line)
 }
 
-/// A pool whose padding differs between sides or is larger than half the kernel: the padding becomes a separate node.
+/// Adds a pool whose padding differs between sides or exceeds half the kernel size. The padding becomes a separate node.
 fn padded_pool(
     importer: &mut Importer,
     (id, line): (NodeId, bool),
@@ -294,7 +294,7 @@ fn padded_pool(
     Ok(vec![if line { importer.squeezed(y, &[2])? } else { y }])
 }
 
-/// The Euclidean norm over dimensions.
+/// The L2 norm over the given dimensions.
 fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
     let square = importer.add_beside("pow", &[("exponent", Attribute::Float(2.0))], &[id])?;
@@ -308,7 +308,7 @@ fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(vec![Value::Node(importer.add_beside("pow", &[("exponent", Attribute::Float(0.5))], &[id])?, view)])
 }
 
-/// A reduction over all spatial dimensions, which are kept with size 1.
+/// Reduces over all spatial dimensions, keeping them with size 1.
 fn reduce_all(importer: &mut Importer, o: &Operator, kind: &str) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let rank = importer.shape(&x).len();
@@ -405,7 +405,7 @@ fn layer_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     Ok(all)
 }
 
-/// The mean that a layer norm subtracts, and the reciprocal of the standard deviation that it divides by.
+/// The statistics of a layer norm: the mean, and the reciprocal of the standard deviation.
 fn statistics(importer: &mut Importer, o: &Operator, x: Value, axis: usize) -> Result<[Value; 2]> {
     let dimensions: Vec<_> = (axis..importer.shape(&x).len()).collect();
     let mean = importer.reduced("mean", x.clone(), &dimensions, true)?;
