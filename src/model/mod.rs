@@ -119,7 +119,7 @@ impl Card {
     pub fn fitted_to(mut self, graph: &Graph) -> Result<Self> {
         let labels = self.labels.len();
         let classes = match graph.scores {
-            // The channels of position-wise values may have names, which are not used yet.
+            // Targets use the names of channels.
             Scores::Places => graph.nodes[graph.logits].shape[1],
             Scores::Pair if labels == 1 => {
                 self.labels = [format!("not {}", self.labels[0]), self.labels[0].clone()].into();
