@@ -98,7 +98,7 @@ const FAMILIES: &[Family] = &[
     other(&["swin-", "hf_swin"], "swin.layernorm", "swin.encoder.layers.-1.blocks.-1.layernorm_before", NORMED),
     own(&["maxvit_t", "torchvision_maxvit"], "blocks.-1"),
     own(&["cct_cifar10"], "norm"),
-    own(&["vit_mnist"], "norm"),
+    own(&["vit_mnist"], "blocks.-1.norm1"),
     // Small networks.
     own(&["tiniest_cifar10"], "l6"),
     own(&["darknet_tiny"], "leaky15"),
