@@ -102,7 +102,7 @@ const FAMILIES: &[Family] = &[
         "stages.-1",
     ),
     own(&["cct_cifar10"], "norm"),
-    own(&["vit_mnist"], "norm"),
+    own(&["vit_mnist"], "blocks.-1.norm1"),
     // Small networks.
     own(&["tiniest_cifar10"], "l6"),
     own(&["darknet_tiny"], "leaky15"),

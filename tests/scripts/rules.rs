@@ -3,7 +3,7 @@
 use crate::common::shared::shared_file;
 use crate::common::{answer, failure, host, method, one_shot, session, uniform};
 use candle_core::{Device, Tensor};
-use gradscope::graph::Parameter;
+use gradscope::graph::{Graph, Parameter};
 use gradscope::model::Model;
 use gradscope::render::{Body, Figure};
 use gradscope::script::architecture::Architectures;
@@ -234,6 +234,11 @@ fn drawn(p: &Parameter) -> Tensor {
     Tensor::from_vec(some.iter().copied().cycle().take(count).collect(), p.shape.as_slice(), &Device::Cpu).unwrap()
 }
 
+/// Whether the network only takes pictures of its card's size.
+fn has_fixed_size(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|n| ["matmul", "interpolate"].contains(&n.op.kind()))
+}
+
 /// A session of an architecture with drawn weights, on a drawn picture of at most 96 by 96, if the network takes other sizes than its
 /// card's.
 fn session_of(host: &Host, name: &str) -> Session {
@@ -241,8 +246,7 @@ fn session_of(host: &Host, name: &str) -> Session {
     let weights = graph.parameters().into_iter().map(|p| (p.name.clone(), drawn(&p))).collect();
     let graph = Arc::new(graph.with_weights(weights).unwrap());
     let [c, h, w] = card.input;
-    let fixed = graph.nodes.iter().any(|n| ["matmul", "interpolate"].contains(&n.op.kind()));
-    let (h, w) = if !fixed && h > 96 && w > 96 { (96, 96) } else { (h, w) };
+    let (h, w) = if !has_fixed_size(&graph) && h > 96 && w > 96 { (96, 96) } else { (h, w) };
     let pixels: Vec<_> = uniform(7, c * h * w).into_iter().map(|v| 0.5 + 0.5 * v).collect();
     let x = Tensor::from_vec(pixels, (1, c, h, w), &Device::Cpu).unwrap();
     let model = Model { card: Arc::new(card), graph, hash: name.into(), taken: "".into() };
@@ -268,10 +272,11 @@ fn the_template_of_a_rule_runs_on_every_architecture_and_conserves_relevance() {
         // Of a file with several architectures the first, the smallest.
         let first = text.split_once("names:").and_then(|(_, names)| names.split('"').nth(1));
         let name = first.unwrap_or(&file);
-        let mut session = session_of(&host, name);
-        if session.model().classes() == 0 || session.input().dims()[2] > 96 {
+        let (card, graph) = Architectures::new(host.models().clone(), host.guard()).build(name).unwrap();
+        if graph.classes() == 0 || has_fixed_size(&graph) && card.input[1] > 96 {
             continue;
         }
+        let mut session = session_of(&host, name);
         kinds.extend(session.model().graph.nodes.iter().map(|n| n.op.kind()));
         session.open(method(&host, template));
         let frame = session.run(&host).unwrap_or_else(|e| panic!("{name}: {e}"));
