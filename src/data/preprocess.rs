@@ -313,8 +313,8 @@ mod tests {
         }
         assert_eq!(
             told(&[-2.117904, 2.64]),
-            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; they look normalized: pass the raw pixels instead, \
-             because the network normalizes them itself"
+            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; the values look normalized: pass the raw pixels \
+             instead, because the network normalizes them itself"
         );
         for values in [&[0.0, 1000.0][..], &[0.0, 1.5], &[-1e30, 0.0], &[0.0, f32::MAX]] {
             assert!(told(values).contains("set mean and std in its card"), "{values:?}: {}", told(values));

@@ -119,8 +119,11 @@ impl Card {
     pub fn fitted_to(mut self, graph: &Graph) -> Result<Self> {
         let labels = self.labels.len();
         let classes = match graph.scores {
-            // Targets use the names of channels.
-            Scores::Places => graph.nodes[graph.logits].shape[1],
+            // Targets use the names of channels, which may be any dimension of a list of boxes.
+            Scores::Places => {
+                let shape = &graph.nodes[graph.logits].shape;
+                if shape[2..].contains(&labels) { labels } else { shape[1] }
+            }
             Scores::Pair if labels == 1 => {
                 self.labels = [format!("not {}", self.labels[0]), self.labels[0].clone()].into();
                 return Ok(self);

@@ -126,7 +126,8 @@ fn quantity(text: &str) -> Result<Quantity> {
     if let Some((name, place)) = text.rsplit_once('@') {
         return Ok(class(name, region(place)?));
     }
-    if let Some((name, mask)) = text.rsplit_once(" in ").or_else(|| Some(("", text.strip_prefix("in ")?))) {
+    let masked = text.rsplit_once(" in ").or_else(|| Some((text.strip_suffix(" in")?, "")));
+    if let Some((name, mask)) = masked.or_else(|| Some(("", text.strip_prefix("in ")?))) {
         return Ok(class(name, Region::Mask(named(mask, "\"in\" needs a mask, a picture")?)));
     }
     Ok(class(text, Region::None))

@@ -84,7 +84,7 @@ impl TargetHead {
     /// The value of the expression for a picture, `(1, C, H, W)`.
     pub fn value(&self, input: &Tensor) -> Result<f64> {
         let graph = &self.model.graph;
-        let logits = graph.scores.logits(&graph.logits(input)?)?;
+        let logits = graph.logits(input)?;
         Ok(numbers(&graph.scores.score(&logits, &[self.class])?)?[0])
     }
 }
