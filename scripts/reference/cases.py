@@ -190,8 +190,8 @@ def gradients():
         own = [l["name"] for l in layers if l["op"] == kind]
         rest = {"r1": "pass", "b1": "pass", "t": "pass", "s": "pass", "a": eps, "p": eps, "m": "gradient", "q": "gradient", "flat": "gradient"}
         of = usual | rest | {name: "gradient" for name in own}
-        case(f"the gradient at {kind}", [plain(kind), epsilon(["conv2d", "linear", "add", "avgpool2d"])], of, layers[:-1])
-    case("the gradient at a layer by its name", [{"match": {"name": "t"}, "rule": {"kind": "gradient"}}, epsilon(["conv2d", "linear", "add", "avgpool2d"])],
+        case(f"the gradient at {kind}", [plain(kind), plain("mul"), epsilon(["conv2d", "linear", "add", "avgpool2d"])], of, layers[:-1])
+    case("the gradient at a layer by its name", [{"match": {"name": "t"}, "rule": {"kind": "gradient"}}, plain("mul"), epsilon(["conv2d", "linear", "add", "avgpool2d"])],
          usual | {"r1": "pass", "b1": "pass", "s": "pass", "a": eps, "p": eps, "m": "gradient", "q": "gradient", "flat": "gradient", "t": "gradient"}, layers[:-1])
 
 

@@ -61,7 +61,7 @@ impl Branches {
     /// `None` if the branch is already open.
     pub fn take(&mut self, at: usize) -> Result<Option<Branch>> {
         let count = self.all.len();
-        ensure!(at < count, "no branch {}; there are {count} branches", letter(at));
+        ensure!(at < count, "no branch {}; number of branches: {count}", letter(at));
         Ok(self.all[at].take())
     }
 

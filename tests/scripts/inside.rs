@@ -199,7 +199,7 @@ fn a_grid_shows_the_requested_layers_and_channels() {
     let error = |settings: &[(&str, &str)]| run(session(&host()), "guided_grid", settings).unwrap_err().to_string();
     assert!(error(&[("layers", "relu1"), ("channels", "9")]).contains("has a channel 9"));
     assert!(error(&[("layers", "relu9")]).contains("no layer \"relu9\""));
-    assert!(error(&[("layers", "2..0")]).contains("runs backwards"));
+    assert!(error(&[("layers", "2..0")]).contains("is reversed"));
     assert!(error(&[("channels", "x")]).contains("not an integer"));
 }
 

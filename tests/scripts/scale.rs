@@ -24,6 +24,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("excitation_backprop", &[]),
     ("excitation_backprop", &["layer=relu1", "contrastive=true"]),
     ("expected_gradients", &["samples=8", "baselines=blur"]),
+    ("finercam", &["relu=false"]),
     ("fullgrad", &[]),
     ("fullgrad", &["scale=false"]),
     ("gradcam", &["relu=false"]),
@@ -33,6 +34,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("guided_backprop", &[]),
     ("guided_backprop", &["rule=deconvnet"]),
     ("guided_gradcam", &[]),
+    ("hirescam", &["relu=false"]),
     ("input_x_gradient", &[]),
     ("integrated_gradients", &["steps=8"]),
     ("kernelshap", &["measure=logit", "count=8", "samples=40"]),
@@ -47,15 +49,18 @@ const METHODS: &[(&str, &[&str])] = &[
     ("saliency", &[]),
     ("scorecam", &["relu=false"]),
     ("smoothgrad", &["samples=5"]),
+    ("vit_cx", &[]),
 ];
 
-/// Methods excluded from both tests: montages of channel maps, each with its own scale.
-const WALLS: &[&str] = &["guided_grid"];
+/// Methods excluded from both tests: montages of maps, each with its own scale, and methods that need attention.
+const WALLS: &[&str] = &["attention", "attnlrp_by_hand", "chefer", "dff", "gradient_attention", "guided_grid", "rollout"];
 
 /// Methods whose maps depend on the scale of the scores by definition, and why.
 const SCORES: &[(&str, &str)] = &[
     ("variant=gradcam++", "α = 1 / (2 + g ΣA): its 2 has the unit of a score"),
     ("scorecam", "channels weigh as the softmax of their scores"),
+    ("finercam", "similar classes weigh as their probabilities"),
+    ("vit_cx", "it explains the probability"),
 ];
 
 /// The embedded network with the weights of some layers scaled.

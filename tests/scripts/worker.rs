@@ -371,7 +371,7 @@ fn branches_are_independent_and_keep_their_steps() {
         Update::Failed(report) => Some(report.message.clone()),
         _ => None,
     });
-    assert_eq!(said, "no branch B; there are 1");
+    assert_eq!(said, "no branch B; number of branches: 1");
 }
 
 #[test]
