@@ -131,6 +131,21 @@ class Constants(nn.Module):
         return self.fc(y) + bias.sum(0)
 
 
+class DeadChannel(nn.Module):
+    """A global response norm, as in ConvNeXt V2, of a map with a channel that is 0 everywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, 2)
+        self.fc = nn.Linear(6, 4)
+        self.conv.bias.data[2] = -100
+
+    def forward(self, x):
+        y = self.conv(x).relu()
+        norm = y.norm(p=2, dim=(2, 3), keepdim=True)
+        return self.fc((y * norm / (norm.mean(1, keepdim=True) + 1e-6)).mean((2, 3)))
+
+
 class Refused(nn.Module):
     """Modifies part of a value that depends on the picture, and reads the entire value."""
 
@@ -193,15 +208,15 @@ def pictures():
     return ((torch.arange(2 * 3 * 16 * 16) * 37) % 101).float().reshape(2, 3, 16, 16) / 101
 
 
-def write_constants(folder):
-    torch.manual_seed(6)
-    model, x, batch = Constants().eval(), pictures(), torch.export.Dim("batch", min=1, max=1024)
-    torch.export.save(torch.export.export(model, (x,), dynamic_shapes=({0: batch},)), folder / "constants.pt2")
-    torch.onnx.export(model, (x,), folder / "constants.ts.onnx", dynamo=False, opset_version=17, input_names=["x"],
+def write_each(name, model, folder):
+    """The model in all formats, as plain as exporters write it, with its answers."""
+    x, batch = pictures(), torch.export.Dim("batch", min=1, max=1024)
+    torch.export.save(torch.export.export(model, (x,), dynamic_shapes=({0: batch},)), folder / f"{name}.pt2")
+    torch.onnx.export(model, (x,), folder / f"{name}.ts.onnx", dynamo=False, opset_version=17, input_names=["x"],
                       output_names=["logits"], dynamic_axes={"x": {0: "N"}}, do_constant_folding=False)
-    torch.onnx.export(model, (x,), folder / "constants.dynamo.onnx", dynamo=True, external_data=False,
+    torch.onnx.export(model, (x,), folder / f"{name}.dynamo.onnx", dynamo=True, external_data=False,
                       dynamic_shapes=({0: batch},), optimize=False)
-    write_answers(folder / "constants.json", **logits_and_gradient(model.double(), x))
+    write_answers(folder / f"{name}.json", **logits_and_gradient(model.double(), x))
 
 
 def main(folder):
@@ -236,7 +251,9 @@ def main(folder):
     write_answers(folder / "in_place.json", **logits_and_gradient(changing.double(), x))
     classes, attributes = two.double()(x.double())
     write_answers(folder / "two_outputs.json", classes=classes, attributes=attributes)
-    write_constants(folder)
+    for name, kind in (("constants", Constants), ("dead_channel", DeadChannel)):
+        torch.manual_seed(6)
+        write_each(name, kind().eval(), folder)
     strip(folder)
 
 

@@ -149,7 +149,7 @@ class Reference:
     """A network and its answers in float64. Otherwise its weights are in float32, memory-mapped from a file."""
 
     def __init__(self, net, size, folder):
-        self.net, self.size, self.file = net, size, folder / "weights"
+        self.net, self.size, self.file = net, size, folder / "state.pth"
         self.answers = {8: reference(net, size, 8)}
         torch.save(net.float().state_dict(), self.file)
         self.release()

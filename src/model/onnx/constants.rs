@@ -42,8 +42,13 @@ fn by_network(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Opti
         ensure!(t.elem_count() > 0, "an empty constant is not supported for it");
     }
     let x = inputs.first().and_then(Option::as_ref).context("its first input is missing")?;
+    let count = node.outputs.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let all = |batched: bool| -> Result<Vec<Tensor>> {
-        (0..node.outputs.len()).map(|i| output(node, inputs, opset, (i, batched))).collect()
+        let one = |i: usize| match node.outputs[i].is_empty() {
+            true => Ok(x.clone()),
+            false => output(node, inputs, opset, (i, batched)),
+        };
+        (0..count).map(one).collect()
     };
     // The first dimension may be a batch, as in the input of a convolution.
     all(false).or_else(|error| if x.rank() > 1 { all(true) } else { Err(error) }).map(Some)
@@ -67,4 +72,71 @@ fn output(node: &Node, inputs: &[Option<Tensor>], opset: i64, (i, batched): (usi
     let graph = Arc::new(graph.with_weights(weights)?.to(DType::F64, &Device::Cpu)?);
     let trace = graph.forward_with(&picture, &mut |_, y| Ok(y))?;
     Ok(trace.value(graph.output)?.reshape(shape)?.to_dtype(x.dtype())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::op::Attribute;
+    use crate::model::onnx::program::Attributes;
+
+    fn node(op: &str, attributes: &[(&str, Attribute)]) -> Node {
+        let attributes = Attributes::of(attributes);
+        Node {
+            op: op.into(),
+            attributes,
+            inputs: vec![],
+            outputs: vec!["y".into()],
+            module: String::new(),
+            name: String::new(),
+        }
+    }
+
+    fn counted(shape: &[usize]) -> Option<Tensor> {
+        let count = shape.iter().product::<usize>();
+        let values: Vec<f32> = (0..count).map(|i| ((i * 7) % 5) as f32 - 1.5).collect();
+        Some(Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+    }
+
+    #[test]
+    fn a_product_of_constants_is_the_sum_over_the_labels_that_the_output_lacks() {
+        let einsum = node("Einsum", &[("equation", Attribute::Text("nhw,ixh->nixw".into()))]);
+        let (a, b) = (counted(&[2, 3, 4]).unwrap(), counted(&[5, 6, 3]).unwrap());
+        let y = compute(&einsum, &[Some(a.clone()), Some(b.clone())], 17).unwrap().unwrap().remove(0);
+        assert_eq!((y.dims(), y.dtype()), (&[2, 5, 6, 4][..], DType::F32));
+        let at = |t: &Tensor, i: usize, j: usize, k: usize| {
+            t.get(i).unwrap().get(j).unwrap().get(k).unwrap().to_scalar::<f32>().unwrap()
+        };
+        for (n, i, x, w) in [(0, 0, 0, 0), (1, 4, 5, 3), (1, 2, 3, 1)] {
+            let expected: f32 = (0..3).map(|h| at(&a, n, h, w) * at(&b, i, x, h)).sum();
+            assert_eq!(at(&y.get(n).unwrap(), i, x, w), expected);
+        }
+    }
+
+    #[test]
+    fn layers_of_constants_are_computed_whatever_their_first_dimension_is() {
+        let kernel = Attribute::List(vec![Attribute::Int(2); 2]);
+        let pool = node("AveragePool", &[("kernel_shape", kernel)]);
+        for count in [1, 3] {
+            let x = counted(&[count, 2, 3, 3]);
+            let y = compute(&pool, std::slice::from_ref(&x), 17).unwrap().unwrap().remove(0);
+            assert_eq!(y.dims(), [count, 2, 2, 2]);
+            let first = x.unwrap().narrow(2, 0, 2).unwrap().narrow(3, 0, 2).unwrap();
+            let mean = first.mean((2, 3)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let corners = y.narrow(2, 0, 1).unwrap().narrow(3, 0, 1).unwrap();
+            assert_eq!(corners.flatten_all().unwrap().to_vec1::<f32>().unwrap(), mean);
+        }
+    }
+
+    #[test]
+    fn constants_that_a_network_cannot_hold_are_errors() {
+        let einsum = node("Einsum", &[("equation", Attribute::Text("a,b->ab".into()))]);
+        let large = Some(Tensor::new(&[1i64 << 40, 3], &Device::Cpu).unwrap());
+        let empty = Some(Tensor::zeros(0, DType::F32, &Device::Cpu).unwrap());
+        for (x, told) in [(large, "above 2^24"), (empty, "empty"), (None, "missing")] {
+            let error = format!("{:#}", compute(&einsum, &[x, counted(&[2])], 17).unwrap_err());
+            assert!(error.contains(told), "{error}");
+        }
+        assert!(compute(&node("Unheard", &[]), &[counted(&[2])], 17).unwrap().is_none());
+    }
 }

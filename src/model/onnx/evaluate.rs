@@ -286,8 +286,8 @@ pub fn evaluate(
             one(x.broadcast_sub(&mean?)?.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
         }
         "BatchNormalization" => {
-            // Weight standardization: the statistics are those of the weights.
-            let x = input(0)?;
+            // Weight standardization: the statistics are those of the weights. In f32 their errors would grow from layer to layer.
+            let (x, dtype) = (input(0)?.to_dtype(DType::F64)?, input(0)?.dtype());
             let rest: Vec<_> = (0..x.rank()).filter(|&d| d != 1).collect();
             let (mut mean, count) = (x.clone(), rest.iter().map(|&d| x.dims()[d]).product::<usize>().max(1) as f64);
             for &d in &rest {
@@ -301,8 +301,9 @@ pub fn evaluate(
             let deviation = ((variance / count)? + a.float("epsilon", 1e-5))?.sqrt()?;
             let mut shape = vec![1; x.rank()];
             shape[1] = x.dims()[1];
-            let [scale, bias] = [1, 2].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
-            one(centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
+            let [scale, bias] = [1, 2].map(|i| input(i).and_then(|t| Ok(t.to_dtype(DType::F64)?.reshape(shape.as_slice())?)));
+            let y = centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?;
+            one(y.to_dtype(dtype)?)
         }
         "GatherND" => {
             ensure!(a.int("batch_dims", 0) == 0, "batch_dims of GatherND is not supported");

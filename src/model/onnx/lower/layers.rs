@@ -352,11 +352,9 @@ fn affine(o: &Operator) -> Result<Vec<(&'static str, Tensor)>> {
 }
 
 fn instance_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let x = o.value(0)?;
-    let rank = importer.shape(&x).len();
-    let id = importer.batch_first(x)?;
+    let (id, line) = maps(importer, o.value(0)?)?;
     let id = importer.add_with("instance_norm", &[epsilon(&o)], &[id], affine(&o)?)?;
-    Ok(vec![Value::Node(id, View::natural(rank))])
+    unmapped(importer, id, line)
 }
 
 fn group_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
