@@ -109,7 +109,7 @@ impl Architectures {
             .with_context(|| format!("building the architecture \"{}\"", card.name))?;
         let graph = graph.with_accumulation(self.guard.options().precision.accumulation);
         // The script's class names do not apply if the weights have a different number of classes.
-        if resized && card.sources.labels == Source::default() && card.labels.len() != graph.classes() {
+        if resized && card.sources.labels == Source::default() && card.clone().fitted_to(&graph).is_err() {
             (card.labels, card.synonyms) = ([].into(), [].into());
         }
         Ok((card.fitted_to(&graph)?, graph))
