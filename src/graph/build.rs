@@ -2,6 +2,7 @@
 
 use super::class_scores as scores;
 use super::derived::Derived;
+use super::effective::EffectiveParameters;
 use super::network::Graph;
 use super::node::{Node, NodeId};
 use super::op::{Input, Op};
@@ -29,6 +30,7 @@ impl Builder {
             shape,
             params: vec![],
             renamed: BTreeMap::new(),
+            effective: EffectiveParameters::default(),
         };
         Self { nodes: vec![node], names: HashSet::from(["input".into()]), logits: None }
     }
@@ -57,7 +59,15 @@ impl Builder {
         let shape = checked(&*op, &shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
         self.names.insert(name.into());
         let (name, inputs, renamed) = (name.into(), inputs.to_vec(), BTreeMap::new());
-        self.nodes.push(Node { name, op, inputs, shape, params: vec![], renamed });
+        self.nodes.push(Node {
+            name,
+            op,
+            inputs,
+            shape,
+            params: vec![],
+            renamed,
+            effective: EffectiveParameters::default(),
+        });
         Ok(self.nodes.len() - 1)
     }
 

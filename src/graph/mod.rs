@@ -10,6 +10,7 @@ mod build;
 mod class_scores;
 mod dependence;
 mod derived;
+mod effective;
 mod fold;
 mod head;
 mod maps;

@@ -1,5 +1,6 @@
 //! A node: one operation of a network.
 
+use super::effective::{EffectiveParameters, ids};
 use super::op::Op;
 use super::parameter::Parameter;
 use crate::tensor::compute_dtype;
@@ -27,6 +28,8 @@ pub struct Node {
     pub params: Vec<Tensor>,
     /// Full names of the parameters that do not follow the pattern `node.weight`, by name within the operation.
     pub renamed: BTreeMap<String, String>,
+    /// The parameters that the operation computes with, where they differ from `params`.
+    pub(super) effective: EffectiveParameters,
 }
 
 impl Node {
@@ -59,10 +62,18 @@ impl Node {
 
     /// The parameters that the operation computes with, which may differ from the [stored](Self::stored) ones: see [`Op::effective`].
     pub fn weights(&self) -> Result<Vec<Tensor>> {
-        match self.params.is_empty() {
-            true => Ok(vec![]),
-            false => self.op.effective(&self.stored()?),
+        if let Some(cached) = self.effective.of(&self.params) {
+            return Ok(cached);
         }
+        let stored = self.stored()?;
+        if stored.is_empty() {
+            return Ok(stored);
+        }
+        let effective = self.op.effective(&stored)?;
+        if ids(&effective) != ids(&stored) {
+            self.effective.keep(&self.params, &effective);
+        }
+        Ok(effective)
     }
 
     /// Whether the values of all parameters are present.

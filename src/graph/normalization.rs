@@ -1,5 +1,6 @@
 //! Sets the normalization of a network's input, which is the first node after `input`.
 
+use super::effective::EffectiveParameters;
 use super::network::Graph;
 use super::node::{Node, NodeId};
 use super::op::{Gather, Normalize, Op};
@@ -61,7 +62,15 @@ impl Graph {
         let names = std::iter::once(name.to_string()).chain((1..).map(|n| format!("{name}_{n}")));
         let name = names.into_iter().find(|name| !taken(name)).unwrap_or_default();
         let shape = self.nodes[id].shape.clone();
-        let node = Node { name, op, inputs: vec![id], shape, params: vec![], renamed: BTreeMap::new() };
+        let node = Node {
+            name,
+            op,
+            inputs: vec![id],
+            shape,
+            params: vec![],
+            renamed: BTreeMap::new(),
+            effective: EffectiveParameters::default(),
+        };
         self.nodes.insert(id + 1, node);
         for end in [&mut self.output, &mut self.logits] {
             *end += usize::from(*end >= id);

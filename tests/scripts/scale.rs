@@ -53,7 +53,8 @@ const METHODS: &[(&str, &[&str])] = &[
 ];
 
 /// Methods excluded from both tests: montages of maps, each with its own scale, and methods that need attention.
-const WALLS: &[&str] = &["attention", "attnlrp_by_hand", "chefer", "dff", "gradient_attention", "guided_grid", "rollout"];
+const WALLS: &[&str] =
+    &["attention", "attnlrp_by_hand", "chefer", "dff", "gradient_attention", "guided_grid", "rollout"];
 
 /// Methods whose maps depend on the scale of the scores by definition, and why.
 const SCORES: &[(&str, &str)] = &[

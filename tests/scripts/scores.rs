@@ -399,7 +399,9 @@ fn every_method_runs_on_one_logit_and_on_independent_classes() {
             let frame = match frame {
                 // Some methods need waveforms, a text-recognition network or attention.
                 Err(e)
-                    if ["with a single row", "letter by letter", "has no attention"].iter().any(|says| format!("{e:#}").contains(says)) =>
+                    if ["with a single row", "letter by letter", "has no attention"]
+                        .iter()
+                        .any(|says| format!("{e:#}").contains(says)) =>
                 {
                     continue;
                 }

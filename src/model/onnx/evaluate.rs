@@ -230,6 +230,11 @@ pub fn evaluate(
                 let values = vec![nothing; shape.iter().product()];
                 return one(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(x.dtype())?);
             }
+            // In f32, sums of many values would lose digits.
+            let is_sum = ["ReduceMean", "ReduceSum", "ReduceL2"].contains(&op);
+            if is_sum && x.dtype().is_float() {
+                y = y.to_dtype(DType::F64)?;
+            }
             if op == "ReduceL2" {
                 y = y.to_dtype(DType::F64)?.sqr()?;
             }
@@ -248,8 +253,9 @@ pub fn evaluate(
                 };
             }
             if op == "ReduceL2" {
-                y = y.sqrt()?.to_dtype(x.dtype())?;
+                y = y.sqrt()?;
             }
+            y = y.to_dtype(x.dtype())?;
             let left = (0..x.rank()).filter(|d| keep || !axes.contains(d)).map(|d| y.dims()[d]).collect::<Vec<_>>();
             one(y.reshape(left)?)
         }
@@ -276,34 +282,22 @@ pub fn evaluate(
                 None => y,
             })
         }
-        "BatchNormalization" if a.int("training_mode", 0) == 0 => {
-            let x = input(0)?;
-            let mut shape = vec![1; x.rank()];
-            shape[1] = x.dims()[1];
-            let [scale, bias, mean, variance] =
-                [1, 2, 3, 4].map(|i| input(i).and_then(|t| Ok(t.reshape(shape.as_slice())?)));
-            let deviation = (variance? + a.float("epsilon", 1e-5))?.sqrt()?;
-            one(x.broadcast_sub(&mean?)?.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?)
-        }
         "BatchNormalization" => {
-            // Weight standardization: the statistics are those of the weights. In f32 their errors would grow from layer to layer.
-            let (x, dtype) = (input(0)?.to_dtype(DType::F64)?, input(0)?.dtype());
-            let rest: Vec<_> = (0..x.rank()).filter(|&d| d != 1).collect();
-            let (mut mean, count) = (x.clone(), rest.iter().map(|&d| x.dims()[d]).product::<usize>().max(1) as f64);
-            for &d in &rest {
-                mean = mean.sum_keepdim(d)?;
-            }
-            let centered = x.broadcast_sub(&(mean / count)?)?;
-            let mut variance = centered.sqr()?;
-            for &d in &rest {
-                variance = variance.sum_keepdim(d)?;
-            }
-            let deviation = ((variance / count)? + a.float("epsilon", 1e-5))?.sqrt()?;
+            // In f64, since the errors of standardized weights would add up from layer to layer.
+            let dtype = input(0)?.dtype();
+            let x = input(0)?.to_dtype(DType::F64)?;
+            ensure!(x.rank() > 1, "expected an input with channels, got {:?}", x.dims());
             let mut shape = vec![1; x.rank()];
             shape[1] = x.dims()[1];
-            let [scale, bias] = [1, 2].map(|i| input(i).and_then(|t| Ok(t.to_dtype(DType::F64)?.reshape(shape.as_slice())?)));
-            let y = centered.broadcast_div(&deviation)?.broadcast_mul(&scale?)?.broadcast_add(&bias?)?;
-            one(y.to_dtype(dtype)?)
+            let per_channel = |i: usize| Ok::<_, anyhow::Error>(input(i)?.to_dtype(DType::F64)?.reshape(&shape[..])?);
+            let (mean, variance) = match a.int("training_mode", 0) {
+                0 => (per_channel(3)?, per_channel(4)?),
+                // Weight standardization: the statistics are those of the weights.
+                _ => statistics(&x)?,
+            };
+            let deviation = (variance + a.float("epsilon", 1e-5))?.sqrt()?;
+            let y = x.broadcast_sub(&mean)?.broadcast_div(&deviation)?;
+            one(y.broadcast_mul(&per_channel(1)?)?.broadcast_add(&per_channel(2)?)?.to_dtype(dtype)?)
         }
         "GatherND" => {
             ensure!(a.int("batch_dims", 0) == 0, "batch_dims of GatherND is not supported");
@@ -434,6 +428,14 @@ impl Padding {
         let each = axes.into_iter().enumerate().map(|(i, axis)| (axis, pads[i], pads[i + count]));
         Ok(Self { each: each.filter(|&(_, before, after)| (before, after) != (0, 0)).collect(), mode, value })
     }
+}
+
+/// The mean and the variance of each channel, dimension 1, with the rank of `x`.
+fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let mean = |t: &Tensor| (0..t.rank()).filter(|&d| d != 1).try_fold(t.clone(), |t, d| t.mean_keepdim(d));
+    let center = mean(x)?;
+    let variance = mean(&x.broadcast_sub(&center)?.sqr()?)?;
+    Ok((center, variance))
 }
 
 fn is_bool(t: &Tensor) -> bool {
