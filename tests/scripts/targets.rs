@@ -225,7 +225,7 @@ fn a_session_keeps_its_expression_for_other_pictures_and_drops_it_for_other_netw
     assert_eq!(session.expression().map(|head| &*head.text), Some("cat - dog"));
     session.replace(&host, segmentation(&host), "drawn", picture()).unwrap();
     assert_eq!(session.chosen(), None);
-    assert!(format!("{:#}", session.set_target_text("cow").unwrap_err()).contains("positions"));
+    assert!(format!("{:#}", session.set_target_text("cow").unwrap_err()).contains("no class named"));
 }
 
 #[test]
