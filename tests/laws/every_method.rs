@@ -62,7 +62,7 @@ fn refusal(method: &str, name: &str, model: &Model) -> Option<&'static str> {
     let layers = model.graph.attention();
     let windows = layers.iter().any(|layer| layer.sizes(&model.graph).windows > 1);
     let by_network = match method {
-        "inaudible" if model.card.input[1] > 1 => Some("pictures with a single row"),
+        "inaudible" if model.card.input[..2] != [1, 1] => Some("pictures with a single row"),
         "attention" | "chefer" | "gradient_attention" | "rollout" if layers.is_empty() => Some("has no attention"),
         "chefer" | "gradient_attention" | "rollout" if windows => Some("needs attention among all tokens"),
         _ => None,
