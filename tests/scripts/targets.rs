@@ -229,6 +229,25 @@ fn a_session_keeps_its_expression_for_other_pictures_and_drops_it_for_other_netw
 }
 
 #[test]
+fn places_are_refused_for_pictures_of_another_size() {
+    let host = host();
+    let model = segmentation(&host);
+    let large = |h, w| Tensor::full(0.5f32, (1, 3, h, w), &Device::Cpu).unwrap();
+    for (h, w) in [(16, 16), (8, 12)] {
+        let mut session = Session::new(&host, model.clone(), "large", large(h, w)).unwrap();
+        let error = format!("{:#}", session.set_target_text("person @ 5,2 - max road").unwrap_err());
+        assert!(error.contains("8 x 8") && error.contains(&format!("{w} x {h}")), "{error}");
+        session.set_target_text("max person").unwrap();
+        session.replace(&host, model.clone(), "large", large(h, w)).unwrap();
+        assert!(session.expression().is_some(), "a maximum has no coordinates");
+    }
+    let mut session = Session::new(&host, model.clone(), "drawn", picture()).unwrap();
+    session.set_target_text("person @ 5,2").unwrap();
+    session.replace(&host, model, "large", large(16, 16)).unwrap();
+    assert_eq!(session.chosen(), None);
+}
+
+#[test]
 fn the_methods_of_attribution_and_attacks_take_expressions() {
     let host = host();
     for (model, target) in

@@ -69,6 +69,12 @@ impl FromStr for TargetExpression {
 }
 
 impl TargetExpression {
+    /// Whether a term names a place by its coordinates or by a mask.
+    pub fn has_places(&self) -> bool {
+        let named = |region: &Region| !matches!(region, Region::None | Region::Max);
+        self.terms.iter().any(|t| matches!(&t.quantity, Quantity::Class { region, .. } if named(region)))
+    }
+
     /// Whether a text has the form of an expression that is more than the name of a class.
     pub fn is_more_than_a_class(text: &str) -> bool {
         let plain = |e: Self| {

@@ -26,6 +26,8 @@ pub struct TargetHead {
     pub model: Model,
     /// The class of `model` that the expression asks for.
     pub class: usize,
+    /// Whether the expression names places, whose coordinates are those of the network's input size.
+    has_places: bool,
 }
 
 /// A value `(N, K, positions…)` of class scores.
@@ -76,11 +78,25 @@ impl Model {
         let card = Card { labels, synonyms: [].into(), ..(*self.card).clone() };
         let hash = format!("{:x}", Sha256::digest(format!("{}\n{text}", self.hash)));
         let model = Self { card: card.into(), graph: graph.into(), hash: hash.into(), taken: self.taken.clone() };
-        Ok(TargetHead { text: text.into(), model, class: if pair { 1 } else { at_place.unwrap_or_default() } })
+        let class = if pair { 1 } else { at_place.unwrap_or_default() };
+        Ok(TargetHead { text: text.into(), model, class, has_places: expression.has_places() })
     }
 }
 
 impl TargetHead {
+    /// Errors if the expression names places and a picture, `(1, C, H, W)`, does not have the network's input size: the coordinates
+    /// would mean other places.
+    pub fn check(&self, input: &Tensor) -> Result<()> {
+        let [_, height, width] = self.model.card.input;
+        let (_, _, h, w) = input.dims4()?;
+        ensure!(
+            !self.has_places || (h, w) == (height, width),
+            "the target \"{}\" names pixels of an input of {width} x {height}, and this picture has {w} x {h}; omit --no-resize",
+            words::name(&self.text)
+        );
+        Ok(())
+    }
+
     /// The value of the expression for a picture, `(1, C, H, W)`.
     pub fn value(&self, input: &Tensor) -> Result<f64> {
         let graph = &self.model.graph;

@@ -87,7 +87,7 @@ impl Session {
         let texts = self.params.changed();
         let input = model.take(&input)?;
         self.top = top(host, &model, &input)?;
-        self.target = self.target.take().and_then(|target| target.carried(&self.model, &model));
+        self.target = self.target.take().and_then(|target| target.carried(&self.model, &model, &input));
         (self.model, self.picture, self.input) = (model, picture.into(), input);
         self.source = named(picture);
         if let Some(method) = &self.method {

@@ -5,7 +5,9 @@ use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::model::target::{TargetExpression, TargetHead};
 use anyhow::{Result, ensure};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// A target that the user selected.
@@ -18,6 +20,15 @@ pub enum Target {
     Expression(String),
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => class.fmt(f),
+            Self::Expression(text) => text.fmt(f),
+        }
+    }
+}
+
 /// The selected target of a session.
 #[derive(Clone)]
 pub(super) enum Selected {
@@ -27,14 +38,17 @@ pub(super) enum Selected {
 }
 
 impl Selected {
-    /// The same target for another network, `to` instead of `from`; `None` if the classes differ or the expression does not apply.
-    pub fn carried(self, from: &Model, to: &Model) -> Option<Self> {
-        match self {
-            Self::Class(_) if from.classes() == to.classes() && from.card.labels == to.card.labels => Some(self),
-            Self::Class(_) => None,
-            Self::Expression(head) if Arc::ptr_eq(&from.graph, &to.graph) => Some(Self::Expression(head)),
-            Self::Expression(head) => Some(Self::Expression(to.with_target(&head.text).ok()?.into())),
-        }
+    /// The same target for another network and picture, `to` instead of `from`; `None` if the classes differ or the expression does not
+    /// apply.
+    pub fn carried(self, from: &Model, to: &Model, input: &Tensor) -> Option<Self> {
+        let head = match self {
+            Self::Class(_) => {
+                return Some(self).filter(|_| from.classes() == to.classes() && from.card.labels == to.card.labels);
+            }
+            Self::Expression(head) if Arc::ptr_eq(&from.graph, &to.graph) => head,
+            Self::Expression(head) => to.with_target(&head.text).ok()?.into(),
+        };
+        head.check(input).is_ok().then_some(Self::Expression(head))
     }
 }
 
@@ -87,14 +101,16 @@ impl Session {
 
     /// Sets the target: a class by index or name, or else an expression.
     ///
-    /// Errors if there is no such class or the expression does not apply to the network; the message says what would work.
+    /// Errors if there is no such class, or the expression does not apply to the network or the picture; the message says what would work.
     pub fn set_target_text(&mut self, text: &str) -> Result<()> {
         let classes = self.model.classes();
         match self.model.card.class(text, classes) {
             Ok(class) if classes > 0 => self.set_target(Some(class)),
             Err(error) if classes > 0 && !TargetExpression::is_more_than_a_class(text) => Err(error),
             _ => {
-                self.target = Some(Selected::Expression(self.model.with_target(text)?.into()));
+                let head = self.model.with_target(text)?;
+                head.check(&self.input)?;
+                self.target = Some(Selected::Expression(head.into()));
                 Ok(())
             }
         }
