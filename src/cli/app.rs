@@ -132,10 +132,7 @@ fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
 /// Reopens a workspace, at its last step if that step was saved.
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let question = QuestionArgs {
-        target: opened.target.as_ref().map(|target| match target {
-            Target::Class(class) => class.to_string(),
-            Target::Expression(text) => text.clone(),
-        }),
+        target: opened.target.as_ref().map(Target::to_string),
         no_resize: opened.no_resize,
         set: opened.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         data: opened.data.clone(),

@@ -8,6 +8,7 @@ use crate::common::shared::shared_file;
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::Walk;
 use gradscope::graph::Parameter;
+use gradscope::model::Model;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 const LOGITS: f64 = 1e-5;
 const GRADIENT: f64 = 1e-4;
 
-pub fn open(path: &Path) -> gradscope::model::Model {
+pub fn open(path: &Path) -> Model {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     architectures.open(path.to_str().unwrap(), None).unwrap_or_else(|e| panic!("{path:?}: {e:#}"))
 }
@@ -47,14 +48,21 @@ fn assert_near(what: &str, ours: &Tensor, expected: &Value, tolerance: f64) {
     near(&format!("{what}, sum"), sum, expected["sum"].as_f64().unwrap(), bound * many);
 }
 
-#[test]
-fn transformers_of_any_size_are_known_by_their_weights_and_compute_what_their_libraries_compute() {
+/// Small transformers of every family with random weights, opened from their weight files: name, network, and the reference.
+fn small_transformers() -> Vec<(String, Model, Value)> {
     let file: Value = serde_json::from_str(include_str!("../fixtures/vision_transformers.json")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    for (name, expected) in file["small"].as_object().unwrap() {
+    let opened = |(name, expected): (&String, &Value)| {
         save(&path, &expected["tensors"]);
-        let model = open(&path);
+        (name.clone(), open(&path), expected.clone())
+    };
+    file["small"].as_object().unwrap().iter().map(opened).collect()
+}
+
+#[test]
+fn transformers_of_any_size_are_known_by_their_weights_and_compute_what_their_libraries_compute() {
+    for (name, model, expected) in small_transformers() {
         assert_eq!(model.card.name, expected["family"], "{name}");
         let size: Vec<_> = numbers(&expected["input"]).iter().map(|&n| n as usize).collect();
         assert_eq!(model.card.input[..], size, "the picture's size of {name}");
@@ -116,12 +124,7 @@ fn trained_transformers_give_the_logits_and_gradients_of_their_references() {
 
 #[test]
 fn transformers_compute_each_picture_of_a_batch_as_if_it_were_alone() {
-    let file: Value = serde_json::from_str(include_str!("../fixtures/vision_transformers.json")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights.safetensors");
-    for (name, expected) in file["small"].as_object().unwrap() {
-        save(&path, &expected["tensors"]);
-        let model = open(&path);
+    for (name, model, _) in small_transformers() {
         let [c, h, w] = model.card.input;
         let pixels = uniform("batch", 3 * c * h * w).into_iter().map(|u| (u * 0.5 + 0.5) as f32).collect();
         let batch = Tensor::from_vec(pixels, (3, c, h, w), &Device::Cpu).unwrap();
