@@ -110,8 +110,8 @@ impl Graph {
     }
 
     /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
-    /// transformer with a class token, or one that classifies another token, it is the norm before the last attention, since later tokens do not reach the class. 0 if no
-    /// layer has a map.
+    /// transformer that classifies a single token, such as a class token, it is the norm before the last attention, since later tokens
+    /// do not reach the class. 0 if no layer has a map.
     pub fn last_map(&self) -> NodeId {
         const MEANS: [&str; 4] = ["avg_pool", "adaptive_avg_pool", "global_avg_pool", "mean"];
         let scores = self.score_maps();
