@@ -1,5 +1,5 @@
-//! The event loop: waits for events, updates the state, performs effects, and draws. User input is drawn immediately, worker
-//! messages at most thirty times per second.
+//! The event loop: waits for events, updates the state, performs effects, and draws: immediately after user input, otherwise at
+//! most thirty times per second.
 
 use super::draw;
 use super::effect::{Effect, editor, find_models, find_pictures};
@@ -23,12 +23,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// Something the event loop waits for.
+/// An input of the event loop.
 #[derive(Debug)]
 pub enum Incoming {
     /// An event that may change the state.
     Event(Event),
-    /// The picture of the slot with this index has been encoded.
+    /// The picture in the slot with this index has been encoded.
     Painted(usize, EncodedPicture),
     /// The terminal responded to the query for its name.
     Answered,
@@ -46,7 +46,7 @@ pub struct App<F> {
     pub theme: Theme,
     /// The pictures on the screen.
     pub stage: PictureStage,
-    /// The terminal being drawn to.
+    /// The terminal in which the app is drawn.
     pub screen: Screen,
     /// The thread that reads input from the terminal.
     pub reader: Reader,
@@ -78,12 +78,12 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs the event loop until the user quits or a signal arrives. Errors if the worker ends first or drawing fails.
+    /// Runs the event loop until the user quits or a termination signal arrives. Errors if the worker ends first or drawing fails.
     pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
         let mut pressed = false;
-        // Duration of the last frame. Drawing takes at most half of the time, so that bursts of keys are processed.
+        // Duration of the last frame. Drawing takes at most half of the loop's time, so that bursts of keys are processed.
         let mut took = Duration::ZERO;
         let pause = |pressed: bool, took: Duration| if pressed { took.min(FRAME) } else { FRAME };
         loop {
@@ -271,7 +271,7 @@ pub fn of_update(update: Update) -> Incoming {
     Incoming::Event(Event::Worker(Box::new(update)))
 }
 
-/// Expands `~` in a path in a command typed by the user.
+/// Expands a leading `~/` in the path of a command.
 fn at_home(command: Command) -> Command {
     let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
     match command {
@@ -287,7 +287,7 @@ fn at_home(command: Command) -> Command {
     }
 }
 
-/// Restores the terminal when it is dropped.
+/// Restores the terminal when dropped.
 pub struct TerminalRestore;
 
 impl Drop for TerminalRestore {

@@ -32,7 +32,7 @@ impl Inline {
         Self { driver, depth, cell: screen::cell_size(&caps), count: AtomicU32::new(0) }
     }
 
-    /// Draws a picture on separate lines of stdout, scaled to fit `columns` and `rows`.
+    /// Draws a picture on lines of its own on stdout, scaled to fit `columns` and `rows`.
     pub fn draw(&self, image: &RgbImage, columns: u16, rows: u16) -> io::Result<()> {
         let rect = fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell);
         let rect = Rect::new(0, 0, rect.width, rect.height);

@@ -23,7 +23,7 @@ pub struct Areas {
 /// The smallest supported terminal size, in columns and rows.
 pub const LEAST: (u16, u16) = (40, 8);
 
-/// Marks the row or column that fills the remaining height or width.
+/// Size of a row or column that fills the remaining space.
 const REST: u16 = u16::MAX;
 
 /// Computes the areas of the screen for a state.
@@ -48,7 +48,8 @@ fn alone(state: &State, areas: Areas, middle: Rect) -> Areas {
     Areas { panes: vec![(state.focus, pane)], scrubber, fault, ..areas }
 }
 
-/// Lays out a small terminal: one list at a time on the left. Some panels replace the list and the center while focused.
+/// Lays out a small terminal, with one list at a time on the left. A [`Small::Focused`] panel replaces the list and the center while
+/// it is focused.
 fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
     let few = if middle.height > 18 { 5 } else { 4 };

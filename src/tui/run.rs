@@ -26,11 +26,11 @@ pub struct AppOptions {
     pub graphics: Graphics,
     /// Color depth; `None` to determine it from the environment.
     pub colors: Option<Depth>,
-    /// Number of commands already sent to the worker; the app continues counting from there.
+    /// Number of requests sent to the worker so far, with which the app starts its count.
     pub asked: u64,
     /// The user's key bindings.
     pub bindings: Bindings,
-    /// Colormap of figures without a symmetric scale.
+    /// Colormap for figures without a symmetric scale.
     pub maps: Colormap,
     /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,

@@ -48,7 +48,7 @@ fn apply(state: &mut State, event: Event) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Runs the method or layer that the cursor has rested on long enough, and removes an expired status message.
+/// Runs the method or uses the layer on which the cursor has rested long enough, and removes an expired status message.
 fn pass_time(state: &mut State) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|(_, until)| *until <= state.now) {
         state.toast = None;
@@ -79,7 +79,7 @@ fn settle(state: &mut State) {
     }
 }
 
-/// Number of commands to the worker among the effects.
+/// Number of effects that request a new result from the worker.
 fn questions(effects: &[Effect]) -> u64 {
     effects.iter().filter(|e| matches!(e, Effect::Ask(command) if command.asks())).count() as u64
 }

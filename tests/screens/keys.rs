@@ -273,7 +273,7 @@ fn a_module_completes_like_a_layer_and_sets_the_layer_that_is_its_output() {
     press(&mut state, ":");
     write(&mut state, "layer block.0");
     assert!(press(&mut state, "Enter").is_empty());
-    assert!(state.toast.as_ref().unwrap().0.contains("\"block.0.relu\" has the wrong kind"));
+    assert!(state.toast.as_ref().unwrap().0.contains("\"block.0.relu\" is of the wrong kind"));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub fn narrow(state: &mut State, text: &str) {
     }
 }
 
-/// Closes the filter prompt. If methods were filtered, runs the method under the cursor unless it is already current.
+/// Accepts the filter. If methods were filtered, runs the method under the cursor unless it is already current.
 pub fn accept(state: &mut State) -> Vec<Effect> {
     let filtered = state.focus == Pane::METHODS && !state.method_filter.is_empty();
     let name = state.method_under_cursor().filter(|_| filtered).map(|m| m.name.clone());

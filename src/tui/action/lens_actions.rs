@@ -18,7 +18,7 @@ pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Places the mark for reading values from pictures at the center, or removes it if already placed.
+/// Places the mark for reading values at the center of the visible part, or removes the mark if there is one.
 pub fn inspect(state: &mut State) -> Vec<Effect> {
     state.focus = Pane::FIGURES;
     state.lens.mark = match state.lens.mark {

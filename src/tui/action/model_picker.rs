@@ -7,7 +7,7 @@ use crate::tui::state::{Choice, Item, Picker, Popup, State};
 use crate::worker::message::Command;
 use std::path::{Path, PathBuf};
 
-/// Maximum length of a folder next to a file name, in characters.
+/// Maximum length of the folder shown next to a file name, in characters.
 const FOLDER: usize = 24;
 
 /// Opens the list of models and starts searching for model files. Lists architectures with bundled weights first, then files,
@@ -52,7 +52,7 @@ fn file_item(path: &str, bytes: u64) -> Item {
     Item::new(path, &name, &format!("{}{:>9}", tail(&folder), size(bytes)))
 }
 
-/// The end of a path, truncated to fit next to a file name.
+/// Truncates a path at the start so that it fits next to a file name.
 fn tail(folder: &str) -> String {
     let surplus = folder.chars().count().saturating_sub(FOLDER);
     let end: String = folder.chars().skip(if surplus > 0 { surplus + 1 } else { 0 }).collect();

@@ -71,7 +71,8 @@ fn integer(value: &str, by: i64, low: i64, high: i64) -> Option<String> {
     Some(old.saturating_add(by).clamp(low, high).to_string())
 }
 
-/// Size of a notch: 1/50 of the range from `low` to `high`, or 1/10 of the value if that is much smaller.
+/// Size of a notch: 1/50 of the range from `low` to `high` (1 if it is infinite), or 1/10 of the value if the value is smaller than
+/// that. Both are rounded down to 1, 2 or 5 times a power of ten.
 fn notch(value: &str, low: f64, high: f64) -> f64 {
     let old = value.parse::<f64>().unwrap_or(0.0).abs();
     let span = round(if (high - low).is_finite() { (high - low) / 50.0 } else { 1.0 });

@@ -14,7 +14,7 @@ const OWN: [(&str, usize); 5] = [("welcome", 1), ("shapes", 10), ("digits", 10),
 pub fn open(state: &mut State) -> Vec<Effect> {
     let present = state.picture.as_ref().map_or("", |p| &p.source).to_owned();
     let made = |(name, count): (&str, usize)| (0..count).map(move |i| format!("made:{name}[{i}]")).collect::<Vec<_>>();
-    let own: Vec<_> = OWN.into_iter().flat_map(made).map(|name| Item::new(&name, &name, "drawn")).collect();
+    let own: Vec<_> = OWN.into_iter().flat_map(made).map(|name| Item::new(&name, &name, "synthetic")).collect();
     state.popup = Some(Popup::Picker(Picker::new(Choice::Picture, "picture or path", own, &present)));
     let beside = Path::new(&present).parent().filter(|folder| folder.is_absolute() || folder.starts_with(".."));
     vec![Effect::FindPictures(beside.map(Path::to_owned))]
@@ -34,7 +34,7 @@ pub fn found(state: &mut State, names: &[String]) {
     }
 }
 
-/// Stores the thumbnail of a picture if the open list is still waiting for it.
+/// Stores the thumbnail of a picture if the open list or the scatter plot still needs it.
 pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     if let Some(Popup::Picker(Picker { preview: Some((wanted, seen)), .. })) = &mut state.popup
         && wanted == name

@@ -7,7 +7,7 @@ use crate::tui::state::{ScatterView, State, VisibleFigure};
 
 /// Maximum number of thumbnails for the points inside a lasso.
 const SHOWN: usize = 6;
-/// Maximum distance between the ends of a closed lasso, as a fraction of the visible part.
+/// Maximum distance between the ends of a closed lasso, as a fraction of the plot's visible width or height.
 const CLOSED: f32 = 0.08;
 
 /// Requests thumbnails for the points under the mark if they have changed.
@@ -44,7 +44,7 @@ fn has_points(frame: &Frame) -> bool {
     frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }))
 }
 
-/// Names of the pictures for the nearest point to the mark, or for some points inside a closed lasso.
+/// Name of the picture of the point nearest to the mark, or names of the pictures of up to [`SHOWN`] points inside a closed lasso.
 fn pointed(state: &State) -> Vec<String> {
     let frame = state.run.frame.as_ref().filter(|frame| has_points(frame));
     let Some((mark, frame)) = state.lens.mark.zip(frame) else { return vec![] };

@@ -13,7 +13,7 @@ pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {
     ask(Command::Method(name))
 }
 
-/// Sets a parameter, showing the new value before the worker confirms it. A module name is replaced by its output layer.
+/// Sets a parameter, showing the new value before the worker confirms it. The name of a module is replaced by that of its output layer.
 pub fn set(state: &mut State, name: String, value: String) -> Vec<Effect> {
     let takes_layer = state.params().iter().any(|p| p.name == name && matches!(p.kind, ParamKind::Layer(_)));
     let output = state.output_of(&value).filter(|_| takes_layer).map(|layer| layer.name.clone());
@@ -37,7 +37,7 @@ pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
     };
     let name = layer.name.clone();
     if !state.layers_of(&kinds).contains(&name) {
-        state.say(format!("layer \"{name}\" has the wrong kind; expected one of {}", kinds.join(", ")));
+        state.say(format!("layer \"{name}\" is of the wrong kind; expected one of {}", kinds.join(", ")));
         return Vec::new();
     }
     set(state, param, name)

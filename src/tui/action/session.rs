@@ -16,7 +16,7 @@ pub fn quit(state: &mut State) -> Vec<Effect> {
     vec![Effect::Quit]
 }
 
-/// Cancels the running computation. Quits when pressed again or if nothing is running.
+/// Cancels the running computation. Quits on the second press, or if nothing is running.
 pub fn interrupt(state: &mut State) -> Vec<Effect> {
     if state.busy.is_none() || state.leaving {
         return vec![Effect::Quit];
@@ -27,8 +27,8 @@ pub fn interrupt(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Cancels the running computation. If nothing is running, dismisses the first active one of: the error, the picture zoom, the
-/// maximized panel, the filters.
+/// Cancels the running computation. If nothing is running, dismisses the first of these that is active: the error, the picture zoom,
+/// the maximized panel, the filters.
 pub fn escape(state: &mut State) -> Vec<Effect> {
     if state.busy.is_some() {
         return cancel(state);
@@ -47,8 +47,8 @@ pub fn escape(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Opens a method's script in the editor, at the line of its error if it has one: the method under the cursor if the method list
-/// is focused, otherwise the current method.
+/// Opens a script in the editor, at the line of its error if it has one: that of the method under the cursor if the method list is
+/// focused, otherwise that of the current method.
 pub fn edit(state: &State) -> Vec<Effect> {
     let row = state.method_under_cursor().filter(|_| state.focus == Pane::METHODS);
     let Some(row) = row.or(state.method_row()) else { return Vec::new() };

@@ -39,7 +39,7 @@ pub fn seek(state: &State, step: Option<usize>) -> Vec<Effect> {
 
 fn has_steps(state: &mut State) -> bool {
     if !state.stepped() {
-        let method = state.method.as_ref().map_or("no method", |m| m.name.as_str()).to_owned();
+        let method = state.method.as_ref().map_or("the method", |m| m.name.as_str()).to_owned();
         state.say(format!("{method} has no steps"));
     }
     state.stepped()

@@ -110,7 +110,7 @@ fn show(state: &mut State, frame: Frame) {
     state.run.frame = Some(frame);
 }
 
-/// Closes the error pane after a newer result, unless a script is still broken.
+/// Closes the error pane after a newer result, unless the error is in a script and a script is still broken.
 fn close_fault(state: &mut State) {
     let in_script = state.fault.as_ref().is_some_and(|f| f.report.place.is_some());
     let broken = state.methods.iter().any(|m| m.broken.is_some());

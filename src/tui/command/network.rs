@@ -69,7 +69,7 @@ pub const TARGET: CommandSpec = CommandSpec {
     },
 };
 
-/// Whether the network has a class of exactly this name.
+/// Whether the network has a class with exactly this name.
 fn has_class(state: &State, text: &str) -> bool {
     state.model.as_ref().is_some_and(|model| model.labels.iter().any(|label| label == text))
 }

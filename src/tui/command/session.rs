@@ -4,11 +4,11 @@ use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::tui::effect::{Effect, ask};
 use crate::worker::message::Command;
 
-/// The command `save PLACE`.
+/// The command `save PATH`.
 pub const SAVE: CommandSpec = CommandSpec {
     name: "save",
     alias: None,
-    arguments: "PLACE",
+    arguments: "PATH",
     summary: "save to a folder, a sheet.png or a film.gif",
     complete: &[Complete::Path],
     execute: |_, rest| Ok(ask(Command::Save(required(rest)?.into()))),
@@ -19,7 +19,7 @@ pub const SESSION: CommandSpec = CommandSpec {
     name: "session",
     alias: None,
     arguments: "NAME",
-    summary: "save the session by name, for gradscope --session NAME",
+    summary: "save the session as NAME, for gradscope --session NAME",
     complete: &[],
     execute: |_, rest| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

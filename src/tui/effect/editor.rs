@@ -13,7 +13,7 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     let status = Command::new(program).args(words).args(arguments(program, path, line)).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("\"{editor}\" exited with {status}")),
+        Ok(status) => Err(format!("\"{editor}\" failed: {status}")),
         Err(error) => Err(format!("cannot run \"{editor}\": {error}; set EDITOR to an installed editor")),
     }
 }

@@ -5,7 +5,7 @@ use crate::script::architecture::open_model::{is_graph_file, is_weight_file};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Search depth in the working directory.
+/// Maximum depth of the subfolders of the working directory to search.
 const DEPTH: usize = 3;
 
 /// Finds model files in the working directory and its subfolders, and in recently used folders. Returns the path and size in

@@ -11,7 +11,7 @@ use anyhow::Result;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Search depth.
+/// Maximum depth of the subfolders to search.
 const DEPTH: usize = 3;
 /// Longer side of a thumbnail in pixels.
 const SIDE: u32 = 192;
@@ -33,7 +33,7 @@ pub fn preview(name: String) -> Event {
     Event::Preview(name, image)
 }
 
-/// The last used data set and its specification, cached because opening a data set is slower than reading a picture from it.
+/// The most recently used data set and its specification, cached because opening a data set is slower than reading a picture from it.
 static LAST: Mutex<Option<(String, Dataset)>> = Mutex::new(None);
 
 fn picture(text: &str) -> Result<Picture> {

@@ -1,4 +1,4 @@
-//! Effects: work that happens outside the app's state.
+//! Effects: work outside the app's state.
 
 pub mod editor;
 mod find_files;
@@ -8,7 +8,7 @@ pub mod find_pictures;
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
-/// An effect: work that happens outside the app's state.
+/// An effect: work outside the app's state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Send a command to the worker.

@@ -31,9 +31,9 @@ pub enum Event {
     Completions(Vec<String>),
     /// The search for pictures found these files.
     Pictures(Vec<String>),
-    /// The search for models found these files: path and size in bytes of each.
+    /// The search for models found these files, each with its path and its size in bytes.
     ModelFiles(Vec<(String, u64)>),
-    /// The thumbnail of the picture with this name was read; `None` if it cannot be read.
+    /// The thumbnail of the picture with this name was read; `None` if it could not be read.
     Preview(String, Option<Arc<RgbImage>>),
     /// A message from the app to show to the user.
     Note(String),

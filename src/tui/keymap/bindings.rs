@@ -14,7 +14,7 @@ pub struct Bound {
     pub keys: Vec<Key>,
 }
 
-/// The user's bindings, which work in every panel, latest last.
+/// The user's key bindings, oldest first. They work in every panel.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings(Vec<(Key, Action)>);
 

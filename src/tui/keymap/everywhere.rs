@@ -13,7 +13,7 @@ pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char('>')], A::Step(10), "Steps", "10 steps forward", ""),
     row(&[K::Char('<')], A::Step(-10), "Steps", "10 steps back", ""),
     row(&[K::Home], A::First, "Steps", "first step", ""),
-    row(&[K::End], A::Last, "Steps", "last step kept", ""),
+    row(&[K::End], A::Last, "Steps", "latest step", ""),
     row(&[K::Char('f')], A::Fork, "Steps", "fork a branch here", ""),
     row(&[K::Char('b')], A::Branch(1), "Steps", "next branch", ""),
     row(&[K::Char('B')], A::Branch(-1), "Steps", "previous branch", ""),

@@ -114,7 +114,7 @@ fn show_all(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Schedules the layer under the cursor to be used once the cursor rests on it, if the method accepts it.
+/// Schedules the layer under the cursor for use once the cursor has rested on it, if the method accepts the layer.
 fn rest(state: &mut State) {
     let Some(row) = under_cursor(state) else { return };
     let fits = state.layer_param().is_some_and(|(_, kinds)| kinds.is_empty() || kinds.contains(&row.kind));
@@ -161,8 +161,8 @@ fn style(layer: &TreeRow, state: &State, theme: &Theme) -> Style {
     if fits || layer.group.is_some() { Style::new() } else { theme.dim }
 }
 
-/// As much as fits of a layer's kind, output shape and number of parameters. Without `all`, omits the kind if it is obvious from
-/// the label.
+/// A layer's kind, and its output shape and number of parameters, as far as they fit in `room` columns. Unless `all` is true, the
+/// kind is omitted if it is obvious from the label.
 fn about(layer: &TreeRow, room: usize, all: bool) -> (String, String) {
     let word = layer.label.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
     let told = layer.kind.is_empty() || (!all && !word.is_empty() && layer.kind.contains(word));

@@ -43,7 +43,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(name.map_or_else(Vec::new, |name| request::run_method(state, name)))
 }
 
-/// Schedules the method under the cursor to run once the cursor rests on it, unless steps would be lost.
+/// Schedules the method under the cursor to run once the cursor has rested on it, unless steps of the current method would be lost.
 fn rest(state: &mut State) {
     let Some(name) = state.method_under_cursor().map(|m| m.name.clone()) else { return };
     let present = state.method.as_ref().is_some_and(|m| m.name == name);

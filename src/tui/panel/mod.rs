@@ -1,7 +1,7 @@
 //! Panels: a table, and one file per panel.
 //!
-//! To add a panel, define a [`Panel`] in a new file in this folder and add it to [`PANELS`]. Its position determines its number.
-//! Its name, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
+//! To add a panel, define a [`Panel`] in a new file in this folder and add it to [`PANELS`]. Its position in the table determines
+//! its number. The name of the panel, `Pane("name")`, needs a constant in `state/pane.rs` only if other files refer to the panel.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;

@@ -36,7 +36,7 @@ pub struct EncodeJob {
     pub area: (u16, u16),
     /// Width and height of a cell in pixels.
     pub cell: (u16, u16),
-    /// The driver to encode the picture for.
+    /// The driver for which the picture is encoded.
     pub driver: &'static dyn Driver,
 }
 
@@ -53,7 +53,7 @@ pub struct EncodedPicture {
     pub sent: Option<Arc<Vec<PicturePart>>>,
 }
 
-/// Starts the encoding thread, which ends when the returned sender is dropped. `done` receives each picture with its slot.
+/// Starts the encoding thread, which ends when the returned sender is dropped. `done` receives each picture and the index of its slot.
 pub fn start(done: impl Fn(usize, EncodedPicture) + Send + 'static) -> std::io::Result<Sender<EncodeJob>> {
     let (sender, jobs) = channel();
     std::thread::Builder::new().name("pictures".into()).spawn(move || work(&jobs, done))?;

@@ -20,19 +20,19 @@ use tui_input::InputRequest;
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Accept, "In a line", "accept", "accept"),
-    bind(&[K::Tab], A::Complete, "In a line", "complete", "complete"),
-    bind(&[K::Left], A::Cursor(-1), "In a line", "left", ""),
-    bind(&[K::Right], A::Cursor(1), "In a line", "right", ""),
-    bind(&[K::Up], A::Move(-1), "In a line", "previous command or row above", ""),
-    bind(&[K::Down], A::Move(1), "In a line", "next command or row below", ""),
-    bind(&[K::Home, K::Ctrl('a')], A::LineStart, "In a line", "start", ""),
-    bind(&[K::End, K::Ctrl('e')], A::LineEnd, "In a line", "end", ""),
-    bind(&[K::Backspace], A::Backspace, "In a line", "delete to the left", ""),
-    bind(&[K::Delete], A::Delete, "In a line", "delete to the right", ""),
-    bind(&[K::Ctrl('w')], A::DeleteWord, "In a line", "delete a word", ""),
-    bind(&[K::Ctrl('u')], A::DeleteLine, "In a line", "delete the line", ""),
-    bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a line", "cancel", "cancel"),
+    bind(&[K::Enter], A::Accept, "In the prompt", "accept", "accept"),
+    bind(&[K::Tab], A::Complete, "In the prompt", "complete", "complete"),
+    bind(&[K::Left], A::Cursor(-1), "In the prompt", "left", ""),
+    bind(&[K::Right], A::Cursor(1), "In the prompt", "right", ""),
+    bind(&[K::Up], A::Move(-1), "In the prompt", "previous command or row above", ""),
+    bind(&[K::Down], A::Move(1), "In the prompt", "next command or row below", ""),
+    bind(&[K::Home, K::Ctrl('a')], A::LineStart, "In the prompt", "start", ""),
+    bind(&[K::End, K::Ctrl('e')], A::LineEnd, "In the prompt", "end", ""),
+    bind(&[K::Backspace], A::Backspace, "In the prompt", "delete to the left", ""),
+    bind(&[K::Delete], A::Delete, "In the prompt", "delete to the right", ""),
+    bind(&[K::Ctrl('w')], A::DeleteWord, "In the prompt", "delete a word", ""),
+    bind(&[K::Ctrl('u')], A::DeleteLine, "In the prompt", "delete the line", ""),
+    bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In the prompt", "cancel", "cancel"),
 ];
 
 fn keys(state: &State) -> Vec<Bound> {

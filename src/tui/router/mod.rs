@@ -24,7 +24,7 @@ pub fn keys(state: &State) -> Vec<Bound> {
     }
 }
 
-/// Performs the action of a key in the topmost layer that binds it. A modal layer treats unbound characters as typed text.
+/// Looks up a key in the topmost layer that binds it and performs its action. A modal layer treats unbound characters as typed text.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     for layer in layers(state).collect::<Vec<_>>() {
         if let Some(action) = (layer.find)(state, key) {

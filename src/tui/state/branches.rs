@@ -47,7 +47,7 @@ impl Branches {
         other.filter(|_| self.compared && self.before != self.at)
     }
 
-    /// Index of the branch with a letter, ignoring case. Errors if there is no such branch, listing the valid letters.
+    /// Index of the branch with this letter, ignoring case. Errors if there is no such branch, listing the valid letters.
     pub fn named(&self, name: &str) -> Result<usize, String> {
         let known: Vec<_> = (0..self.count).map(|at| letter(at).to_string()).collect();
         let place = known.iter().position(|known| known.eq_ignore_ascii_case(name));

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct ErrorPane {
     /// The error and its position in a script.
     pub report: Report,
-    /// When the error occurred, since app start.
+    /// Time of the error, measured from the start of the app.
     pub at: Duration,
     /// Whether figures of an earlier successful result are still shown.
     pub good_stays: bool,

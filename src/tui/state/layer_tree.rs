@@ -12,7 +12,7 @@ pub struct LayerTree {
     all: bool,
     /// The layer in use, which is shown even if it is shape arithmetic.
     used: String,
-    /// The filter.
+    /// The text that filters the layers; empty if all are shown.
     text: String,
     rows: Vec<TreeRow>,
 }
@@ -93,7 +93,7 @@ impl LayerTree {
         self.lay_out();
     }
 
-    /// Unfolds the groups that contain the layer in use and returns the index of its row, if any.
+    /// Sets the layer in use, unfolds the groups that contain it, and returns the index of its row, if any.
     pub fn reveal(&mut self, name: &str) -> Option<usize> {
         for group in parents(name) {
             self.folded.remove(group);

@@ -15,7 +15,7 @@ pub struct Lens {
     pub zoom: f32,
     /// Center of the visible part, as fractions of the picture's width and height.
     pub center: (f32, f32),
-    /// Position to read a value from, as fractions of the picture's width and height, if any.
+    /// Position at which values are read, if any, as fractions of the picture's width and height.
     pub mark: Option<(f32, f32)>,
 }
 
@@ -57,7 +57,7 @@ impl Lens {
         let moved = |at: f32, by: i32, pixels: usize| {
             let pixel = 1.0 / pixels.max(1) as f32;
             let step = (1.0 / (STEPS * self.zoom) / pixel).round().max(1.0) * pixel;
-            // Stays at the center of a pixel, so that rounding does not skip pixels.
+            // The mark stays at the center of a pixel, so that rounding does not skip pixels.
             let at = ((at + by as f32 * step) / pixel).floor() * pixel + pixel / 2.0;
             at.clamp(pixel / 2.0, 1.0 - pixel / 2.0)
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogLine {
-    /// When the line was written, since app start.
+    /// Time of the line, measured from the start of the app.
     pub at: Duration,
     /// Tone of the line, which determines its color.
     pub tone: Tone,

@@ -64,7 +64,7 @@ pub struct State {
     pub methods: Vec<MethodRow>,
     /// The text that filters the list of methods.
     pub method_filter: String,
-    /// The method or layer under the cursor, and when to run it if the cursor stays there.
+    /// The method or layer on which the cursor rests, and when to use it.
     pub resting: Option<(Rest, Duration)>,
     /// All architectures.
     pub models: Vec<ModelRow>,
@@ -100,11 +100,11 @@ pub struct State {
     pub lens: Lens,
     /// The lasso drawn around points, as fractions of the plot's width and height.
     pub lasso: Vec<(f32, f32)>,
-    /// The data set that contains the pictures of the last thumbnails for points.
+    /// The data set last opened for thumbnails of points.
     pub near: Option<String>,
-    /// The pictures for the points under the mark: name and, once loaded, thumbnail.
+    /// The pictures of the points under the mark: name and, once loaded, thumbnail.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
-    /// Number of commands sent to the worker so far.
+    /// Number of requests for new results sent to the worker so far.
     pub asked: u64,
     /// When the worker started computing; `None` if it is idle.
     pub busy: Option<Duration>,
@@ -126,7 +126,7 @@ pub struct State {
     pub graphics: String,
     /// Whether the user has pressed the quit key once during playback or a computation.
     pub leaving: bool,
-    /// Path of each script in this session, as reported by the worker.
+    /// Paths of scripts by method name, as reported by the worker.
     pub scripts: BTreeMap<String, PathBuf>,
 }
 
@@ -307,7 +307,7 @@ impl State {
         self.method.as_ref().is_some_and(|m| m.stepped)
     }
 
-    /// When the screen next changes without an event, since app start; `None` if it does not.
+    /// Time since app start at which the screen next changes without an event; `None` if it does not change.
     pub fn due(&self) -> Option<Duration> {
         let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
         let rest = self.resting.as_ref().map(|(_, at)| *at);
@@ -318,7 +318,7 @@ impl State {
     }
 }
 
-/// Whether a list of layer kinds contains `kind`. An empty list contains all.
+/// Whether a list of layer kinds accepts `kind`. An empty list accepts every kind.
 fn fits(kinds: &[String], kind: &String) -> bool {
     kinds.is_empty() || kinds.contains(kind)
 }

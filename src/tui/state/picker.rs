@@ -40,7 +40,7 @@ pub enum Choice {
     Picture,
     /// Nothing: the list is a reference.
     Reference,
-    /// The colormap of figures without a symmetric scale.
+    /// The colormap for figures without a symmetric scale.
     Colors,
     /// The value of the parameter with this name.
     Parameter(String),
@@ -49,7 +49,7 @@ pub enum Choice {
 /// A row of a selection list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The value of the row, used when it is selected.
+    /// The value used when the row is selected.
     pub value: String,
     /// The displayed text, which the query is matched against.
     pub label: String,

@@ -42,7 +42,7 @@ impl Prompt {
         text.chars().filter(|c| !c.is_control()).take(room).for_each(|c| self.edit(InputRequest::InsertChar(c)));
     }
 
-    /// Moves the cursor, or deletes characters.
+    /// Edits the line, or moves the cursor.
     pub fn edit(&mut self, request: InputRequest) {
         if self.input.handle(request).is_some_and(|change| change.value) {
             self.changed();

@@ -3,17 +3,18 @@
 use super::lens::Lens;
 use crate::render::Points;
 
-/// A scatter plot: its points and the bounds of the plane.
+/// A scatter plot: its points and the bounds of its axes.
 #[derive(Debug)]
 pub struct ScatterView<'a> {
     points: &'a Points,
-    /// Bounds of both axes, lower bound first.
+    /// Bounds of the horizontal axis, lower bound first.
     x: [f64; 2],
+    /// Bounds of the vertical axis, lower bound first.
     y: [f64; 2],
 }
 
 impl<'a> ScatterView<'a> {
-    /// Places points in a plane slightly larger than their bounds.
+    /// Creates a plot whose axes extend slightly beyond the points.
     pub fn new(points: &'a Points) -> Self {
         let all = || (0..points.count()).map(|i| points.place(i)).filter(|(x, y)| x.is_finite() && y.is_finite());
         Self { points, x: bounds(all().map(|p| p.0)), y: bounds(all().map(|p| p.1)) }
@@ -25,14 +26,14 @@ impl<'a> ScatterView<'a> {
         ([from.0, to.0], [to.1, from.1])
     }
 
-    /// Position of a point, as fractions in `[0, 1]` of the plane's width and height.
+    /// Position of a point, as fractions in `[0, 1]` of the plot's width and height.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let (x, y) = self.points.place(i);
         let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
         (part(self.x, x), 1.0 - part(self.y, y))
     }
 
-    /// The coordinates at a position in the plane, given as fractions of its width and height.
+    /// The coordinates at a position in the plot, given as fractions of the plot's width and height.
     pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
         let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
         (at(self.x, x), at(self.y, 1.0 - y))
@@ -51,7 +52,8 @@ impl<'a> ScatterView<'a> {
         (0..self.points.count()).filter(|&i| line.len() > 2 && inside(self.place(i))).collect()
     }
 
-    /// Index of the point nearest to a position in the plane; `None` if there are no points.
+    /// Index of the point nearest to a position in the plot, given as fractions of the plot's width and height; `None` if there are
+    /// no points.
     pub fn nearest(&self, (x, y): (f32, f32)) -> Option<usize> {
         let far = |i: usize| {
             let place = self.place(i);

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct OpenPicture {
     /// Name of the picture.
     pub name: String,
-    /// Argument that the picture was opened with: a file name or, for example, `made:shapes[3]`.
+    /// The argument from which the picture was opened, such as a file name or `made:shapes[3]`.
     pub source: String,
     /// Pixels of shape `(C, H, W)` in `[0, 1]`.
     pub pixels: Array,

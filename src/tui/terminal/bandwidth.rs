@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 pub struct Bandwidth {
     /// Whether the terminal responds to queries for its name.
     answers: bool,
-    /// When the pending query was sent, and the number of bytes written between the previous query and it.
+    /// When the pending query was sent, and the number of bytes written between it and the query before it.
     asked: Option<(Instant, usize)>,
     /// Number of bytes written since the last query.
     since: usize,
-    /// The fastest response of the terminal.
+    /// The terminal's shortest response time.
     quickest: Duration,
     /// Maximum size of a burst in bytes.
     burst: usize,
@@ -86,7 +86,7 @@ impl Bandwidth {
         self.quickest = self.quickest.min(took);
         let slow = took.saturating_sub(self.quickest);
         let burst = match slow < BURST / 6 {
-            // A short burst does not measure the speed of a fast connection; it only shows that it is fast.
+            // A short burst does not measure the speed of a fast connection; it only shows that the connection is fast.
             true if bytes * 4 >= self.burst => self.burst * 4,
             true => self.burst,
             false => (bytes as f64 * BURST.as_secs_f64() / slow.as_secs_f64()) as usize,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Something read from the terminal.
+/// Input read from the terminal.
 #[derive(Clone, Debug)]
 pub enum TerminalInput {
     /// Input from the user.
@@ -21,7 +21,7 @@ pub enum TerminalInput {
     Gone,
 }
 
-/// The thread that reads from the terminal. It can be paused to let another program read.
+/// The thread that reads from the terminal. It can be paused while another program reads from the terminal.
 #[derive(Debug)]
 pub struct Reader {
     paused: Arc<AtomicBool>,
@@ -37,7 +37,7 @@ const ANSWER: Duration = Duration::from_millis(200);
 /// Number of consecutive panics after which reading stops.
 const PANICS: u32 = 100;
 
-/// Minimum time between wheel events. Earlier ones are ignored.
+/// Minimum time between wheel events. Events that follow sooner are ignored.
 const WHEEL: Duration = Duration::from_millis(20);
 
 impl Reader {

@@ -6,8 +6,8 @@ use super::caps::{Caps, Environment};
 #[cfg(unix)]
 use std::time::Duration;
 
-/// Queries for support of kitty's protocol, the terminal's name, the cell size, and finally something that every terminal
-/// responds to.
+/// Queries for support of kitty's protocol, the terminal's name, the cell size, and finally the device attributes, to which every
+/// terminal responds.
 #[cfg(unix)]
 const QUESTIONS: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t\x1b[c";
 

@@ -4,17 +4,17 @@
 #[cfg(unix)]
 pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
 
-/// First argument of the second process, which restores the terminal if the app is killed.
+/// First argument of the rescue process, which restores the terminal if the app is killed.
 pub const GUARD: &str = "--guard-terminal";
 
 /// Stubs for systems other than Unix, where nothing needs to be restored.
 #[cfg(not(unix))]
 mod elsewhere {
-    /// The second process, which is not used on this system.
+    /// The rescue process, which is not used on this system.
     pub struct RescueProcess;
 
     impl RescueProcess {
-        /// Returns `None`; there is no second process on this system.
+        /// Returns `None`; there is no rescue process on this system.
         pub fn start() -> Option<Self> {
             None
         }
@@ -58,19 +58,19 @@ mod unix {
     const CRASHES: [i32; 7] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
-    /// Timeout for starting the second process.
+    /// Timeout for starting the rescue process.
     const BEGIN: Duration = Duration::from_secs(2);
 
     /// The bytes that restore the terminal; null if the terminal need not be restored.
     static BYTES: AtomicPtr<Vec<u8>> = AtomicPtr::new(null_mut());
-    /// Descriptor of the socket to the second process; negative if there is none.
+    /// Descriptor of the socket to the rescue process; negative if there is none.
     static LINE: AtomicI32 = AtomicI32::new(-1);
     /// Mode of the terminal before the app started.
     static BEFORE: OnceLock<libc::termios> = OnceLock::new();
     /// The previous signal handlers, in the order of `CRASHES`.
     static OLD: OnceLock<[libc::sigaction; CRASHES.len()]> = OnceLock::new();
 
-    /// Sets the bytes that restore the terminal, for the crash handlers and the second process.
+    /// Sets the bytes that restore the terminal, for the crash handlers and the rescue process.
     pub fn arm(bytes: Vec<u8>) {
         tell(&bytes);
         // The bytes are never freed, because a signal handler may be reading them.
@@ -83,7 +83,7 @@ mod unix {
         tell(&[]);
     }
 
-    /// Sends the second process the bytes that restore the terminal, preceded by their length.
+    /// Sends the rescue process the bytes that restore the terminal, preceded by their length.
     fn tell(bytes: &[u8]) {
         let line = LINE.load(Ordering::SeqCst);
         if line >= 0 {
@@ -121,7 +121,7 @@ mod unix {
 
     /// Installs the crash handlers. Must be called before the terminal is set up.
     pub fn watch_crashes() {
-        // SAFETY: an all-zero termios is valid, and tcgetattr only writes a termios.
+        // SAFETY: an all-zero termios is valid, and tcgetattr writes only to `before`.
         let before = unsafe {
             let mut before: libc::termios = std::mem::zeroed();
             (libc::tcgetattr(libc::STDOUT_FILENO, &mut before) == 0).then_some(before)
@@ -192,7 +192,7 @@ mod unix {
     }
 
     impl RescueProcess {
-        /// Starts the second process and waits until it has read the mode of the terminal. Must therefore be called before
+        /// Starts the rescue process and waits until it has read the mode of the terminal. Must therefore be called before
         /// setting up the terminal. `None` if the process cannot be started.
         pub fn start() -> Option<Self> {
             let (mut line, other) = UnixStream::pair().ok()?;
@@ -202,7 +202,7 @@ mod unix {
             command.process_group(0).spawn().ok()?;
             line.set_read_timeout(Some(BEGIN)).ok()?;
             line.read_exact(&mut [0]).ok()?;
-            // Never waits for the second process to read.
+            // Writing to the rescue process must never block.
             line.set_nonblocking(true).ok()?;
             LINE.store(line.as_raw_fd(), Ordering::SeqCst);
             Some(Self { line })
@@ -216,12 +216,12 @@ mod unix {
         }
     }
 
-    /// The main function of the second process: waits for the app to exit and restores the terminal if the app did not.
+    /// The main function of the rescue process: waits for the app to exit and restores the terminal if the app did not.
     pub fn guard() {
         for signal in
             [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
         {
-            // SAFETY: ignoring a signal runs no code. A background process must ignore SIGTTOU to change the terminal's mode.
+            // SAFETY: SIG_IGN installs no handler. A background process must ignore SIGTTOU to change the terminal's mode.
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };

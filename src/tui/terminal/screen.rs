@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 /// The app's ratatui backend, buffered so that a frame needs few writes.
 pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
 
-/// The terminal while in use by the app.
+/// The terminal while the app uses it.
 pub struct Screen {
     /// The ratatui terminal. It is never dropped, because that would show the cursor, which [`restore`] does, and panic if the
     /// terminal is gone.
@@ -58,7 +58,7 @@ const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1002l\x1b[0m\x1b[2J\
 /// Whether the terminal is set up for the app.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The bytes that remove pictures from the terminal; empty if there are none.
+/// The bytes that remove pictures from the terminal; empty if nothing needs to be removed.
 static PICTURES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Whether stdout is a terminal.
@@ -88,7 +88,7 @@ impl Screen {
         Ok(Self { terminal: ManuallyDrop::new(terminal), written })
     }
 
-    /// Restores the terminal while `to` runs, for example a different program, and then sets it up again.
+    /// Restores the terminal, runs `to`, which may start another program, and sets the terminal up again.
     pub fn lend<T>(&mut self, to: impl FnOnce() -> T) -> Result<T> {
         restore();
         let result = to();

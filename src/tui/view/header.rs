@@ -50,7 +50,7 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Header spans for the sources of the network's preprocessing and class names, unless it is only the architecture.
+/// Header spans for the sources of the network's preprocessing and class names; none if the architecture is the only source.
 fn card(state: &State, theme: &Theme) -> Vec<Span<'static>> {
     match state.model.as_ref().map_or(&[][..], |model| &model.origins) {
         [] => Vec::new(),

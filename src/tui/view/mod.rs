@@ -1,4 +1,4 @@
-//! Building blocks of panels and pop-ups, and the bars around the panels.
+//! Building blocks of panels and pop-ups, and the parts of the screen outside them: header, scrubber, error pane and status line.
 #![allow(clippy::disallowed_methods)]
 
 pub mod error_pane;

@@ -39,8 +39,8 @@ pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'
     put(buf, (area.x + room, y), right, area.width - room);
 }
 
-/// Writes a line of at most `width` cells. Text is written only by this function and [`paragraph`], so that it always passes
-/// through `shown`.
+/// Writes a line of at most `width` cells. Text from outside is written only by this function, [`framed`] and [`paragraph`], which
+/// escape it.
 pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
     buf.set_line(x, y, &shown(line), width);
 }

@@ -58,8 +58,8 @@ fn is_picture(figure: &Figure) -> bool {
     matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
 }
 
-/// Splits an area: pictures above, charts and texts below, using only as many rows as needed. A small area is used only for
-/// pictures.
+/// Splits an area: pictures above, charts and texts below, using only as many rows as needed. If there are
+/// pictures, an area of fewer than 16 rows is used only for them.
 fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) -> (Rect, Rect) {
     let rows = |figure: &Figure| match &figure.body {
         Body::Bars { bars } => bars.len(),

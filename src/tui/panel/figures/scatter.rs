@@ -1,4 +1,4 @@
-//! Draws scatter plots: the points, and the pictures for the points under the mark.
+//! Draws scatter plots: the points, and the pictures of the points under the mark.
 
 use crate::render::Points;
 use crate::tui::picture::{PictureStage, blocks, ring};
@@ -19,7 +19,7 @@ const COLORS: usize = 16;
 /// Maximum width of the thumbnails and minimum width of the plot, in columns.
 const COLUMNS: (u16, u16) = (32, 30);
 
-/// Draws a scatter plot: group names, points, and a line about the points under the mark.
+/// Draws a scatter plot: group names, points, and a line of text about the points under the mark.
 pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme: &Theme, stage: &PictureStage) {
     let Some(plane) = plane(area, points, state) else { return };
     let side = area.width - plane.width;

@@ -29,7 +29,7 @@ pub enum Standing {
     Cells(Blocks),
     /// Pictures are sent once and shown with placeholders: cells that refer to parts of a picture.
     Placeholders,
-    /// Pictures are drawn over blank cells, which subsequent frames skip.
+    /// Pictures are drawn over blank cells, which later frames do not redraw.
     Overlay,
     /// Pictures are not drawn.
     Nowhere,
@@ -77,7 +77,7 @@ pub trait Driver: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether placeholders can fill a rectangle of the size of `rect`.
+    /// Whether placeholders can fill a rectangle as large as `rect`.
     fn can_stand(&self, _rect: Rect) -> bool {
         false
     }
