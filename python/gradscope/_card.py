@@ -54,14 +54,15 @@ def numbers(name: str, given: Numbers, channels: int) -> list[float]:
     """The values of the mean or standard deviation `name`: one per channel, or a single one.
 
     Raises:
-        ExportError: if their number does not match the channels, or if they are for pixels from 0 to 255.
+        ExportError: if the number of values is neither 1 nor `channels`, if a value looks like one for pixels in 0–255, or if a
+            standard deviation is not positive.
     """
     values = torch.as_tensor(given, dtype=torch.float64).flatten().tolist()
     if len(values) not in (1, channels):
         raise ExportError(f"{name} has {len(values)} values for {channels} channels; expected one value, or one per channel")
     large = [v for v in values if abs(v) > 2]
     if large:
-        raise ExportError(f"{name} is {large[0]:g}, which is for pixels from 0 to 255; divide it by 255")
+        raise ExportError(f"{name} is {large[0]:g}, which looks like a value for pixels in 0–255; divide it by 255")
     if name == "std" and min(values) <= 0:
         raise ExportError("std must be positive")
     # The shortest decimals with the same float32 value: 0.485 instead of 0.48500001430511475.
@@ -75,7 +76,7 @@ def sides(size: Size) -> tuple[int, int]:
     if len(both) == 3:
         both = both[1:]
     if len(both) != 2 or min(both) < 1:
-        raise ExportError(f"size is {size}; expected a side in pixels, or (height, width)")
+        raise ExportError(f"size is {size}; expected a side length in pixels, or (height, width)")
     return both[0], both[1]
 
 

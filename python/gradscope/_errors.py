@@ -6,8 +6,8 @@ class GradscopeError(Exception):
 
 
 class ExportError(GradscopeError):
-    """A network cannot be exported; the message says what would work."""
+    """A network cannot be exported. The message suggests what would work."""
 
 
 class ProgramError(GradscopeError):
-    """The gradscope program is missing or failed; the message is the program's."""
+    """The gradscope program is missing or failed. If it failed, the message is its own."""

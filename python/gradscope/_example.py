@@ -1,4 +1,4 @@
-"""Determines the shape of a network's pictures if the user does not specify one."""
+"""Determines the input shape of a network if the user does not specify one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _declared(model: nn.Module) -> Optional[tuple[int, ...]]:
 
 
 def _channels(model: nn.Module) -> int:
-    """The number of input channels of the first convolution."""
+    """The number of input channels of the first convolution; 3 if there is none."""
     return next((int(m.in_channels) for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
 
 

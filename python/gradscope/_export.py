@@ -148,7 +148,7 @@ def prepared(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _scores(network: nn.Module, pictures: torch.Tensor, output: Optional[Output]) -> torch.Tensor:
-    """Runs a network, and makes it return only its class scores."""
+    """Makes a network return only its class scores, and returns the scores of `pictures`."""
     required = _required(network)
     if len(required) > 1:
         raise ExportError(
@@ -258,7 +258,7 @@ def _checked(
     crop: Union[float, int, None],
     interpolation: Optional[str],
 ) -> dict[str, Any]:
-    """The values of the card: those of the network itself, overridden by the ones given."""
+    """The values recorded in the network (`card`), overridden by the arguments."""
     channels, classes = pictures.shape[1], scores.shape[1]
     if (mean is None) != (std is None):
         raise ExportError("mean and std must be given together; give both or neither")
@@ -292,7 +292,7 @@ def _program(network: nn.Module, pictures: torch.Tensor) -> torch.export.Exporte
     except Exception as error:
         raise ExportError(
             f"PyTorch cannot export this network: {error}\nIts forward() may have control flow that depends on the picture (if, for), which"
-            " a graph cannot express. Remove it, or trace the network with one picture as ONNX:\n"
+            " a graph cannot express. Remove it, or export the network to ONNX by tracing it with one picture:\n"
             f'torch.onnx.export(model.eval(), (torch.rand{tuple(pictures[:1].shape)},), "net.onnx", dynamo=False)'
         ) from error
     warnings.warn(

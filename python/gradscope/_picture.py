@@ -22,10 +22,10 @@ def shape(picture: Any) -> Optional[tuple[int, ...]]:
 
 
 def stored(picture: Any, folder: Path) -> str:
-    """The program's argument for a picture, which is written to `folder` unless it is a path.
+    """A picture as an argument of the program: its path, or the path of a file written to `folder`.
 
     Raises:
-        GradscopeError: if it is not a picture; the message says what is expected.
+        GradscopeError: if `picture` is not a picture.
     """
     if _is_path(picture):
         return str(os.fspath(picture))
@@ -71,8 +71,8 @@ def _pixels(picture: Any) -> npt.NDArray[Any]:
         low, high = float(array.min()), float(array.max())
         if not (low >= -0.001 and high <= 1.001):
             raise GradscopeError(
-                f"the picture has values from {low:.3g} to {high:.3g}; expected pixels in [0, 1], before normalization:"
-                " pass the unnormalized picture, and the normalization as mean=..., std=..."
+                f"the picture has values from {low:.3g} to {high:.3g}; expected pixels in [0, 1];"
+                " pass the picture before normalization, and the normalization as mean=..., std=..."
             )
         array = array.astype(np.float32)
     elif array.dtype == np.bool_:

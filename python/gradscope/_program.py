@@ -17,7 +17,7 @@ def program() -> str:
     """The path of the program: the environment variable GRADSCOPE, or `gradscope` on the PATH.
 
     Raises:
-        ProgramError: if it is not found; the message says how to install it.
+        ProgramError: if it is not found.
     """
     given = os.environ.get("GRADSCOPE")
     if given:
@@ -60,6 +60,6 @@ def _parted(told: str) -> tuple[list[str], str]:
 
 
 def _note(line: str) -> str:
-    """A note without the parts that the caller knows, with options translated to keyword arguments."""
+    """Removes the list of card values from a note, and replaces options with keyword arguments."""
     parts = [part for part in line.split("; ") if not part.startswith("card: ")]
     return "; ".join(parts).replace("set others with --mean and --std", "set others with mean= and std=")

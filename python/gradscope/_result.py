@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a method for a picture. Jupyter shows its first figure."""
+    """The result of running a method on a picture. Jupyter shows its first figure."""
 
     document: dict[str, Any] = field(repr=False)
     """The contents of `result.json`."""
@@ -25,7 +25,7 @@ class Result:
     pictures: dict[str, bytes] = field(repr=False)
     """The figures as PNG, by title."""
     folder: Optional[Path] = None
-    """The folder of the files, if `out` was given."""
+    """The folder with all files of the result; `None` unless `out` was given."""
 
     @property
     def map(self) -> Array:
@@ -38,7 +38,7 @@ class Result:
             if figure["raw"]:
                 array = self.arrays[Path(figure["raw"][0] if isinstance(figure["raw"], list) else figure["raw"]).stem]
                 return array[0, 0] if array.ndim == 4 and array.shape[:2] == (1, 1) else array
-        raise KeyError(f"{self.method} has no figure with values; see arrays")
+        raise KeyError(f"{self.method} has no figure with raw values; see Result.arrays")
 
     @property
     def logits(self) -> Array:

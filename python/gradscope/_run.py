@@ -20,7 +20,7 @@ from gradscope._picture import Picture
 from gradscope._result import Result
 
 Setting = Union[str, float, bool, Sequence[Any], nn.Module, None]
-"""A parameter value; a module of the network stands for its name."""
+"""A parameter value. For a layer, a module of the network may be given instead of its name."""
 
 
 def run(
@@ -64,7 +64,7 @@ def run(
         seed: Random seed.
         out: Folder to write all files to. Defaults to a temporary folder.
         options: Additional arguments for `gradscope run`, such as `["--precision", "f64"]`.
-        **settings: Parameters of the method; a module of the network stands for its name, as in `layer=model.layer4`.
+        **settings: Parameters of the method. A layer may be given as a module, as in `layer=model.layer4`.
 
     Returns:
         The result, with arrays and figures.
@@ -109,7 +109,7 @@ def _file_name(model: nn.Module) -> str:
 def _flags(
     labels: Optional[Labels], mean: Optional[Numbers], std: Optional[Numbers], output: Optional[Output], folder: Path
 ) -> list[str]:
-    """The flags that set the card of a network in a file."""
+    """The flags that override the card of a network in a file."""
     flags = []
     for name, value in [("mean", mean), ("std", std)]:
         if value is not None:

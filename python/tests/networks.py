@@ -1,4 +1,4 @@
-"""Networks such as users write."""
+"""Networks like those that users write."""
 
 from __future__ import annotations
 

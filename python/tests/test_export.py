@@ -1,4 +1,4 @@
-"""Tests what `export` writes, and what it leaves unchanged."""
+"""Tests the files that `export` writes, and that it leaves the network unchanged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Exports(unittest.TestCase):
         torch.testing.assert_close(self.written()(pictures), model.eval()(pictures))
         self.assertFalse(self.path.with_name("net.card.json").exists())
 
-    def test_the_network_stays_as_it_was(self) -> None:
+    def test_the_network_is_not_modified(self) -> None:
         for kind in (Tiny, NotCopyable):
             with self.subTest(kind.__name__):
                 model = kind().half().train()
@@ -71,12 +71,12 @@ class Exports(unittest.TestCase):
             gradscope.export(Tiny(), example, self.path)
             self.assertEqual(self.written()(PICTURES).shape, (1, 4))
 
-    def test_wrappers_are_taken_off(self) -> None:
+    def test_wrappers_are_removed(self) -> None:
         for wrapped in (nn.DataParallel(Tiny()), torch.compile(Tiny())):
             gradscope.export(wrapped, PICTURES, self.path)  # type: ignore[arg-type]
             self.assertIn("stem.0.weight", self.written().state_dict())
 
-    def test_the_card_has_what_was_given(self) -> None:
+    def test_the_card_has_the_given_values(self) -> None:
         values: Any = {"mean": torch.tensor([0.485, 0.456, 0.406]), "std": 0.25, "crop": 0.875, "interpolation": "bicubic"}
         gradscope.export(Tiny(), PICTURES, self.path, labels=["a", "b", "c", "ü"], size=(16, 8), **values)
         expected = {"size": [16, 8], "crop": 0.875, "interpolation": "bicubic", "mean": [0.485, 0.456, 0.406], "std": [0.25]}
@@ -88,14 +88,14 @@ class Exports(unittest.TestCase):
             gradscope.export(Tiny(), PICTURES, self.path, labels=labels)
             self.assertEqual(self.card(), {"labels": ["ant", "cat", "dog", "emu"]})
 
-    def test_what_networks_of_libraries_say_about_themselves_is_kept(self) -> None:
+    def test_values_recorded_in_a_network_are_written(self) -> None:
         model: Any = Tiny()
         model.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "crop_pct": 0.9, "interpolation": "bicubic"}
         model.config = SimpleNamespace(id2label={0: "a", 1: "b", 2: "c", 3: "d"})
         gradscope.export(model, PICTURES, self.path, mean=0.1, std=0.2)
         self.assertEqual(self.card(), {"crop": 0.9, "interpolation": "bicubic", "mean": [0.1], "std": [0.2], "labels": list("abcd")})
 
-    def test_class_scores_are_found_in_what_the_network_returns(self) -> None:
+    def test_class_scores_are_found_in_the_return_value(self) -> None:
         for wrap, output in [
             (lambda y: SimpleNamespace(logits=y), None),
             (lambda y: {"features": y * 2, "logits": y}, None),

@@ -1,4 +1,4 @@
-"""Tests what `run` passes to the program and what it returns. Tests that need the program are skipped without it."""
+"""Tests the arguments that `run` passes to the program, and its results. Tests that need the program are skipped without it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Pictures(unittest.TestCase):
     def test_paths_are_passed_on(self) -> None:
         self.assertEqual(_picture.stored(Path("a b.png"), self.folder), "a b.png")
 
-    def test_pictures_of_pil_are_written_as_png(self) -> None:
+    def test_pil_images_are_written_as_png(self) -> None:
         try:
             from PIL import Image
         except ImportError:
@@ -57,7 +57,7 @@ class Pictures(unittest.TestCase):
             path = _picture.stored(Image.new(mode, (5, 4)), self.folder)
             self.assertEqual(Image.open(path).size, (5, 4))
 
-    def test_other_values_are_errors_that_say_what_a_picture_is(self) -> None:
+    def test_other_values_are_errors_that_suggest_valid_ones(self) -> None:
         for picture, part in [
             (torch.randn(3, 8, 8) * 3, "before normalization"),
             (torch.full((3, 8, 8), float("nan")), "before normalization"),
@@ -94,7 +94,7 @@ class Programs(unittest.TestCase):
                     os.environ.pop("GRADSCOPE", None)
                 gradscope.run("gradcam", "net.pt2")
 
-    def test_the_message_of_the_program_becomes_the_error_and_notes_are_printed(self) -> None:
+    def test_the_error_has_the_message_of_the_program_and_notes_are_printed(self) -> None:
         self.stand_in('sys.stderr.write("a note\\nerror: no such thing\\nimport torch\\n"); sys.exit(2)')
         told = io.StringIO()
         with redirect_stderr(told), self.assertRaises(gradscope.ProgramError) as caught:
@@ -123,7 +123,7 @@ class Programs(unittest.TestCase):
         self.assertEqual((result.document["labels"], result.folder, result.target), ([["a", "b"]], kept, None))
         self.assertIn("result.json", os.listdir(kept))
 
-    def test_a_module_stands_for_its_name(self) -> None:
+    def test_a_module_is_passed_by_its_name(self) -> None:
         model = Tiny()
         self.assertEqual(_run._text("layer", model.stem[1], model), "stem.1")
         with self.assertRaisesRegex(gradscope.GradscopeError, "not part of the network"):
@@ -167,7 +167,7 @@ class Runs(unittest.TestCase):
         with self.assertRaisesRegex(gradscope.ExportError, "takes the inputs x, mask"):
             gradscope.run("gradcam", TwoInputs(), PICTURE)
 
-    def test_the_size_of_pictures_is_found_and_said(self) -> None:
+    def test_the_input_size_is_determined_and_reported(self) -> None:
         told = io.StringIO()
         with redirect_stderr(told):
             result = gradscope.run("gradcam", Fixed(28, channels=1))
