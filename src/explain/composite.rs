@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use candle_core::Tensor;
 use wildmatch::WildMatchPattern;
 
-/// A function from the relevance of a node's value to the relevance of the node's inputs, one tensor per input.
+/// Maps the relevance of a node's value to the relevance of the node's inputs, one tensor per input.
 pub type Rule<'a> = Box<dyn Fn(&LayerContext, &Tensor) -> Result<Vec<Tensor>> + 'a>;
 
 /// A selector of nodes, by kind or name.
@@ -16,11 +16,11 @@ pub enum Selector {
     Kind(Vec<String>),
     /// Nodes whose name matches a pattern, in which `*` matches any string.
     Name(String),
-    /// Nodes with exactly these names, such as those that satisfy a predicate.
+    /// Nodes with exactly these names; predicates are converted to this form.
     Among(Vec<String>),
-    /// Nodes that at least one of these selectors selects.
+    /// Nodes selected by at least one of these selectors.
     Any(Vec<Selector>),
-    /// Nodes that both of these selectors select.
+    /// Nodes selected by both selectors.
     Both(Box<Selector>, Box<Selector>),
 }
 
@@ -43,7 +43,7 @@ impl Selector {
     /// kinds and names such as `"conv: features.*"`. A word that names a kind or a [`Family`](crate::graph::op::Family) refers to
     /// the kind or family, except after a colon, where every word is a layer name: `":pool"` is the layer `pool`, not the family.
     ///
-    /// Errors if the string is empty.
+    /// Errors if the string or one of its parts is empty.
     pub fn parse(text: &str) -> Result<Self> {
         match text.split_once(':') {
             Some(("", name)) => Self::read(name, false),
@@ -70,8 +70,8 @@ impl Selector {
     }
 
     /// The parts of the selector that match none of `nodes` and are probably misspelled: words that are not a kind, and
-    /// combinations of kinds and names without a match. A kind that no node has is not reported, since rules are written for many
-    /// networks.
+    /// combinations of kinds and names without a match. Kinds that the network lacks are not reported, since the same rules are
+    /// used for many networks.
     pub fn idle(&self, nodes: &[Node]) -> Vec<Self> {
         let none_fits = || !nodes.iter().any(|node| self.fits(node));
         match self {
@@ -129,7 +129,7 @@ impl<'a> Composite<'a> {
         self
     }
 
-    /// The first rule whose selector matches a node, if there is one.
+    /// The first rule whose selector matches a node; `None` if there is none.
     pub fn rule(&self, node: &Node) -> Option<&Rule<'a>> {
         self.choice(node).map(|c| &c.rule)
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_matches_what_the_plain_definition_says() {
+    fn patterns_match_the_same_texts_as_the_plain_definition() {
         fn plain(glob: &str, text: &str) -> bool {
             match glob.split_once('*') {
                 None => glob == text,

@@ -1,7 +1,7 @@
 //! Connectionist temporal classification (Graves et al. 2006, "Connectionist temporal classification: labeling
 //! unsegmented sequence data with recurrent neural networks").
 //!
-//! A network outputs scores of `C` labels at each of `T` steps; label 0 is the blank. A path assigns one label to each step.
+//! A network outputs scores for `C` labels at each of `T` steps; label 0 is the blank. A path assigns one label to each step.
 //! Merging repeats and dropping blanks turns a path into a sequence. The loss is `−log p(sequence)`, where `p(sequence)` sums the
 //! probabilities of all paths that map to the sequence.
 
@@ -22,7 +22,7 @@ pub struct Ctc {
 ///
 /// Equals PyTorch's `ctc_loss` of `log_softmax(z)` with `blank=0`.
 ///
-/// Errors if the sizes do not match, or the target contains the blank or an unknown label.
+/// Errors if the sizes do not match, or if the target contains the blank or a label that is out of range.
 pub fn ctc(z: &[f64], classes: usize, steps: usize, target: &[usize]) -> Result<Ctc> {
     ensure!(
         steps > 0 && classes > 1 && z.len() == classes * steps,
@@ -53,22 +53,22 @@ pub fn ctc(z: &[f64], classes: usize, steps: usize, target: &[usize]) -> Result<
     let mut gradient: Vec<_> = logs.iter().map(|log| log.exp()).collect();
     for (t, row) in forward.iter().enumerate() {
         for (s, &before) in row.iter().enumerate() {
-            let place = path[s] * steps + t;
-            gradient[place] -= (before + backward(t, s) - logs[place] + loss).exp();
+            let index = path[s] * steps + t;
+            gradient[index] -= (before + backward(t, s) - logs[index] + loss).exp();
         }
     }
     Ok(Ctc { loss, gradient })
 }
 
-/// Whether the blank after position `s` of the reversed path may be skipped.
+/// Whether the blank before position `s` of the reversed path may be skipped.
 fn skips_back(path: &[usize], s: usize) -> bool {
     let at = path.len() - 1 - s;
     s >= 2 && path[at] != 0 && path[at] != path[at + 2]
 }
 
-/// `log p` of all path prefixes that end at position `s` at step `t`, as `rows[t][s]`.
-fn run(steps: usize, places: usize, log: impl Fn(usize, usize) -> f64, skips: impl Fn(usize) -> bool) -> Vec<Vec<f64>> {
-    let first = (0..places).map(|s| if s < 2 { log(0, s) } else { f64::NEG_INFINITY }).collect();
+/// `rows[t][s]`: the log probability of all path prefixes that end at position `s` at step `t`.
+fn run(steps: usize, count: usize, log: impl Fn(usize, usize) -> f64, skips: impl Fn(usize) -> bool) -> Vec<Vec<f64>> {
+    let first = (0..count).map(|s| if s < 2 { log(0, s) } else { f64::NEG_INFINITY }).collect();
     let mut rows: Vec<Vec<f64>> = vec![first];
     for t in 1..steps {
         let before = &rows[t - 1];
@@ -76,7 +76,7 @@ fn run(steps: usize, places: usize, log: impl Fn(usize, usize) -> f64, skips: im
             let stay = [Some(s), s.checked_sub(1), s.checked_sub(2).filter(|_| skips(s))];
             log_sum(stay.into_iter().flatten().map(|s| before[s])) + log(t, s)
         };
-        rows.push((0..places).map(from).collect());
+        rows.push((0..count).map(from).collect());
     }
     rows
 }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_without_a_label_are_errors() {
+    fn labels_out_of_range_are_errors() {
         assert!(
             ctc(&[0.0; 6], 3, 2, &[0]).unwrap_err().to_string().contains("label 0 is out of range; labels are 1 to 2")
         );

@@ -2,7 +2,7 @@
 
 use crate::exec::Absorbed;
 
-/// The rule name of a ledger entry at a node where the backward pass ended.
+/// The rule name in the ledger entry of a node at which the backward pass ended.
 pub const END: &str = "end";
 
 /// The ledger entry of one layer; `into − out − kept.total() − other()` is 0.

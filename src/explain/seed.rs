@@ -90,8 +90,8 @@ fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(
     Ok((loss, (gradient / logits.elem_count() as f64)?))
 }
 
-/// `∂ margin[class]`: the gradient of the margin by which the class leads the runner-up or, for independent scores, exceeds
-/// `p = 0.5`.
+/// `∂ margin[class]`: the gradient of the margin by which the logit of the class exceeds that of the runner-up or, for independent
+/// scores, 0 (`p = 0.5`).
 pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     match scores {
         Scores::Independent => one_hot(logits, classes),
@@ -99,7 +99,7 @@ pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor
     }
 }
 
-/// `∂ (logit[class] − max of the other logits)`: the gradient of the margin by which a class leads (Carlini & Wagner 2017).
+/// `∂ (logit[class] − max of the other logits)`: the gradient of the margin of a class (Carlini & Wagner 2017).
 pub fn margin(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let hot = one_hot(logits, classes)?;
     let rest = hot.ne(0.0)?.where_cond(&(logits.ones_like()? * f64::NEG_INFINITY)?, logits)?;

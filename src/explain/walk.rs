@@ -18,7 +18,7 @@ pub struct Walk<'a> {
     pub trace: &'a Trace,
     /// Gradients (or relevance) to start from. Each has the shape of its node's value.
     pub seeds: Vec<(NodeId, Tensor)>,
-    /// The nodes to reach; only what they depend on is computed.
+    /// The nodes to propagate to. Other nodes are visited only on the way from a seed to these.
     pub to: Vec<NodeId>,
     /// Rules for the nodes at which relevance does not propagate like a gradient.
     pub composite: Composite<'a>,
@@ -39,7 +39,7 @@ pub struct Relevance {
     pub graph: Arc<Graph>,
     /// The network's input, `(N, …)`.
     pub x: Tensor,
-    /// Gradient or relevance of the value of each node that the pass reached and kept.
+    /// Gradient or relevance at each node that the pass reached, if it was kept.
     pub values: BTreeMap<NodeId, Tensor>,
     /// Gradients of parameters by name, if they were requested.
     pub params: BTreeMap<String, Tensor>,
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
             Some(rule) => Some(rule(&site, r)?),
             None => None,
         };
-        // Parameters and constants among the inputs absorb their share like a bias does.
+        // Parameters and constants among the inputs absorb their share, as a bias does.
         let shared = by_rule.is_some() || node.op.spec().relevance == DefaultRule::Move;
         let absorbs = |id: NodeId| ledger && shared && !self.trace.graph.depends_on_input(id);
         let mut out = 0.0;
@@ -198,7 +198,7 @@ impl Relevance {
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         let id = self.graph.find(name)?;
         self.values.get(&id).with_context(|| {
-            format!("the backward pass did not reach layer \"{name}\": it is after the seed, not on its path, or before `to`")
+            format!("the backward pass did not reach layer \"{name}\": it is after the seed, not connected to it, or before `to`")
         })
     }
 

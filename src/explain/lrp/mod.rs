@@ -42,8 +42,8 @@ pub enum Bias {
 pub enum Lrp {
     /// LRP-ε, `x · Jᵀ(r / (z + ε sign z))`; also for layers without weights, such as additions and means.
     Epsilon(f64, Bias),
-    /// LRP-γ: positive contributions are weighted by `1 + γ` where the layer's value is positive, and negative ones where it is
-    /// negative.
+    /// LRP-γ: where the layer's value is positive, positive contributions are weighted by `1 + γ`; where it is negative, negative
+    /// contributions are.
     Gamma(f64, Bias),
     /// LRP-αβ: `α` times the share of positive contributions minus `β` times that of negative ones. The z⁺ rule is `(1, 0)`.
     AlphaBeta(f64, f64, Bias),
@@ -68,7 +68,7 @@ pub enum Lrp {
     WSquare(Bias),
     /// Passes relevance unchanged to the layer's only input.
     Pass,
-    /// Applies the layer's VJP to relevance, which moves and scales it like a gradient; for layers of any kind.
+    /// Propagates relevance like a gradient, by the layer's VJP; for layers of any kind.
     Gradient,
     /// Another rule, with this stabilizer in its denominators.
     Stabilized(Box<Self>, Stabilizer),
@@ -84,8 +84,9 @@ pub enum Lrp {
     /// For softmax: `x ⊙ (r − s Σ r)`, its first-order Taylor expansion at `x` (Achtibat et al. 2024, arXiv:2402.05602, Prop. 3.1).
     /// An input of −∞, which masks an element, counts as 0.
     Softmax,
-    /// For products, matrix products and quotients of values: the factors that depend on the input receive equal parts, divided
-    /// among their elements by LRP-ε (Achtibat et al. 2024, Prop. 3.3). A denominator counts as constant.
+    /// For products, matrix products and quotients of values: the factors that depend on the input receive equal parts of the
+    /// relevance, each divided among the factor's elements by LRP-ε (Achtibat et al. 2024, Prop. 3.3). The denominator of a quotient
+    /// is held constant.
     Bilinear(f64),
     /// Like [`Bilinear`](Self::Bilinear), but with gates held constant: attention weights and the values of sigmoids (Arras et al.
     /// 2017, doi:10.18653/v1/W17-5221; Ali et al. 2022, arXiv:2202.07304).
@@ -114,7 +115,7 @@ impl Lrp {
         }
     }
 
-    /// Applies the rule with this stabilizer in its denominators, whatever its own.
+    /// Applies the rule with `stabilizer` in its denominators instead of its own.
     fn stabilized_by(&self, site: &LayerContext, r: &Tensor, stabilizer: Stabilizer) -> Result<Vec<Tensor>> {
         match self {
             Self::Stabilized(rule, _) => rule.stabilized_by(site, r, stabilizer),
@@ -228,7 +229,7 @@ fn absolute(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer) -> Result<T
     Ok(relevance)
 }
 
-/// A layer with weights, whose contributions a rule divides by sign.
+/// The input, weight and bias of a layer.
 struct Parts<'a> {
     site: &'a LayerContext,
     x: &'a Tensor,
@@ -312,10 +313,10 @@ impl<'a> Parts<'a> {
 
     fn gamma(&self, r: &Tensor, gamma: f64, bias: Bias) -> Result<Tensor> {
         let y = self.site.y()?;
-        let half = |same: Half, other: Half, place: Tensor| {
+        let half = |same: Half, other: Half, mask: Tensor| {
             let bias = self.bias(bias, |b| same.of(b))?;
             let of = self.over(bias.as_ref());
-            share(self.site, &(r * place.to_dtype(r.dtype())?)?, &self.terms(same, other)?, of)
+            share(self.site, &(r * mask.to_dtype(r.dtype())?)?, &self.terms(same, other)?, of)
         };
         let (more, less) = (Half::MorePlus(gamma), Half::MoreMinus(gamma));
         let missing = backend::sum(&(r * y.eq(0.0)?.to_dtype(r.dtype())?)?)?;
@@ -327,7 +328,7 @@ impl<'a> Parts<'a> {
     fn zbox(&self, r: &Tensor, low: &Tensor, high: &Tensor) -> Result<Tensor> {
         ensure!(
             low.broadcast_as(self.x.shape()).is_ok(),
-            "the rule zbox has bounds of shape {:?} for the channels of a picture, but this layer reads {:?}; choose a rule without bounds, \
+            "the rule zbox has bounds of shape {:?}, which do not match the layer's input of shape {:?}; choose a rule without bounds, \
              such as flat",
             low.dims(),
             self.x.dims()

@@ -11,8 +11,8 @@ use candle_core::Tensor;
 /// Kinds of norms whose standard deviation depends on the input.
 const NORMS: [&str; 4] = ["layer_norm", "group_norm", "instance_norm", "rms_norm"];
 
-/// `x ⊙ Jᵀ(r / (y + ε sign y))`, where the Jacobian `J` holds the standard deviation constant: the norm is then an affine map, whose
-/// bias absorbs its share unless it is left out of `y`.
+/// `x ⊙ Jᵀ(r / (y + ε sign y))`, where the Jacobian `J` holds the standard deviation constant. The norm is then an affine map, whose
+/// bias absorbs its share of the relevance unless `bias` is [`Bias::Zero`].
 pub fn detached_std(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer, bias: Bias) -> Result<Tensor> {
     let kind = site.node().op.kind();
     ensure!(NORMS.contains(&kind), "the rule detached_std applies to {}, not to {kind}", NORMS.join(", "));
@@ -34,7 +34,8 @@ pub fn detached_std(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer, bia
     Ok(relevance)
 }
 
-/// `x ⊙ (r − s Σ r)` along the dimension of the softmax. The constant term of the expansion absorbs the rest, as a bias does.
+/// `x ⊙ (r − s Σ r)` along the dimension of the softmax. The rest of the relevance belongs to the constant term of the expansion and
+/// is recorded as absorbed by a bias.
 pub fn softmax(site: &LayerContext, r: &Tensor) -> Result<Tensor> {
     let op = &site.node().op;
     let dim = op

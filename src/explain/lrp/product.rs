@@ -7,8 +7,8 @@ use crate::graph::op::{Saved, sum_to_input};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// Divides relevance in equal parts among the factors that depend on the network's input: `r / n` each in an elementwise
-/// product, `xᵢ ⊙ Jᵢᵀ(r / n z)` in a matrix product. With `signal`, gates receive nothing, unless all factors are gates.
+/// Divides relevance in equal parts among the `n` factors that depend on the network's input. Each receives `r / n` in an elementwise
+/// product and `xᵢ ⊙ Jᵢᵀ(r / (n z))` in a matrix product. With `signal`, gates receive nothing, unless all factors are gates.
 pub fn product(site: &LayerContext, r: &Tensor, stabilizer: Stabilizer, signal: bool) -> Result<Vec<Tensor>> {
     let kind = site.node().op.kind();
     ensure!(

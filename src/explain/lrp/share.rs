@@ -12,13 +12,13 @@ pub type Term = (Tensor, Tensor);
 /// The bias and stabilizer in the denominator of a share.
 #[derive(Clone, Copy, Debug)]
 pub struct Denominator<'a> {
-    /// The bias, with one element per channel, if there is one.
+    /// The bias, with one element per channel, if any.
     pub bias: Option<&'a Tensor>,
     /// The stabilizer added to the denominator.
     pub stabilizer: Stabilizer,
 }
 
-/// What is added to a denominator `z`, so that relevance divided by it stays bounded.
+/// A term added to a denominator `z`, so that the quotient stays bounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stabilizer {
     /// `z + ε sign z`, with sign 0 = 1.
@@ -27,8 +27,8 @@ pub enum Stabilizer {
     Plain(f64),
 }
 
-/// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, computed by the layer's own operation with the terms' inputs
-/// and weights. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
+/// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, computed with the layer's operation from the inputs and weights
+/// of the terms. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 ///
 /// Terms that are zero everywhere, such as the negative part of a ReLU's output, are skipped.
 pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -> Result<Tensor> {
@@ -48,7 +48,7 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
             None => part,
         });
     }
-    // If no term contributes, only the bias is in the denominator, so there is nothing to divide relevance among.
+    // If all terms are zero, no input contributes to the value, so all relevance is recorded as missing.
     let Some(z) = z else {
         let kept = Absorbed { missing: backend::sum(r)?, ..Absorbed::default() };
         site.absorb(kept);
