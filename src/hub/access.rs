@@ -35,7 +35,7 @@ pub struct Transfer {
 pub struct Found {
     /// The weight file, the index of its shards, or the graph file; card files are next to it.
     pub file: PathBuf,
-    /// The hub name with the resolved revision, which refers to the same files when used again.
+    /// The hub name with the resolved revision, which always refers to the same files.
     pub name: String,
     /// The network's name on the hub: the repository's name without its owner, or torchvision's name.
     pub title: String,

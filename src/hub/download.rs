@@ -41,8 +41,8 @@ pub struct Remote<'a> {
 
 /// Downloads a file to `to`. If another process is downloading it, waits for that process and does nothing.
 ///
-/// Errors with a [`Refusal`] if the server does not provide the file; if the contents are not as expected; or with the error of
-/// `watch`.
+/// Errors with a [`Refusal`] if the server does not provide the file, with the error of `watch` if it cancels the download, or if the
+/// contents do not match `remote`.
 pub fn download(client: &Client, remote: &Remote, to: &Path, watch: &Watcher) -> Result<()> {
     let downloading = || format!("downloading \"{}\"", words::name(remote.name));
     create_folder(to.parent().unwrap_or(Path::new(".")))?;
@@ -198,7 +198,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The error for a server that is unreachable or failing; it suggests an alternative.
+/// The error for a server that is unreachable, overloaded or failing, with the suggestion `instead`; `None` for other errors.
 pub fn failed(error: &anyhow::Error, server: &str, instead: &str) -> Option<anyhow::Error> {
     match error.downcast_ref::<Refusal>()? {
         Refusal::Unreachable(why) => Some(anyhow!("cannot reach {server} ({why}); {instead}")),

@@ -159,7 +159,7 @@ fn origin(url: &str) -> &str {
     &url[..url[host..].find('/').map_or(url.len(), |at| host + at)]
 }
 
-/// The URL that a redirect from `url` to `to` leads to.
+/// Resolves the target `to` of a redirect from `url`, which may be relative.
 fn joined(url: &str, to: &str) -> String {
     match to {
         _ if to.starts_with("//") => format!("{}:{to}", url.split(':').next().unwrap_or("https")),

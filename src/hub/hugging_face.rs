@@ -22,7 +22,7 @@ const CONFIG_BYTES: u64 = 64 << 20;
 
 /// Finds the weights of a repository and its card files.
 ///
-/// Cached files are used without contacting the hub, even if the revision has moved on since they were downloaded.
+/// Cached files are used without contacting the hub, even if the revision has changed since they were downloaded.
 pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Result<Found> {
     let cached = Repository::new(&settings.cache, &name.repository);
     let commit = cached.commit(&name.revision);
@@ -52,7 +52,7 @@ pub fn find(name: &HuggingFaceName, settings: &Settings, access: &Access) -> Res
     Ok(Found { file, name: HuggingFaceName { revision: commit, ..name.clone() }.to_string(), title })
 }
 
-/// The hub if downloads are possible, otherwise the reason and what would work.
+/// The repository on the hub; if downloads are not possible, the reason and a suggestion.
 fn online<'a>(name: &'a HuggingFaceName, settings: &'a Settings, access: &'a Access) -> Result<Online<'a>, String> {
     let by_hand = by_hand(name, settings);
     match (access, settings.offline) {
@@ -75,8 +75,8 @@ fn by_hand(name: &HuggingFaceName, settings: &Settings) -> String {
     let last = file.rsplit('/').next().unwrap_or(file);
     let folder = Repository::new(&settings.cache, repository);
     format!(
-        "on a machine with network access, save {file} and config.json from {}/{repository}/tree/{revision} in one folder, copy the folder here and \
-         open it with -m FOLDER/{last}, or copy the cache folder to \"{}\"",
+        "on a machine with network access, save {file} and config.json from {}/{repository}/tree/{revision} to one folder, copy the \
+         folder here and open it with -m FOLDER/{last}, or copy the repository's cache folder to \"{}\"",
         settings.endpoint,
         words::path(folder.folder())
     )
@@ -133,7 +133,7 @@ impl Online<'_> {
 
     /// Downloads the card files that are neither in the cache nor known to be missing from the repository.
     fn cards(&self, commit: &str) -> Result<()> {
-        // Only card files next to the weights count, and these are in the root of the repository.
+        // Card files are in the root of the repository and apply only to weights in the same folder.
         if self.name.file.as_ref().is_some_and(|file| file.contains('/')) {
             return Ok(());
         }

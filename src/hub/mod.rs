@@ -29,7 +29,7 @@ use settings::Settings;
 
 /// Finds the files of a network in the caches and downloads the missing ones.
 ///
-/// Errors if a file is missing and may not or cannot be downloaded; the message says which file to copy where.
+/// Errors if a file is missing and downloads are not allowed or fail. The message suggests which file to copy, and where to.
 pub fn find(name: &HubName, access: &Access) -> Result<Found> {
     let settings = Settings::of_process()?;
     match name {

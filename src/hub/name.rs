@@ -51,7 +51,7 @@ pub struct TorchvisionName {
     pub weights: Option<String>,
 }
 
-/// Whether `text` starts like a hub name.
+/// Whether `text` starts with the prefix of a hub, such as `hf:`.
 pub fn is_hub_name(text: &str) -> bool {
     ["hf:", "hf-hub:", "timm:", "torchvision:"].iter().any(|prefix| text.starts_with(prefix))
 }

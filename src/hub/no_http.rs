@@ -16,12 +16,12 @@ impl Client {
         Ok(Self)
     }
 
-    /// Always errors, because this build cannot download files.
+    /// Always errors: this build cannot download files.
     pub fn head(&self, _: &str, _: Option<&str>) -> Result<Head, Refusal> {
         Err(Refusal::Unreachable(WHY.into()))
     }
 
-    /// Always errors, because this build cannot download files.
+    /// Always errors: this build cannot download files.
     pub fn get(&self, _: &str, _: Option<&str>, _: u64) -> Result<Body, Refusal> {
         Err(Refusal::Unreachable(WHY.into()))
     }

@@ -1,4 +1,4 @@
-//! The parts of HTTP responses that hubs need.
+//! HTTP responses of hubs: headers, contents and errors.
 
 use std::fmt;
 use std::io::Read;
@@ -35,7 +35,7 @@ pub enum Refusal {
         /// The hub's name for the error, such as `RepoNotFound`; empty if there is none.
         code: String,
     },
-    /// No response arrived.
+    /// No usable response arrived, for this reason.
     Unreachable(String),
 }
 

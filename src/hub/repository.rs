@@ -27,7 +27,7 @@ impl Repository {
         Self(cache.join(format!("models--{}", name.replace('/', "--"))))
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn folder(&self) -> &Path {
         &self.0
     }
@@ -90,7 +90,7 @@ impl Repository {
     pub fn link(&self, etag: &str, commit: &str, name: &str) -> Result<PathBuf> {
         let (blob, file) = (self.blob(etag), self.file(commit, name));
         create_folder(file.parent().unwrap_or(&self.0))?;
-        // Another process may have done this in the meantime.
+        // Another process may have linked the file in the meantime.
         if file.canonicalize().ok().is_some_and(|linked| blob.canonicalize().is_ok_and(|blob| blob == linked)) {
             return Ok(file);
         }
@@ -105,7 +105,8 @@ impl Repository {
     }
 }
 
-/// The names of the shards listed in an index, all in its folder; none if `path` is not an index. Errors if the index is damaged.
+/// The names of the shards listed in an index, which are in the same folder; empty if `path` is not an index. Errors if the index is
+/// damaged.
 pub fn shards(path: &Path) -> Result<BTreeSet<String>> {
     if !path.to_string_lossy().ends_with(INDEX) {
         return Ok(BTreeSet::new());

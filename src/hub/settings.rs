@@ -13,7 +13,7 @@ const TORCHVISION: &str = "https://download.pytorch.org/models";
 /// Maximum size of the token file in bytes.
 const TOKEN_BYTES: u64 = 4096;
 
-/// Caches, hubs and access to them.
+/// Locations of caches and hubs, and the credentials and limits for access.
 pub struct Settings {
     /// URL of the Hugging Face hub, without a trailing slash.
     pub endpoint: String,
@@ -43,26 +43,27 @@ impl Settings {
         let set = |name: &str| variable(name).map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
         let home = set("HOME").map(PathBuf::from).or_else(|| BaseDirs::new().map(|dirs| dirs.home_dir().into()));
         let home = home.unwrap_or_default();
-        let place = |name: &str| {
+        let folder = |name: &str| {
             set(name).map(|path| match path.strip_prefix("~/") {
                 Some(rest) => home.join(rest),
                 None => path.into(),
             })
         };
-        let caches = place("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache"));
-        let hugging_face = place("HF_HOME").unwrap_or_else(|| caches.join("huggingface"));
-        let cache = place("HF_HUB_CACHE").or_else(|| place("HUGGINGFACE_HUB_CACHE"));
-        let torch = place("TORCH_HOME").unwrap_or_else(|| caches.join("torch"));
+        let caches = folder("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache"));
+        let hugging_face = folder("HF_HOME").unwrap_or_else(|| caches.join("huggingface"));
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
+        let torch = folder("TORCH_HOME").unwrap_or_else(|| caches.join("torch"));
         let on =
             |name: &&str| set(name).is_some_and(|text| ["1", "ON", "YES", "TRUE"].contains(&&*text.to_uppercase()));
         let token = set("HF_TOKEN").or_else(|| set("HUGGING_FACE_HUB_TOKEN")).or_else(|| {
-            let file = place("HF_TOKEN_PATH").unwrap_or_else(|| hugging_face.join("token"));
+            let file = folder("HF_TOKEN_PATH").unwrap_or_else(|| hugging_face.join("token"));
             let text = read_text(&file, TOKEN_BYTES).ok()?;
             Some(text.trim().to_string()).filter(|text| !text.is_empty())
         });
         ensure!(
             token.iter().flat_map(|token| token.bytes()).all(|byte| byte.is_ascii_graphic()),
-            "the token for the Hugging Face hub, in HF_TOKEN or the file \"token\", contains invalid characters; set HF_TOKEN to the token alone"
+            "the token for the Hugging Face hub, in HF_TOKEN or the file \"token\", contains invalid characters; set HF_TOKEN to the \
+             token alone"
         );
         let seconds =
             set("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok()).filter(|s| (1..=3600).contains(s));
@@ -74,7 +75,7 @@ impl Settings {
             checkpoints: torch.join("hub").join("checkpoints"),
             torchvision: address("GRADSCOPE_TORCHVISION_URL", set("GRADSCOPE_TORCHVISION_URL"), TORCHVISION)?,
             timeout: Duration::from_secs(seconds.unwrap_or(10)),
-            certificates: place("SSL_CERT_FILE").or_else(|| place("REQUESTS_CA_BUNDLE")),
+            certificates: folder("SSL_CERT_FILE").or_else(|| folder("REQUESTS_CA_BUNDLE")),
         })
     }
 }
@@ -99,21 +100,21 @@ mod tests {
 
     #[test]
     fn caches_are_where_python_puts_them() {
-        let places = |pairs: &[(&str, &str)]| {
+        let caches = |pairs: &[(&str, &str)]| {
             let found = settings(pairs).unwrap();
             (found.cache, found.checkpoints)
         };
         let expected = |a: &str, b: &str| (Path::new(a).to_path_buf(), Path::new(b).to_path_buf());
         let usual = expected("/nowhere/.cache/huggingface/hub", "/nowhere/.cache/torch/hub/checkpoints");
-        assert_eq!(places(&[]), usual);
-        assert_eq!(places(&[("HF_HOME", ""), ("TORCH_HOME", " ")]), usual);
+        assert_eq!(caches(&[]), usual);
+        assert_eq!(caches(&[("HF_HOME", ""), ("TORCH_HOME", " ")]), usual);
         let xdg = expected("/c/huggingface/hub", "/c/torch/hub/checkpoints");
-        assert_eq!(places(&[("XDG_CACHE_HOME", "/c")]), xdg);
+        assert_eq!(caches(&[("XDG_CACHE_HOME", "/c")]), xdg);
         let homes = [("XDG_CACHE_HOME", "/c"), ("HF_HOME", "~/hf"), ("TORCH_HOME", "/t")];
-        assert_eq!(places(&homes), expected("/nowhere/hf/hub", "/t/hub/checkpoints"));
+        assert_eq!(caches(&homes), expected("/nowhere/hf/hub", "/t/hub/checkpoints"));
         let direct =
             [("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/x"), ("HUGGINGFACE_HUB_CACHE", "/y"), ("TORCH_HOME", "/t")];
-        assert_eq!(places(&direct), expected("/x", "/t/hub/checkpoints"));
+        assert_eq!(caches(&direct), expected("/x", "/t/hub/checkpoints"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Finds which weights of a timm network are in the cache, for names without a tag.
+//! Resolves the name of a timm network without a tag to weights in the cache.
 
 use super::name::{HuggingFaceName, TimmName, is_part};
 use super::repository::Repository;

@@ -140,7 +140,7 @@ fn fetch(name: &TorchvisionName, weights: &TorchvisionWeights, settings: &Settin
     download(&client, &remote, &file, watch).map_err(refused)
 }
 
-/// The first digits of the SHA-256 of a file, from its name: `11ad3fa6` of `resnet50-11ad3fa6.pth`.
+/// The first digits of the SHA-256 of a file, from its name: `11ad3fa6` for `resnet50-11ad3fa6.pth`.
 fn hash(file: &str) -> &str {
     let stem = file.strip_suffix(".pth").unwrap_or(file);
     stem.rsplit_once('-').map_or("", |(_, hash)| hash)
