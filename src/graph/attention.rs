@@ -8,24 +8,24 @@ use candle_core::{Device, Tensor};
 /// Attention: values weighted by the softmax of products of queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention {
-    /// The softmax, whose value is the weights `(N, …, queries, keys)`.
+    /// The softmax that computes the weights, `(N, …, queries, keys)`.
     pub weights: NodeId,
     /// The matrix product of queries and keys.
     pub scores: NodeId,
     /// The matrix product of the weights and the values.
     pub product: NodeId,
-    /// The queries, as the scores read them.
+    /// The first input of `scores`, the queries.
     pub queries: NodeId,
-    /// The keys, as the scores read them.
+    /// The second input of `scores`, the transposed keys.
     pub keys: NodeId,
-    /// The values, as the product reads them.
+    /// The other input of `product`, the values.
     pub values: NodeId,
 }
 
-/// The sizes of attention weights, `(N, windows, heads, tokens, sources)`; each window has attention of its own.
+/// The sizes of attention weights, `(N, windows, heads, tokens, sources)`. Attention is computed separately in each window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionSizes {
-    /// Number of windows; 1 if all tokens attend to all others.
+    /// Number of windows; 1 if attention is not windowed.
     pub windows: usize,
     /// Number of heads.
     pub heads: usize,
@@ -36,7 +36,7 @@ pub struct AttentionSizes {
 }
 
 impl Attention {
-    /// The sizes of the layer's weights.
+    /// The sizes of the attention weights.
     pub fn sizes(&self, graph: &Graph) -> AttentionSizes {
         let shape = &graph.nodes[self.weights].shape;
         let from_end = |i: usize| shape.len().checked_sub(i).filter(|&d| d > 0).map_or(1, |d| shape[d]);
@@ -46,13 +46,13 @@ impl Attention {
 }
 
 impl Graph {
-    /// The attention layers of the network in order: softmaxes over the last dimension of a matrix product of two values, whose
-    /// result multiplies a third one.
+    /// The attention layers of the network, in order. Each is a softmax over the last dimension of a matrix product of two values,
+    /// multiplied by a third value. All three values depend on the network's input.
     pub fn attention(&self) -> Vec<Attention> {
         (0..self.nodes.len()).filter_map(|id| self.attention_by(id)).collect()
     }
 
-    /// The attention in which node `product` weights the values.
+    /// The attention layer whose output is computed by the matrix product `product`; `None` if there is none.
     fn attention_by(&self, product: NodeId) -> Option<Attention> {
         let [a, b] = self.matmul_of_values(product)?;
         let softmax = |id| Some(self.moved_from(id)).filter(|&id| self.is_softmax_over_last(id));
@@ -66,7 +66,7 @@ impl Graph {
         Some(Attention { weights, scores, product, queries, keys, values })
     }
 
-    /// The inputs of a matrix product in which both depend on the network's input.
+    /// The inputs of node `id` if it is a matrix product whose two factors both depend on the network's input.
     fn matmul_of_values(&self, id: NodeId) -> Option<[NodeId; 2]> {
         let node = &self.nodes[id];
         let inputs = node.inputs[..].try_into().ok().filter(|_| node.op.kind() == "matmul")?;
@@ -79,7 +79,7 @@ impl Graph {
         node.shape.len() > 2 && node.op.softmax_dim() == Some(node.shape.len() - 1)
     }
 
-    /// The matrix product of which node `id` is the softmax, through scales, masks, biases and reshapes.
+    /// The matrix product from which the softmax `id` is computed, possibly after scaling, masking, adding a bias or reshaping.
     fn scores_of(&self, id: NodeId) -> Option<NodeId> {
         let varying = |id: NodeId| {
             let mut inputs = self.nodes[id].inputs.iter().copied().filter(|&i| self.depends_on_input(i));
@@ -94,7 +94,8 @@ impl Graph {
         Some(id)
     }
 
-    /// The token from which the class scores are computed, if the network selects one, such as a class token; the first of several.
+    /// The index of the token from which the class scores are computed, such as a class token; the lowest index if there are several.
+    /// `None` if the network does not select tokens.
     pub fn class_token(&self) -> Option<usize> {
         let tokens = |id: NodeId| if let [_, tokens, _] = self.nodes[id].shape[..] { tokens } else { 1 };
         let mut found = vec![];
@@ -111,7 +112,7 @@ impl Graph {
         found.into_iter().min()
     }
 
-    /// Which of `count` tokens node `id` selects, if it selects one.
+    /// The index of the token that node `id` selects out of `count` tokens; `None` unless it selects exactly one.
     fn selected(&self, id: NodeId, count: usize) -> Option<usize> {
         let node = &self.nodes[id];
         if !["select", "slice", "gather"].contains(&node.op.kind()) {
@@ -124,13 +125,13 @@ impl Graph {
         kept.first().filter(|&&first| kept.iter().all(|&token| token == first)).map(|&token| token as usize)
     }
 
-    /// Whether the value of node `id` weights another one where it multiplies it: it comes from a softmax or a sigmoid, possibly
-    /// moved, scaled or resized.
+    /// Whether the value of node `id` is a gate when it is multiplied by another value: it comes from a softmax or a sigmoid, possibly
+    /// rearranged, scaled or resized.
     pub fn is_gate(&self, id: NodeId) -> bool {
         ["softmax", "sigmoid", "hard_sigmoid"].contains(&self.nodes[self.moved_from(id)].op.kind())
     }
 
-    /// The node whose value node `id` only moves, scales or resizes.
+    /// The node whose value reaches node `id` merely rearranged, scaled or resized.
     fn moved_from(&self, mut id: NodeId) -> NodeId {
         loop {
             let node = &self.nodes[id];

@@ -41,7 +41,7 @@ impl Builder {
         Self { nodes: graph.nodes.clone(), names, logits: None }
     }
 
-    /// Adds a node that reads `inputs` and returns its id.
+    /// Adds a node with the given inputs. Returns its id.
     ///
     /// Errors if the name is empty or taken, an input does not exist, or the operation does not accept the shapes.
     pub fn add(&mut self, name: &str, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
@@ -149,18 +149,19 @@ impl Builder {
     }
 }
 
-/// The shape of the value of `op` for inputs of shapes `x`.
+/// The output shape of `op` for inputs of shapes `x`.
 ///
-/// Errors if the operation does not accept the shapes, or its value or a parameter has too many elements or dimensions.
+/// Errors if the operation does not accept the shapes, if the output has too many dimensions, or if the output or a
+/// parameter has too many elements.
 fn checked(op: &dyn Op, x: &[&[usize]]) -> Result<Vec<usize>> {
     let shape = op.shape(x)?;
-    ensure!(shape.len() <= MOST_DIMENSIONS, "a value has at most {MOST_DIMENSIONS} dimensions, got {}", shape.len());
+    ensure!(shape.len() <= MOST_DIMENSIONS, "at most {MOST_DIMENSIONS} dimensions are supported, got {}", shape.len());
     elements(&shape)?;
     op.params().iter().try_for_each(|p| elements(&p.shape).map(drop))?;
     Ok(shape)
 }
 
-/// Maximum number of dimensions of a value, including the batch.
+/// Maximum number of dimensions of a value, including the batch dimension.
 const MOST_DIMENSIONS: usize = 6;
 
 #[cfg(test)]

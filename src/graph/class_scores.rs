@@ -83,7 +83,8 @@ pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     (end, Scores::of(&nodes[end].shape, independent))
 }
 
-/// How to interpret the value of a node declared to hold the class scores, given the value's shape; each element of a map is a class.
+/// How to interpret the value of a node declared to hold the class scores, given the value's shape. If it is a map, each
+/// of its elements is a class.
 pub(super) fn said(shape: &[usize]) -> Scores {
     match Scores::of(shape, false) {
         Scores::Places => Scores::Exclusive,

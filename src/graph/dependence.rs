@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 struct Dependence(OnceLock<Vec<bool>>);
 
 impl Graph {
-    /// Whether the value of node `id` depends on the network's input. Parameters, constants and what is computed from them alone,
-    /// such as position embeddings, do not.
+    /// Whether the value of node `id` depends on the network's input. Parameters, constants and values computed only from these, such as
+    /// position embeddings, do not.
     pub fn depends_on_input(&self, id: NodeId) -> bool {
         let all = self.derived::<Dependence>();
         all.0.get_or_init(|| self.dependence())[id]

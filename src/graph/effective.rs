@@ -27,7 +27,7 @@ impl Clone for EffectiveParameters {
     }
 }
 
-/// The identities of tensors, which two tensors share only if they share their values.
+/// The ids of tensors. Tensors with the same id share their storage.
 pub(super) fn ids(tensors: &[Tensor]) -> Vec<TensorId> {
     tensors.iter().map(Tensor::id).collect()
 }

@@ -17,7 +17,7 @@ impl Graph {
     /// that layer: `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node becomes an identity, so node names
     /// and ids do not change.
     ///
-    /// Rules that depend on weights then use the effective weights. A layer whose own value is the class scores is not changed.
+    /// Rules that depend on weights then use the folded weights. A layer that computes the class scores directly is not changed.
     ///
     /// Errors if no weights are loaded.
     pub fn folded(&self) -> Result<Arc<Self>> {
@@ -39,8 +39,8 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The convolution or linear layer whose sole consumer is the batch norm `norm`. `None` if there is none, or if its channels are
-    /// not dimension 1, which the batch norm scales.
+    /// The convolution or linear layer whose sole consumer is the batch norm `norm`. `None` if there is none, or if its channels are not in
+    /// dimension 1, which the batch norm scales.
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
@@ -73,8 +73,8 @@ impl Graph {
         Ok(())
     }
 
-    /// The scale and shift of each channel, in f64, of a node that computes `scale · x + shift`. For a batch norm they are
-    /// `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)`. They are computed from the node's values for the inputs 1 and 0.
+    /// The scale and shift of each channel, in f64, of a node that computes `scale · x + shift`. For a batch norm they are `γ/√(σ² + ε)`
+    /// and `β − μ γ/√(σ² + ε)`. They are computed from the node's outputs for the inputs 1 and 0.
     pub fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
         let node = &self.nodes[norm];
         let params = wide(&node.params)?;

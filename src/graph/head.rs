@@ -1,4 +1,4 @@
-//! Adds a head that computes other class scores from those of a network.
+//! Adds a head that computes new class scores from those of a network.
 
 use super::build::Builder;
 use super::network::Graph;
@@ -6,8 +6,8 @@ use super::node::NodeId;
 use anyhow::Result;
 
 impl Graph {
-    /// The same network with a head after it: `add` appends nodes and returns the one that holds the new class scores, `(N, classes)`.
-    /// All nodes of the network are kept, under their names.
+    /// The same network with a head after it: `add` appends nodes and returns the one that holds the new class scores, `(N, classes)`. All
+    /// nodes of the network are kept, with their names.
     pub fn with_head(&self, add: impl FnOnce(&mut Builder) -> Result<NodeId>) -> Result<Self> {
         let mut builder = Builder::after(self);
         let head = add(&mut builder)?;

@@ -1,4 +1,4 @@
-//! Where the channels and positions of a layer's value are.
+//! Determines which dimensions of a layer's value hold channels and spatial positions.
 
 use super::network::Graph;
 use super::node::{Node, NodeId};
@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use std::collections::BTreeSet;
 
-/// Maximum number of tokens before those of the positions, such as class and register tokens.
+/// Maximum number of prefix tokens, such as class and register tokens.
 const MOST_PREFIX: usize = 16;
-/// Maximum number of nodes to follow in search of the layer that decides where channels are.
+/// Maximum number of nodes to follow in search of a layer that determines the channel dimension.
 const FAR: usize = 24;
 
-/// Where the channels and positions of a layer's value are.
+/// The layout of a layer's value: which dimensions hold channels and spatial positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapLayout {
     /// `(N, K)`: units without positions.
@@ -23,7 +23,7 @@ pub enum MapLayout {
     ChannelsLast,
     /// `(N, prefix + h·w, K)`: tokens of a transformer.
     Tokens {
-        /// Number of tokens without a position, which come first.
+        /// Number of prefix tokens, which have no position.
         prefix: usize,
         /// Rows of the grid of positions.
         h: usize,
@@ -33,12 +33,12 @@ pub enum MapLayout {
 }
 
 impl MapLayout {
-    /// Number of tokens without a position.
+    /// Number of prefix tokens, which have no position.
     fn prefix(&self) -> usize {
         if let Self::Tokens { prefix, .. } = self { *prefix } else { 0 }
     }
 
-    /// Arranges a tensor of a layer's shape as maps `(N, K, h, w)`. Tokens without a position are left out.
+    /// Rearranges a tensor of this layout to feature maps, `(N, K, h, w)`. Prefix tokens are dropped.
     pub fn arrange(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Units => x.reshape((x.dims()[0], (), 1, 1))?,
@@ -53,9 +53,9 @@ impl MapLayout {
 }
 
 impl Graph {
-    /// Where the channels and positions of a node's value of shape `shape` are, for pictures of height and width `picture`.
+    /// The layout of a value of shape `shape` at node `id`, for pictures of height and width `picture`.
     ///
-    /// Errors if the value has none, such as the attention of each token to the others.
+    /// Errors if the value is not made up of channels and positions, such as attention weights.
     pub fn map_layout(&self, id: NodeId, shape: &[usize], picture: (usize, usize)) -> Result<MapLayout> {
         let found = match shape.len() {
             2 => Some(MapLayout::Units),
@@ -69,16 +69,16 @@ impl Graph {
         match found {
             Some(layout) => Ok(layout),
             None => bail!(
-                "layer \"{}\" has no map: the positions in its shape {shape:?} are not known; choose another layer",
+                "layer \"{}\" has no map: the positions in its shape {shape:?} are unknown; choose another layer",
                 self.nodes[id].name
             ),
         }
     }
 
-    /// The grid of a number of tokens at node `id`: that of the convolution or pool before it whose number of positions is closest,
-    /// with the other tokens first; otherwise one in the proportions of the picture.
+    /// The grid formed by `tokens` tokens at node `id`: that of the preceding convolution or pooling layer whose number of positions is
+    /// closest, with the remaining tokens as the prefix; otherwise, a grid with the picture's proportions.
     ///
-    /// Errors if there is none.
+    /// Errors if there is no such grid.
     pub fn token_grid(&self, id: NodeId, tokens: usize, picture: (usize, usize)) -> Result<MapLayout> {
         let own = self.nodes[0].shape.ends_with(&[picture.0, picture.1]);
         let maps = (1..=id).rev().filter(|_| own).filter_map(|id| match self.nodes[id].shape[..] {
@@ -90,7 +90,7 @@ impl Graph {
             Some(MapLayout::Tokens { prefix, h, w })
         };
         let found = maps.filter_map(from_map).min_by_key(|layout| layout.prefix()).or_else(|| grid(tokens, picture));
-        found.with_context(|| format!("the grid of {tokens} tokens is not known"))
+        found.with_context(|| format!("cannot arrange {tokens} tokens in a grid"))
     }
 
     /// The dimension of a node's value that holds the channels: 1 for `(N, C)` and `(N, C, h, w)`, and the last one for tokens,
@@ -100,8 +100,8 @@ impl Graph {
         if rank == 4 && self.channels_last(id) != Some(true) { 1 } else { rank.max(2) - 1 }
     }
 
-    /// Arranges a tensor of the shape of a node's value as maps `(N, K, h, w)` if its positions are known, for pictures of height
-    /// and width `picture`, else as `(N, K, …)`.
+    /// Rearranges a value of node `id` to feature maps, `(N, K, h, w)`, if its positions are known for pictures of height and width
+    /// `picture`; otherwise to `(N, K, …)`.
     pub fn channels_first(&self, id: NodeId, value: &Tensor, picture: (usize, usize)) -> Result<Tensor> {
         match self.map_layout(id, value.dims(), picture) {
             Ok(layout) if layout != MapLayout::Units => layout.arrange(value),
@@ -109,9 +109,9 @@ impl Graph {
         }
     }
 
-    /// The layer that class activation maps weight by default: the last one with a map whose channels are not yet the classes. In a
-    /// transformer that classifies a single token, such as a class token, it is the norm before the last attention, since later tokens
-    /// do not reach the class. 0 if no layer has a map.
+    /// The layer whose feature maps class activation maps use by default: the last one with feature maps whose channels are not yet the
+    /// classes. In a transformer that classifies from a single token, such as a class token, it is the norm before the last attention,
+    /// since the other tokens no longer affect the class scores afterwards. 0 if no layer has feature maps.
     pub fn last_map(&self) -> NodeId {
         const MEANS: [&str; 4] = ["avg_pool", "adaptive_avg_pool", "global_avg_pool", "mean"];
         let scores = self.score_maps();
@@ -120,7 +120,7 @@ impl Graph {
             let same_map = match spec.family {
                 Family::Input | Family::Dropout | Family::Softmax => true,
                 Family::Pool => MEANS.contains(&spec.kind),
-                // Windows of attention have no map until they are put together again.
+                // Attention windows have no feature map until they are merged.
                 _ => spec.is_shape_arithmetic() && node.inputs.iter().any(|&input| self.picture_map(input).is_some()),
             };
             if same_map || scores.contains(&id) { None } else { self.picture_map(id) }
@@ -137,14 +137,15 @@ impl Graph {
         before.rev().find(is_norm).unwrap_or(last)
     }
 
-    /// The last of the operations that put the windows of node `id` together again, if it is one of them.
+    /// The last node with feature maps in the chain of shape operations that starts at node `id`, such as those that merge attention
+    /// windows; `id` itself if there is none.
     fn put_together(&self, id: NodeId) -> NodeId {
         let moves = |id: &NodeId| self.nodes[*id].op.spec().is_shape_arithmetic();
         let all = std::iter::successors(Some(id).filter(moves), |&id| self.readers(id).find(moves));
         all.filter(|&id| self.picture_map(id).is_some()).last().unwrap_or(id)
     }
 
-    /// Where the channels and positions of a node's value are, if it has several positions that lie like the picture's.
+    /// The layout of a node's value if it has several positions that correspond to positions in the picture.
     fn picture_map(&self, id: NodeId) -> Option<MapLayout> {
         let [.., height, width] = self.nodes[0].shape[..] else { return None };
         let shape = &self.nodes[id].shape;
@@ -156,13 +157,13 @@ impl Graph {
                 let (across, down) = (shape[1] * width, shape[2] * height);
                 shape[1] * shape[2] > 1 && across <= 2 * down && down <= 2 * across
             }
-            // A linear layer with one output weights the tokens of a sequence pool.
+            // With a single channel, the tokens are the weights of a sequence pool.
             MapLayout::Tokens { h, w, .. } => h * w > 1 && shape[2] > 1,
         };
         fits.then_some(layout)
     }
 
-    /// The nodes whose channels are the classes: those between the logits and the layers that mix their channels, and these.
+    /// The nodes whose channels are the classes: from the logits back to the layers that mix channels, inclusive.
     fn score_maps(&self) -> BTreeSet<NodeId> {
         let mut found = BTreeSet::new();
         let mut open = if self.classes() > 0 { vec![self.logits] } else { vec![] };
@@ -186,13 +187,13 @@ impl Graph {
         found
     }
 
-    /// Whether the channels of a value of rank 4 are its last dimension, as the layers around it treat it; `None` if it has no
-    /// channels and positions.
+    /// Whether the last dimension of a rank-4 value holds its channels, inferred from the surrounding layers; `None` if the value is not
+    /// made up of channels and positions.
     fn channels_last(&self, id: NodeId) -> Option<bool> {
         self.before(id, FAR).or_else(|| self.after(id, FAR)).unwrap_or(Some(false))
     }
 
-    /// What the node or the nodes before it decide about the channels of its value.
+    /// The answer to `channels_last` implied by node `id` or the nodes before it, if any.
     fn before(&self, id: NodeId, far: usize) -> Option<Option<bool>> {
         let node = &self.nodes[id];
         let input = *node.inputs.first()?;
@@ -221,7 +222,7 @@ impl Graph {
         }
     }
 
-    /// What the nodes that read the value decide about its channels.
+    /// The answer to `channels_last` implied by the nodes that read the value, if any.
     fn after(&self, id: NodeId, far: usize) -> Option<Option<bool>> {
         if far == 0 {
             return None;
@@ -247,9 +248,9 @@ impl Graph {
         self.readers(id).find_map(decided)
     }
 
-    /// Whether a permutation moves dimension `d` to the end (`true`) or to the channels (`false`); `None` elsewhere.
+    /// Whether the permutation at node `id` moves dimension `d` to the end (`true`) or to dimension 1 (`false`); otherwise `None`.
     fn moved(&self, id: NodeId, d: usize) -> Option<bool> {
-        // The sizes tell where each dimension goes.
+        // The sizes are distinct, so they identify the dimensions.
         let shape = self.nodes[id].op.shape(&[&[1, 2, 3, 5]]).ok()?;
         let size = [1, 2, 3, 5][d];
         match shape.iter().position(|&n| n == size) {
@@ -260,7 +261,7 @@ impl Graph {
     }
 }
 
-/// The grid of a number of tokens: positions in the picture's proportions, after as few others as possible.
+/// The grid of `tokens` tokens that has the picture's proportions, to within 10%, and the fewest prefix tokens.
 fn grid(tokens: usize, (height, width): (usize, usize)) -> Option<MapLayout> {
     let fits = |prefix: usize| {
         let count = tokens.checked_sub(prefix).filter(|&n| n > 0)?;

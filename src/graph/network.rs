@@ -155,7 +155,7 @@ impl Graph {
         self.nodes.iter().find_map(|n| n.params.first()).map_or(DType::F32, Tensor::dtype)
     }
 
-    /// The dtype of inputs and activations, which follows from that of the weights.
+    /// The dtype of inputs and activations, derived from that of the weights.
     pub fn dtype(&self) -> DType {
         compute_dtype(self.storage())
     }
@@ -184,12 +184,12 @@ impl Graph {
         twin.0.get_or_init(|| self.with_accumulation(Accumulation::Direct).into()).clone()
     }
 
-    /// The same network with its weights stored as `dtype` on `device`. Weights stored in bf16 or f16 are computed in f32.
+    /// The same network with its weights stored as `dtype` on `device`. With weights stored in bf16 or f16, computations are in f32.
     pub fn to(&self, dtype: DType, device: &Device) -> Result<Self> {
         let mut graph = self.clone();
         for node in &mut graph.nodes {
             for p in &mut node.params {
-                *p = p.to_dtype(dtype)?.to_device(device).with_context(|| format!("moving {}", node.name))?;
+                *p = p.to_dtype(dtype)?.to_device(device).with_context(|| format!("moving layer \"{}\"", node.name))?;
             }
         }
         Ok(graph)

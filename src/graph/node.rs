@@ -28,7 +28,7 @@ pub struct Node {
     pub params: Vec<Tensor>,
     /// Full names of the parameters that do not follow the pattern `node.weight`, by name within the operation.
     pub renamed: BTreeMap<String, String>,
-    /// The parameters that the operation computes with, where they differ from `params`.
+    /// A cache of the effective values of the parameters, used if they differ from `params`.
     pub(super) effective: EffectiveParameters,
 }
 
@@ -55,12 +55,12 @@ impl Node {
 }
 
 impl Node {
-    /// The values of the parameters in the dtype of computations: those stored in bf16 or f16 are converted to f32.
+    /// The stored values of the parameters in the compute dtype: bf16 and f16 are converted to f32.
     pub fn stored(&self) -> Result<Vec<Tensor>> {
         self.params.iter().map(|p| Ok(p.to_dtype(compute_dtype(p.dtype()))?)).collect()
     }
 
-    /// The parameters that the operation computes with, which may differ from the [stored](Self::stored) ones: see [`Op::effective`].
+    /// The effective values of the parameters, which may differ from the [stored](Self::stored) ones: see [`Op::effective`].
     pub fn weights(&self) -> Result<Vec<Tensor>> {
         if let Some(cached) = self.effective.of(&self.params) {
             return Ok(cached);

@@ -20,7 +20,7 @@ pub enum Scores {
 }
 
 impl Scores {
-    /// The interpretation of a value of shape `(N, …)`, given whether classes are independent.
+    /// The interpretation of a value of shape `(N, …)`, given whether its classes are independent.
     pub(super) fn of(shape: &[usize], independent: bool) -> Self {
         match (shape.iter().skip(2).product::<usize>(), shape.get(1)) {
             (1, Some(1)) => Self::Pair,
@@ -85,7 +85,7 @@ impl Scores {
             .collect())
     }
 
-    /// Whether the network predicts the given class in each row: it has the largest logit (ties go to the first class) or, for
+    /// Whether the network predicts the given class in each row: the class has the largest logit (ties go to the first class) or, for
     /// independent classes, `p > 0.5`.
     pub fn names(self, logits: &Tensor, classes: &[usize]) -> Result<Vec<bool>> {
         let rows = rows(logits)?;
@@ -96,7 +96,8 @@ impl Scores {
         each(&rows, classes, named)
     }
 
-    /// The margin, `(N)`, by which each class is predicted: over the runner-up or, for independent classes, over `p = 0.5`.
+    /// The margin of a class in each row, `(N)`: its logit minus the largest other logit or, for independent classes, its logit
+    /// alone, which is 0 at `p = 0.5`.
     pub fn margin(self, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
         let lead = |row: &[f64], class: usize| {
             let others = row.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, z)| *z);

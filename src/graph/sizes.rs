@@ -7,8 +7,7 @@ use candle_core::Tensor;
 impl Graph {
     /// The shape of every node's value for a single picture of shape `[C, H, W]`.
     ///
-    /// Errors if a layer does not accept its input; the message gives the picture's size and the size that the network was built
-    /// for.
+    /// Errors if a layer does not accept its input.
     pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
         let built = &self.nodes[0].shape[1..];
         let what = || format!("a picture of {} does not fit a network built for {}", side(picture), side(built));
@@ -52,7 +51,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether the network was built for pictures of this shape; if so, its nodes' shapes apply.
+    /// Whether the network was built for pictures of shape `picture`; if so, the shapes of its nodes apply.
     fn is_built_for(&self, picture: &[usize]) -> bool {
         self.nodes[0].shape[1..] == *picture
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The maximum over dimensions. Equal maxima share the gradient evenly, as in PyTorch's `amax`.
 #[derive(Debug)]
 pub struct Amax {
-    /// The dimensions to reduce, excluding the batch.
+    /// The dimensions to reduce; never the batch dimension.
     pub dims: Vec<usize>,
     /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The largest size or count that an argument may have.
+/// The maximum value of an argument that is a size or a count.
 const LARGEST: i64 = 1 << 20;
 
 /// The value of an argument.
@@ -82,7 +82,7 @@ impl Attribute {
     }
 }
 
-/// Formats a value for error messages: numbers with their type, and other types as the name of the type.
+/// Formats a value for error messages: numbers, booleans and strings as literals, other values by the name of their type.
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -203,28 +203,28 @@ impl Attributes {
         self.read(name, |v| v.list()?.iter().map(Attribute::size).collect())
     }
 
-    /// The argument, a dimension or a list of dimensions, as dimensions of a value of this shape; negative ones count from the end.
-    /// The batch dimension is not allowed.
+    /// The argument, a dimension or a list of dimensions, as dimensions of a value of shape `shape`; negative ones count from the end. The
+    /// batch dimension is not allowed.
     pub fn dims(&self, name: &str, shape: &[usize]) -> Result<Vec<usize>> {
         let one = |v: &Attribute| place(v.int()?, shape);
         let dims: Vec<_> = self.read(name, |v| match v {
             Attribute::List(dims) => dims.iter().map(one).collect(),
             dim => Ok(vec![one(dim)?]),
         })?;
-        ensure!(!dims.contains(&0), "dimension 0 of {shape:?} is the batch, which \"{name}\" must not include");
+        ensure!(!dims.contains(&0), "\"{name}\" must not include dimension 0 of {shape:?}, the batch dimension");
         let twice = (1..dims.len()).any(|i| dims[..i].contains(&dims[i]));
         ensure!(!twice, "\"{name}\" of {} lists a dimension twice: {dims:?}", self.kind);
         Ok(dims)
     }
 
-    /// The argument as a dimension, other than the batch, of a value of this shape; negative values count from the end.
+    /// The argument as a dimension of a value of shape `shape`; negative values count from the end. The batch dimension is not allowed.
     pub fn inner_dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         let dim = self.dim(name, shape)?;
-        ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" must not select");
+        ensure!(dim > 0, "\"{name}\" must not select dimension 0 of {shape:?}, the batch dimension");
         Ok(dim)
     }
 
-    /// The argument as a dimension of a value of this shape; negative values count from the end.
+    /// The argument as a dimension of a value of shape `shape`; negative values count from the end.
     pub fn dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         place(self.int(name)?, shape)
     }

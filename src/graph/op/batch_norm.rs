@@ -67,7 +67,7 @@ impl BatchNorm {
         Ok(x.transpose(0, 1)?.contiguous()?.reshape((x.dims()[1], ()))?)
     }
 
-    /// The inverse of `rows`, for a value of this shape.
+    /// The inverse of `rows`, for a value of shape `shape`.
     fn unrowed(rows: &Tensor, shape: &[usize]) -> Result<Tensor> {
         let mut turned = shape.to_vec();
         turned.swap(0, 1);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Concatenates the inputs along a dimension.
 #[derive(Clone, Copy, Debug)]
 pub struct Concat {
-    /// The dimension to concatenate along, other than the batch.
+    /// The dimension to concatenate along; never the batch dimension.
     pub dim: usize,
 }
 

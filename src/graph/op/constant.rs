@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "constant",
     family: Family::Input,
     torch: "tensor",
-    note: "a constant; `shape` excludes the batch",
+    note: "a constant; `shape` excludes the batch dimension",
     onnx: &["Constant"],
     aten: &[],
     aliases: &[],

@@ -82,7 +82,7 @@ impl Conv {
         [self.output, self.input / self.slide.groups.max(1), self.kernel.0, self.kernel.1]
     }
 
-    /// The same convolution, computed in this way.
+    /// The same convolution with its sums computed as `accumulation` specifies.
     pub(super) fn accumulated(self, accumulation: Accumulation) -> Self {
         Self { slide: Conv2d { accumulation, ..self.slide }, ..self }
     }

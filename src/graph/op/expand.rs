@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Repeats dimensions of size 1, except the batch; PyTorch's `expand`.
+/// Repeats dimensions of size 1, except the batch dimension; PyTorch's `expand`.
 #[derive(Debug)]
 pub struct Expand {
-    /// Target sizes without the batch; `None` keeps the size of the input.
+    /// Target sizes, excluding the batch dimension; `None` keeps the input's size.
     pub sizes: Vec<Option<usize>>,
 }
 
@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "expand",
     family: Family::Shape,
     torch: "expand",
-    note: "sizes without the batch; -1 keeps a size",
+    note: "sizes exclude the batch dimension; -1 keeps a size",
     onnx: &["Expand"],
     aten: &["expand.default"],
     aliases: &[],
@@ -42,7 +42,7 @@ impl Op for Expand {
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         ensure!(
             self.sizes.len() + 1 == x[0].len(),
-            "got {} sizes (without the batch) for shape {:?}",
+            "got {} sizes (excluding the batch dimension) for shape {:?}",
             self.sizes.len(),
             x[0]
         );

@@ -1,4 +1,4 @@
-//! Selecting several indices of a dimension.
+//! Selecting several indices along a dimension.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Selects indices along a dimension, the same for every row of the batch; indices may repeat. PyTorch's `index_select(dim, index)`.
 #[derive(Debug)]
 pub struct Gather {
-    /// The dimension to select from, other than the batch.
+    /// The dimension to select from; never the batch dimension.
     pub dim: usize,
     /// The indices to select.
     pub index: Vec<usize>,

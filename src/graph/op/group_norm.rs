@@ -20,7 +20,7 @@ pub struct GroupNorm {
     pub channels: usize,
     /// ε, added to the variance.
     pub epsilon: f64,
-    /// Whether the norm has γ and β, one of each per channel.
+    /// Whether the norm has a γ and a β for each channel.
     pub affine: bool,
 }
 

@@ -69,9 +69,9 @@ impl Op for LayerNorm {
         let fits = x[0].len() > self.normalized_shape.len() && x[0].ends_with(&self.normalized_shape);
         ensure!(
             fits && !self.normalized_shape.is_empty(),
-            "got shape {:?}, which does not end with {:?}",
-            x[0],
-            self.normalized_shape
+            "expected a shape that ends with {:?}, got {:?}",
+            self.normalized_shape,
+            x[0]
         );
         Ok(x[0].to_vec())
     }

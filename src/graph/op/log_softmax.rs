@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// `xᵢ − log Σ eˣʲ` along a dimension; PyTorch's `LogSoftmax`.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSoftmax {
-    /// The dimension over which the probabilities sum to 1, other than the batch.
+    /// The dimension over which the probabilities sum to 1; never the batch dimension.
     pub dim: usize,
 }
 

@@ -48,7 +48,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Lrn {
-    /// For each channel, the sum over a window of `size` channels that starts `before` channels below it.
+    /// For each channel, the sum over a window of `size` channels that starts `before` channels before it.
     fn neighbours(&self, x: &Tensor, before: usize) -> Result<Tensor> {
         let channels = x.dim(1)?;
         let padded = x.pad_with_zeros(1, before, self.size - 1 - before)?;

@@ -54,7 +54,7 @@ impl Op for Matmul {
     }
 }
 
-/// The product of matrices with any number of leading dimensions; candle takes at most two.
+/// The product of matrices with any number of leading dimensions; candle supports at most two.
 fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let rows = |t: &Tensor| -> Result<Tensor> {
         let [leading @ .., m, k] = t.dims() else { anyhow::bail!("not a matrix: {:?}", t.dims()) };

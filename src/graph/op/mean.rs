@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The mean over dimensions; PyTorch's `mean(dim, keepdim)`.
 #[derive(Debug)]
 pub struct Mean {
-    /// The dimensions to average over, excluding the batch.
+    /// The dimensions to average over; never the batch dimension.
     pub dims: Vec<usize>,
     /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,

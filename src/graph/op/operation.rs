@@ -20,7 +20,7 @@ pub trait Op: Debug + Send + Sync {
         self.spec().kind
     }
 
-    /// The shape of the operation's value for inputs of shapes `x`.
+    /// The output shape for inputs of shapes `x`.
     ///
     /// Errors if the operation does not accept these shapes.
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>>;
@@ -30,13 +30,14 @@ pub trait Op: Debug + Send + Sync {
         vec![]
     }
 
-    /// The parameters that [`forward`](Self::forward) and the VJPs take, computed from those in the weight file, such as standardized
-    /// weights. Most operations take the parameters as they are.
+    /// The effective values of the parameters, with which [`forward`](Self::forward) and the VJPs compute, such as standardized weights.
+    /// For most operations, they are the stored values.
     fn effective(&self, stored: &[Tensor]) -> Result<Vec<Tensor>> {
         Ok(stored.to_vec())
     }
 
-    /// The VJP of [`effective`](Self::effective): turns gradients of the effective parameters into those of the stored ones.
+    /// The VJP of [`effective`](Self::effective): converts gradients with respect to the effective parameters to gradients with
+    /// respect to the stored ones.
     fn effective_vjp(&self, _stored: &[Tensor], dw: Vec<Tensor>) -> Result<Vec<Tensor>> {
         Ok(dw)
     }
@@ -58,7 +59,7 @@ pub trait Op: Debug + Send + Sync {
         Ok(vec![])
     }
 
-    /// For a norm, the VJP with the standard deviation (or root mean square) held constant; for other operations the VJP.
+    /// For a norm, the VJP with the standard deviation (or root mean square) held constant; for other operations, the ordinary VJP.
     fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
         self.vjp(at, w, dy, 0)
     }
@@ -83,7 +84,7 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// The same operation with its convolution computed in another way; `None` if it is not a convolution.
+    /// The same operation with its convolution computed in the given way; `None` if it is not a convolution.
     fn with_accumulation(&self, _accumulation: Accumulation) -> Option<Arc<dyn Op>> {
         None
     }
@@ -98,7 +99,7 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// The operation on the same effective weights, with a bias; `None` if it cannot have one.
+    /// An operation with a bias that uses this operation's effective weights as its stored weights; `None` if there is none.
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
         None
     }
@@ -124,7 +125,8 @@ pub trait Saved {
     /// The operation's value.
     fn y(&self) -> Result<&Tensor>;
 
-    /// A tensor whose elements have the signs of the first input. A ReLU's VJP needs no more, so fused runs keep only its output.
+    /// A tensor whose elements have the same signs as those of the first input. A ReLU's VJP depends only on the signs, so fused
+    /// runs keep only its output.
     fn sign(&self) -> Result<&Tensor> {
         self.x(0)
     }
@@ -173,7 +175,7 @@ pub(super) fn maps(x: &[&[usize]]) -> Result<[usize; 4]> {
     Ok([x[0][0], x[0][1], x[0][2], x[0][3]])
 }
 
-/// The sum over all dimensions but channels of `(N, C, …)` with rank 3 or more.
+/// The sum over all dimensions except channels of a `(N, C, …)` tensor of rank 3 or more.
 pub(super) fn sum_by_channel(x: &Tensor) -> Result<Tensor> {
     // Sums over one dimension after another, since summing over all at once would leave candle's fast path.
     Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Pads one dimension with a constant at both ends; PyTorch's `pad`.
 #[derive(Debug)]
 pub struct Pad {
-    /// The dimension to pad, other than the batch.
+    /// The dimension to pad; never the batch dimension.
     pub dim: usize,
     /// Number of values added before the first index.
     pub before: usize,

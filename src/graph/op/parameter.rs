@@ -1,4 +1,4 @@
-//! Parameters that are nodes of their own.
+//! Parameters used as values.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -9,13 +9,13 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// A parameter used as a value, the same for every picture: a class token, position embedding or layer scale. In weight files it
-/// has the name of the node.
+/// A parameter used as a value, the same for every picture: a class token, position embedding or layer scale. In weight
+/// files, it has the node's name.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Shape of the value, `(1, …)`.
     pub shape: Vec<usize>,
-    /// Whether the parameter itself starts with the dimension 1, as class tokens do; layer scales and bias tables do not.
+    /// Whether the stored parameter has a batch dimension, of size 1, as class tokens do; layer scales and bias tables have none.
     pub batch: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "parameter",
     family: Family::Input,
     torch: "Parameter",
-    note: "such as a class token or position embeddings; `shape` excludes the batch, which the parameter's own shape lacks if `batch` is false",
+    note: "such as a class token or position embeddings; `shape` excludes the batch dimension; set `batch` to false if the stored parameter has no batch dimension",
     onnx: &[],
     aten: &[],
     aliases: &[],

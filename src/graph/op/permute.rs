@@ -7,11 +7,11 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Reorders dimensions: dimension `i` of the output is dimension `dims[i]` of the input, and the batch stays first. PyTorch's
-/// `permute(dims)`.
+/// Reorders dimensions: dimension `i` of the output is dimension `dims[i]` of the input, and the batch dimension stays first.
+/// PyTorch's `permute(dims)`.
 #[derive(Debug)]
 pub struct Permute {
-    /// The input's dimensions in their new order; the first is 0, the batch.
+    /// The input's dimensions in their new order; the first is 0, the batch dimension.
     pub dims: Vec<usize>,
 }
 
@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "permute",
     family: Family::Shape,
     torch: "permute",
-    note: "`dims` lists all dimensions, the batch first",
+    note: "`dims` lists all dimensions, starting with 0, the batch dimension",
     onnx: &[],
     aten: &["permute.default"],
     aliases: &[],

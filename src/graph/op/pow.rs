@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     draw: |d| Case::elementwise(Pow { exponent: 3.0 }, d, |x| x.powi(3)),
 };
 
-/// `x^p`; candle's powers of negative numbers are NaN even for whole exponents.
+/// `x^p`; candle's powers of negative numbers are NaN even for integer exponents.
 fn power(x: &Tensor, exponent: f64) -> Result<Tensor> {
     Ok(match exponent {
         0.0 => x.ones_like()?,

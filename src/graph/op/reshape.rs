@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Reshapes `(N, …)` to `(N, dims…)`; PyTorch's `view`.
 #[derive(Debug)]
 pub struct Reshape {
-    /// Target sizes, excluding the batch; at most one is `None`, which is inferred.
+    /// Target sizes, excluding the batch dimension; at most one is `None`, which is inferred.
     pub dims: Vec<Option<usize>>,
 }
 
@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "reshape",
     family: Family::Shape,
     torch: "view",
-    note: "sizes without the batch; a size of -1 is inferred",
+    note: "sizes exclude the batch dimension; a size of -1 is inferred",
     onnx: &["Reshape"],
     aten: &["view.default", "reshape.default"],
     aliases: &[],

@@ -56,9 +56,9 @@ impl Op for RmsNorm {
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         ensure!(
             x[0].len() > 1 && x[0].last() == Some(&self.features),
-            "got shape {:?}, which does not end with {}",
-            x[0],
-            self.features
+            "expected a shape that ends with {}, got {:?}",
+            self.features,
+            x[0]
         );
         Ok(x[0].to_vec())
     }

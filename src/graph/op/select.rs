@@ -1,4 +1,4 @@
-//! Selecting one index of a dimension.
+//! Selecting one index along a dimension.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Selects one index of a dimension and removes the dimension: `x[:, index]`. PyTorch's `select(dim, index)`.
 #[derive(Debug)]
 pub struct Select {
-    /// The dimension to select from, other than the batch.
+    /// The dimension to select from; never the batch dimension.
     pub dim: usize,
     /// The index to select; negative values count from the end.
     pub index: i64,
@@ -38,7 +38,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Select {
-    /// The selected index as a non-negative index into a value of this shape.
+    /// The selected index as a non-negative index into a value of shape `shape`.
     fn place(&self, shape: &[usize]) -> Result<usize> {
         let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in shape {shape:?}", self.dim))?;
         let place = if self.index < 0 { self.index.saturating_add(size as i64) } else { self.index };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Selects indices `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
 #[derive(Debug)]
 pub struct Slice {
-    /// The dimension to slice, other than the batch.
+    /// The dimension to slice; never the batch dimension.
     pub dim: usize,
     /// First index; negative values count from the end.
     pub start: i64,
@@ -92,7 +92,11 @@ impl Op for Slice {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
-            bail!("cannot slice dimension {} of shape {:?}; choose a dimension other than the batch", self.dim, x[0]);
+            bail!(
+                "cannot slice dimension {} of shape {:?}; choose a dimension other than the batch dimension",
+                self.dim,
+                x[0]
+            );
         };
         ensure!(self.step > 0, "the step of a slice must be at least 1, got 0");
         let range = self.range(size);

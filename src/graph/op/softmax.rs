@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// `pᵢ = eˣⁱ / Σ eˣʲ` along a dimension; PyTorch's `Softmax`.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax {
-    /// The dimension over which the probabilities sum to 1, other than the batch.
+    /// The dimension over which the probabilities sum to 1; never the batch dimension.
     pub dim: usize,
 }
 

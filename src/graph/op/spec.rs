@@ -55,7 +55,7 @@ pub type FromShapes = fn(&Shapes) -> Result<Vec<(&'static str, Attribute)>>;
 pub enum Family {
     /// Nodes without inputs: the network's input, parameters and constants.
     Input,
-    /// Sums of products with weights: convolutions and linear layers; zennit's `AnyLinear`.
+    /// Convolutions, transposed convolutions and linear layers; zennit's `AnyLinear`.
     AnyLinear,
     /// Normalizations.
     Norm,
@@ -63,9 +63,9 @@ pub enum Family {
     Activation,
     /// Pooling.
     Pool,
-    /// Elementwise arithmetic of several inputs.
+    /// Arithmetic, such as sums, products and matrix products.
     Elementwise,
-    /// Operations that move elements without changing them.
+    /// Operations that rearrange, select, repeat, pad or resize elements.
     Shape,
     /// Softmax and log-softmax.
     Softmax,
@@ -131,7 +131,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// A test case with these input shapes.
+    /// A test case with the given input shapes.
     pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
         Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect(), definition: None }
     }
@@ -157,7 +157,7 @@ pub enum DefaultRule {
     Bilinear,
     /// By the Taylor expansion of softmax.
     Softmax,
-    /// Together with the elements that are moved or selected; here the gradient conserves relevance.
+    /// Along with the elements that are moved or selected, like a gradient, which conserves relevance here.
     Move,
     /// Like a gradient, which does not conserve relevance, so the composite needs a rule.
     Gradient,
@@ -165,7 +165,7 @@ pub enum DefaultRule {
 
 /// The sizes of the parameter `weight`; errors if it is missing or does not have rank `N`.
 pub(super) fn weight<const N: usize>(shapes: &Shapes) -> Result<[usize; N]> {
-    let sizes = shapes.get("weight").context("there is no weight")?;
+    let sizes = shapes.get("weight").context("the layer has no parameter \"weight\"")?;
     let count = sizes.len();
     sizes[..].try_into().with_context(|| format!("expects a weight of rank {N}, got rank {count}"))
 }
@@ -184,8 +184,8 @@ impl OpSpec {
         all.chain(self.aliases.iter().copied())
     }
 
-    /// Whether the operation only moves the elements of one value, or has the same value for every picture: a reshape, a
-    /// permutation, a constant, a position embedding. Lists of layers leave it out at first.
+    /// Whether the operation only rearranges one value, such as a reshape or a permutation, or has the same value for every picture, such
+    /// as a constant or a position embedding. Lists of layers hide such operations at first.
     pub fn is_shape_arithmetic(&self) -> bool {
         let moves = self.family == Family::Shape && self.inputs == Inputs::One;
         moves || self.inputs == Inputs::Beside
@@ -203,7 +203,7 @@ impl OpSpec {
 
     /// Builds an operation from named arguments, for inputs of the given shapes.
     ///
-    /// Errors if an argument is missing, unknown or of the wrong type, and names it.
+    /// Errors if an argument is missing, unknown or of the wrong type.
     pub fn build(
         &'static self,
         given: impl IntoIterator<Item = (String, Attribute)>,

@@ -30,13 +30,13 @@ impl Op for StdConv {
     }
 
     fn effective(&self, stored: &[Tensor]) -> Result<Vec<Tensor>> {
-        let (weight, bias) = stored.split_first().context("there is no weight")?;
+        let (weight, bias) = stored.split_first().context("the layer has no parameter \"weight\"")?;
         let standardized = self.standardized(weight)?.y.reshape(weight.shape())?;
         Ok(std::iter::once(standardized).chain(bias.iter().cloned()).collect())
     }
 
     fn effective_vjp(&self, stored: &[Tensor], mut dw: Vec<Tensor>) -> Result<Vec<Tensor>> {
-        let weight = stored.first().context("there is no weight")?;
+        let weight = stored.first().context("the layer has no parameter \"weight\"")?;
         if let Some(first) = dw.first_mut() {
             *first = self.standardized(weight)?.vjp(&first.flatten_from(1)?)?.reshape(weight.shape())?;
         }

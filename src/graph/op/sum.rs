@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The sum over dimensions; PyTorch's `sum(dim, keepdim)`.
 #[derive(Debug)]
 pub struct Sum {
-    /// The dimensions to sum over, excluding the batch.
+    /// The dimensions to sum over; never the batch dimension.
     pub dims: Vec<usize>,
     /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,

@@ -7,18 +7,19 @@ use crate::backend::{broadcast_shape, sum_to};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// The shape to which the shapes of two or more inputs broadcast; errors if they do not.
+/// The shape to which the shapes of two or more inputs broadcast. Errors if they do not broadcast.
 pub(super) fn together(x: &[&[usize]]) -> Result<Vec<usize>> {
     ensure!(x.len() >= 2, "expects two or more inputs, got {}", x.len());
     broadcast_shape(x)
 }
 
-/// `x` with this rank: dimensions of size 1 are inserted after the batch, so that `(N, C)` broadcasts with `(N, T, C)` for any N.
+/// `x` with rank `rank`: dimensions of size 1 are inserted after the batch dimension, so that `(N, C)` broadcasts with
+/// `(N, T, C)` for any N.
 pub(super) fn with_rank(x: &Tensor, rank: usize) -> Result<Tensor> {
     if x.rank() >= rank { Ok(x.clone()) } else { Ok(x.reshape(stretched(x.dims(), rank))?) }
 }
 
-/// The largest rank among these values.
+/// The largest rank among the values `x`.
 pub(super) fn rank(x: &[&Tensor]) -> usize {
     x.iter().map(|x| x.rank()).max().unwrap_or(0)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Swaps two dimensions, neither of which may be the batch; PyTorch's `transpose(dim0, dim1)`.
+/// Swaps two dimensions other than the batch dimension; PyTorch's `transpose(dim0, dim1)`.
 #[derive(Debug)]
 pub struct Transpose {
     /// The first dimension.

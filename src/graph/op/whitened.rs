@@ -61,13 +61,13 @@ impl Scaled {
     }
 }
 
-/// The parameters of a norm: `weight` of this shape if `affine`, and `bias` if both `affine` and `bias`.
+/// The parameters of a norm, of shape `shape`: `weight` if `affine`, and `bias` if both `affine` and `bias`.
 pub(super) fn affine_params(shape: &[usize], affine: bool, bias: bool) -> Vec<Parameter> {
     let names = ["weight", "bias"].into_iter().take(usize::from(affine) + usize::from(affine && bias));
     names.map(|name| trained(name, shape)).collect()
 }
 
-/// `γ y + β` over the last dimensions, with `w` holding those of γ and β that exist.
+/// `γ y + β` over the last dimensions, where `w` is `[γ, β]`, `[γ]` or empty.
 pub(super) fn affine(y: &Tensor, w: &[Tensor]) -> Result<Tensor> {
     let y = weigh(y, w)?;
     Ok(match w.get(1) {

@@ -1,10 +1,10 @@
-//! Helpers for pools: windows from arguments, and random windows for test cases.
+//! Helpers for pooling: windows built from arguments, and random windows for test cases.
 
 use super::{Attributes, Draw, maps};
 use crate::backend::{Pool2d, Window};
 use anyhow::{Result, ensure};
 
-/// The pooling windows described by the arguments, with this dilation.
+/// The pooling windows described by the arguments, with the given dilation.
 pub(super) fn windows(a: &Attributes, dilation: (usize, usize)) -> Result<Pool2d> {
     let (kernel, stride, padding) = (a.pair("kernel_size")?, a.pair("stride")?, a.pair("padding")?);
     ensure!(
