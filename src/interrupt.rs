@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Returns the reason to stop, or `None` to continue. It is called often and from several threads.
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// Number of calls of [`now_and_then`] per check of the probe.
+/// Number of calls to [`now_and_then`] per check of the probe.
 const SELDOM: u32 = 1 << 12;
 
 thread_local! {
@@ -21,10 +21,10 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The panic payload that unwinds cancelled work.
+/// The panic payload with which cancelled work unwinds.
 struct BrokenOff;
 
-/// The error of cancelled work, with the reason. Scripts cannot catch it.
+/// The error returned by cancelled work, with the reason. Scripts cannot catch it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stopped(pub String);
 
@@ -55,7 +55,7 @@ pub fn check() -> Result<()> {
     InterruptProbe::here().check()
 }
 
-/// Unwinds to the caller of [`within`] if the work should stop. No panic is reported.
+/// Unwinds to the caller of [`within`] if the work should stop, without reporting a panic.
 pub fn pass() {
     let ends = PROBE.with_borrow(|probe| probe.as_ref().is_some_and(|probe| probe().is_some()));
     if ends && !std::thread::panicking() {

@@ -6,11 +6,11 @@
 //! picture ──model──▶ input ──graph──▶ trace ──explain──▶ relevance ──render──▶ figure ──tui / cli──▶ terminal, files
 //! ```
 //!
-//! A *method* (a script in `plugins/`) chooses which of these steps to run; an *architecture* (a script in `models/`)
-//! defines the graph. The modules below are listed from the bottom layer to the top; each may use only those above it
-//! in this list, which `tests/laws/floor_plan.rs` checks.
+//! A *method* (a script in `plugins/`) chooses which of these steps to run; an *architecture* (a script in `models/`) defines the
+//! graph. The modules below are listed from the bottom layer to the top; each may use only the modules above it, as
+//! `tests/laws/floor_plan.rs` checks.
 
-// All output is escaped, and only regular files are opened; clippy.toml lists the functions to use instead.
+// All output is escaped, and only regular files are opened: clippy.toml disallows the functions that would bypass this.
 #![cfg_attr(not(test), warn(clippy::disallowed_macros, clippy::disallowed_methods))]
 
 pub mod sync;

@@ -1,4 +1,4 @@
-//! Converts panics in code that processes untrusted data to errors, without printing anything.
+//! Converts panics in code that processes untrusted data into errors, without printing anything.
 //!
 //! Third-party decoders panic on some damaged files. Panics inside [`caught`] or [`decoding`] become errors; all others are
 //! reported as usual.
@@ -24,7 +24,7 @@ pub fn decoding<T, E: Into<Error>>(what: &str, decode: impl FnOnce() -> Result<T
     }
 }
 
-/// Calls `f` and returns the message of a panic as an error, without printing it.
+/// Calls `f`. If it panics, the panic's message is returned as an error instead of being printed.
 pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     quiet();
     let before = CAUGHT.replace(true);
@@ -53,7 +53,7 @@ pub fn quiet() {
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("for an unknown reason").to_string()
+    text.unwrap_or("unknown reason").to_string()
 }
 
 #[cfg(test)]

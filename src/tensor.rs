@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
 use std::collections::BTreeMap;
 
-/// The compute dtype for values stored as `storage`: f32 for bf16 and f16, which are used for storage only.
+/// The compute dtype for values stored as `storage`: f32 for bf16 and f16, which are used for storage only, and otherwise the dtype itself.
 pub fn compute_dtype(storage: DType) -> DType {
     if matches!(storage, DType::BF16 | DType::F16) { DType::F32 } else { storage }
 }

@@ -1,5 +1,4 @@
-//! The memory budget: the smallest of the user's limit and the limits set by the machine, the control groups and the process
-//! limits.
+//! The memory budget: the smallest of the limits set by the user, the machine, the control groups and `ulimit`.
 
 use super::count::held;
 use super::group::{Group, own};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 /// Bytes that a thread counts before it updates the total; the total is off by at most this much per thread.
 const UNTOLD: isize = 32 << 10;
-/// Maximum size of a small block in bytes; boxed script values are this small.
+/// Maximum size of a small block in bytes; boxed script values are no larger.
 const SMALL: usize = 128;
 
 static HELD: AtomicIsize = AtomicIsize::new(0);

@@ -70,7 +70,7 @@ fn mount(line: &str) -> Option<Mount<'_>> {
 }
 
 impl Mount<'_> {
-    /// The group at `path` and its ancestors up to the mount point; only the mount point in a container that sees the host's path.
+    /// The group at `path` and its ancestors up to the mount point; in a container that sees the host's path, only the mount point.
     fn around(&self, path: &str) -> Vec<Group> {
         let inner = match self.root {
             "/" => Some(path),

@@ -17,12 +17,12 @@ const LOOKED_AT: usize = 16 << 20;
 
 /// Checks that another `bytes` bytes may be allocated.
 ///
-/// Errors if they exceed the budget or the available memory; the message names the purpose (`what`) and the limit.
+/// Errors if they exceed the budget or the available memory. `what` names the purpose of the memory in the message.
 pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     let (held, budget) = (held(), budget());
     ensure!(
         held.saturating_add(bytes) <= budget,
-        "not enough memory for {}: it needs {} more, {} are in use, and the limit is {}",
+        "not enough memory for {}: it needs {} more, {} is in use, and the limit is {}",
         what(),
         text(bytes),
         text(held),
