@@ -17,7 +17,7 @@ type Numbered = (f64, Tensor);
 
 impl LayerContext {
     /// The node's weight, transformed by `of`. The result is cached under `name` and reused while `number`, the parameter of the
-    /// transformation, stays the same. The cache holds one entry per name.
+    /// transformation, stays the same. The cache holds one entry per node and name.
     ///
     /// # Panics
     /// If the node has no parameters.

@@ -23,7 +23,7 @@ pub struct ScoresNotFinite {
 }
 
 impl ScoresNotFinite {
-    /// Whether an error message is that of a [`ScoresNotFinite`].
+    /// Whether `text` is the message of a [`ScoresNotFinite`].
     pub fn is_told_in(text: &str) -> bool {
         text.contains(KNOWN_BY)
     }

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 /// A function that replaces a node's value before other nodes read it.
 ///
-/// The result must have the same shape as the value except for the batch, which may grow to a multiple of its size, with one row
-/// per variant.
+/// The result must have the same shape as the value except for the batch size, which may grow to a multiple, with one row per variant.
 pub type Intervention<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
 
 impl Graph {
@@ -19,7 +18,7 @@ impl Graph {
     /// If an edit enlarges the batch, the values of other branches are repeated along the batch, so row `r` of the larger batch
     /// belongs to picture `r % N`.
     ///
-    /// Errors if an edit fails or returns a value whose shape differs in more than the batch.
+    /// Errors if an edit fails or returns a value whose shape differs in more than the batch size.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {
         self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
@@ -73,7 +72,7 @@ fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     let fits = new.rank() == shape.len() && new.dims()[1..] == shape[1..] && new.dims()[0] >= shape[0];
     ensure!(
         fits && new.dims()[0].is_multiple_of(shape[0].max(1)),
-        "an edit of layer \"{}\" returned shape {:?} for a value of shape {shape:?}; only the batch may change, to a multiple of {}",
+        "an edit of layer \"{}\" returned shape {:?} for a value of shape {shape:?}; only the batch size may change, to a multiple of {}",
         node.name,
         new.dims(),
         shape[0]

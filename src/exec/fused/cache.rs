@@ -17,7 +17,7 @@ const SIZES: usize = 4;
 struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
-    /// The cached plan for this input shape, excluding the batch. Marks the plan as most recently used.
+    /// The cached plan for the shape `input`, excluding the batch dimension. Marks the plan as most recently used.
     fn get(&self, input: &[usize]) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.input == input)?;

@@ -240,7 +240,7 @@ impl IncrementalRun<'_> {
         Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
-    /// The given rows and columns, extended to those of the changed part that the step adds.
+    /// The given rows and columns, extended to include the changed part of the value that the step adds.
     fn joined(
         &self,
         step: &Step,
@@ -251,8 +251,8 @@ impl IncrementalRun<'_> {
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
-    /// The input that the windows of the given output rows and columns read, with the value `outside` beyond the feature map,
-    /// and the padding still to be applied: that of the windows if the outputs cover the whole feature map, otherwise none.
+    /// The input that the windows of the given output rows and columns read, with the value `outside` beyond the feature map, and the
+    /// padding that remains to be applied: the windows' padding if the outputs cover the whole feature map, otherwise none.
     fn piece(
         &self,
         read: usize,

@@ -106,7 +106,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Assigns slots to the values of these segments.
+    /// Assigns slots to the values of the segments.
     pub fn new(segments: &Segments, shapes: &[Vec<usize>]) -> Self {
         let steps = &segments.steps;
         let mut uses = vec![0; steps.len()];
@@ -132,7 +132,7 @@ impl Layout {
     }
 }
 
-/// Whether a step saves its activation's input: the derivative is computed from it, and no other step stores it.
+/// Whether a step must save its activation's input, because the derivative is computed from it and no other step stores it.
 fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }

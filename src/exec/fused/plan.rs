@@ -9,14 +9,14 @@ use anyhow::Result;
 /// The steps of a network for one input size, and where their values are stored.
 #[derive(Debug)]
 pub(in crate::exec) struct Plan {
-    /// The input shape, excluding the batch.
+    /// The input shape, excluding the batch dimension.
     pub(super) input: Vec<usize>,
     pub(super) steps: Vec<Step>,
     /// Number of elements per picture of each buffer.
     pub(super) buffers: Vec<usize>,
     /// The last step that uses each buffer.
     pub(super) last: Vec<usize>,
-    /// Shape of each node's value, with a batch of one.
+    /// Shape of each node's value for a batch size of 1.
     pub(super) shapes: Vec<Vec<usize>>,
     /// For each node, the step that computes its value; `None` for nodes inside a step.
     pub(super) ends: Vec<Option<usize>>,

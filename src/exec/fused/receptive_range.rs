@@ -22,7 +22,7 @@ impl ReceptiveRange {
         Self { at: vec![0; n], len: size }
     }
 
-    /// The range of outputs, out of `to`, whose windows `w` overlap this range.
+    /// The range of outputs, on an axis of `to` outputs, whose windows `w` overlap this range.
     pub fn seen(&self, w: &Window, to: usize) -> Self {
         let reach = w.dilation * (w.kernel - 1);
         let part = |&at: &usize| {
@@ -33,7 +33,7 @@ impl ReceptiveRange {
         Self::new(self.at.iter().map(part), to)
     }
 
-    /// The range of outputs, out of `to`, that a slice with this start and step reads from this range.
+    /// The range of outputs, on an axis of `to` outputs, that a slice with this start and step reads from this range.
     pub fn picked(&self, start: usize, step: usize, to: usize) -> Self {
         let from = |&at: &usize| at.saturating_sub(start).div_ceil(step).min(to - 1);
         let end = |&at: &usize| (at + self.len).saturating_sub(start).div_ceil(step).min(to);

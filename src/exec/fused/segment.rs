@@ -117,7 +117,7 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
         match (c.pattern, patterns[next]) {
             (Pattern::Pick(first), Pattern::Pick(then)) => c.pattern = Pattern::Pick(first.then(then)),
             (Pattern::Pick(_), _) => break,
-            // A linear layer writes one value and cannot save its activation's input.
+            // A linear step writes only its result, so it cannot save its activation's input.
             (Pattern::Linear, Pattern::Activation(a)) if a.saves() == Saves::Input => break,
             (_, Pattern::Activation(a)) => c.activation = Some(a),
             (Pattern::Conv(_), Pattern::Affine) if c.norm.is_none() && c.add.is_none() => {

@@ -71,7 +71,7 @@ impl StepKernel {
 pub(super) struct Packed {
     /// The weight as it is stored in the graph.
     weight: Tensor,
-    /// The convolution, which turns the stored weight into the effective one.
+    /// The convolution, which computes the effective weight from the stored one.
     op: Arc<dyn Op>,
     /// Scales of the output channels from a folded batch norm, if any.
     scale: Option<Vec<f32>>,
@@ -82,7 +82,7 @@ pub(super) struct Packed {
     backward: OnceLock<Filter>,
     /// The forward filter for large batches, if it differs from the one for small batches.
     many: OnceLock<Filter>,
-    /// Forward filters for crops of the map, by input and output size.
+    /// Forward filters for crops of the feature map, by input and output size.
     pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
 }
 
