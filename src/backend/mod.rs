@@ -1,8 +1,8 @@
 //! Convolution, pooling, resizing and their VJPs on candle tensors in f32 or f64.
 //!
-//! The layout is NCHW. On the CPU (`cpu`), each kernel reads its inputs contiguously, splits its work over all cores, and sums in
-//! an order that does not depend on their number, so results are bit-identical across runs. On other devices, [`portable`]
-//! computes the same functions with candle's operations. Rare operations run on the CPU, and their results are copied back.
+//! The layout is NCHW. On the CPU (`cpu`), each kernel reads its inputs contiguously, splits its work over all cores, and sums in an order
+//! that does not depend on their number, so results are bit-identical across runs. On other devices, [`portable`] computes the same
+//! functions with candle's operations. Rarely used operations run on the CPU, and their results are copied back.
 
 mod device;
 mod accumulation;

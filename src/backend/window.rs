@@ -100,7 +100,7 @@ impl Conv2d {
         Ok((kh.count(h, false)?, kw.count(w, false)?))
     }
 
-    /// The windows along height and width of a convolution with a weight of this shape.
+    /// The windows along height and width of a convolution with a weight of shape `weight`.
     pub(super) fn windows(&self, weight: &[usize]) -> (Window, Window) {
         (
             Window::new(weight[2], self.stride.0, self.padding.0, self.dilation.0),
@@ -108,7 +108,7 @@ impl Conv2d {
         )
     }
 
-    /// Height and width of the output for an input and a weight of these shapes.
+    /// Height and width of the output for an input of shape `x` and a weight of shape `weight`.
     ///
     /// Errors if the shapes do not match each other or the convolution.
     pub(super) fn check(&self, x: &[usize], weight: &[usize]) -> Result<(usize, usize)> {

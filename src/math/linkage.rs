@@ -19,7 +19,7 @@ pub fn complete_linkage(points: &Tensor, threshold: f64, metric: Metric) -> Resu
     let mut cluster: Vec<usize> = (0..n).collect();
     let mut alive: Vec<usize> = (0..n).collect();
     let mut chain: Vec<usize> = vec![];
-    // Follows nearest neighbors until two clusters are nearest to each other. The clusters that merge are the same in any order.
+    // Follows nearest neighbors until two clusters are nearest to each other. The resulting clusters do not depend on the order of merges.
     while alive.len() > 1 {
         pass();
         let top = *chain.last().unwrap_or(&alive[0]);
@@ -40,7 +40,7 @@ pub fn complete_linkage(points: &Tensor, threshold: f64, metric: Metric) -> Resu
         chain.truncate(chain.len() - 2);
         let (kept, gone) = (top.min(nearest), top.max(nearest));
         alive.retain(|&id| id != gone);
-        // Merges only grow in height, so a cluster beyond the threshold is final; it stays apart from its partner.
+        // Merge distances never decrease, so clusters farther apart than the threshold are final and stay separate.
         if at(nearest) <= threshold {
             cluster.iter_mut().filter(|c| **c == gone).for_each(|c| *c = kept);
         }

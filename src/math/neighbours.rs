@@ -44,9 +44,9 @@ impl FromStr for Metric {
     }
 }
 
-/// Finds the `k` of `points` `(N, D)` that are nearest to each of `queries` `(Q, D)`; ties are broken in favor of the lower
-/// index. With `other`, the queries are the points themselves, and a point is not its own neighbor. `tick` is called with the
-/// index of the first query of each block.
+/// Finds, among `points` `(N, D)`, the `k` nearest to each of `queries` `(Q, D)`; ties are broken in favor of the lower index. With
+/// `other`, the queries are the points themselves, and a point is not its own neighbor. `tick` is called with the index of the
+/// first query of each block.
 ///
 /// Errors if the dimensions differ, if there are fewer than `k` candidate points, or if `tick` returns an error.
 pub fn neighbours(

@@ -291,7 +291,7 @@ mod tests {
                 let signs = of(x).iter().map(|v| signed(v).to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&sign(x).unwrap()), signs);
                 for (low, high) in [(-0.25, 0.5), (0.5, -0.25)] {
-                    // The values are multiples of a step that is exactly representable in f32.
+                    // The bounds are exactly representable in f32.
                     let bound = |v: &f64| if v.is_nan() { *v } else { v.max(low).min(high) };
                     let bounds = of(x).iter().map(|v| bound(v).to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&clamp(x, low, high).unwrap()), bounds);

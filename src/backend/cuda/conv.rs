@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Maximum number of cached setups across all networks and batch sizes.
+/// Maximum number of cached setups per thread and device.
 const KEPT: usize = 1024;
 
 /// Which pass of a convolution to compute.
@@ -39,7 +39,7 @@ enum Way {
     Weight,
 }
 
-/// The sizes of a convolution and the product to compute.
+/// The sizes of a convolution and the pass to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Question {
     way: Way,
@@ -54,7 +54,7 @@ struct Question {
     tf32: bool,
 }
 
-/// The algorithm selected for the product to compute.
+/// The algorithm selected for the pass.
 #[derive(Clone, Copy)]
 enum Chosen {
     Forward(Algorithm),
@@ -148,7 +148,7 @@ impl Question {
         Ok(w.matmul(&x.reshape((n, c, h * v))?)?.reshape((n, out, h, v))?)
     }
 
-    /// The shape of the result of the product to compute.
+    /// The shape of the result.
     fn answer(&self) -> [usize; 4] {
         match self.way {
             Way::Forward => self.output,
@@ -220,7 +220,7 @@ impl Question {
         })
     }
 
-    /// Computes the product. `a` is the input in the forward pass and otherwise the output gradient; `b` is the other operand.
+    /// Computes the pass. `a` is the input in the forward pass and otherwise the output gradient; `b` is the other operand.
     fn run(&self, device: &CudaDevice, a: &CudaView<f32>, b: &CudaView<f32>) -> candle_core::Result<CudaSlice<f32>> {
         let prepared = self.prepared(device).map_err(candle_core::Error::wrap)?;
         let Prepared { x, w, y, conv, chosen, workspace } = &*prepared;

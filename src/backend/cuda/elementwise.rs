@@ -11,7 +11,7 @@ struct ReluVjp;
 struct Affine;
 struct AddBias;
 
-/// Batch norm with given statistics, or its VJP, which does not involve mean and shift.
+/// Batch norm with given statistics, or its VJP, which does not depend on the mean and the shift.
 struct BatchNorm {
     epsilon: f64,
     /// Shift β and mean μ; `None` for the VJP.

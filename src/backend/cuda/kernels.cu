@@ -21,7 +21,7 @@ extern "C" __global__ void affine(const float* x, const float* a, const float* b
     EACH(i, n) { uint c = i / size % channels; y[i] = a[c] * x[i] + b[c]; }
 }
 
-// `move` is nonzero if mean and shift are given; the VJP does not use them.
+// `move` is nonzero if the mean and the shift are given; the VJP does not use them.
 extern "C" __global__ void batch_norm(const float* x, const float* gamma, const float* variance, const float* beta, const float* mean,
                                       uint move, float epsilon, float* y, uint size, uint channels, uint n) {
     EACH(i, n) {
@@ -31,7 +31,7 @@ extern "C" __global__ void batch_norm(const float* x, const float* gamma, const 
     }
 }
 
-// The maximum of no elements, −∞.
+// The maximum of an empty window, −∞.
 #define NOTHING (-__int_as_float(0x7f800000))
 
 struct Axis { uint size, windows, kernel, stride, padding, dilation; };

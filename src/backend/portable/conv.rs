@@ -155,8 +155,8 @@ impl Slide {
     }
 }
 
-/// Whether candle 0.9.2 computes this convolution incorrectly or does not support it. On the CPU, it treats feature maps with
-/// as many channels as rows and columns as channels last, and cuDNN has no algorithm for many f64 convolutions.
+/// Whether candle 0.9.2 computes this convolution incorrectly or does not support it. On the CPU, it treats feature maps with equal numbers
+/// of channels, rows and columns as channels last, and cuDNN has no algorithm for many f64 convolutions.
 fn is_mistaken(x: &Tensor) -> bool {
     let even = x.dims()[1..].iter().all(|&n| n == x.dims()[1]);
     (x.device().is_cpu() && even) || (x.device().is_cuda() && x.dtype() == DType::F64)
