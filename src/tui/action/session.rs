@@ -10,7 +10,7 @@ pub fn quit(state: &mut State) -> Vec<Effect> {
     if state.run.playing && !state.leaving {
         state.leaving = true;
         state.say("Still running. Press q again to quit");
-        state.note(Tone::Plain, "q was pressed while running");
+        state.note(Tone::Plain, "q was pressed while steps were playing");
         return Vec::new();
     }
     vec![Effect::Quit]
