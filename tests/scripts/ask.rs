@@ -294,7 +294,7 @@ fn an_invalid_call_is_an_error_that_says_what_is_valid() {
         ("#{ pictures: cx.input }", "no option \"pictures\""),
         ("#{ input: 7 }", "option \"input\" of answer must be a tensor, got int"),
         ("#{ model: 7 }", "must be a network"),
-        ("#{ target: 99 }", "no class 99; the network has 5"),
+        ("#{ target: 99 }", "no class 99; the network has 5 classes"),
         ("#{ target: [0, 1] }", "2 classes for 1 pictures"),
         ("#{ input: zeros([0, 3, 8, 8]) }", "pictures must have shape (N, C, H, W)"),
         ("#{ params: #{ reduce: \"most\" } }", "one of max, l2, sum"),

@@ -59,7 +59,7 @@ pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tenso
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
-/// Computes `a ∘ b` for the operator `name` and a number `b`, without creating a tensor for `b` where possible.
+/// Computes `a ∘ b` for the operator `name` and a number `b`, if possible without creating a tensor for `b`.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
         "+" => backend::affine(a, 1.0, b)?,

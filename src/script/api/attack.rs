@@ -204,8 +204,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("timestamp", &["timestamp()"]),
     ("Instant", &["timestamp()"]),
 ];
-/// Types that exist only inside closures or builders: the type name, an expression of that type, and the script that surrounds
-/// the call.
+/// Types that exist only inside closures or builders, each with an expression of the type and the script that surrounds the call.
 const INSIDE: &[(&str, &str, &str)] = &[
     ("Activations", "a", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
     ("Variable", "a[\"conv1\"]", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
@@ -284,7 +283,7 @@ fn kind(written: &str) -> String {
     }
 }
 
-/// Expressions for values of the type `kind`; `None` if the type is unknown.
+/// Script expressions of type `kind`; `None` if the type is unknown.
 fn values(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "i64" | "INT" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "u64" | "i128" | "u128" => WHOLE,

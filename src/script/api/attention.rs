@@ -1,4 +1,4 @@
-//! What scripts can ask about transformers: `model.attention`, `model.class_token`, `trace.token_grid(tokens)` and `trace.layout("layer")`.
+//! Functions that describe transformers: `model.attention`, `model.class_token`, `trace.token_grid(tokens)` and `trace.layout("layer")`.
 
 use super::{LabeledTrace, out, size};
 use crate::graph::{Attention, Graph, MapLayout};
@@ -21,8 +21,9 @@ pub(super) fn trace(engine: &mut Engine) {
     engine.register_fn("layout", |t: &mut LabeledTrace, layer: &str| out(layout(t, layer)));
 }
 
-/// Describes an attention layer as `#{ weights, scores, product, queries, keys, values, windows, heads, tokens, sources }`: the
-/// names of its layers, and the sizes of the weights, `(N, windows, heads, tokens, sources)` or without the windows if there is one.
+/// Describes an attention layer as `#{ weights, scores, product, queries, keys, values, windows, heads, tokens, sources }`: the names
+/// of its nodes, and the dimensions of the attention weights, whose shape is `(N, windows, heads, tokens, sources)`. The shape lacks the
+/// dimension `windows` if attention is not windowed.
 fn attention(graph: &Graph, layer: Attention) -> Map {
     let name = |id: usize| Dynamic::from(graph.nodes[id].name.clone());
     let sizes = layer.sizes(graph);
@@ -41,13 +42,13 @@ fn attention(graph: &Graph, layer: Attention) -> Map {
     ])
 }
 
-/// The grid of a number of tokens, as `#{ prefix, h, w }`.
+/// The grid in which `tokens` tokens are arranged, as `#{ prefix, h, w }`.
 fn token_grid(run: &LabeledTrace, tokens: INT) -> Result<Map> {
     let graph = &run.trace.graph;
     graph.token_grid(graph.logits, size(tokens, "a number of tokens")?, run.picture()).map(grid)
 }
 
-/// The grid of a layer's tokens, as `#{ prefix, h, w }`; `()` if the layer's value is not tokens.
+/// The grid in which a layer's tokens are arranged, as `#{ prefix, h, w }`; `()` if the layer does not output tokens.
 fn layout(run: &LabeledTrace, layer: &str) -> Result<Dynamic> {
     let graph = &run.trace.graph;
     let id = graph.find(layer)?;

@@ -39,8 +39,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     );
 }
 
-/// Redistributes the score of a class (or of one class per picture) to the input by the given rules; layers that no rule matches use
-/// [`default_rules`].
+/// Propagates the score of a class (or of one class per picture) back to the input by the given rules, and by [`default_rules`] through
+/// layers that no given rule matches.
 fn relevance(
     guard: &Guard,
     context: &NativeCallContext,
@@ -138,8 +138,8 @@ fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
 }
 
-/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`, where a selector is a kind, a name or a predicate such as
-/// `|layer| layer.parameters > 0`.
+/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`, where a selector is a layer kind, a layer name or a
+/// predicate such as `|layer| layer.parameters > 0`.
 pub(super) fn composite<'a>(
     guard: &Guard,
     context: &'a NativeCallContext<'a>,
@@ -175,8 +175,8 @@ fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &D
     super::selector::selector(guard, graph, "rule", &text)
 }
 
-/// Calls the rule of a layer with the relevance `r` of the layer's output, and returns the relevance of each of its inputs. The
-/// rule returns a tensor if the layer has one input, else an array with one tensor per input.
+/// Calls the rule of a layer with the relevance `r` of the layer's output, and returns the relevance of each of the layer's inputs.
+/// The rule returns a tensor if the layer has one input, otherwise an array with one tensor per input.
 fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
     let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {

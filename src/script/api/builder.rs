@@ -15,14 +15,14 @@ use std::any::TypeId;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// The weights that a network is built for.
+/// The weights for which a network is built.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Purpose {
     /// The shapes of the tensors in the weight file; `None` to build the network as the script describes it.
     pub(crate) shapes: Option<Arc<TensorShapes>>,
     /// Sizes that replace those in the script.
     pub(crate) sizes: FreeSizes,
-    /// Whether to stop at the first parameter that the weight file does not contain.
+    /// Whether to stop at the first parameter that the weight file lacks.
     pub(crate) strict: bool,
 }
 
@@ -36,7 +36,7 @@ struct Construction {
     purpose: Purpose,
     /// Number of parameters added so far that the weight file contains.
     found: AtomicUsize,
-    /// Whether construction stopped because the weight file does not contain a parameter.
+    /// Whether construction stopped at a parameter that the weight file lacks.
     stopped: AtomicBool,
 }
 
@@ -75,8 +75,8 @@ impl Handle {
         stopped.then(|| self.network.found.load(Ordering::Relaxed))
     }
 
-    /// In a strict build, errors if the weight file lacks a parameter of this node. The numbers of outputs and input channels may differ,
-    /// since they are adapted later.
+    /// In a strict build, errors if the weight file lacks a parameter of this node. The numbers of outputs and input channels may differ
+    /// because the network is adapted to the file later.
     fn check_known(&self) -> Result<()> {
         let Purpose { shapes: Some(shapes), strict: true, .. } = &self.network.purpose else { return Ok(()) };
         let builder = self.lock();
@@ -93,8 +93,8 @@ impl Handle {
         Ok(())
     }
 
-    /// The shape of a tensor in the weight file that the network is built for; `default` if there is no file, or no tensor of this
-    /// name with the same number of dimensions.
+    /// The shape of the tensor `name` in the weight file for which the network is built; `default` if there is no file, or no tensor of
+    /// this name with as many dimensions as `default`.
     fn weight_shape(&self, name: &str, default: Vec<usize>) -> Vec<usize> {
         let shapes = self.network.purpose.shapes.as_ref();
         let found = shapes.and_then(|shapes| shapes.of_name(name).find(|shape| shape.len() == default.len()));
@@ -111,7 +111,7 @@ impl Handle {
 
     fn check_own(&self, name: &str, inputs: &[Self]) -> Result<()> {
         let own = |input: &Self| Arc::ptr_eq(&input.network, &self.network);
-        ensure!(inputs.iter().all(own), "layer \"{name}\" reads a node of a different network");
+        ensure!(inputs.iter().all(own), "layer \"{name}\" has an input from a different network");
         Ok(())
     }
 
@@ -160,9 +160,9 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(module.into());
 }
 
-/// Registers a function for the operation `spec` with `by_place` positional arguments and, if `options` is true, an options
+/// Registers a function for the operation `spec` with `positional` positional arguments and, if `options` is true, an options
 /// map.
-fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: bool) {
+fn add(module: &mut Module, spec: &'static OpSpec, positional: usize, options: bool) {
     let (name, node) = (("name: string", TypeId::of::<ImmutableString>()), ("x: Node", TypeId::of::<Handle>()));
     let mut params = match spec.inputs {
         Inputs::Many => vec![name, ("inputs: array", TypeId::of::<Array>())],
@@ -170,7 +170,7 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
         Inputs::None | Inputs::Beside | Inputs::One => vec![node, name],
     };
     let before = params.len();
-    params.extend(spec.positional()[..by_place].iter().map(|a| (a.name, TypeId::of::<Dynamic>())));
+    params.extend(spec.positional()[..positional].iter().map(|a| (a.name, TypeId::of::<Dynamic>())));
     params.extend(options.then_some(("options: map", TypeId::of::<Map>())));
     let typed = |name: &str| if name.contains(": ") { name.to_string() } else { format!("{name}: Dynamic") };
     let info = params.iter().map(|(name, _)| typed(name)).chain(["Node".into()]);
@@ -178,12 +178,12 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
     let call = move |args: &mut [&mut Dynamic]| -> Result<Handle> {
         let (read, given) = args.split_at_mut(before);
         let (name, inputs) = reads(spec, read)?;
-        let (places, map) = given.split_at(by_place);
-        let places = spec.positional().iter().zip(places).map(|(a, v)| (a.name.to_string(), attribute(v)));
+        let (values, map) = given.split_at(positional);
+        let values = spec.positional().iter().zip(values).map(|(a, v)| (a.name.to_string(), attribute(v)));
         let mut map = map.first().and_then(|map| map.read_lock::<Map>().map(|map| map.clone())).unwrap_or_default();
         let renamed = map.remove("params").map(|names| full_names(&name, names)).transpose()?.unwrap_or_default();
         let named = map.iter().map(|(key, v)| (key.to_string(), attribute(v)));
-        let node = build(spec, &name, &inputs, places.chain(named))?;
+        let node = build(spec, &name, &inputs, values.chain(named))?;
         renamed.iter().try_for_each(|(own, full)| node.lock().rename(node.id, own, full))?;
         node.check_known()?;
         Ok(node)
@@ -225,7 +225,7 @@ fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> 
     }
     let name = text(args[0])?;
     let all: Option<Vec<_>> = args[1].read_lock::<Array>().and_then(|parts| parts.iter().map(node).collect());
-    let all = all.with_context(|| format!("layer \"{name}\" expects an array of nodes, [a, b]"))?;
+    let all = all.with_context(|| format!("layer \"{name}\" expects an array of nodes, such as [a, b]"))?;
     ensure!(!all.is_empty(), "layer \"{name}\" needs at least one input");
     Ok((name, all))
 }

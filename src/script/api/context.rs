@@ -65,8 +65,8 @@ fn used(cx: &Cx, name: &str, value: &Dynamic) -> Result<()> {
     Ok(())
 }
 
-/// Returns the smaller of the parameter's value and `limit`, and records it as the value used. If the user set a larger value, a
-/// note says that it was capped.
+/// Returns the smaller of the parameter's value and `limit`, and records it as the parameter's effective value. If the user set a
+/// larger value, adds a note that it was capped.
 fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic> {
     let asked = cx.params.get(name, &cx.model)?;
     if number(&asked)? <= number(&limit)? {
@@ -82,7 +82,7 @@ fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic
     Ok(limit)
 }
 
-/// A tensor `(N)` with 1 for each row of `logits` for which the attack succeeded, else 0.
+/// A tensor `(N)` with 1 for each row of `logits` for which the attack succeeded, and 0 for the others.
 fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
     let rows = cx.fooled(logits)?.into_iter().map(|yes| f64::from(u8::from(yes))).collect::<Vec<_>>();
     let count = rows.len();
@@ -95,8 +95,8 @@ fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 
-/// A tensor of the given shape filled with random numbers, in the dtype of the input: standard normal if `normal` is true, else
-/// uniform in `[0, 1)`.
+/// A tensor of the given shape filled with random numbers, in the dtype of the input: standard normal if `normal` is true,
+/// otherwise uniform in `[0, 1)`.
 fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
     let shape = sizes(shape)?;
     guard.reserve(&shape, 4)?;

@@ -119,7 +119,7 @@ fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Resul
     picked(pictures, count, how, Some(&labels))
 }
 
-/// Like [`pick`], but restricted to the classes `labels` of the data set, if given.
+/// Like [`pick`], but `labels` restricts the selection to classes of the data set instead of the network.
 fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) -> Result<Tensor> {
     let set = &pictures.set;
     let wanted = |i: &usize| labels.is_none_or(|labels| labels.contains(&set.label(*i)));

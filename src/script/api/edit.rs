@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// How an edit changes a node's value.
 enum Change {
-    /// Replaces the value with the result of a closure that is called with it.
+    /// Calls a closure with the value and replaces the value with the result.
     Closure(FnPtr),
     /// Replaces the value with a fixed tensor.
     Replacement(Tensor),
@@ -100,7 +100,7 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     Ok((selector, Change::Closure(change.try_cast::<FnPtr>().context(form)?)))
 }
 
-/// The value of a node after all edits that match the node. If the edits enlarge the batch, `reserve` reserves memory for the
+/// The value of a node after applying all edits that match the node. If the edits enlarge the batch, `reserve` reserves memory for the
 /// additional rows.
 fn changed(
     guard: &Guard,

@@ -66,7 +66,7 @@ fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Ten
     backend::minimum(&backend::maximum(x, low)?, high)
 }
 
-/// Elementwise `a` where `condition` is nonzero, else `b`; both are tensors or numbers.
+/// `a` where `condition` is nonzero and `b` elsewhere; both are tensors or numbers.
 fn choose(guard: &Guard, condition: &Tensor, a: &Dynamic, b: &Dynamic) -> Result<Tensor> {
     let [a, b] = &promoted([&tensor_or_number(a, condition)?, &tensor_or_number(b, condition)?])?;
     let shape =

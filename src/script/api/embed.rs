@@ -64,7 +64,7 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     ]))
 }
 
-/// Creates a t-SNE map before its first iteration. The affinities of a point are computed from its `3 · perplexity` nearest
+/// Initializes a t-SNE map without iterating. The affinities of a point are computed from its `3 · perplexity` nearest
 /// neighbors.
 ///
 /// Options: `perplexity` [default: 30]; `metric`, as for `neighbours`; `start` (required), the initial positions `(N, 2)`.
@@ -122,7 +122,10 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     let n = x.dims2().context("laplacian takes points (N, D)")?.0;
     guard.reserve(&[n, n], 32)?;
     if k >= n as INT {
-        guard.note(format!("{k} neighbors per point are more than available; {} were used", n.saturating_sub(1)));
+        guard.note(format!(
+            "{k} neighbors per point requested, but there are only {} other points",
+            n.saturating_sub(1)
+        ));
     }
     let (values, vectors) =
         math::laplacian(x, size(k, "the number of neighbors")?, size(q, "the number of eigenvectors")?, &|_| {
@@ -132,16 +135,15 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
 }
 
-/// Clusters the rows of `x` by complete linkage, up to this distance within a cluster, and returns the cluster index of each row,
-/// `(N)`. Clusters are numbered by their first rows.
+/// Clusters the rows of `x` by complete linkage, with distances of at most `threshold` within a cluster, and returns the cluster index
+/// of each row, `(N)`. Clusters are numbered in the order of their first rows.
 fn complete_linkage(x: &Tensor, threshold: f64, metric: &str) -> Result<Tensor> {
     finite(x, "complete_linkage")?;
     let clusters = math::complete_linkage(x, threshold, metric.parse()?)?;
     Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), x.device())?)
 }
 
-/// Clusters the rows of `x` by k-means and returns the cluster index of each row, `(N)`. Clusters are numbered by size, and 0 is
-/// the largest.
+/// Clusters the rows of `x` by k-means and returns the cluster index of each row, `(N)`. Clusters are numbered by decreasing size.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
     finite(x, "kmeans")?;
     let clusters = math::kmeans(x, size(k, "the number of clusters")?, seed as u64)?;

@@ -24,8 +24,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// The features of a layer for pictures of a data set, `(pictures, D)`. They are cached on disk by network, weights, layer and
-/// pictures.
+/// The features of a layer for pictures of a data set, `(pictures, D)`. They are cached on disk, keyed by network, weights, layer and
+/// pictures, unless they are pooled over tokens.
 ///
 /// Options: `layer`; `pool`, one of `"mean"`, `"max"` and `"flat"` [default: `"mean"`]; `pictures`, a tensor of indices [default: all
 /// pictures]; `model`; `data`.
@@ -65,7 +65,7 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
     Ok(Tensor::cat(&rows, 0)?)
 }
 
-/// The features of a layer whose channels are not dimension 1, such as tokens, pooled over their positions.
+/// The features of a layer whose channel dimension is not 1, such as a layer of tokens, pooled over its positions.
 fn pooled_by_channel(asked: &Features, id: NodeId, on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Tensor> {
     let node = &asked.model.graph.nodes[id];
     let flat = Features { pool: FeaturePooling::Flat, ..asked.clone() }.rows(None, on)?;

@@ -48,7 +48,7 @@ pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
     }
     let kind = answer.type_name();
     let Some(many) = answer.clone().try_cast::<Array>() else {
-        bail!("a method must return a figure or an array of figures, got {kind}; use heatmap(t, \"title\")");
+        bail!("a method must return a figure, such as heatmap(t, \"title\"), or an array of figures, got {kind}");
     };
     many.into_iter().map(figures).collect::<Result<Vec<_>>>().map(|f| f.concat())
 }

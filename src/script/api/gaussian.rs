@@ -52,7 +52,7 @@ fn ln(u: f32) -> f32 {
     m + (tail * m * z - 0.5 * z) + e as f32 * LN_2
 }
 
-/// Sine and cosine of `2π v`, `v` from 0 to 1 (Moshier 1989, Cephes: sinf, cosf).
+/// Sine and cosine of `2π v` for `v` from 0 to 1 (Moshier 1989, Cephes: sinf, cosf).
 #[inline(always)]
 fn sin_cos_of_turns(v: f32) -> (f32, f32) {
     let quarter = (4.0 * v + 0.5) as i32;

@@ -255,7 +255,7 @@ fn look(answer: &Dynamic) -> Result<(), String> {
     Ok(())
 }
 
-/// Calls `native` with the arguments. A script error is fine; a panic, or a number in place of NaN, fails the test.
+/// Calls `native` with the arguments. A script error is fine; a panic, or a number instead of NaN, fails the test.
 fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool) -> Result<(), String> {
     let mut scope = Scope::new();
     for (i, (kind, argument)) in native.takes.iter().zip(arguments).enumerate() {

@@ -93,8 +93,8 @@ fn is_uncovered(node: &Node, composite: &Composite) -> bool {
     composite.rule(node).is_none() && node.op.spec().relevance != op::DefaultRule::Move
 }
 
-/// The layers that relevance passes through, from the class scores to the input; parameters and what is computed from them alone are
-/// not among them.
+/// The layers through which relevance passes, from the class scores to the input. Nodes that do not depend on the input, such as
+/// parameters, are excluded.
 fn passed(graph: &Graph) -> impl Iterator<Item = &Node> {
     let mut needed = vec![false; graph.nodes.len()];
     needed[graph.logits] = true;

@@ -38,8 +38,8 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
 }
 
-/// The first `q` principal components of the rows of `A`, as `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`; `center` subtracts the mean of each
-/// column first.
+/// The first `q` principal components of the rows of `A`, as `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`; if `center` is true, the mean of
+/// each column is subtracted first.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
     finite(a, "pca_lowrank")?;
     let c = math::pca_lowrank(a, size(q, "the number of components")?, center)?;

@@ -71,7 +71,7 @@ fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
     guard.reserve(&[chosen.len(), count], 4)?;
     let mut rows = vec![0f32; chosen.len() * count];
     for (row, &class) in rows.chunks_exact_mut(count.max(1)).zip(&chosen) {
-        *row.get_mut(class).with_context(|| format!("no class {class}; there are {count}"))? = 1.0;
+        *row.get_mut(class).with_context(|| format!("no class {class}; there are {count} classes"))? = 1.0;
     }
     Ok(Tensor::from_vec(rows, (chosen.len(), count), guard.device())?)
 }

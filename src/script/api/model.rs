@@ -81,7 +81,7 @@ fn scores(engine: &mut Engine) {
     engine.register_fn("class_scores", |m: &mut Model, value: Tensor| out(m.graph.scores.logits(&value)));
 }
 
-/// Describes a layer as `#{ name, kind, shape, inputs, parameters, formula }`; the shape is without the batch dimension.
+/// Describes a layer as `#{ name, kind, shape, inputs, parameters, formula }`; the shape omits the batch dimension.
 pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
     let inputs: Array = node.inputs.iter().map(|&i| graph.nodes[i].name.clone().into()).collect();
     let shape: Array = node.shape[1..].iter().map(|&n| Dynamic::from(n as INT)).collect();
@@ -145,8 +145,8 @@ fn maps(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
     graph.map_layout(id, &shape, run.picture())?.arrange(value)
 }
 
-/// Rearranges a tensor that has the shape of a layer's value to feature maps `(N, K, h, w)` if the positions are known, otherwise to
-/// `(N, K, …)`.
+/// Rearranges a tensor that has the shape of a layer's value to feature maps `(N, K, h, w)` if the layer's values have known positions,
+/// otherwise to `(N, K, …)`.
 fn channels_first(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<Tensor> {
     let (id, _) = own_shape(run, layer, value)?;
     run.trace.graph.channels_first(id, value, run.picture())
@@ -171,7 +171,7 @@ fn own_shape(run: &LabeledTrace, layer: &str, value: &Tensor) -> Result<(NodeId,
 }
 
 impl LabeledTrace {
-    /// Height and width of the pictures in this forward pass; 1 for an input without height and width.
+    /// Height and width of the pictures in this forward pass; 1 for a dimension that the input lacks.
     pub(super) fn picture(&self) -> (usize, usize) {
         let dims = self.trace.input().dims();
         (dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1))
@@ -187,7 +187,7 @@ fn score(run: &LabeledTrace, class: INT) -> Result<f64> {
 /// Selects the value of a class for the first picture from `values`, `(N, classes)`. Errors if there is no such class.
 fn of_class(values: &Tensor, class: INT) -> Result<f64> {
     let (_, classes) = values.dims2()?;
-    ensure!((0..classes as INT).contains(&class), "no class {class}; the network has {classes}");
+    ensure!((0..classes as INT).contains(&class), "no class {class}; the network has {classes} classes");
     super::reduce::item(&values.narrow(0, 0, 1)?.narrow(1, class as usize, 1)?)
 }
 

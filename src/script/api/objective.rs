@@ -64,8 +64,7 @@ impl Objective {
         Ok(Self { value, trace, seeds })
     }
 
-    /// The gradients of the objective as seeds of a backward pass. Errors if `trace` is not the trace that the objective was
-    /// computed on.
+    /// The gradients of the objective as seeds of a backward pass. Errors if the objective was computed from a different trace.
     pub fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let same = std::ptr::eq(&*self.trace, trace);
         ensure!(

@@ -13,7 +13,7 @@ pub(crate) struct CallOptions {
 }
 
 impl CallOptions {
-    /// Checks the options passed to `what`. Errors if a key is not in `known`; the message suggests the closest known key.
+    /// Checks the options passed to `what`. Errors if a key is not in `known`. The message suggests the closest known key.
     pub(crate) fn new(what: &'static str, map: Map, known: &[&str]) -> Result<Self> {
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
@@ -77,7 +77,7 @@ impl CallOptions {
     pub(crate) fn one_of(&self, key: &str, words: &[&'static str]) -> Result<&'static str> {
         self.read(key, words[0], |v| {
             let word = words.iter().find(|w| v.is_string() && **w == v.to_string());
-            word.copied().with_context(|| format!("expected \"{}\", got {}", words.join("\", \""), attribute(v)))
+            word.copied().with_context(|| format!("expected one of \"{}\", got {}", words.join("\", \""), attribute(v)))
         })
     }
 
@@ -119,7 +119,7 @@ pub(crate) fn text(value: &Dynamic) -> Result<String> {
     attribute(value).text().map(String::from)
 }
 
-/// Converts a script value, an integer or a float, to a finite number.
+/// Converts a script value to a finite number. Errors unless the value is an integer or a finite float.
 pub(crate) fn number(value: &Dynamic) -> Result<f64> {
     attribute(value).float()
 }

@@ -23,7 +23,7 @@ pub(super) fn register(engine: &mut Engine) {
     }
 }
 
-/// Creates points from rows `(N, D)`; the first two columns are the position in the plane.
+/// Creates points from rows `(N, D)`; the first two columns are the coordinates in the plane.
 ///
 /// Options: `groups` and `pictures`, tensors `(N)` of integers; `names`, strings; `colors`, RGB rows `(N, 3)` in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {

@@ -31,7 +31,7 @@ fn names(layers: &Array) -> Result<Vec<String>> {
 
 /// Replaces each trained tensor of the given layers with normal random values that have the tensor's mean and standard deviation
 /// (Adebayo et al. 2018, arXiv:1810.03292); running statistics are left unchanged. The values depend only on the seed and the
-/// tensor's name, so a layer gets the same weights whichever other layers are randomized.
+/// tensor's name, so a layer's new weights do not depend on which other layers are randomized.
 fn randomized(guard: &Guard, model: &Model, layers: &[String], seed: INT) -> Result<Model> {
     let mut graph = (*model.graph).clone();
     for layer in layers {

@@ -167,7 +167,7 @@ fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
     Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
 }
 
-/// Returns the result of a comparison unchanged. Periodically checks whether the script was cancelled.
+/// Returns `order`, the result of a comparison. Periodically checks whether the script was cancelled.
 fn asked<T>(order: T) -> T {
     now_and_then();
     order

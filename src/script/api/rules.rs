@@ -45,9 +45,9 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
 }
 
-/// Rules `[[selector, rule], …]` for the kinds of operations that have a default rule: activations and batch norms pass relevance through,
-/// sums and means distribute it by LRP-ε, other norms likewise with their standard deviation held constant; products, matrix products and
-/// softmax follow AttnLRP, with gates held constant. A composite's own rules take precedence over these.
+/// Rules `[[selector, rule], …]` for the kinds of operations that have a default rule. Activations and batch norms pass relevance
+/// through. Sums and means use LRP-ε, and so do other normalizations, with their standard deviation held constant. Products, matrix
+/// products and softmax follow AttnLRP, with gates held constant. A composite's own rules take precedence over these.
 pub(super) fn default_rules() -> Array {
     let kinds = |relevance| {
         let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);

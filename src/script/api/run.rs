@@ -17,8 +17,8 @@ pub struct LabeledTrace {
 }
 
 impl LabeledTrace {
-    /// Runs a network on a batch `(N, C, H, W)` and returns the trace, which is taken from the cache if the same input was run
-    /// before. Cancellation takes effect between layers.
+    /// The trace of a network on a batch `(N, C, H, W)`: the cached trace if there is one for this tensor, otherwise the trace of a new
+    /// forward pass. Cancellation takes effect between layers.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
         let x = &model.take(x)?;
         let trace = guard.recent.trace(&model.graph, x, || {
@@ -41,7 +41,8 @@ impl LabeledTrace {
         tensor::like(classes, logits.dims()[0], &logits)
     }
 
-    /// A tensor `(N)` with 1 for each correctly classified picture, else 0. Pictures with non-finite scores count as incorrect.
+    /// A tensor `(N)` with 1 for each correctly classified picture, and 0 for the others. Pictures with non-finite scores count as
+    /// incorrect.
     pub fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
         let logits = Self::logits(guard, model, x)?;
         let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));

@@ -7,7 +7,7 @@ use crate::graph::op::{self, Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
-/// Parses a layer selector for the network `graph`. `what` says what the selector is for, `rule` or `edit`, and appears in notes.
+/// Parses a layer selector for the network `graph`. `what` is the selector's purpose, `rule` or `edit`, and appears in notes.
 ///
 /// A layer's name selects that layer, whatever characters it contains. If it is also the name of a kind or a family, an edit applies to the
 /// layer, but a rule applies to the kind, because composites are written for many networks; `":name"` always selects the layer. A part that

@@ -27,9 +27,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("expand", move |x: &mut Tensor, shape: Array| out(expand(&g, x, &shape)));
     engine.register_fn("narrow", |x: &mut Tensor, d: INT, start: INT, count: INT| out(narrow(x, d, start, count)));
     engine.register_fn("select", |x: &mut Tensor, d: INT, i: INT| out(select(x, d, i)));
-    engine.register_fn("index_select", |x: &mut Tensor, d: INT, places: Array| out(index_select(x, d, &places)));
+    engine.register_fn("index_select", |x: &mut Tensor, d: INT, indices: Array| out(index_select(x, d, &indices)));
     let g = guard.clone();
-    engine.register_fn("index_select", move |x: &mut Tensor, d: INT, places: Tensor| out(gather(&g, x, d, &places)));
+    engine.register_fn("index_select", move |x: &mut Tensor, d: INT, indices: Tensor| out(gather(&g, x, d, &indices)));
     engine.register_indexer_get(|x: &mut Tensor, i: INT| out(select(x, 0, i)));
     engine.register_indexer_get(|x: &mut Tensor, r: Range<INT>| {
         let end = if r.end < 0 { r.end + x.dims().first().copied().unwrap_or(0) as INT } else { r.end };
@@ -158,8 +158,8 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
     part(x, d, first as usize, count as usize)
 }
 
-/// A slice of `count` elements from `start` along dimension `d`. An empty slice is a new tensor, because a slice by candle could start past
-/// the end of its storage, and reading it would panic.
+/// A slice of `count` elements from `start` along dimension `d`. An empty slice is a new tensor because candle's slice could start past the
+/// end of its storage, and reading it would panic.
 fn part(x: &Tensor, d: usize, start: usize, count: usize) -> Result<Tensor> {
     if x.elem_count() > 0 && count > 0 {
         return Ok(x.narrow(d, start, count)?);
@@ -182,27 +182,27 @@ pub(super) fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
     Ok(part(x, d, place as usize, 1)?.squeeze(d)?)
 }
 
-pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor> {
+pub(super) fn index_select(x: &Tensor, d: INT, indices: &Array) -> Result<Tensor> {
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
-    let places = integers(places)?;
-    ensure!(places.iter().all(|i| (0..total).contains(i)), "indices {places:?} out of range: expected 0..{total}");
-    let places: Vec<u32> = places.into_iter().map(|i| i as u32).collect();
-    Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
+    let indices = integers(indices)?;
+    ensure!(indices.iter().all(|i| (0..total).contains(i)), "indices {indices:?} out of range: expected 0..{total}");
+    let indices: Vec<u32> = indices.into_iter().map(|i| i as u32).collect();
+    Ok(x.contiguous()?.index_select(&Tensor::new(indices, x.device())?, d)?)
 }
 
-/// Selects the indices in `places`, which is flattened, along dimension `d` of `x`.
-fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> {
+/// Selects entries along dimension `d` of `x` by index; the tensor `indices` is flattened.
+fn gather(guard: &Guard, x: &Tensor, d: INT, indices: &Tensor) -> Result<Tensor> {
     let d = dim(x, d)?;
     let mut shape = x.dims().to_vec();
-    shape[d] = places.elem_count();
+    shape[d] = indices.elem_count();
     guard.reserve(&shape, x.dtype().size_in_bytes())?;
-    let places = numbers(places)?;
+    let indices = numbers(indices)?;
     let total = x.dims()[d];
     let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
-    let places = places.iter().map(whole).collect::<Option<Vec<_>>>();
-    let places = places.with_context(|| format!("indices must be integers in 0..{total}"))?;
-    Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
+    let indices = indices.iter().map(whole).collect::<Option<Vec<_>>>();
+    let indices = indices.with_context(|| format!("indices must be integers in 0..{total}"))?;
+    Ok(x.contiguous()?.index_select(&Tensor::new(indices, x.device())?, d)?)
 }
 
 /// Concatenates or stacks tensors along dimension `d`. The result is a variable of an objective if one of the tensors is such a

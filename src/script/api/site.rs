@@ -44,7 +44,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("vjp", |s: &mut LayerContext, dy: Tensor| out(s.y().and_then(|y| s.vjp(&in_type_of(y, &dy)?, 0))));
     engine.register_fn("vjp", |s: &mut LayerContext, dy: Tensor, i: INT| -> Out<Tensor> {
         out(size(i, "an input").and_then(|i| {
-            ensure!(i < s.reads(), "no input {i}; the layer has {}", s.reads());
+            ensure!(i < s.reads(), "no input {i}; the layer has {} inputs", s.reads());
             s.vjp(&in_type_of(s.y()?, &dy)?, i)
         }))
     });

@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// Maximum height, width and padding in pixels, since even an empty tensor needs one table entry per row.
+/// Maximum height, width and padding in pixels. Resizing even an empty tensor builds tables with an entry per row and column.
 const LARGEST: usize = 65_536;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -82,7 +82,7 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
 }
 
 /// Gaussian blur with standard deviation `sigma` in pixels, truncated at 4 σ, with mirrored borders, like SciPy's
-/// `gaussian_filter`. With `sigma` 0 the picture is unchanged.
+/// `gaussian_filter`. A `sigma` of 0 leaves the picture unchanged.
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     ensure!(
         (0.0..100.0).contains(&sigma),
@@ -111,8 +111,7 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     backend::conv2d(&backend::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
 }
 
-/// The source index of row or column `at` of a mirror-padded picture; edges are repeated, as in
-/// `dcba|abcd|dcba`.
+/// The source index of row or column `at` of a mirror-padded picture. Edge pixels are repeated, as in `dcba|abcd|dcba`.
 fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
     let place = (at as isize - pad as isize).rem_euclid(2 * limit as isize) as usize;
     place.min(2 * limit - 1 - place)

@@ -37,8 +37,8 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     0.5 * (low + high)
 }
 
-/// `Φ(x)`, the cumulative distribution function of the standard normal distribution, computed from the incomplete gamma function: by its
-/// series near 0, and by its continued fraction in the tails.
+/// `Φ(x)`, the cumulative distribution function of the standard normal distribution, computed from the incomplete gamma function: by a
+/// series near 0, and by a continued fraction in the tails.
 fn normal(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
     if x.abs() < 3.0 {

@@ -93,8 +93,8 @@ pub fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
     Ok(all)
 }
 
-/// The shape that two tensors broadcast to; memory for a result of this shape is reserved. Errors if the shapes cannot be
-/// broadcast; the message contains `name`, the called function, and both shapes.
+/// Returns the shape to which two tensors broadcast, after reserving memory for a result of this shape. Errors if the shapes cannot be
+/// broadcast. `name` is the name of the called function, for the message.
 pub fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Shape> {
     let shape = a.shape().broadcast_shape_binary_op(b.shape(), "broadcast");
     let Ok(shape) = shape else { bail!("{name}: cannot broadcast {:?} with {:?}", a.dims(), b.dims()) };

@@ -235,8 +235,8 @@ fn shapes(engine: &mut Engine, guard: &Arc<Guard>) {
     });
     engine.register_fn("narrow", |x: Variable, d: INT, from: INT, n: INT| of(|x| shape::narrow(x, d, from, n), &x));
     engine.register_fn("select", |x: Variable, d: INT, i: INT| of(|x| shape::select(x, d, i), &x));
-    engine.register_fn("index_select", |x: Variable, d: INT, places: Array| {
-        of(|x| shape::index_select(x, d, &places), &x)
+    engine.register_fn("index_select", |x: Variable, d: INT, indices: Array| {
+        of(|x| shape::index_select(x, d, &indices), &x)
     });
     engine.register_indexer_get(|x: &mut Variable, i: INT| of(|x| shape::select(x, 0, i), x));
     engine.register_fn("roll", |x: Variable, by: INT, d: INT| of(|x| spatial::roll(x, by, d), &x));
