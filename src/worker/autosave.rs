@@ -50,13 +50,17 @@ pub(super) struct Autosave {
 }
 
 impl Autosave {
-    /// Starts a thread that writes to the session file `place` and reports errors to `updates`. `opened` is the session that was
+    /// Starts a thread that writes to the session file `target` and reports errors to `updates`. `opened` is the session that was
     /// restored from that file and need not be written again.
-    pub(super) fn new(place: SessionFile, opened: Option<Workspace>, updates: Sender<Update>) -> std::io::Result<Self> {
+    pub(super) fn new(
+        target: SessionFile,
+        opened: Option<Workspace>,
+        updates: Sender<Update>,
+    ) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
-        let file = place.file.clone();
+        let file = target.file.clone();
         let thread = std::thread::Builder::new().name("keeping".into());
-        let thread = Some(thread.spawn(move || write(&place, &inbox, &updates))?);
+        let thread = Some(thread.spawn(move || write(&target, &inbox, &updates))?);
         Ok(Self { file, jobs: Some(jobs), thread, question: opened, due: Instant::now(), behind: false })
     }
 
@@ -129,7 +133,7 @@ impl Autosave {
 }
 
 /// Runs the writer thread: repeatedly writes the newest pending job, until the channel `inbox` is closed.
-fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
+fn write(target: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
     let mut said = String::new();
     while let Ok(first) = inbox.recv() {
         let (mut question, mut step, mut waiting) = (None, None, vec![]);
@@ -144,7 +148,7 @@ fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Up
                 AutosaveJob::Step(shown) => step = Some(shown),
             }
         }
-        if let Err(error) = write_both(&place.file, question, step) {
+        if let Err(error) = write_both(&target.file, question, step) {
             let error = format!("{error:#}");
             if error != said {
                 // The receiver is dropped only when the program ends.

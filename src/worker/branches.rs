@@ -14,7 +14,7 @@ const MOST: usize = 26;
 pub(super) struct Origin {
     pub picture: Picture,
     pub asked: String,
-    /// The file that the model was opened from; `None` for the architecture's own weights.
+    /// The file from which the model was opened; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
 }
 
@@ -74,7 +74,7 @@ impl Branches {
     /// Removes the open branch and returns the branch to open instead: the previous one or, if the first was open, the next. Errors
     /// if there is only one branch.
     pub fn close(&mut self) -> Result<Option<Branch>> {
-        ensure!(self.all.len() > 1, "there is only one branch; f forks another");
+        ensure!(self.all.len() > 1, "there is only one branch; press f to fork another");
         self.all.remove(self.at);
         self.at = self.at.saturating_sub(1);
         Ok(self.all[self.at].take())

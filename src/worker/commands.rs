@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// A million bytes.
+/// Bytes per megabyte.
 const MEGABYTE: u64 = 1_000_000;
 
 impl Worker {
@@ -78,7 +78,7 @@ impl Worker {
             Command::Fork => self.fork()?,
             Command::Branch(at) => self.go_to_branch(at)?,
             Command::CloseBranch => self.close_branch()?,
-            Command::Save(place) => self.save(&place)?,
+            Command::Save(path) => self.save(&path)?,
             Command::Keep(name) => self.keep_as(&name)?,
             Command::Reference => self.tell(Update::Reference(reference(&self.host).lines())),
             Command::Edit(name) => self.edit(name)?,
@@ -137,7 +137,7 @@ impl Worker {
         caught(|| interrupt::within(probe, open)).unwrap_or_else(|panic| bail!("internal error: {panic}"))
     }
 
-    /// Remembers the folder of the file that the network was opened from.
+    /// Remembers the folder of the file from which the network was opened.
     pub(super) fn remember_folder(&mut self) {
         let Some(file) = &self.origin.weights else { return };
         let folder = match file.parent() {
@@ -184,19 +184,19 @@ impl Worker {
         Ok(())
     }
 
-    /// Exports the session to `place`: a film if the path ends in `.gif`, a contact sheet if it ends in `.png`, else a folder
+    /// Exports the session to `path`: a film if the path ends in `.gif`, a contact sheet if it ends in `.png`, otherwise a folder
     /// with the files of all figures.
-    fn save(&mut self, place: &Path) -> Result<()> {
-        match place.extension().and_then(|e| e.to_str()) {
-            Some("gif") => self.save_film(place),
+    fn save(&mut self, path: &Path) -> Result<()> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("gif") => self.save_film(path),
             Some("png") => {
                 let frame = self.shown.as_ref().context("there is nothing to save yet")?;
                 let figures = ContactSheet::of(&frame.figures, Colormap::default());
-                sheet::write(place, &self.session, &figures)?;
-                self.tell(Update::Log(format!("saved a contact sheet as \"{}\"", words::path(&place))));
+                sheet::write(path, &self.session, &figures)?;
+                self.tell(Update::Log(format!("saved a contact sheet as \"{}\"", words::path(&path))));
                 Ok(())
             }
-            _ => self.save_all(place),
+            _ => self.save_all(path),
         }
     }
 
@@ -245,7 +245,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens another branch as it was left.
+    /// Opens another branch in the state in which it was left.
     fn go_to_branch(&mut self, at: usize) -> Result<()> {
         if let Some(wanted) = self.branches.take(at)? {
             let left = self.open_branch(wanted);
@@ -255,7 +255,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Closes the open branch, and opens the branch before it.
+    /// Closes the open branch, and opens the previous branch or, if the first was open, the next.
     fn close_branch(&mut self) -> Result<()> {
         if let Some(wanted) = self.branches.close()? {
             self.open_branch(wanted);

@@ -8,8 +8,8 @@ use crate::script::session::Target;
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, Report};
 use std::path::PathBuf;
 
-/// A command for the worker. The newest request wins: any command that [asks](Command::asks) for a new result cancels the current
-/// computation, and so does [`Command::Cancel`].
+/// A command for the worker. The newest request wins: any command that requests a new result (see [`Command::asks`]) cancels the
+/// current computation, and so does [`Command::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Open an architecture, with its own weights or with those in a file.
@@ -23,7 +23,7 @@ pub enum Command {
     Picture(String),
     /// Open the method with this name and run it; a stepped method shows step 0.
     Method(String),
-    /// Set the parameter with this name from a string. A one-shot method runs again, a stepped method continues from the current
+    /// Set the parameter with this name from a string. A one-shot method runs again; a stepped method continues from the current
     /// step.
     Set(String, String),
     /// Set the target; `None` selects the predicted class.
@@ -44,9 +44,9 @@ pub enum Command {
     Cancel,
     /// Fork a branch, in which the run continues independently from the current step; the branch that was open stays unchanged.
     Fork,
-    /// Open the branch with this zero-based index, as it was left.
+    /// Open the branch with this zero-based index, in the state in which it was left.
     Branch(usize),
-    /// Close the open branch and open the branch before it.
+    /// Close the open branch and open the previous branch or, if the first was open, the next.
     CloseBranch,
     /// Export the current figures into this folder. If the path ends in `.png`, they are exported as one contact sheet; if it
     /// ends in `.gif`, the steps of the run are exported as a film.
@@ -104,7 +104,7 @@ pub enum Update {
         /// Number of branches.
         count: usize,
     },
-    /// The result of a request or a preview of it, with the figures to show.
+    /// The result of a request, or a preview of the result, with the figures to show.
     Frame(Frame),
     /// Progress of a long computation.
     Progress {

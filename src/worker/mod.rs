@@ -55,11 +55,11 @@ pub struct WorkerInit {
     pub picture: Picture,
     /// The name by which the picture was opened.
     pub asked: String,
-    /// The file that the model was opened from: weights or a graph; `None` for the architecture's own weights.
+    /// The file, of weights or a graph, from which the model was opened; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
     /// Whether pictures keep their size instead of being resized for the model.
     pub no_resize: bool,
-    /// The file that the session is saved to; `None` disables autosaving.
+    /// The file to which the session is saved; `None` disables autosaving.
     pub session_file: Option<SessionFile>,
     /// Whether the session was restored from `session_file`.
     pub restored: bool,
@@ -336,7 +336,7 @@ impl Worker {
         }
     }
 
-    /// Executes a command; if it fails, the error is reported and nothing changes.
+    /// Executes a command. If it fails, reports the error.
     fn execute(&mut self, command: Command, known: u64) {
         self.known = known;
         // Changing a parameter does not pause a run.

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// write and rename.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// Watches script folders, and tracks changes of the open script.
+/// Watches script folders, and tracks changes to the open script.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
     folders: Vec<PathBuf>,
