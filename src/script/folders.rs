@@ -83,7 +83,7 @@ impl Folders {
         self.embedded.dirs().filter(|dir| group_of(dir.path()).is_some())
     }
 
-    /// The sorted names of the methods in the group `wanted`. Determines groups from source code and folder names, without
+    /// The sorted names of the methods in the group `wanted`. Groups are determined from source code and folder names, without
     /// compiling.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
         let is = |s: ScriptSource| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
@@ -142,13 +142,13 @@ impl Folders {
         Ok(path)
     }
 
-    /// The content of an embedded non-script file, such as labels or weights; `None` if it does not exist.
+    /// The contents of an embedded non-script file, such as labels or weights; `None` if it does not exist.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
         let in_groups = || self.embedded_groups().find_map(|group| group.get_file(group.path().join(name)));
         self.embedded.get_file(name).or_else(in_groups).map(File::contents)
     }
 
-    /// The content of a non-script file, such as labels or weights, from the first folder that contains it (directly or in a
+    /// The contents of a non-script file, such as labels or weights, from the first folder that contains it (directly or in a
     /// group), otherwise from the embedded files.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let groups = |root: &PathBuf| std::iter::once(root.clone()).chain(group_folders::folders(root));

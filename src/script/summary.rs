@@ -40,7 +40,7 @@ pub struct ModelCard {
     pub device: String,
     /// Preprocessing and class names, each with the source of the value.
     pub card: Vec<CardRow>,
-    /// The sources other than the architecture, such as `config.json` or `--mean`.
+    /// The sources of card values other than the architecture's script, such as `config.json` or `--mean`.
     pub origins: Vec<String>,
     /// Layers of the network, in execution order.
     pub layers: Vec<LayerRow>,
@@ -80,7 +80,7 @@ pub struct ModuleRow {
     pub parameters: usize,
 }
 
-/// The modules of a network in execution order, each before its submodules. A layer of the same name hides a module.
+/// The modules of a network in execution order, each before its submodules. A module with the same name as a layer is omitted.
 pub fn modules(layers: &[LayerRow]) -> Vec<ModuleRow> {
     let own: HashSet<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
     let mut places: HashMap<&str, usize> = HashMap::new();
@@ -191,7 +191,7 @@ pub struct Frame {
     pub partial: bool,
     /// Notes to the user that no earlier frame of the run has reported.
     pub notes: Vec<String>,
-    /// Names and values of parameters for which the method used a different value than the user's, in `--set` syntax.
+    /// Names and effective values of the parameters that the method reported, in `--set` syntax.
     pub used: Vec<(String, String)>,
 }
 

@@ -74,7 +74,7 @@ fn invalid_values_are_errors_that_state_the_range_and_change_nothing() {
         ("goal", "zebra", "no class named \"zebra\""),
         ("goal", "5", "no class 5"),
         ("where_", "conv9", "no layer named \"conv9\""),
-        ("where_", "relu1", "is a relu, not a conv"),
+        ("where_", "relu1", "is of kind relu, not conv"),
         ("where_", "-3", "no layer -3; there are 2"),
         ("unit", "-1", "a channel index"),
         ("numbr", "1", "did you mean \"number\"?"),
@@ -103,6 +103,6 @@ fn a_module_stands_for_its_output_or_the_error_says_which_layer_inside_would_do(
     let error = session.set("of", "block").unwrap_err().to_string();
     assert_eq!(
         error,
-        "the output of \"block\" is \"block.relu2\", a relu, not a conv; its last conv is \"block.conv2\""
+        "the output of \"block\" is \"block.relu2\", of kind relu, not conv; the last conv in \"block\" is \"block.conv2\""
     );
 }

@@ -159,11 +159,11 @@ fn a_run_with_other_settings_is_not_resumed() {
         change(&mut other);
         format!("{:#}", other.restore(&file).expect_err("it differs"))
     };
-    assert!(refused(&|s| s.set_seed(1)).contains("seed differs"));
-    assert!(refused(&|s| s.set("size", "2").expect("a size")).contains("parameters differs"));
+    assert!(refused(&|s| s.set_seed(1)).contains("changed: seed"));
+    assert!(refused(&|s| s.set("size", "2").expect("a size")).contains("changed: parameters"));
     assert!(
         refused(&|s| s.set_target(Some(0)).and_then(|()| s.set_target(Some(1))).expect("a class"))
-            .contains("target differs")
+            .contains("changed: target")
     );
     let mut same = begun(&host);
     for damaged in [&file[..file.len() / 2], b"", b"not a file"] {

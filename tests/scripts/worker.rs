@@ -416,7 +416,7 @@ fn the_session_is_saved_and_reopened_at_its_step() {
     assert!(format!("{:#}", again.seek(&host, 1).unwrap_err()).contains("earlier session"));
     assert_eq!(words(again.step(&host).unwrap()), "n = 11");
     let mut other = session(&host, &[]);
-    assert!(format!("{:#}", go_on(&file, &mut other).unwrap_err()).contains("parameters differs"));
+    assert!(format!("{:#}", go_on(&file, &mut other).unwrap_err()).contains("changed: parameters"));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct Architectures {
     folders: Folders,
     engine: Engine,
     guard: Arc<Guard>,
-    /// How to obtain the files of networks on hubs.
+    /// Whether networks on hubs may be downloaded.
     hub: Access,
 }
 
@@ -80,8 +80,7 @@ impl Architectures {
 
     /// Builds the architecture `name` and returns its card and its graph, without weights.
     ///
-    /// Errors if there is no such architecture (the message suggests similar names) or its script fails (the message includes the
-    /// line).
+    /// Errors if there is no such architecture or its script fails.
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         self.build_with(name, &[])
     }
@@ -115,7 +114,7 @@ impl Architectures {
         Ok((card.fitted_to(&graph)?, graph))
     }
 
-    /// The content of a non-script file next to the scripts, such as labels or weights; `None` if it does not exist.
+    /// The contents of a non-script file next to the scripts, such as labels or weights; `None` if it does not exist.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folders.file(name)
     }
@@ -145,7 +144,7 @@ impl Architectures {
             let names = script.names.join(", ");
             ensure!(
                 script.names.len() == 1,
-                "\"{name}\" defines several architectures; select one with -m and pass its folder with --models: {names}"
+                "\"{name}\" defines several architectures; select one with -m and pass the folder of the file with --models: {names}"
             );
             return Ok((script, names));
         }
@@ -161,8 +160,7 @@ impl Architectures {
         }
     }
 
-    /// The scripts that are named `name` or contain `name` as a string literal. Other scripts need not be compiled to find the
-    /// architecture.
+    /// The scripts that are named `name` or contain `name` as a string literal. Compiling these first usually avoids compiling the others.
     fn likely(&self, name: &str) -> impl Iterator<Item = Script> {
         let quoted = format!("\"{name}\"");
         let sources = self.folders.names().into_iter().filter_map(|script| self.folders.find(&script).ok().flatten());
@@ -182,7 +180,7 @@ impl Architectures {
         });
         let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
         let what = || format!("reading the architecture \"{}\"", source.name);
-        let model = model.context("it has no `const MODEL = #{ … };`").with_context(what)?;
+        let model = model.context("the script has no `const MODEL = #{ … };`").with_context(what)?;
         let options = CallOptions::new("MODEL", model.clone(), &FIELDS).with_context(what)?;
         let names = options.texts("names").with_context(what)?;
         let names = if names.is_empty() { vec![source.name.clone()] } else { names };
@@ -220,7 +218,7 @@ impl Architectures {
     }
 
     /// The card, adjusted to the picture size returned by the script's `size(x)` or `size(x, name)`, if the script defines this function.
-    /// Weights may have been trained on pictures of a size other than the card's.
+    /// The weights may have been trained on pictures of a different size.
     fn sized(&self, script: &Script, name: &str, card: Card, purpose: &Purpose) -> Result<Card> {
         let probe = Handle::input(&card.input, &card.mean, &card.std, Purpose { strict: false, ..purpose.clone() })?;
         let Some(size) = self.call(script, "size", name, &probe)? else { return Ok(card) };
@@ -251,7 +249,7 @@ impl Architectures {
         Report::run(&texts, error, None, || functions(&self.engine))
     }
 
-    /// The card of the architecture `name`, adapted to `channels` picture channels if specified.
+    /// The card of the architecture `name`, adapted to pictures with `channels` channels if specified.
     fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
         let o = &script.options(name)?;
         let input = o.sizes("input")?;
@@ -290,7 +288,7 @@ impl Architectures {
     }
 
     /// Reads class names, given as a list or as the name of a file in `models/labels`. The synonyms of each class
-    /// (`n02111889, Samoyed, Samoyede`) are read from the synonyms file next to it, if there is one.
+    /// (`n02111889, Samoyed, Samoyede`) are read from the synonyms file next to the labels, if there is one.
     fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
             return Ok((o.texts("labels")?, vec![]));
@@ -340,7 +338,7 @@ impl Script {
     /// The fields that differ between architectures, by architecture name.
     fn variants(&self) -> Result<Map> {
         let variants = self.model.get("variants").cloned().unwrap_or_else(|| Map::new().into());
-        variants.try_cast::<Map>().context("`variants` must be a map of names, #{ name: #{ field: value } }")
+        variants.try_cast::<Map>().context("`variants` must map names to fields: #{ name: #{ field: value } }")
     }
 
     /// The fields of `MODEL` for the architecture `name`, with its overrides from `variants`.
@@ -362,7 +360,7 @@ impl Script {
     }
 }
 
-/// Describes an open model as plain values.
+/// Describes a model as plain values.
 pub fn card(model: &Model) -> ModelCard {
     describe(&model.card, &model.graph)
 }
@@ -380,7 +378,7 @@ pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     }
 }
 
-/// Formats the device and precision of a network: `cpu`, or `cuda:0, bf16` if not in f32.
+/// Formats the device and precision of a network, such as `cpu` or `cuda:0, bf16`; f32 is omitted.
 fn place_text(graph: &Graph) -> String {
     let device = device_text(&graph.device());
     match graph.precision().to_string().as_str() {
@@ -401,8 +399,8 @@ pub fn layers(graph: &Graph) -> Vec<LayerRow> {
     graph.nodes.iter().map(row).collect()
 }
 
-/// The error for an unknown architecture. If a file could not be read, its error is returned instead, since it may have defined
-/// the architecture.
+/// The error for an unknown architecture. If a file could not be read, its error is returned instead, since that file may
+/// define the architecture.
 fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::Error {
     if let Some(error) = errors.into_iter().next() {
         return error.context(format!("no readable architecture named \"{name}\""));

@@ -89,7 +89,7 @@ fn note_of_output(card: &Card, network: &Network) -> String {
     }
 }
 
-/// SHA-256 of the layers and weights, in hexadecimal: the hash of the hashes of all layers, which are computed on all cores.
+/// SHA-256 of the layers and weights, in hexadecimal: the hash of the hashes of all layers, which are computed in parallel.
 fn hash(graph: &Graph) -> Result<String> {
     let probe = InterruptProbe::here();
     let layers = graph.nodes.par_iter().map(|node| {

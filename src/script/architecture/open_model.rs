@@ -39,7 +39,7 @@ impl Architectures {
         self.open_with(name, weights, &CardValues::default())
     }
 
-    /// Like [`open`](Self::open), with the card values in `flags`, followed in precedence by card files next to the weights.
+    /// Like [`open`](Self::open), with the card values in `flags`, which take precedence over card files next to the weights.
     pub fn open_with(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
         if is_hub_name(name) {
             ensure!(weights.is_none(), "\"{}\" already names weights; omit -w", words::name(name));
@@ -52,7 +52,10 @@ impl Architectures {
             bail!("\"{0}\" already contains a network; open it with -m {0} and omit -w", words::name(graph));
         }
         if is_weight_file(name) {
-            ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
+            ensure!(
+                weights.is_none(),
+                "\"{name}\" is a weight file itself; to use other weights, pass an architecture instead"
+            );
             return self.tell_with(Path::new(name), flags);
         }
         if is_graph_file(name) {
@@ -102,7 +105,7 @@ impl Architectures {
         Ok(Model { card: card.into(), ..model })
     }
 
-    /// Creates a model from an architecture and matching weights. `note` is added to the notes to the user.
+    /// Creates a model from an architecture and matching weights. `note` is added to the notes for the user.
     fn loaded(&self, candidate: Candidate, archive: &Archive, note: &str) -> Result<Model> {
         let Candidate { card, graph, found, sizes } = candidate;
         let model = self.model(card, &graph, archive, &found, &sizes)?;
@@ -123,14 +126,14 @@ impl Architectures {
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// Opens a weight file with the architecture that has exactly the tensors of the file, or of one of its state dicts, except for the
-    /// number of input channels and classes. If several architectures match, prefers the one with the fewest unused tensors and changed
-    /// sizes and, in a tie, the one whose name is most similar to that of the file.
+    /// Opens a weight file with an architecture whose parameters match the tensors of the file, or of one of its state dicts, except for
+    /// the numbers of input channels and classes. If several architectures match, prefers one that leaves the fewest tensors unused,
+    /// then one whose sizes need not change, then the one whose name is most similar to the file's.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         self.tell_with(path, &CardValues::default())
     }
 
-    /// Like [`tell`](Self::tell), with the card values in `flags`, followed in precedence by card files next to the weights. Also
+    /// Like [`tell`](Self::tell), with the card values in `flags`, which take precedence over card files next to the weights. Also
     /// opens hub names and graph files.
     pub fn tell_with(&self, path: &Path, flags: &CardValues) -> Result<Model> {
         match path.to_str() {
@@ -211,7 +214,7 @@ impl Architectures {
         if sizes.is_empty() {
             return Err(Unfit::Misfit(misfit));
         }
-        // Almost any file contains the tensors of a small network with free sizes.
+        // With free sizes, a small network matches a few tensors of almost any file, so more tensors must match than not.
         let whole = |found: &Fit| !strict || found.entries.len() > found.aside.len();
         match self.build_for(script, name, purpose(sizes.clone(), false), file.sources).ok() {
             Some((card, graph)) => match place(&graph) {
@@ -369,10 +372,10 @@ struct Survey<'a, 's> {
     near: Vec<(usize, &'s Script, &'s str)>,
 }
 
-/// A line about other architectures with the same parameters as `chosen`, which may differ from it in details such as padding; empty if
-/// there are none.
+/// A note that lists other architectures with the same parameters as `chosen`, which may differ from `chosen` in details such as
+/// padding; empty if there are none.
 fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
-    // Preprocessing alone makes no other network.
+    // Networks that differ only in normalization are not listed.
     let kept = |node: &&Node| node.op.kind() != "normalize";
     let network =
         |c: &Candidate| c.graph.nodes.iter().filter(kept).map(|n| format!("{} {:?}", n.name, n.op)).collect::<Vec<_>>();
@@ -405,18 +408,18 @@ pub fn split(path: &Path) -> (PathBuf, Option<String>) {
     found.map_or_else(whole, |(file, key)| (file.into(), Some(key.into())))
 }
 
-/// Whether a name is the name of a graph file.
+/// Whether `name` has the extension of a graph file.
 pub fn is_graph_file(name: &str) -> bool {
     GRAPHS.iter().any(|end| name.ends_with(end))
 }
 
-/// The file that a network was opened from, given the requested name and weights; `None` for hub names and bundled weights.
+/// The file from which a network was opened, given the requested name and weights; `None` for hub names and bundled weights.
 pub fn file_of(name: &str, weights: Option<&Path>) -> Option<PathBuf> {
     let named = !is_hub_name(name) && (is_weight_file(name) || is_graph_file(name));
     weights.map(PathBuf::from).or_else(|| named.then(|| name.into()))
 }
 
-/// The name and weights by which a network can be reopened, given the name on its card and the file that it was opened from.
+/// The name and weights with which a network can be reopened, given the name on its card and the file from which it was opened.
 pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a Path>) {
     match file.and_then(Path::to_str).filter(|file| is_graph_file(file)) {
         Some(graph) => (graph, None),
@@ -424,15 +427,15 @@ pub fn again<'a>(name: &'a str, file: Option<&'a Path>) -> (&'a str, Option<&'a 
     }
 }
 
-/// Whether a name is the name of a weight file.
+/// Whether `name` has the extension of a weight file.
 pub fn is_weight_file(name: &str) -> bool {
     let (file, _) = split(Path::new(name));
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
     ENDINGS.contains(&ending) || name.ends_with(INDEX)
 }
 
-/// A network's card values from sources other than its script, in order of increasing precedence: the class names that the
-/// weights in `file` were trained with, torchvision's table, card files next to it, and flags.
+/// A network's card values from sources other than its script, in order of increasing precedence: the class names stored in the weight
+/// file `file`, torchvision's table, card files next to `file`, and flags.
 pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let reading = || format!("reading \"{}\"", words::path(file));
@@ -442,8 +445,8 @@ pub fn sources(file: &Path, flags: &CardValues) -> Result<Vec<CardValues>> {
     Ok([vec![own, of_torchvision(&name)], beside(file)?, vec![flags.clone()]].concat())
 }
 
-/// The card values, without a weight file, from sources other than the script `name`, in order of increasing precedence: card
-/// files next to the script, if it is a file, and flags.
+/// The card values of a network without a weight file from sources other than the script `name`, in order of increasing precedence:
+/// card files next to the script, if it is a file, and flags.
 pub fn sources_without_weights(name: &str, flags: &CardValues) -> Result<Vec<CardValues>> {
     let beside = if name.ends_with(".rhai") { beside(Path::new(name))? } else { vec![] };
     Ok([beside, vec![flags.clone()]].concat())

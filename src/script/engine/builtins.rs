@@ -53,7 +53,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// Extends an array to length `len` with copies of `item`. Replaces rhai's `pad`, in which the multiplication of sizes can
+/// Extends an array to length `len` with copies of `item`. Replaces rhai's `pad`, whose multiplication of sizes can
 /// overflow.
 fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     let len = usize::try_from(len).unwrap_or(0);
@@ -172,7 +172,7 @@ fn plain_order(a: &Dynamic, b: &Dynamic) -> Ordering {
     (a.as_char().ok(), a.as_bool().ok()).cmp(&(b.as_char().ok(), b.as_bool().ok()))
 }
 
-/// Removes each value that the closure `same` considers equal to the previously kept value.
+/// Removes each value for which the closure `same`, called with the last kept value and this value, returns true.
 ///
 /// Errors if the closure fails or does not return a boolean, leaving the array unchanged.
 fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()> {

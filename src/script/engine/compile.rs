@@ -28,7 +28,7 @@ pub(in crate::script) fn compile(
 ) -> Result<Method> {
     let (name, text) = (source.name.clone(), source.text.clone());
     if text.trim().is_empty() {
-        bail!("the script \"{name}\" is empty; is it still being written?");
+        bail!("the script \"{name}\" is empty");
     }
     let declared = protected(guard, || declarations(engine, &text));
     let libraries = read.libraries();
@@ -74,8 +74,8 @@ pub(in crate::script) fn call(
     settled(call()?, &format!("fn {function} returned"))
 }
 
-/// Checks that a value may leave the deep stack that scripts run on, and returns it. Errors, with a message starting with `what`,
-/// if the value is nested too deeply to be copied, printed and dropped on a normal stack.
+/// Returns `value` if it may leave the deep stack on which scripts run. Errors, with a message that starts with `what`, if it is nested
+/// too deeply to be copied, printed and dropped on a normal stack.
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),

@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The source code of each library compiled by an engine, as last read.
+/// The source code of each library compiled by an engine, as last read, and the variables that the library captures and assigns.
 #[derive(Clone, Default)]
 pub(super) struct CompiledLibraries {
     texts: Arc<Mutex<Libraries>>,

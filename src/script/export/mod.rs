@@ -43,7 +43,7 @@ const FORMATS: &[Format] = &[
 /// figure is written as `NN-title.png` (`NN-title.txt` for text) and, if it has raw values, as `title.npy`.
 ///
 /// Files are written atomically. `result.json` is written last, and an existing one is removed first. Therefore, if `result.json`
-/// exists, all files that it names exist and belong to the same run. `paint` is called once per figure.
+/// exists, all files that it lists exist and belong to the same run. `paint` is called once per figure.
 pub fn write(
     folder: &Path,
     session: &Session,

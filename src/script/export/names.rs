@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// The names of the files that a figure was exported to.
+/// The names of the files to which a figure was exported.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::script) struct Files {
     /// Names of files for viewing: a picture or a text file.
@@ -17,7 +17,7 @@ pub(in crate::script) struct Files {
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// Creates a set in which only the name `taken` is used.
+    /// Creates a set that contains only the name `taken`.
     pub fn without(taken: &str) -> Self {
         Self(BTreeSet::from([taken.into()]))
     }

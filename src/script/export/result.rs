@@ -71,7 +71,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
     }))
 }
 
-/// Describes a data set for `result.json`, including how its classes were matched to the network's, if possible.
+/// Describes a data set for `result.json`, including how its classes were matched to the network's, if they match.
 fn data(set: &Dataset, model: &Model) -> Value {
     let map = ClassMap::matched(set, &model.card, model.classes());
     json!({ "name": set.name, "pictures": set.len(), "labels": map.ok().map(|map| map.by.to_string()) })

@@ -100,7 +100,7 @@ impl MethodCaller {
     }
 }
 
-/// The arguments of a call: the pictures and their classes, the network and the parameters.
+/// The arguments of a call: the pictures and their target classes, the network and the parameters.
 #[derive(Clone)]
 struct MethodCall {
     model: Model,
@@ -251,7 +251,7 @@ impl MethodRun<'_> {
         answer.map_err(|e| self.wrong(function, *e))
     }
 
-    /// Runs the method until it ends, or for `steps` steps. Returns the last state and its step index.
+    /// Runs the method until it ends, for at most `steps` steps. Returns the last state and its step index.
     fn to_the_end(&self, steps: usize) -> Result<(Dynamic, usize)> {
         let mut state = self.call("start", 0, None)?;
         let mut step = 0;
@@ -265,7 +265,7 @@ impl MethodRun<'_> {
     }
 
     /// Builds the result of a run: the raw tensors of figures by title, the main figure as `map`, and the entries of `end`, the
-    /// last state.
+    /// last state, that [`SAID`] lists.
     fn answer(&self, answer: Dynamic, function: &str, end: Map) -> Result<Map> {
         let figures = figures(answer).map_err(|e| self.wrong(function, *raise(e)))?;
         let mut map = Map::new();
@@ -362,7 +362,7 @@ fn joined(answers: Vec<Map>) -> Result<Map> {
     Ok(all)
 }
 
-/// The value of the option `key`, if present. Errors if its type is not `T`, described by `what`.
+/// The value of the option `key`, if present. Errors if its type is not `T`, which `what` describes in the message.
 fn of<T: Clone + 'static>(options: &Map, key: &str, what: &str) -> Result<Option<T>> {
     let Some(value) = options.get(key) else { return Ok(None) };
     let wrong = || anyhow!("option \"{key}\" of answer must be {what}, got {}", value.type_name());

@@ -60,7 +60,7 @@ impl Host {
         engine::functions(&self.engine)
     }
 
-    /// Definition files for editors, which describe the functions available to scripts, as pairs of file name and content.
+    /// Definition files for editors, which describe the functions available to scripts, as pairs of file name and contents.
     pub(super) fn definitions(&self) -> Vec<(String, String)> {
         self.engine.definitions().with_headers(true).iter_files().collect()
     }

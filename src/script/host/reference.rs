@@ -1,5 +1,5 @@
 //! The reference of the functions available to scripts. For each noun of the API, it has rows of documentation, the signatures
-//! known to the engine, and an example.
+//! registered in the engine, and an example.
 
 use super::Host;
 use crate::data::create_folder;
@@ -29,9 +29,9 @@ pub struct Section {
     pub example: String,
 }
 
-/// Names of functions registered outside the API's nouns, and the noun that each is listed under.
+/// Names of functions registered outside the API's nouns, and the noun under which each is listed.
 const ELSEWHERE: [(&str, &str); 3] = [("answer", "answer"), ("method", "params"), ("model", "program")];
-/// The noun that built-in functions of the language are listed under.
+/// The noun under which built-in functions of the language are listed.
 const LANGUAGE: &str = "language";
 
 /// Types in the engine's signatures and their names in scripts.

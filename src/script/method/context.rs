@@ -20,7 +20,7 @@ pub trait Observer: Send + Sync {
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
-/// An observer that ignores everything.
+/// An observer that ignores figures and progress.
 pub struct NoObserver;
 
 impl Observer for NoObserver {
@@ -31,7 +31,7 @@ impl Observer for NoObserver {
 /// The context of a running method: its input, parameters and environment.
 #[derive(Clone)]
 pub struct Cx {
-    /// The network that the method is applied to.
+    /// The network to which the method is applied.
     pub model: Model,
     /// The input picture, `(1, C, H, W)` in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
     pub input: Tensor,
@@ -43,7 +43,7 @@ pub struct Cx {
     pub data: Arc<Data>,
     /// The method's parameters with their current values.
     pub params: Arc<Params>,
-    /// Records values that the method uses instead of those set by the user.
+    /// Records the effective values of parameters that the method reports.
     pub used: Arc<UsedValues>,
     /// The index of the step being computed; 0 for the initial state.
     pub step: usize,
@@ -51,7 +51,8 @@ pub struct Cx {
     pub seed: u64,
     /// The call stack of methods, outermost first.
     pub asked: Vec<String>,
-    /// The random stream, 0 or 1. A method and the methods it calls use different streams, so their noise is independent.
+    /// The random stream: 0 for attributions and attacks, 1 for all other methods, whose noise is thus independent of
+    /// the noise of the attributions and attacks they call.
     pub stream: u64,
     /// The number of random draws so far in this step.
     pub draws: Arc<AtomicU64>,

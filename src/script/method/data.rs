@@ -17,8 +17,7 @@ impl Data {
         Self { spec: Some(spec.into()), set: OnceLock::new() }
     }
 
-    /// The synthetic data set that the network `name` was trained on, if any, determined by the part of its name before the first
-    /// `_`.
+    /// The synthetic data set on which the network `name` was trained, if any, determined by the part of `name` before the first `_`.
     pub fn of_model(name: &str) -> Self {
         let name = name.split('_').next().unwrap_or(name);
         let made = crate::data::synthetic::NAMES.contains(&name).then(|| format!("made:{name}"));

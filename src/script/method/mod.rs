@@ -55,7 +55,7 @@ impl Method {
         plugin: Option<Map>,
         libraries: Libraries,
     ) -> Result<Self> {
-        let mut plugin = plugin.context("it has no `const PLUGIN = #{ params: [ … ] };`")?;
+        let mut plugin = plugin.context("the script has no `const PLUGIN = #{ params: [ … ] };`")?;
         let group = match plugin.remove("group") {
             Some(group) => {
                 group.into_string().map_err(|other| anyhow!("PLUGIN's `group` must be a string, got {other}"))?
@@ -137,8 +137,8 @@ fn params(list: Option<Array>) -> Result<Vec<Param>> {
     Ok(params)
 }
 
-/// Whether the compiled script `ast` is a stepped method. Errors if the script does not define the functions required of a
-/// method.
+/// Whether the compiled script `ast` is a stepped method. Errors unless the script defines the functions of either a one-shot or a
+/// stepped method.
 fn form(ast: &AST) -> Result<bool> {
     let has = |name: &str, count: usize| ast.iter_functions().any(|f| f.name == name && f.params.len() == count);
     let stepped = has("start", 1) && has("step", 2) && has("view", 2);

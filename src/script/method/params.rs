@@ -139,7 +139,7 @@ impl Param {
 }
 
 impl ParamKind {
-    /// A description of the type and range: `a number from 0 to 1`.
+    /// A description of the type and range, such as `a number from 0 to 1`.
     pub fn text(&self) -> String {
         match self {
             Self::Number(low, high) => format!("a number from {low} to {high}"),
@@ -289,7 +289,7 @@ impl Params {
         };
         self.params[i]
             .check(&ParamValue::Pixels(share * epsilon))
-            .with_context(|| format!("{share} times epsilon, {epsilon}"))?;
+            .with_context(|| format!("{share} times epsilon ({epsilon})"))?;
         Ok(share * epsilon / 255.0)
     }
 
@@ -391,13 +391,13 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
         let inside = |name: &str| name.strip_prefix(text).is_some_and(|rest| rest.starts_with('.'));
         match fits.iter().rev().find(|n| inside(&n.name)) {
             Some(last) => bail!(
-                "the output of \"{text}\" is \"{}\", a {}, not a {kinds}; its last {} is \"{}\"",
+                "the output of \"{text}\" is \"{}\", of kind {}, not {kinds}; the last {} in \"{text}\" is \"{}\"",
                 node.name,
                 node.op.kind(),
                 last.op.kind(),
                 last.name
             ),
-            None => bail!("layer \"{}\" is a {}, not a {kinds}", node.name, node.op.kind()),
+            None => bail!("layer \"{}\" is of kind {}, not {kinds}", node.name, node.op.kind()),
         }
     };
     let place = if number < 0 { number + fits.len() as i64 } else { number };

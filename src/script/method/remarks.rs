@@ -1,4 +1,4 @@
-//! What a method reports besides figures: notes, and values used instead of its parameter values, such as a reduced count.
+//! What a method reports besides figures: notes, and effective values of its parameters, such as a capped count.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::sync::LockUnpoisoned;
@@ -6,12 +6,12 @@ use rhai::Dynamic;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// The parameter values that a method actually used, by name, in `--set` syntax.
+/// The effective values of parameters, as reported by a method, by parameter name, in `--set` syntax.
 #[derive(Debug, Default)]
 pub struct UsedValues(Mutex<BTreeMap<String, String>>);
 
 impl UsedValues {
-    /// Records the value used for the parameter `name`.
+    /// Records the effective value of the parameter `name`.
     pub(in crate::script) fn tell(&self, name: &str, text: String) {
         self.0.lock_unpoisoned().insert(name.into(), text);
     }
@@ -22,7 +22,7 @@ impl UsedValues {
     }
 }
 
-/// The notes of a method's run, and the values it used instead of its parameter values.
+/// The notes of a run, and the effective values of the parameters that the method reported.
 #[derive(Clone, Debug, Default)]
 pub struct Remarks {
     used: BTreeMap<String, String>,
@@ -32,12 +32,12 @@ pub struct Remarks {
 }
 
 impl Remarks {
-    /// The remarks of a resumed run: the values used so far, without notes.
+    /// The remarks of a resumed run: the effective values reported so far, without notes.
     pub(in crate::script) fn of(used: BTreeMap<String, String>) -> Self {
         Self { used, ..Self::default() }
     }
 
-    /// Adds the remarks of another call to the method, dropping duplicate notes.
+    /// Adds the remarks of another call to one of the method's functions, dropping duplicate notes.
     pub(in crate::script) fn add(&mut self, used: BTreeMap<String, String>, notes: Vec<String>) {
         self.used.extend(used);
         for note in notes {
@@ -47,7 +47,7 @@ impl Remarks {
         }
     }
 
-    /// The values used instead of the parameter values, by parameter name, in `--set` syntax.
+    /// The effective values that the method reported, by parameter name, in `--set` syntax.
     pub fn used(&self) -> &BTreeMap<String, String> {
         &self.used
     }

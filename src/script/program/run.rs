@@ -24,7 +24,7 @@ const OWN_MODEL: &str = "shapes";
 
 impl Setting {
     /// Runs a method to completion and returns `#{ tensors, tables, steps, scalars, done, target, parameters }`, where
-    /// `parameters` are the values actually used.
+    /// `parameters` holds the effective values of all parameters.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = CallOptions::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;

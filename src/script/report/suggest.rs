@@ -60,8 +60,8 @@ pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> V
         EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, &functions()),
         EvalAltResult::ErrorDotExpr(text, _) => property(text, &functions()),
         EvalAltResult::ErrorDataRace(..) => Some(
-            "a closure captures an array, a map or a variable that is assigned again, and is passed to a method of that \
-             same value; use the function form: map(list, |x| …), backward(trace, seed, #{ rules: … })"
+            "a closure that captures an array, a map or a reassigned variable cannot be passed to a method of that value; \
+             use the function form: map(list, |x| …), backward(trace, seed, #{ rules: … })"
                 .into(),
         ),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(_), _)

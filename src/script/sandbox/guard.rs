@@ -51,7 +51,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Limits for scripts with networks and tensors on the device and with the precision of `options`.
+    /// Creates a guard for scripts whose networks and tensors use the device and precision in `options`.
     pub fn new(options: RunOptions) -> Self {
         Self { options, ..Self::default() }
     }
@@ -195,7 +195,7 @@ impl Guard {
         }
         let (held, budget) = (held(), budget());
         (held > budget).then(|| {
-            format!("out of memory: {} are in use, and the limit is {}; keep fewer tensors", text(held), text(budget))
+            format!("out of memory: {} is in use, and the limit is {}; keep fewer tensors", text(held), text(budget))
         })
     }
 
@@ -219,8 +219,8 @@ impl Guard {
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
-    /// For a forward pass on a large batch, split into parts: returns the number of pictures of shape `[C, H, W]` per part, and reserves
-    /// memory for one part.
+    /// For a forward pass on a large batch that is split into parts, returns the number of pictures of shape `[C, H, W]` per part and
+    /// reserves memory for one part.
     pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
         let part = graph.pictures_within(MAX_BATCH_ELEMENTS.min(budget().saturating_sub(held()) / 4), picture);
         self.reserve_run(graph, part, picture).map(|()| part)

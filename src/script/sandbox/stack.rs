@@ -21,7 +21,7 @@ const A_BLOCK: usize = 1024;
 const MANY: isize = 1 << 13;
 
 thread_local! {
-    /// The stack size of this thread in bytes if created by this module, otherwise 0.
+    /// The stack size in bytes of this thread if this module created the thread, otherwise 0.
     static STACK: Cell<usize> = const { Cell::new(0) };
     /// Whether a script is running on this thread.
     static INSIDE: Cell<bool> = const { Cell::new(false) };

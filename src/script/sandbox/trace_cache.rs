@@ -13,7 +13,7 @@ const RUNS: usize = 2;
 /// Maximum size of a cached trace in bytes.
 const LARGEST: usize = 256 << 20;
 
-/// A cache of the most recent traces, newest last. Tensors are immutable, so rerunning the same network on the same tensor would
+/// A cache of the most recent traces, newest last. Tensors are immutable, so running the same network on the same tensor again would
 /// produce the same values.
 #[derive(Debug, Default)]
 pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);

@@ -28,8 +28,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Prepares checkpoints for a run that writes to the folder `out`, creating it. Without a folder, nothing is saved. With
-    /// `resume`, the session continues from an existing checkpoint.
+    /// Prepares checkpoints for a run that writes to the folder `out`, which is created if necessary. Without a folder, nothing is saved.
+    /// With `resume`, the session continues from an existing checkpoint.
     ///
     /// Errors if another run is writing to the folder.
     pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {

@@ -82,7 +82,8 @@ impl Session {
     }
 
     /// Replaces the model and the picture and drops all steps. The method stays open and keeps parameter values that are still
-    /// valid. The target is kept if the new model has the same classes.
+    /// valid. A target class is kept if the new model has the same classes, and a target expression if it applies to the new model
+    /// and picture.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = model.take(&input)?;
@@ -106,8 +107,8 @@ impl Session {
         self.observer = observer;
     }
 
-    /// Records the name by which the picture was opened, if it differs from the picture's name. The name of a picture file lacks the
-    /// folder.
+    /// Records the name by which the picture was opened, which may differ from the picture's name: the name of a picture file does not
+    /// include its folder.
     pub fn opened_as(&mut self, source: &str) {
         self.source = Some(source.into());
     }
@@ -142,19 +143,20 @@ impl Session {
         &self.params
     }
 
-    /// The notes of the current run, and the values it used instead of its parameter values.
+    /// The notes of the current run, and the effective values of the parameters that the method reported, such as a `count` capped at the
+    /// size of the data set.
     pub fn told(&self) -> &Remarks {
         &self.told
     }
 
-    /// Names of all parameters and the values actually used by the method, in `--set` syntax.
+    /// Names and effective values of all parameters, in `--set` syntax.
     pub fn as_used(&self) -> Vec<(String, String)> {
         let used =
             |(name, asked): (String, String)| (name.clone(), self.told.used().get(&name).cloned().unwrap_or(asked));
         self.params.texts(&self.model).into_iter().map(used).collect()
     }
 
-    /// Names and requested values of parameters for which the method used a different value.
+    /// Names and requested values of the parameters whose effective value differs from the requested one.
     pub fn asked_otherwise(&self) -> Vec<(String, String)> {
         let differs = |(name, asked): &(String, String)| self.told.used().get(name).is_some_and(|used| used != asked);
         self.params.texts(&self.model).into_iter().filter(differs).collect()
@@ -175,7 +177,7 @@ impl Session {
         self.seed = seed;
     }
 
-    /// The session's data set: the one specified by the user, or the synthetic one that the network was trained on.
+    /// The session's data set: the one specified by the user, or the synthetic one on which the network was trained.
     pub fn data(&self) -> &Data {
         &self.data
     }
@@ -201,7 +203,8 @@ impl Session {
         self.forget();
     }
 
-    /// Replaces the open method with a newer version of its script. Keeps all steps, and parameter values that are still valid.
+    /// Replaces the open method with a newer version of its script. Keeps parameter values that are still valid and, if
+    /// both versions run in steps, all steps.
     pub fn reload(&mut self, method: Method) {
         self.params = Arc::new(self.params.carried_to(method.params.clone()));
         let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
@@ -261,7 +264,7 @@ impl Session {
         self.steps.len()
     }
 
-    /// Whether the run has started and has at least one step.
+    /// Whether the run has at least one step.
     pub fn started(&self) -> bool {
         self.steps.len() > 0
     }
@@ -275,7 +278,7 @@ impl Session {
         self.steps.get(self.cursor)
     }
 
-    /// Replaces all steps of the run, makes the last one current, and records the parameter values used.
+    /// Replaces all steps of the run, makes the last one current, and records the effective parameter values `used`.
     fn set_steps(&mut self, steps: Vec<KeptStep>, used: BTreeMap<String, String>) {
         self.told = Remarks::of(used);
         self.cursor = steps.len().saturating_sub(1);
@@ -327,8 +330,8 @@ impl Session {
     }
 }
 
-/// The name by which a picture of a data set can be reopened, such as `cifar10:FILE[17]`; `None` for a picture file, whose name lacks the
-/// folder.
+/// The name by which a picture of a data set can be reopened, such as `cifar10:FILE[17]`; `None` for a picture file, whose name does
+/// not include its folder.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 const KEY: &str = "gradscope.run";
 
 impl Session {
-    /// Encodes the current step as the content of a snapshot file.
+    /// Encodes the current step as the contents of a snapshot file.
     ///
     /// Errors if the state contains a value that cannot be stored, such as a trace.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
@@ -41,7 +41,7 @@ impl Session {
         Ok(safetensors::serialize(named, Some(metadata))?)
     }
 
-    /// Resumes the run from the content of a snapshot file. Only the scalars of earlier steps are restored.
+    /// Resumes the run from the contents of a snapshot file. Only the scalars of earlier steps are restored.
     ///
     /// Errors if the bytes are not a snapshot or belong to a run with a different model, picture, method or settings, stating
     /// what differs.
@@ -63,7 +63,7 @@ impl Session {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);
         }
-        // Snapshots from older versions lack the parameter values used.
+        // Snapshots from older versions lack the effective parameter values.
         let used = serde_json::from_value(document["used"].clone()).unwrap_or_default();
         self.set_steps(steps, used);
         Ok(())
@@ -95,7 +95,7 @@ impl Session {
         let differs = own.as_object().into_iter().flatten().find(|(key, value)| kept[key.as_str()] != **value);
         match differs {
             None => Ok(()),
-            Some((key, _)) => bail!("the file belongs to a different run: {key} differs"),
+            Some((key, _)) => bail!("the file belongs to a different run (changed: {key})"),
         }
     }
 }
@@ -136,11 +136,11 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
         return Ok(Dynamic::from(decode_tsne(map, tensors)?));
     }
     if let Some(map) = part("map") {
-        let parts = map.as_object().context("a map")?.iter();
+        let parts = map.as_object().context("expected a map")?.iter();
         return Ok(parts.map(|(k, v)| Ok((k.as_str().into(), decode(v, tensors)?))).collect::<Result<Map>>()?.into());
     }
     if let Some(float) = part("float") {
-        return Ok(float.as_str().context("a number")?.parse::<f64>()?.into());
+        return Ok(float.as_str().context("expected a number")?.parse::<f64>()?.into());
     }
     Ok(match value {
         Value::Null => Dynamic::UNIT,
@@ -178,14 +178,14 @@ fn decode_tsne(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Tsne>
         let rows = tensor(key)?.to_vec2::<f64>()?;
         rows.into_iter().map(|row| row.try_into().ok().context("a position needs two coordinates")).collect()
     };
-    let number = |key: &str| -> Result<f64> { Ok(value[key].as_str().context("a number")?.parse()?) };
+    let number = |key: &str| -> Result<f64> { Ok(value[key].as_str().context("expected a number")?.parse()?) };
     let start = tensor("start")?.to_vec1::<i64>()?.into_iter().map(|i| i as usize).collect();
     let (index, p) = (tensor("index")?.to_vec1()?, tensor("p")?.to_vec1()?);
     let affinities = Affinities { start, index, p, perplexity: number("perplexity")? };
     let (y, update, gains) = (points("y")?, points("update")?, points("gains")?);
     ensure!(
         affinities.is_sound() && [&y, &update, &gains].iter().all(|p| p.len() == affinities.count()),
-        "sizes differ"
+        "the sizes of the t-SNE arrays differ"
     );
     let iterations = value["iterations"].as_u64().context("the number of iterations is missing")? as usize;
     Ok(Tsne { affinities: Arc::new(affinities), y, kl: number("kl")?, iterations, update, gains })

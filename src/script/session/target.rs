@@ -33,13 +33,13 @@ impl fmt::Display for Target {
 #[derive(Clone)]
 pub(super) enum Selected {
     Class(usize),
-    /// An expression, as a head of the network.
+    /// An expression, computed by a head that is added to the network.
     Expression(Arc<TargetHead>),
 }
 
 impl Selected {
-    /// The same target for another network and picture, `to` instead of `from`; `None` if the classes differ or the expression does not
-    /// apply.
+    /// Carries the target over from the network `from` to the network `to` and the picture `input`; `None` if the classes differ or the
+    /// expression does not apply.
     pub fn carried(self, from: &Model, to: &Model, input: &Tensor) -> Option<Self> {
         let head = match self {
             Self::Class(_) => {
@@ -53,7 +53,7 @@ impl Selected {
 }
 
 impl Session {
-    /// The target class: the one selected by the user, otherwise the predicted class; `None` if the target is an expression, the scores
+    /// The target class: the class selected by the user, otherwise the predicted class; `None` if the target is an expression, the scores
     /// are not finite, or the network has no classes.
     pub fn target(&self) -> Option<usize> {
         match &self.target {
@@ -79,7 +79,7 @@ impl Session {
         })
     }
 
-    /// The selected target, or else the predicted class.
+    /// The selected target, otherwise the predicted class.
     pub fn current_target(&self) -> Option<Target> {
         self.chosen().or_else(|| self.target().map(Target::Class))
     }
@@ -92,16 +92,16 @@ impl Session {
         }
         ensure!(
             target.is_none_or(|t| t < classes),
-            "no class {}; the network has {classes}",
+            "no class {}; the network has {classes} classes",
             target.unwrap_or_default()
         );
         self.target = target.map(Selected::Class);
         Ok(())
     }
 
-    /// Sets the target: a class by index or name, or else an expression.
+    /// Sets the target: a class by index or name, otherwise an expression.
     ///
-    /// Errors if there is no such class, or the expression does not apply to the network or the picture; the message says what would work.
+    /// Errors if there is no such class, or if the expression does not apply to the network or the picture.
     pub fn set_target_text(&mut self, text: &str) -> Result<()> {
         let classes = self.model.classes();
         match self.model.card.class(text, classes) {

@@ -95,7 +95,7 @@ impl Workspace {
         write_whole(file, words::json(&serde_json::to_value(self)?).as_bytes())
     }
 
-    /// Reads a session file; `None` if it does not exist. Errors if the file is damaged or was written by a different version.
+    /// Reads a session file; `None` if it does not exist. Errors if the file is damaged or has a different format version.
     pub fn read(file: &Path) -> Result<Option<Self>> {
         if !file.exists() {
             return Ok(None);
@@ -103,7 +103,11 @@ impl Workspace {
         let reading = || format!("reading the session \"{}\"", words::path(&file));
         let text = read_text(file, FILE_BYTES).with_context(reading)?;
         let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
-        ensure!(opened.form == FORM, "the session \"{}\" was written by a different version", words::path(&file));
+        ensure!(
+            opened.form == FORM,
+            "the session \"{}\" was written by a different version of gradscope",
+            words::path(&file)
+        );
         ensure!(
             opened.has_short_names(),
             "the session \"{}\" is damaged: a name in it is too long",
