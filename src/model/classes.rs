@@ -48,7 +48,10 @@ impl ClassMap {
     /// Like [`matched`](Self::matched), and queues a note for the user that says how the classes were matched.
     pub fn between(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
         let map = Self::matched(data, card, count)?;
-        notes::add(format!("the classes of \"{}\" are matched with those of \"{}\" {}", data.name, card.name, map.by));
+        notes::add(format!(
+            "the classes of the data set \"{}\" are matched with those of the network \"{}\" {}",
+            data.name, card.name, map.by
+        ));
         Ok(map)
     }
 
@@ -66,7 +69,11 @@ impl ClassMap {
     /// set has no labels, if a name is unknown or ambiguous, if an index is out of range, or if the data set is a folder with class
     /// names but the network has none.
     pub fn matched(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
-        ensure!(data.labelled, "\"{}\" has no labels; put its pictures into one folder per class", data.name);
+        ensure!(
+            data.labelled,
+            "the data set \"{}\" has no labels; put its pictures into one folder per class",
+            data.name
+        );
         let used: BTreeSet<_> = (0..data.len()).map(|i| data.label(i)).collect();
         match data.classes.is_empty() {
             true => Self::by_number(data, card, count, &used),
@@ -109,7 +116,7 @@ impl ClassMap {
         let beyond = (0..data.len()).find(|&i| data.label(i) >= count);
         ensure!(
             beyond.is_none(),
-            "picture {} of \"{}\" has class {}, but \"{}\" has only {count} classes, 0 to {}",
+            "picture {} of the data set \"{}\" has class {}, but the network \"{}\" has only {count} classes, 0 to {}",
             beyond.unwrap_or_default(),
             data.name,
             data.label(beyond.unwrap_or_default()),
@@ -124,7 +131,7 @@ impl ClassMap {
         if card.labels.is_empty() {
             ensure!(
                 fixed,
-                "the classes of \"{}\" are named ({}), but \"{}\" has no class names; name the folders by class index, 0 to {}",
+                "the data set \"{}\" has class names ({}), but the network \"{}\" has none; name the folders by class index, 0 to {}",
                 data.name,
                 some(data.classes.iter()),
                 card.name,
@@ -136,8 +143,8 @@ impl ClassMap {
         let names: Vec<_> = used.iter().map(|&label| (label, data.classes[label].as_str())).collect();
         let written: BTreeSet<_> = names.iter().map(|(_, name)| *name).collect();
         let as_the_network = written.iter().all(|name| lookup.exactly(name).is_some());
-        // An ambiguous name is taken literally if the data set also contains the network's other classes of that name, under their
-        // own labels.
+        // An ambiguous name means the class with exactly this label if the data set also contains the network's other classes of
+        // that name, under their own labels.
         let told_apart = |class: usize, others: &[usize]| {
             let there = |other: &usize| *other == class || written.contains(&card.labels[*other][..]);
             as_the_network && (card.synonyms.is_empty() || others.iter().all(there))
@@ -172,7 +179,7 @@ impl ClassMap {
             return Ok(Self::of(used, |label| label, MatchedBy::Number));
         }
         bail!(
-            "\"{}\" has no class \"{name}\" of \"{}\": the network has {}; the data set has {}{}",
+            "the network \"{}\" has no class \"{name}\", which the data set \"{}\" uses; the network has {}, the data set has {}{}",
             card.name,
             data.name,
             some(card.labels.iter()),
@@ -201,10 +208,15 @@ impl Card {
         if let Ok(index) = text.parse::<usize>() {
             ensure!(
                 count > 0,
-                "no class {index}: \"{}\" is not a classifier but outputs a value at each of several positions",
+                "no class {index}: the network \"{}\" is not a classifier but outputs a value at each of several positions",
                 self.name
             );
-            ensure!(index < count, "no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);
+            ensure!(
+                index < count,
+                "no class {index}; the network \"{}\" has {count} classes, 0 to {}",
+                self.name,
+                count - 1
+            );
             return Ok(index);
         }
         let lookup = Lookup::new(self);
@@ -214,11 +226,15 @@ impl Card {
         match &lookup.find(text)[..] {
             [class] => Ok(*class),
             [] if self.labels.is_empty() => {
-                bail!("no class named \"{text}\": \"{}\" has no class names; use an index", self.name)
+                bail!("no class named \"{text}\": the network \"{}\" has no class names; use a class index", self.name)
             }
-            [] => bail!("no class named \"{text}\" in \"{}\"{}", self.name, nearest(self, text)),
+            [] => bail!("no class named \"{text}\" in the network \"{}\"{}", self.name, nearest(self, text)),
             several => {
-                bail!("\"{text}\" may be {} of \"{}\"; use the class index", choices(self, several), self.name)
+                bail!(
+                    "the class name \"{text}\" is ambiguous in the network \"{}\": {}; use the class index",
+                    self.name,
+                    choices(self, several)
+                )
             }
         }
     }
@@ -292,8 +308,11 @@ fn nearest(card: &Card, name: &str) -> String {
 
 fn ambiguous(data: &Dataset, card: &Card, name: &str, classes: &[usize]) -> String {
     let (set, network) = (&data.name, &card.name);
-    let way = if card.synonyms.is_empty() { "use class indices for all" } else { "use the WordNet id" };
-    format!("the class \"{name}\" of \"{set}\" may be {} of \"{network}\"; {way}", choices(card, classes))
+    let way = if card.synonyms.is_empty() { "use class indices for all classes" } else { "use the WordNet id" };
+    format!(
+        "the class \"{name}\" of the data set \"{set}\" is ambiguous in the network \"{network}\": {}; {way}",
+        choices(card, classes)
+    )
 }
 
 /// Lists classes that share a name, with their synonyms or labels.

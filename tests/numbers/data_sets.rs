@@ -437,12 +437,10 @@ fn numbered_folders_are_class_indices_within_the_networks_range() {
     let map = ClassMap::matched(&data(&[("999/a.png", &png), ("7/b.png", &png)]), &imagenet, 1000).unwrap();
     assert_eq!((map.class(7).unwrap(), map.class(999).unwrap(), map.by), (7, 999, MatchedBy::Number));
     let error = ClassMap::matched(&data(&[("1000/a.png", &png)]), &imagenet, 1000).unwrap_err().to_string();
-    assert!(error.contains("has class 1000, but \"squeezenet1_0\" has only 1000 classes"), "{error}");
+    assert!(error.contains("has class 1000, but the network \"squeezenet1_0\" has only 1000 classes"), "{error}");
     let unnamed = Card { labels: [].into(), synonyms: [].into(), ..imagenet };
     assert!(
-        matched(&unnamed, &["cat", "dog"])
-            .unwrap_err()
-            .contains("has no class names; name the folders by class index, 0 to 9")
+        matched(&unnamed, &["cat", "dog"]).unwrap_err().contains("has none; name the folders by class index, 0 to 9")
     );
     let map = ClassMap::matched(&data(&[("3/a.png", &png)]), &unnamed, 1000).unwrap();
     assert_eq!((map.class(3).unwrap(), map.by), (3, MatchedBy::Number));

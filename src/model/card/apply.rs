@@ -33,7 +33,7 @@ impl Card {
         Ok(card)
     }
 
-    /// The card with the values of one source, which takes precedence.
+    /// The card with the values of one source, which take precedence over the card's.
     fn with(mut self, values: &CardValues) -> Self {
         let longest = |input: [usize; 3]| input[1].max(input[2]);
         if let Some(Given { value: InputSize([height, width]), source }) = &values.size {
@@ -95,7 +95,7 @@ impl Card {
         }
     }
 
-    /// Converts a network that expects the card's channel order to one for pictures in RGB order.
+    /// Converts a network that expects the card's channel order to one that expects RGB.
     ///
     /// Errors if the order is BGR and the input does not have three channels.
     pub fn in_channel_order(&self, graph: Graph) -> Result<Graph> {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_in_pixels_keeps_its_share_of_another_size() {
+    fn a_crop_in_pixels_is_scaled_with_the_input_size() {
         let resized = |values: &[CardValues]| card().with_values(values).unwrap().resize;
         let size = CardValues { size: flag(InputSize([448, 448])), ..CardValues::default() };
         assert_eq!(resized(std::slice::from_ref(&size)), Some(512));

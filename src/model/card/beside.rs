@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Maximum size of a card file in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Reads one kind of card file; the first argument is the file's name.
+/// A function that reads one kind of card file, given the file's name and contents.
 type Reader = fn(&str, &Value) -> Result<CardValues>;
 
 /// Card files with a fixed name, in order of increasing precedence.
@@ -22,8 +22,10 @@ const FILES: [(&str, Reader); 3] = [
     ("config.json", timm::read),
 ];
 
-/// The values in the card files next to the network's file `path`, in order of increasing precedence; `path` may also be a folder
-/// of shards. Errors if a card is damaged, naming the file, the key and the expected value.
+/// The values in the card files next to the network's file `path`, in order of increasing precedence. `path` may also be a folder of
+/// shards.
+///
+/// Errors if a card is damaged.
 pub fn beside(path: &Path) -> Result<Vec<CardValues>> {
     let own = path_beside(path);
     let folder = own.parent().unwrap_or(Path::new(""));
@@ -44,7 +46,7 @@ pub fn timm_architecture(path: &Path) -> Option<String> {
     Some(config.get("architecture")?.as_str()?.to_string())
 }
 
-/// The path of the card `NAME.card.json` of the network's file `path`.
+/// The path of the card `NAME.card.json` for the network's file `path`.
 pub fn path_beside(path: &Path) -> PathBuf {
     if path.is_dir() {
         return path.join("model.card.json");
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_is_named_after_the_file_it_lies_beside() {
+    fn a_card_is_named_after_its_networks_file() {
         for (file, card) in [
             ("a/resnet50.pth", "a/resnet50.card.json"),
             ("net.v2.onnx", "net.v2.card.json"),
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn timm_names_its_architecture_in_both_forms_of_its_card() {
+    fn the_architecture_is_read_from_both_forms_of_timms_card() {
         let folder = tempfile::tempdir().unwrap();
         let said = |text: &str| {
             std::fs::write(folder.path().join("config.json"), text).unwrap();

@@ -13,7 +13,7 @@ pub struct CardRow {
     pub name: &'static str,
     /// The value.
     pub value: String,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: String,
 }
 

@@ -53,7 +53,7 @@ impl<'a> Object<'a> {
         Ok(self.given(key, read)?.map_or(default, |given| given.value))
     }
 
-    /// The number at `key`; `default` if it is absent or null.
+    /// The numeric value of `key`; `default` if it is absent or null.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
         Ok(self.given(key, number)?.map_or(default, |given| given.value))
     }
@@ -102,7 +102,7 @@ pub(super) fn any_range(value: &Value) -> Result<Vec<f64>> {
 
 /// Height and width: a number, `[H, W]` or `[C, H, W]`.
 pub(super) fn size(value: &Value) -> Result<InputSize> {
-    let form = "expected a side in pixels, [height, width] or [channels, height, width]";
+    let form = "expected a side length in pixels, [height, width] or [channels, height, width]";
     let sides = match value.as_array().map(Vec::as_slice) {
         None => [value, value],
         Some([height, width] | [_, height, width]) => [height, width],

@@ -45,7 +45,7 @@ pub(super) fn preprocessor(file: &str, value: &Value) -> Result<CardValues> {
     })
 }
 
-/// The forms of `size`.
+/// The forms that `size` can have.
 enum Size {
     /// A number, whose meaning depends on the other keys.
     Number(usize),

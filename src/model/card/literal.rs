@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Value> {
 fn value(rest: &mut &str, depth: usize) -> Result<Value> {
     ensure!(depth < DEEPEST, "the value is nested too deeply");
     *rest = rest.trim_start();
-    match rest.chars().next().context("the value ends too early")? {
+    match rest.chars().next().context("the value ends unexpectedly")? {
         '[' => list(rest, ']', depth),
         '(' => list(rest, ')', depth),
         '{' => dictionary(rest, depth),
@@ -56,7 +56,7 @@ fn dictionary(rest: &mut &str, depth: usize) -> Result<Value> {
 /// Skips the comma between two values; before the closing bracket it may be absent.
 fn separated(rest: &mut &str, close: char) -> Result<()> {
     *rest = rest.trim_start();
-    ensure!(!rest.is_empty(), "the value ends too early");
+    ensure!(!rest.is_empty(), "the value ends unexpectedly");
     ensure!(skip(rest, ',') || rest.starts_with(close), "expected , or {close}");
     Ok(())
 }
@@ -79,7 +79,7 @@ fn string(rest: &mut &str, quote: char) -> Result<String> {
                 *rest = &rest[at + 1..];
                 return Ok(text);
             }
-            '\\' => match chars.next().context("the value ends too early")?.1 {
+            '\\' => match chars.next().context("the value ends unexpectedly")?.1 {
                 'n' => text.push('\n'),
                 't' => text.push('\t'),
                 other => text.push(other),
@@ -87,7 +87,7 @@ fn string(rest: &mut &str, quote: char) -> Result<String> {
             c => text.push(c),
         }
     }
-    bail!("the value ends too early")
+    bail!("the value ends unexpectedly")
 }
 
 /// A number, `True`, `False`, `None`, or a word without quotes.
@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn python_and_json_give_the_same_values() {
+    fn python_and_json_literals_have_the_same_values() {
         assert_eq!(
             parse("{0: 'a', 'b': (1, -2.5,), \"c\": [True, None]}").unwrap(),
             json!({

@@ -19,7 +19,7 @@ const SIZE: [&str; 3] = ["imgsz", "size", "image_size"];
 /// `size`), `crop` and `interpolation`. Values are lists in JSON's or Python's syntax, or separated by commas. Other keys are
 /// ignored.
 ///
-/// Errors if a value is invalid, naming the key and the expected form.
+/// Errors if a value is invalid.
 pub fn of_metadata(file: &str, metadata: &BTreeMap<String, String>) -> Result<CardValues> {
     let source = || Source::File { file: file.into() };
     let mut values = CardValues {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ultralytics_writes_is_understood() {
+    fn metadata_written_by_ultralytics_is_read() {
         let values = read(&[
             ("author", "Ultralytics"),
             ("task", "classify"),

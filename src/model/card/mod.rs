@@ -1,5 +1,5 @@
-//! Values of a network's card from outside its architecture: from flags, from card files next to the weights, and from the model
-//! file itself.
+//! Values of a network's card that its architecture does not set: from flags, from card files next to the weights, and from the
+//! model file.
 //!
 //! A [`CardValues`] holds the values of one source. [`Card::with_values`](crate::model::Card::with_values) applies sources in order
 //! of increasing precedence: the model file, torchvision's table, Hugging Face's files, timm's file, `NAME.card.json`, flags.

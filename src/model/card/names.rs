@@ -98,7 +98,7 @@ mod tests {
         let said = |text: &str| format!("{:#}", of_text(text).unwrap_err());
         assert!(said("{0: 'cat', 2: 'dog'}").contains("1 is missing"), "{}", said("{0: 'cat', 2: 'dog'}"));
         assert!(said("[true]").contains("expected a name for each class, got true"));
-        assert!(said("{0: 'cat'").contains("ends too early"), "{}", said("{0: 'cat'"));
+        assert!(said("{0: 'cat'").contains("ends unexpectedly"), "{}", said("{0: 'cat'"));
         assert!(of_lines("\n\n").is_err());
     }
 }

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_cards_are_read_back() {
         for text in [
             r#"{"size": [48, 64], "crop": 0.875, "interpolation": "bicubic", "mean": [0.5], "std": [0.25], "labels": ["a", "b"], "channel_order": "bgr", "output": "logits"}"#,
             r#"{"crop": 256}"#,
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_key_and_what_would_be_right() {
+    fn errors_name_the_key_and_the_expected_value() {
         for (text, parts) in [
             ("[]", "must be a JSON object, got []"),
             (
@@ -81,11 +81,11 @@ mod tests {
             (r#"{"mean": "a"}"#, "\"mean\" is \"a\": expected a list of numbers, one per channel"),
             (
                 r#"{"mean": [123, 116, 103]}"#,
-                "\"mean\" is [123,116,103]: 123 is for pixels from 0 to 255; divide by 255",
+                "\"mean\" is [123,116,103]: 123 looks like a value for pixels in 0–255; divide by 255",
             ),
             (r#"{"std": [0.2, 0, 0.2]}"#, "standard deviations must be positive"),
-            (r#"{"size": [1, 2, 3, 4]}"#, "\"size\" is [1,2,3,4]: expected a side in pixels"),
-            (r#"{"size": 0.5}"#, "expected a side in pixels"),
+            (r#"{"size": [1, 2, 3, 4]}"#, "\"size\" is [1,2,3,4]: expected a side length in pixels"),
+            (r#"{"size": 0.5}"#, "expected a side length in pixels"),
             (r#"{"crop": "none"}"#, "\"crop\" is \"none\": expected a fraction such as 0.875"),
             (r#"{"interpolation": "cubic"}"#, "expected bilinear, bicubic, lanczos, nearest"),
             (r#"{"channel_order": "gbr"}"#, "\"channel_order\" is \"gbr\": expected rgb or bgr"),

@@ -1,8 +1,8 @@
-//! Where the values of a card come from.
+//! The sources of a card's values.
 
 use std::sync::Arc;
 
-/// Where one value of a card comes from.
+/// The source of a card's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// A command-line flag.
@@ -22,7 +22,7 @@ pub enum Source {
     /// The architecture's script.
     #[default]
     Script,
-    /// ImageNet's values, because no other source has any.
+    /// ImageNet's value, which is used if no other source has one.
     ImageNet,
 }
 

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_form_and_squashing_are_understood_and_other_files_say_nothing() {
+    fn the_older_form_and_squashing_are_read_and_other_files_have_no_values() {
         let old = json!({ "architecture": "x", "input_size": [3, 224, 224], "mean": [0.5, 0.5, 0.5], "crop_mode": "squash", "crop_pct": 0.9 });
         assert_eq!(read("config.json", &old).unwrap().crop.unwrap().value, Crop::Whole);
         assert!(read("config.json", &json!({ "model_type": "vit", "id2label": {} })).unwrap().is_empty());

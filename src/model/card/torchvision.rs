@@ -4,7 +4,7 @@ use super::source::Source;
 use super::values::{CardValues, Crop, Given, InputSize, PerChannel};
 use crate::hub::torchvision_weights;
 
-/// The preprocessing for the weights in torchvision's file `file`; no values if it is not one of torchvision's.
+/// The preprocessing for torchvision's weight file `file`; no values if torchvision has no such file.
 pub fn of_torchvision(file: &str) -> CardValues {
     let Some(weights) = torchvision_weights().find(|weights| weights.file == file) else {
         return CardValues::default();

@@ -31,7 +31,7 @@ pub struct CardValues {
 pub struct Given<T> {
     /// The value.
     pub value: T,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
@@ -89,10 +89,10 @@ impl CardValues {
 }
 
 impl InputSize {
-    /// Maximum side of the input, in pixels.
+    /// Maximum side length of the input, in pixels.
     const LARGEST: usize = 16_384;
 
-    /// Checks that both sides are usable.
+    /// Errors unless each side is from 1 to [`LARGEST`](Self::LARGEST) pixels.
     pub(super) fn checked(sides: [usize; 2]) -> Result<Self> {
         ensure!(
             sides.iter().all(|side| (1..=Self::LARGEST).contains(side)),
@@ -115,12 +115,14 @@ impl Crop {
 }
 
 impl PerChannel {
-    /// Checks the values of a mean or, if `positive`, of a standard deviation.
+    /// Errors unless `numbers` are valid for a mean or, if `positive`, for a standard deviation.
     pub(super) fn checked(numbers: Vec<f64>, positive: bool) -> Result<Self> {
         ensure!(!numbers.is_empty() && numbers.iter().all(|n| n.is_finite()), "expected numbers, one per channel");
         let large = numbers.iter().copied().find(|n| n.abs() > 2.0);
         if let Some(large) = large {
-            bail!("{large} is for pixels from 0 to 255; divide by 255, because gradscope scales pixels to 0 to 1");
+            bail!(
+                "{large} looks like a value for pixels in 0–255; divide by 255, because gradscope scales pixels to 0–1"
+            );
         }
         ensure!(!positive || numbers.iter().all(|n| *n > 0.0), "standard deviations must be positive");
         Ok(Self(numbers))
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_refused_with_what_would_be_right() {
+    fn other_values_are_errors_that_suggest_valid_ones() {
         let said = |error: Result<()>| error.unwrap_err().to_string();
         for text in ["", "0", "2x", "99999", "1x2x3"] {
             assert!(said(text.parse::<InputSize>().map(drop)).contains("224x320"), "{text}");

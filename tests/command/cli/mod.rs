@@ -677,7 +677,7 @@ fn methods_on_a_folder_use_the_same_classes_and_report_file_names() {
         (serde_json::from_slice::<Value>(&out.stdout).unwrap(), text(&out.stderr))
     };
     let (told, said) = run(&["class_accuracy"]);
-    assert_says(&said, &["\"folder:names\" are matched with those of \"shapes\" by name"]);
+    assert_says(&said, &["\"folder:names\" are matched with those of the network \"shapes\" by name"]);
     assert_eq!((&told["data"]["labels"], &told["data"]["pictures"]), (&"by name".into(), &12.into()));
     let rows = told["figures"][0]["table"]["rows"].as_array().unwrap().clone();
     let named: Vec<_> = rows.iter().map(|row| row[0].as_str().unwrap()).collect();

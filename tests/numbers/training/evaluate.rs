@@ -85,7 +85,10 @@ fn measuring_stops_when_the_caller_says_so() {
 #[test]
 fn a_label_out_of_range_is_an_error_before_anything_runs() {
     let error = evaluate(&tiny(), &pictures(vec![1, 4, 5]), &mut |_| panic!("it ran")).unwrap_err();
-    assert_eq!(error.to_string(), "picture 2 of \"noise\" has class 5, but \"tiny\" has only 5 classes, 0 to 4");
+    assert_eq!(
+        error.to_string(),
+        "picture 2 of the data set \"noise\" has class 5, but the network \"tiny\" has only 5 classes, 0 to 4"
+    );
 }
 
 #[test]

@@ -309,5 +309,5 @@ fn invalid_options_and_labels_without_a_class_are_errors() {
     assert!(refused(TrainingOptions { optimizer: Optimizer::Sgd { momentum: 1.0, nesterov: false }, ..good() }));
     let tiny = tiny();
     let error = Trainer::new(&tiny.graph, &tiny.card, digits("digits", 10), good()).err().expect("an error");
-    assert!(error.to_string().contains("has class 5, but \"tiny\" has only 5 classes"), "{error}");
+    assert!(error.to_string().contains("has class 5, but the network \"tiny\" has only 5 classes"), "{error}");
 }
