@@ -8,7 +8,7 @@ use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Prints the reference of script functions: all sections, the section of one noun, or the entries that contain the search
+/// Prints the reference for script functions: all sections, the section of one noun, or the entries that contain the search
 /// words. With `--definitions`, writes definition files for editors instead.
 pub fn api(host_args: &HostArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(host_args)?;
@@ -21,7 +21,7 @@ pub fn api(host_args: &HostArgs, args: &ApiArgs) -> Result<ExitCode> {
     let nouns = all.nouns().collect::<Vec<_>>().join(", ");
     let found = all.with(&search);
     if found.sections.is_empty() {
-        bail!("no entry of the script API contains \"{}\"; its nouns are {nouns}", words::name(&search));
+        bail!("nothing in the script API matches \"{}\"; the nouns are {nouns}", words::name(&search));
     }
     say(&found.sections.iter().map(text).collect::<Vec<_>>().join("\n\n"))?;
     Ok(ExitCode::SUCCESS)

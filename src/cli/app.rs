@@ -19,9 +19,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Name of the method that runs if the user names none.
+/// Name of the default method.
 const FIRST: &str = "gradcam";
-/// Name of the session that is used if the user names none.
+/// Name of the default session.
 const LAST: &str = "last";
 
 /// A restored session, its picture, the workspace it was restored from, and notes for the user.
@@ -49,7 +49,7 @@ pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
     ran.map(|()| ExitCode::SUCCESS)
 }
 
-/// The worker's initial state: the restored session if there is one, else the state given by the arguments.
+/// The worker's initial state: the restored session if there is one, otherwise the state given by the arguments.
 fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let name = app.session.as_deref().unwrap_or(LAST);
     let Some(file) = file(name)? else { return asked_for(host, question, app) };
@@ -71,7 +71,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
             let aside = file.with_extension("unopened.json");
             // Keep the session file: it may open again once the missing files are back.
             let put = session_file.is_some() && std::fs::rename(&file, &aside).is_ok();
-            let stays = if put { format!("; it was moved to \"{}\"", words::path(&aside)) } else { String::new() };
+            let stays = if put { format!("; its file is now \"{}\"", words::path(&aside)) } else { String::new() };
             let mut opening = asked_for(host, question, app)?;
             opening.notes.push(format!("cannot restore the last session: {error:#}{stays}"));
             opening
@@ -101,8 +101,8 @@ fn recent() -> RecentFolders {
     RecentFolders::read(state_folder().map(|folder| folder.join("recent_folders.txt")))
 }
 
-/// Locks a session file. If another instance has it open or its folder is not writable, returns only a note with the
-/// reason.
+/// Locks a session file. If another instance has the file open or its folder is not writable, returns only a note that gives
+/// the reason.
 fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
     let folder = file.parent().map_or(Ok(()), create_folder);
     match folder.and_then(|()| Lock::claim(file)) {
@@ -111,7 +111,7 @@ fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
             let session = if name == LAST { "this session".into() } else { format!("the session \"{name}\"") };
             (
                 None,
-                Some(format!("{session} is open in another instance ({owner}); --session NAME starts a separate one")),
+                Some(format!("{session} is open in another instance ({owner}); --session NAME opens a different one")),
             )
         }
         Err(error) => (None, Some(format!("the session will not be saved: {error:#}"))),
@@ -149,7 +149,7 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     session.opened_as(&opened.picture);
     let notes = match workspace::go_on(file, &mut session) {
         Ok(false) if opened.under_way => {
-            vec!["the last run may have crashed gradscope, so it was not started again; press r to start it".into()]
+            vec!["the last run may have crashed gradscope, so it was not restarted; press r to run it".into()]
         }
         Ok(_) => vec!["session restored; --fresh starts over".into()],
         Err(error) => vec![format!("session restored without its steps: {error:#}")],

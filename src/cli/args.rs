@@ -69,7 +69,7 @@ impl CardFlags {
 }
 
 impl Args {
-    /// Parses the arguments of this process. An option of the app before a command is an error, since the command would ignore it.
+    /// Parses the arguments of this process. An app option before a command is an error, because the command would ignore it.
     pub fn of_process() -> Result<Self, clap::Error> {
         Self::of(std::env::args_os())
     }
@@ -102,8 +102,8 @@ pub enum CliCommand {
     Models(TableArgs),
     /// List the layers of a network, or its modules
     ///
-    /// One line per layer: name, kind, output shape and number of parameters. --set layer= accepts any of these names, as well as
-    /// the names of modules, which refer to their output.
+    /// One line per layer: name, kind, output shape and number of parameters. --set layer= accepts any of these names. It also
+    /// accepts the name of a module, which refers to the module's output.
     Layers(LayerListArgs),
     /// List the classes of a network
     Classes(LayersArgs),
@@ -111,10 +111,11 @@ pub enum CliCommand {
     ///
     /// Sources, in order of precedence: the flags below; NAME.card.json next to the weights NAME.pth (or NAME.onnx, …); timm's
     /// config.json; Hugging Face's preprocessor_config.json and config.json; the file itself (metadata of ONNX files, class names
-    /// of trained weights); the architecture. A graph file without any of these sources gets ImageNet's values, with a note that
-    /// says so.
+    /// of trained weights); the architecture. If a graph file has none of these sources, ImageNet's values are used, and a note
+    /// is shown.
     ///
-    /// A card file has any of the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std, labels, channel_order and output.
+    /// A card file may contain the keys size (224 or [H, W]), crop (0.875, 256 or null), interpolation, mean, std, labels,
+    /// channel_order and output.
     Card(CardArgs),
     /// Measure the accuracy of a network on a data set
     Eval(EvalArgs),
@@ -146,7 +147,7 @@ pub struct HostArgs {
     /// Folder of architectures, searched before ./models, the user's folder and the built-in architectures
     #[arg(long, value_name = "DIR", global = true)]
     pub models: Option<PathBuf>,
-    /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that supports them
+    /// Device for computations: cpu, cuda:0 or metal; cuda and metal require a build that supports them
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
     /// Precision of weights and computations: f32, f64, tf32 (CUDA only), bf16 or f16
@@ -155,7 +156,7 @@ pub struct HostArgs {
     /// results and is much slower than f32.
     #[arg(long, value_name = "DTYPE", default_value = "f32", global = true)]
     pub precision: String,
-    /// Compute convolutions directly instead of by Winograd transforms: slower, but with smaller rounding errors
+    /// Compute convolutions directly instead of with Winograd transforms: slower, but with smaller rounding errors
     #[arg(long, global = true)]
     pub exact: bool,
 }
@@ -163,8 +164,8 @@ pub struct HostArgs {
 /// The network to open.
 #[derive(Group, Debug, Default)]
 pub struct NetworkArgs {
-    /// Architecture (see `gradscope models`), a .rhai file that defines one, a weight file to detect it from, an exported graph
-    /// (.onnx, .pt2), or a network on a hub: hf:OWNER/NAME, timm:NAME.TAG or torchvision:NAME
+    /// Architecture (see `gradscope models`), a .rhai file that defines one, a weight file (its architecture is detected), an
+    /// exported graph (.onnx, .pt2), or a network on a hub: hf:OWNER/NAME, timm:NAME.TAG or torchvision:NAME
     ///
     /// Networks on hubs, such as hf:timm/resnet50.a1_in1k or torchvision:resnet50, are looked up in the caches of the Python
     /// libraries and downloaded if they are missing. @REVISION after the name selects a branch, tag or commit; for torchvision it
@@ -174,9 +175,9 @@ pub struct NetworkArgs {
     pub model: Option<String>,
     /// Weights: a .safetensors or PyTorch file, or a hub name as for -m; FILE:KEY selects one of several state dicts
     ///
-    /// For sharded weights, give the index (*.index.json), its folder, or any shard. Prefixes shared by all names, and `module.` or
-    /// `_orig_mod.` within names, are removed. If several state dicts fit, the network itself is preferred over averaged copies,
-    /// and a message says which one was used.
+    /// For sharded weights, give the index (*.index.json), its folder, or any shard. Prefixes shared by all parameter names are
+    /// removed, and so are `module.` and `_orig_mod.` within names. If several state dicts fit, the network's own weights are
+    /// preferred over averaged copies, and a note names the state dict that was used.
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
@@ -227,10 +228,10 @@ pub struct QuestionArgs {
     pub pictures: Vec<String>,
     /// Target: a class by index or name, or an expression of the output [default: the predicted class]
     ///
-    /// A class, a sum or difference ("tabby - tiger cat"), a place of a map ("person @ 120,80", or the corners of a box
-    /// "person @ 10,10,60,90", in pixels of the network's input), a masked region ("person in mask.png"), the maximum over all
-    /// places or boxes ("max face"), an output value ("output 3"), or the similarity of the output to that for another picture
-    /// ("like:other.jpg") or to an embedding ("text:embeddings.npy[0]").
+    /// A class, a sum or difference ("tabby - tiger cat"), a position in the picture ("person @ 120,80", or the corners of
+    /// a box "person @ 10,10,60,90", in pixels of the network's input), a masked region ("person in mask.png"), the maximum over
+    /// all positions or boxes ("max face"), an output value ("output 3"), or the similarity of the output to the output for another
+    /// picture ("like:other.jpg") or to an embedding ("text:embeddings.npy[0]").
     #[arg(short, long, value_name = "TARGET")]
     pub target: Option<String>,
     /// Use pictures at their original size, without scaling or cropping
@@ -250,12 +251,12 @@ pub struct QuestionArgs {
 /// Options of the app.
 #[derive(Group, Debug, Default)]
 pub struct AppArgs {
-    /// Method to start with
+    /// Initial method
     ///
     /// Without a method, model, picture or target, the app restores its last session.
     #[arg(long, value_name = "METHOD")]
     pub method: Option<String>,
-    /// Session to restore and to save to [default: last]
+    /// Session to restore and save [default: last]
     #[arg(long, value_name = "NAME")]
     pub session: Option<String>,
     /// Start with the built-in network and picture instead of restoring the session
@@ -301,13 +302,13 @@ pub struct RunArgs {
 
 #[derive(Group, Debug)]
 pub struct ExecArgs {
-    /// Stop after this time (seconds, or 10m, 2h); write it before SCRIPT, since everything after that is passed to the script
+    /// Stop after this time (seconds, or 10m, 2h); must precede SCRIPT, because everything after SCRIPT is passed to the program
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<Deadline>,
-    /// Program, a .rhai file; it prints to stdout
+    /// Program: a .rhai file. Its output goes to stdout
     #[arg(value_name = "SCRIPT")]
     pub script: PathBuf,
-    /// Arguments for the program, available in it as the array `args`
+    /// Arguments, available to the program as the array `args`
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<String>,
 }
@@ -347,7 +348,7 @@ pub struct CardArgs {
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     pub card: CardFlags,
-    /// Write the values to NAME.card.json next to the weights, to be used from then on
+    /// Save the values in NAME.card.json next to the weights; later runs use them
     #[arg(long)]
     pub write: bool,
     /// Replace an existing card file
@@ -451,7 +452,7 @@ pub struct TrainArgs {
     /// Side length of the pictures, for networks that accept any size [default: the network's input size]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub size: Option<u16>,
-    /// Train an image transformation network (-m style_transformer) on the style of this painting instead of labels
+    /// Train an image transformation network (-m style_transformer) to imitate the style of this painting, without labels
     #[arg(long, value_name = "PICTURE", requires = "critic_weights")]
     pub style: Option<String>,
     /// Network whose features are compared in the content and style losses
@@ -491,7 +492,7 @@ pub enum Template {
 
 #[derive(Group, Debug)]
 pub struct ApiArgs {
-    /// A noun, or words to search for: `gradscope api model`, `gradscope api gaussian`
+    /// A noun or search words: `gradscope api model`, `gradscope api gaussian`
     #[arg(value_name = "SEARCH")]
     pub search: Vec<String>,
     /// Write definition files for rhai's language server to this folder
@@ -517,7 +518,7 @@ pub struct SelftestArgs {
 
 #[derive(Group, Debug)]
 pub struct CompletionsArgs {
-    /// Shell to generate the script for
+    /// Shell for which to generate the script
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }

@@ -53,17 +53,15 @@ fn network(host: &Host, args: &CardArgs) -> Result<Card> {
     Ok((*open::quietly(host, network, &flags)?.card).clone())
 }
 
-/// Writes all values next to the network's file. Errors if there is no such file, or the card exists and may not be replaced.
+/// Writes all values next to the network's file. Errors if there is no such file, or if the card exists and `--force` is not given.
 fn write(card: &Card, args: &CardArgs) -> Result<PathBuf> {
     let given = args.weights.as_deref().or(args.model.as_deref().map(Path::new));
     let of_hub = given.and_then(Path::to_str).is_some_and(is_hub_name);
-    ensure!(
-        !of_hub,
-        "--write saves the card next to the network's file, but not in a hub's cache; set the card's values with flags instead"
-    );
+    ensure!(!of_hub, "--write cannot save a card in a hub's cache; set the values with flags instead");
     let network = given.map(|path| split(path).0).filter(|path| path.exists());
-    let network = network
-        .context("--write saves the card next to the network's file, but this network has none; give one with -w");
+    let network = network.context(
+        "--write saves the card next to the network's file, but this network has no file; give a weight file with -w",
+    );
     let file = path_beside(&network.map_err(usage::usage)?);
     ensure!(args.force || !file.exists(), "writing the card: \"{}\" exists; --force replaces it", words::path(&file));
     let text = words::json(&own_json(&card.values_from(|_| true)));

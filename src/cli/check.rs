@@ -33,7 +33,7 @@ pub fn check(host_args: &HostArgs, args: &CheckArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-/// Runs a method on the built-in picture. Returns the number of its figures and its notes.
+/// Runs a method on the built-in picture. Returns the number of figures and the notes.
 fn figures(host: &Host, plugin: &str) -> Result<(usize, Vec<String>)> {
     host.method(plugin)?;
     let question = QuestionArgs::default();

@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory};
 use std::process::ExitCode;
 
 /// Prints the completion script for a shell. In bash, zsh and fish, the script also completes the names of the methods and models
-/// available now.
+/// that are currently available.
 pub fn completions(host_args: &HostArgs, args: &CompletionsArgs) -> Result<ExitCode> {
     let host = open::host(host_args)?;
     let methods = plain(host.methods().into_iter().map(|row| row.name));

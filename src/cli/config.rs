@@ -29,10 +29,10 @@ pub struct Config {
     pub bindings: Bindings,
 }
 
-/// Reads the configuration from the file named by `GRADSCOPE_CONFIG`, else from `config.rhai` in the user's configuration folder.
+/// Reads the configuration from the file named by `GRADSCOPE_CONFIG`, or else from `config.rhai` in the user's configuration folder.
 /// Returns the default configuration if the file does not exist.
 ///
-/// Error messages name the file and list the valid values.
+/// Errors if the file cannot be read or contains an invalid value.
 pub fn read() -> Result<Config> {
     let file = place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"));
     let Some(file) = file.filter(|file| file.exists()) else { return Ok(Config::default()) };

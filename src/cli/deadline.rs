@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Grace period in which cancelled work should stop cleanly.
+/// Grace period for cancelled work to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A time limit given on the command line, in seconds or with a unit: `90`, `10m`, `1.5h`.

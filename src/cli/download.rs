@@ -26,7 +26,7 @@ impl DownloadProgress {
         if shown.as_ref().is_none_or(|(known, _)| known != from) {
             let here = if *done > 0 { format!(", {} already downloaded", size_text(*done)) } else { String::new() };
             out::tell(&format!("downloading {} ({}{here})", words::line(from), size_text(total)));
-            // Without a bar, the line above is all that is shown.
+            // If the bar cannot be created, only the line above is shown.
             *shown = ProgressLine::of(total as usize, *done as usize, LAYOUT).ok().map(|bar| (from.clone(), bar));
         }
         let Some((_, bar)) = shown.as_ref() else { return };

@@ -22,15 +22,15 @@ pub struct FigurePrinter {
 }
 
 impl FigurePrinter {
-    /// Creates a printer. Pictures are drawn as set on the command line, else in the configuration, else with the best protocol the
-    /// terminal supports. If stdout is not a terminal, pictures are omitted unless the command line sets how to draw them.
+    /// Creates a printer. Pictures are drawn as set on the command line, or else in the configuration, or else with the best protocol
+    /// the terminal supports. If stdout is not a terminal, pictures are omitted unless the command line sets how to draw them.
     pub fn new(wish: Graphics) -> Result<Self> {
         let wish = match wish {
             Graphics::Auto if !on_terminal() => Graphics::NONE,
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };
-        // A terminal that does not know its own size reports 0.
+        // Some terminals report a size of 0.
         let size = crossterm::terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
         let (columns, rows) = size.unwrap_or((80, 24));
         let rows = rows.saturating_sub(WORDS).clamp(1, ROWS);

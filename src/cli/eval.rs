@@ -35,7 +35,7 @@ pub fn eval(host_args: &HostArgs, args: &EvalArgs) -> Result<ExitCode> {
     let accuracy = count.accuracy();
     if count.not_finite > 0 {
         out::tell(&format!(
-            "the scores of {} of {} pictures are not finite; they count as wrong",
+            "the scores of {} of {} pictures are not finite; these pictures count as wrong",
             count.not_finite, count.total
         ));
     }

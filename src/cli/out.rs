@@ -1,7 +1,7 @@
 //! Writes to stdout and stderr. All output goes through this module, so that everything printed is escaped.
 //!
 //! Failing to write to stdout is an error; failing to write to stderr is ignored. Continuation lines of messages are indented, so
-//! that only the program's own errors start a line with `error:`. Lines of Python are not indented, so that they run as printed.
+//! that only the program's own errors start a line with `error:`. Python code is not indented, so that it runs as printed.
 #![allow(clippy::disallowed_methods)]
 
 use crate::data::notes;
@@ -71,7 +71,7 @@ fn write(text: &str) -> Result<()> {
     written(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 
-/// Adds context to the result of writing to stdout; the error is [`Closed`] if the reader is gone.
+/// Adds context to the result of writing to stdout; the error is [`Closed`] if the reader has closed stdout.
 pub fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
         // Writing to a closed terminal fails with EIO.
@@ -80,7 +80,7 @@ pub fn written(result: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// The error when the reader of stdout is gone. It does not count as a failure: `gradscope methods | head` must succeed.
+/// The error if the reader has closed stdout. It does not count as a failure: `gradscope methods | head` must succeed.
 #[derive(Debug)]
 pub struct Closed;
 

@@ -39,7 +39,7 @@ impl ProgressLine {
     /// Updates the number of received bytes of a download.
     pub fn received(&self, file: &str, bytes: u64) {
         still::progress(
-            &format!("MiB of {file}"),
+            &format!("MiB of {file}:"),
             (bytes >> 20) as usize,
             (self.0.length().unwrap_or(0) >> 20) as usize,
         );

@@ -57,7 +57,7 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The output folder of picture `i`: `out` itself if there is only one picture, else a subfolder.
+/// The output folder of picture `i`: `out` itself if there is only one picture, otherwise a subfolder.
 fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     if count == 1 {
         return out.to_path_buf();
@@ -106,7 +106,7 @@ fn one(
     session.unnamed().iter().for_each(|why| out::tell(&why.to_string()));
     if let Some(count) = session.not_finite() {
         out::tell(&format!(
-            "the scores of {count} pictures are not finite; they count neither as correct nor as fooled"
+            "the scores of {count} pictures are not finite; these pictures count neither as correct nor as fooled"
         ));
     }
     write_files(args, out, &session, host, &frame)?;

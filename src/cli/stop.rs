@@ -1,4 +1,4 @@
-//! Signals that end a command. The command saves its work and exits; a second signal ends it at once.
+//! Signals that end a command. The command saves its work and exits; a second signal terminates it immediately.
 
 use crate::script::Guard;
 use anyhow::Result;
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub const GRACE: Duration = Duration::from_millis(800);
 /// Grace period for training after a signal: training stops between two batches and then writes a checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
-/// Time within which work should notice that a signal has cancelled it.
+/// Time after a signal within which work should react to its cancellation.
 const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// Number of the first signal received; 0 if none.
@@ -22,7 +22,7 @@ pub fn code() -> Option<u8> {
     u8::try_from(TAKEN.load(Ordering::SeqCst)).ok().filter(|signal| *signal > 0).map(|signal| 128 + signal)
 }
 
-/// A flag that is set once a signal asks the command to end.
+/// A flag that is set when a signal to stop arrives.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
@@ -41,7 +41,7 @@ impl StopFlag {
                 let _ = TAKEN.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                 flag.store(true, Ordering::SeqCst);
             };
-            // SAFETY: the handler only stores to two atomics, which is allowed in a signal handler.
+            // SAFETY: the handler only writes to two atomics, which is async-signal-safe.
             unsafe { signal_hook::low_level::register(signal, take) }?;
         }
         let (flag, guard) = (stop.0.clone(), guard.clone());
@@ -61,13 +61,13 @@ impl StopFlag {
         Ok(stop)
     }
 
-    /// Returns a flag that is never set: on systems other than Unix, Ctrl-C ends the program at once.
+    /// Returns a flag that is never set: on systems other than Unix, Ctrl-C terminates the program immediately.
     #[cfg(not(unix))]
     pub fn new(_: &Arc<Guard>, _: Duration) -> Result<Self> {
         Ok(Self::default())
     }
 
-    /// Whether a signal has asked the command to end.
+    /// Whether a signal to stop has arrived.
     pub fn wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

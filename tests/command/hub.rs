@@ -183,7 +183,7 @@ fn a_network_is_downloaded_once_into_the_hubs_cache_and_then_opened_without_the_
     assert_says(&home.printed(NOBODY, &["card", "-w", "timm:shapes.a1"]), &["0.4, 0.5, 0.6", &pinned]);
     assert_says(&home.printed(NOBODY, &["layers", "-m", "shapes", "-w", "hf:timm/shapes.a1"]), &["conv"]);
     let said = home.wrong(NOBODY, &["card", "hf:timm/shapes.a1", "--write"], 1);
-    assert_says(&said, &["not in a hub's cache"]);
+    assert_says(&said, &["cannot save a card in a hub's cache"]);
 }
 
 #[test]

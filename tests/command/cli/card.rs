@@ -117,7 +117,7 @@ fn a_written_card_is_used_from_then_on_and_only_replaced_by_force() {
     assert_says(&wrong(f, &again, 1), &["net.card.json", "exists", "--force"]);
     write(&["--mean", "0.1", "--force"]);
     assert_eq!(card(f, &[])["mean"][0], 0.1);
-    assert_says(&wrong(f, &["card", "shapes", "--write"], 2), &["this network has none; give one with -w"]);
+    assert_says(&wrong(f, &["card", "shapes", "--write"], 2), &["give a weight file with -w"]);
     assert_says(&wrong(f, &["card", "shapes", "--force"], 2), &["--write"]);
 }
 
