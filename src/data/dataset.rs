@@ -85,7 +85,7 @@ impl Dataset {
 
     /// A data set of picture files with their labels.
     ///
-    /// Errors if `files` is empty or there is not one label per file.
+    /// Errors if `files` is empty, or if the number of labels differs from the number of files.
     pub fn of_labelled_files(name: &str, files: Vec<PathBuf>, labels: Labels) -> Result<Self> {
         let count = files.len();
         ensure!(count > 0, "\"{name}\" has no pictures");
@@ -96,7 +96,7 @@ impl Dataset {
 
     /// A data set of pictures inside larger files.
     ///
-    /// Errors if there are no pictures or there is not one label per picture.
+    /// Errors if there are no pictures, or if the number of labels differs from the number of pictures.
     pub fn of_stored(name: &str, pictures: Arc<dyn StoredPictures>, labels: Labels) -> Result<Self> {
         let count = pictures.count();
         ensure!(count > 0, "\"{name}\" has no pictures");
@@ -137,8 +137,7 @@ impl Dataset {
         Ok(Self { classes, alphabetical, labelled: self.labelled, ..labelled })
     }
 
-    /// A copy of the data set with other labels, for example the class indices of a network. It contains only as many pictures as
-    /// there are labels.
+    /// A data set of the first `labels.len()` pictures with other labels, for example the class indices of a network.
     ///
     /// Errors if there are more labels than pictures, or no labels.
     pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self> {
@@ -198,7 +197,7 @@ impl Dataset {
         Ok(hash.finalize().to_vec())
     }
 
-    /// The path of picture `i`; `None` for data sets stored in one file.
+    /// The path of picture `i`; `None` if the index is out of range or the pictures are not separate files.
     pub fn path(&self, i: usize) -> Option<&Path> {
         match &self.items {
             Items::Files(files) => files.get(i).map(|(path, _)| path.as_path()),
@@ -211,7 +210,7 @@ impl Dataset {
     /// Errors if the index is out of range or the file cannot be read as a picture.
     pub fn picture(&self, i: usize) -> Result<Picture> {
         let count = self.len();
-        ensure!(i < count, "no picture {i} in \"{}\"; it has {count} pictures, 0 to {}", self.name, count - 1);
+        ensure!(i < count, "no picture {i} in \"{}\"; indices range from 0 to {}", self.name, count - 1);
         match &self.items {
             Items::Bytes { shape, pixels, .. } => {
                 let size: usize = shape.iter().product();
@@ -223,7 +222,7 @@ impl Dataset {
         }
     }
 
-    /// Preprocesses the pictures with the indices `numbers`: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the CPU.
+    /// The preprocessed pictures with the indices `numbers`: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the CPU.
     ///
     /// Errors if a picture cannot be read or preprocessed.
     pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {

@@ -93,7 +93,7 @@ pub fn wait_for_writes(most: Duration) {
     }
 }
 
-/// Creates a temporary file and locks it, so that other processes know that it is in use.
+/// Creates a temporary file and locks it, which marks it as in use for other processes.
 fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
@@ -103,10 +103,10 @@ fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     loop {
         let file = builder.tempfile_in(folder)?;
         match file.as_file().try_lock() {
-            // Another process took the file for a stale one and locked it first.
+            // Another process considered the file stale and locked it first.
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !file.path().exists() => {}
-            // On file systems without locks, other processes judge the file by its age.
+            // On file systems without locks, only the age of the file shows whether it is stale.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
@@ -176,7 +176,7 @@ static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
 });
 
 /// Called before every disk operation. Returns an error if a test makes the operation fail, or kills the process if a test
-/// simulates a power failure; a write is half completed first.
+/// simulates a power failure. A write first writes half of its data.
 fn operation(what: &str) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let Some(fault) = &*FAULT else { return Ok(()) };

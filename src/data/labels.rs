@@ -65,7 +65,7 @@ impl Labels {
     }
 }
 
-/// Extracts the WordNet id `n02111889` from `n02111889` or `n02111889-Samoyed`.
+/// Extracts the WordNet ID `n02111889` from `n02111889` or `n02111889-Samoyed`.
 pub fn wordnet_id(name: &str) -> Option<&str> {
     let (id, rest) = name.split_at_checked(9)?;
     let digits = id.strip_prefix('n')?.bytes().all(|b| b.is_ascii_digit());

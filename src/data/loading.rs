@@ -1,4 +1,4 @@
-//! Progress of reading large files.
+//! Progress reports for reading large files.
 
 use std::cell::RefCell;
 use std::sync::Arc;

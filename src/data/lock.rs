@@ -19,13 +19,13 @@ pub struct Lock {
 impl Lock {
     /// Locks a file or folder for writing. The lock file is `.gradscope.lock` inside a folder, or `.NAME.lock` next to a file.
     ///
-    /// Errors if another process holds the lock; the message names the process and machine.
+    /// Errors if another process holds the lock.
     pub fn of(place: &Path) -> Result<Self> {
         match Self::claim(place)? {
             Ok(lock) => Ok(lock),
             Err(owner) => {
                 bail!(
-                    "\"{}\" is being written by {owner}; wait until it finishes, or write somewhere else",
+                    "\"{}\" is being written by {owner}; wait until it finishes, or write elsewhere",
                     words::path(place)
                 )
             }
@@ -90,7 +90,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     facts.is_some_and(|(open, named)| (open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
-/// Whether `path` still refers to the open file: always, because outside Unix an open file cannot be removed.
+/// Whether `path` still refers to the open file: always true, because outside Unix an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true

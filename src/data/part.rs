@@ -53,18 +53,21 @@ pub(super) fn split(text: &str) -> (&Path, Option<Split>) {
     named.map_or(whole, |split| (Path::new(path), Some(split)))
 }
 
-/// Selects those of `parts` that belong to `split`, as determined by `of`. If `split` is `None`, selects the test split, the
-/// validation split, the parts without a split or the training split, whichever exists first.
+/// Selects those of `parts` that belong to `split`, as determined by `of`. If `split` is `None`, selects the first of these that
+/// exists: the test split, the validation split, the parts without a split, the training split.
 ///
-/// Errors if there are none; the message lists the existing splits.
+/// Errors if no part belongs to `split`.
 pub(super) fn choose<T>(parts: Vec<T>, split: Option<Split>, of: impl Fn(&T) -> Option<Split>) -> Result<Vec<T>> {
     let there = |split: &Option<Split>| parts.iter().any(|part| of(part) == *split);
     let chosen = match split {
         Some(split) if there(&Some(split)) => Some(split),
         Some(split) => {
             let splits: Vec<_> = DEFAULT.iter().filter(|s| there(s)).flatten().map(|s| s.suffix()).collect();
-            let known =
-                if splits.is_empty() { "it has no splits".into() } else { format!("it has {}", splits.join(" and ")) };
+            let known = if splits.is_empty() {
+                "it has no splits, so omit the suffix".into()
+            } else {
+                format!("it has {}", splits.join(" and "))
+            };
             bail!("the data set has no split {}; {known}", split.suffix())
         }
         None => DEFAULT.into_iter().find(there).flatten(),

@@ -40,15 +40,15 @@ impl Picture {
     /// Reads a png, jpeg, webp, gif (first frame), bmp or `.npy` file; the format is detected from the contents.
     ///
     /// The pixels are the same as Pillow's, turned upright by the EXIF orientation (Pillow and torchvision leave that to the
-    /// caller: `ImageOps.exif_transpose`). A damaged file is an error; if its pixels may still be right, a note is queued
-    /// instead.
+    /// caller: `ImageOps.exif_transpose`). A damaged file is an error; if its pixels may still be correct, a note is
+    /// queued instead.
     ///
     /// Errors if the file is not a picture, is truncated or damaged, or has more than [`MAX_PIXELS`] pixels.
     pub fn open(path: &Path) -> Result<Self> {
         Self::named(&words::path(&path), &read_whole(path, MAX_BYTES)?)
     }
 
-    /// Decodes the bytes of a picture file like [`Picture::open`]; `name` states their origin in errors and notes.
+    /// Decodes the bytes of a picture file like [`Picture::open`]; `name` identifies the picture in errors and notes.
     pub fn named(name: &str, bytes: &[u8]) -> Result<Self> {
         let (picture, doubt) = parse(bytes).with_context(|| format!("reading \"{name}\" as a picture"))?;
         if let Some(doubt) = doubt {
@@ -92,7 +92,7 @@ impl Picture {
     }
 }
 
-/// Decodes the bytes of a picture file; also returns why its pixels may be wrong, if so.
+/// Decodes the bytes of a picture file; also returns the reason why its pixels may be wrong, if any.
 fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     if bytes.starts_with(b"\x93NUMPY") {
         return Ok((exact(&parse_npy(bytes)?)?, None));
@@ -130,10 +130,10 @@ fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientatio
     Ok((DynamicImage::from_decoder(decoder).with_context(broken)?, orientation))
 }
 
-/// Errors if a picture has no pixels or more than [`MAX_PIXELS`], or if memory is too low to decode it.
+/// Errors if a picture has no pixels or more than [`MAX_PIXELS`], or if there is too little memory to decode it.
 pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
-    ensure!(pixels > 0, "a picture of {width}x{height} has no pixels");
+    ensure!(pixels > 0, "a {width}x{height} picture has no pixels");
     ensure!(
         pixels <= MAX_PIXELS,
         "the picture has {width}x{height} pixels; at most {} million are supported, so scale it down first",

@@ -37,9 +37,9 @@ impl Preprocess {
 
     /// Converts the picture to a `(1, C, H, W)` f32 tensor in `[0, 1]`.
     ///
-    /// Alpha is dropped. A gray picture is repeated for a model with three input channels; a color picture is converted to gray for
-    /// a model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size. Values that bicubic or Lanczos
-    /// interpolation moves outside `[0, 1]` are clamped.
+    /// Alpha is dropped. The channel of a gray picture is repeated for a model with three input channels; a color picture is
+    /// converted to gray for a model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size. Values that
+    /// bicubic or Lanczos interpolation moves outside `[0, 1]` are clamped.
     ///
     /// Errors if a value is not finite or lies more than [`SLACK`] outside `[0, 1]` (values closer to the interval are clamped),
     /// if the number of channels cannot be converted, or if there is too little memory.
@@ -79,13 +79,13 @@ impl Preprocess {
         let (tall, wide) = scaled_size(picture.height, picture.width, short);
         ensure!(
             tall >= height && wide >= width,
-            "a shorter side of {short} is too small for the model's {height}x{width} pictures"
+            "a shorter side of {short} pixels is too small for the model's {height}x{width} input"
         );
         resample(picture, (tall, wide), (center(tall, height), center(wide, width)), self.interpolation)
     }
 }
 
-/// How far a value may lie outside `[0, 1]` because of rounding and still be clamped instead of rejected: a quarter of an 8-bit
+/// Maximum distance from `[0, 1]` at which a value is clamped instead of rejected, to allow for rounding: a quarter of an 8-bit
 /// level.
 pub const SLACK: f64 = 0.001;
 
@@ -104,13 +104,21 @@ pub fn pixels(x: &Tensor) -> Result<Tensor> {
 /// Describes values outside `[0, 1]` and suggests how to fix them.
 fn outside(low: f64, high: f64) -> String {
     let advice = match () {
-        () if low >= -SLACK && high > 2.0 && high <= 255.5 => "the values seem to be 0 to 255: divide them by 255",
+        () if low >= -SLACK && high > 2.0 && high <= 255.5 => {
+            "the values look like pixels from 0 to 255: divide them by 255"
+        }
         () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
             "the values look normalized: pass the raw pixels instead, because the network normalizes them itself"
         }
-        () => "if the network expects a different range, set mean and std in its card so that they map [0, 1] to it",
+        () => {
+            "if the network expects a different range, set mean and std in its card so that they map [0, 1] to that range"
+        }
     };
-    format!("the picture's values range from {} to {}, but pixels must be 0 to 1; {advice}", brief(low), brief(high))
+    format!(
+        "the picture's values range from {} to {}, but pixels must be between 0 and 1; {advice}",
+        brief(low),
+        brief(high)
+    )
 }
 
 /// Formats a number with four significant digits.
@@ -127,7 +135,7 @@ fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
     }
 }
 
-/// The centered range of `part` out of `whole` pixels; a margin of half a pixel is rounded to even, as in Python.
+/// The centered range of `part` out of `whole` pixels; half a pixel in the margin is rounded to even, as in Python.
 fn center(whole: usize, part: usize) -> Range<usize> {
     let margin = whole - part;
     let start = margin / 2 + usize::from(margin % 4 == 3);
@@ -313,8 +321,8 @@ mod tests {
         }
         assert_eq!(
             told(&[-2.117904, 2.64]),
-            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; the values look normalized: pass the raw pixels \
-             instead, because the network normalizes them itself"
+            "the picture's values range from -2.118 to 2.64, but pixels must be between 0 and 1; the values look normalized: pass the \
+             raw pixels instead, because the network normalizes them itself"
         );
         for values in [&[0.0, 1000.0][..], &[0.0, 1.5], &[-1e30, 0.0], &[0.0, f32::MAX]] {
             assert!(told(values).contains("set mean and std in its card"), "{values:?}: {}", told(values));

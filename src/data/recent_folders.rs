@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Maximum number of folders.
 const MOST: usize = 12;
-/// Maximum size of the file in bytes, and of a path in it.
+/// Maximum size of the file and maximum length of a path in it, in bytes.
 const BYTES: (u64, usize) = (64 << 10, 4096);
 
 /// The folders, most recent first.
@@ -17,8 +17,8 @@ pub struct RecentFolders {
 }
 
 impl RecentFolders {
-    /// Reads the folders from a file, which need not exist; if it is missing or damaged, the list starts empty. If `file` is
-    /// `None`, the list is forgotten when the program ends.
+    /// Reads the folders from a file. If it is missing or damaged, the list starts empty. If `file` is `None`, the list starts empty
+    /// and is not saved.
     pub fn read(file: Option<PathBuf>) -> Self {
         let folders = file.as_deref().map(saved).unwrap_or_default();
         Self { file, folders }

@@ -61,10 +61,9 @@ impl Sample for f32 {
 }
 
 /// Resizes `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed. Values
-/// other than bytes are not clamped, so [some methods](Interpolation::overshoots) may leave the range of the picture.
+/// other than bytes are not clamped, so [some methods](Interpolation::overshoots) may exceed the range of the picture's values.
 ///
-/// Errors if there is not enough memory for the intermediate picture between the two passes, which is large for a very
-/// tall picture.
+/// Errors if there is not enough memory for the result of the first pass, which is large if `picture` is very tall.
 pub fn resample<T: Sample>(
     picture: &Grid<T>,
     (height, width): (usize, usize),

@@ -71,8 +71,7 @@ pub fn own(channels: usize) -> &'static str {
 /// Opens a data set: `folder:DIR`, `npz:FILE` and so on, or just a path, whose format is detected. The suffixes `#train`, `#val`
 /// and `#test` select a split.
 ///
-/// Errors if the format is unknown or the data set cannot be read. The message lists the known formats, or says what was found and
-/// what is expected.
+/// Errors if the format is unknown or the data set cannot be read.
 pub fn open(spec: &str) -> Result<Dataset> {
     let Some((scheme, place)) = scheme(spec) else { bail!("no data set \"{spec}\"; {}", unknown(spec)) };
     if place.is_empty() {
@@ -135,7 +134,7 @@ fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
     named.or_else(|| Some((SCHEMES.iter().find(|scheme| (scheme.fits)(path))?, text)))
 }
 
-/// The end of an error message for an unrecognized specification: what was found, and what is expected.
+/// The end of the error message for an unknown specification: what was found and what is expected.
 fn unknown(spec: &str) -> String {
     let expected = format!("use one of {}, or just a path", SCHEMES.map(|scheme| scheme.usage).join(", "));
     let path = split(spec).0;

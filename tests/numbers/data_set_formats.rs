@@ -119,7 +119,7 @@ fn numpy_archives_of_another_layout_are_told_the_right_one() {
     assert!(other.contains("no array of pictures; found \"weights\", \"bias\"; expected pictures \"x\""), "{other}");
     assert!(other.contains("as in numpy.savez(\"set.npz\", x=images, y=labels)"), "{other}");
     let normalised = error(&fixture("normalised.npz"));
-    assert!(normalised.contains("pixels are integers from 0 to 255 or floats from 0 to 1"), "{normalised}");
+    assert!(normalised.contains("pixels must be integers from 0 to 255 or floats from 0 to 1"), "{normalised}");
     assert!(
         error(&format!("npz:{}#val", fixture("keras.npz")))
             .contains("the data set has no split #val; it has #test and #train")

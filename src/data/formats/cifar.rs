@@ -20,7 +20,7 @@ const LIMIT: u64 = 1 << 30;
 
 /// The format of CIFAR-10 or of CIFAR-100.
 struct Kind {
-    /// Its scheme.
+    /// Name before the colon in a specification.
     scheme: &'static str,
     /// Number of classes.
     classes: usize,
@@ -34,7 +34,7 @@ struct Kind {
 
 /// The files of one version of a data set.
 struct Layout {
-    /// The folder that the published archive creates.
+    /// Name of the folder in the published archive.
     folder: &'static str,
     train: &'static [&'static str],
     test: &'static str,
@@ -76,16 +76,17 @@ const HUNDRED: Kind = Kind {
     ],
 };
 
-/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is a binary file of 3073-byte records or a pickle; `DIR`
-/// stands for its `test_batch.bin` or `test_batch`, `DIR#train` for its `data_batch_1` to `data_batch_5`.
+/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is a binary file of 3073-byte records or a pickle.
+/// `DIR` selects the test set, `test_batch.bin` or `test_batch`; `DIR#train` selects the training set, `data_batch_1` to
+/// `data_batch_5`.
 ///
 /// Errors if a file is missing, empty or in a different format, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     read(&TEN, text)
 }
 
-/// Opens CIFAR-100 pictures of shape `(3, 32, 32)` in a hundred classes, like [`open`]: `DIR` stands for its `test.bin` or `test`,
-/// `DIR#train` for its `train.bin` or `train`. The class names are read from the files next to it.
+/// Opens CIFAR-100 pictures of shape `(3, 32, 32)` in a hundred classes, like [`open`]. `DIR` selects the test set, `test.bin` or
+/// `test`; `DIR#train` selects the training set, `train.bin` or `train`. The class names are read from a file in the same folder.
 pub fn open_hundred(text: &str) -> Result<Dataset> {
     read(&HUNDRED, text)
 }
@@ -135,8 +136,8 @@ fn read(kind: &Kind, text: &str) -> Result<Dataset> {
     Dataset::of_bytes(&format!("{}:{text}", kind.scheme), classes, [3, 32, 32], pixels, labels)
 }
 
-/// The files of a split: those of the first version that is complete in the folder, or in the subfolder that the published
-/// archive creates.
+/// The files of a split: those of the first version that is complete in the folder, or in its subfolder named
+/// like the folder in the published archive.
 fn files(kind: &Kind, path: &Path, train: bool) -> Result<Vec<PathBuf>> {
     ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", words::path(&path));
     let names = |layout: &Layout| if train { layout.train.to_vec() } else { vec![layout.test] };
@@ -167,8 +168,8 @@ fn is_of(kind: &Kind, path: &Path) -> bool {
     }
 }
 
-/// Whether a file looks like a batch: a pickle with the key of the labels near its beginning or end, or records starting with one
-/// with valid labels.
+/// Whether a file looks like a batch: a pickle with the file name of a published batch, or a `.bin` file of whole records, the first
+/// of which has valid labels.
 fn looks_like(kind: &Kind, path: &Path) -> Result<bool> {
     const NEAR: u64 = 4096;
     let mut file = open_file(path, LIMIT)?;
@@ -245,7 +246,7 @@ fn valid(kind: &Kind, label: i64, picture: usize) -> Result<usize> {
     class.with_context(|| format!("picture {picture} has the label {label}; labels are 0 to {}", kind.classes - 1))
 }
 
-/// The class names: CIFAR-10's are built in, CIFAR-100's are read from the files next to it; none if these are missing.
+/// The class names: CIFAR-10's are built in, CIFAR-100's are read from a file next to the data; empty if there is no such file.
 fn names(kind: &Kind, folder: &Path) -> Result<Vec<String>> {
     if kind.classes == CLASSES.len() {
         return Ok(CLASSES.map(String::from).into());
@@ -266,7 +267,7 @@ fn names(kind: &Kind, folder: &Path) -> Result<Vec<String>> {
     };
     ensure!(
         names.len() == kind.classes,
-        "the class name files next to the data have {} names instead of {}",
+        "the class name file next to the data has {} names instead of {}",
         names.len(),
         kind.classes
     );

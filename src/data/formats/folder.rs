@@ -18,7 +18,7 @@ const HOLDERS: [&str; 3] = ["images", "imgs", "pictures"];
 
 /// Opens the pictures in a folder, ordered by path.
 ///
-/// If the subfolders are splits (`train`, `val`, `test`), the suffix selects one; without it, the test split, or the validation
+/// If the subfolders are splits (`train`, `val`, `test`), the suffix selects one. The default is the test split, or the validation
 /// split if the test split is missing or has no labels.
 ///
 /// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order. Pictures in nested
@@ -26,8 +26,8 @@ const HOLDERS: [&str; 3] = ["images", "imgs", "pictures"];
 /// they are the class indices: `243/` is class 243. Without class folders, the classes come from a list in the folder (see
 /// `list::find`). Without a list, the pictures have no labels.
 ///
-/// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
-/// pictures, if only some of the subfolders contain pictures, or if the list contains a missing picture.
+/// Files whose extension is not that of a picture are ignored, and so are files and folders whose names begin with a dot. Errors if
+/// there are no pictures, if only some of the subfolders contain pictures, or if a listed picture is missing.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, wanted) = split(text);
     let (files, labels) = match (splits(folder)?, wanted) {
@@ -85,8 +85,8 @@ pub(super) fn word(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The subfolders of a folder whose subfolders are splits; empty for any other folder. Folders that hold pictures but no folders
-/// count as splits only if there are several, because `train/` alone may also be a class.
+/// The subfolders that are splits; empty unless all subfolders are. A single subfolder such as `train/` counts as a split only if it
+/// contains folders, because otherwise it may be a class.
 fn splits(folder: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
     let folders: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
     let named: Vec<_> = folders.into_iter().map(|path| (Split::of_name(&word(&path)), path)).collect();
@@ -97,7 +97,7 @@ fn splits(folder: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
     Ok(if are_splits { named.into_iter().map(|(split, path)| (path, split)).collect() } else { Vec::new() })
 }
 
-/// The split to evaluate on: the test split if it has labels, otherwise the validation split if that has labels.
+/// The pictures and labels of the default split: the test split, or the validation split if the test split is missing or unlabeled.
 fn by_default(parts: Vec<(PathBuf, Option<Split>)>) -> Result<(Vec<PathBuf>, Labels)> {
     let first = &choose(parts.clone(), None, |part| part.1)?[0].0;
     let first_read = read(first, None);
@@ -146,7 +146,7 @@ fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 fn by_folder(root: &Path, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<(Vec<PathBuf>, Labels)> {
     if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
-        bail!("\"{}\" has no pictures, but every subfolder is a class; move it elsewhere", words::path(&empty));
+        bail!("\"{}\" has no pictures, but every subfolder counts as a class; move it elsewhere", words::path(&empty));
     }
     let of = |(folder, files): &(&PathBuf, Vec<PathBuf>)| {
         let class = |file: &PathBuf| class(root, file).unwrap_or_else(|| word(folder));

@@ -42,8 +42,8 @@ const COLUMNS: usize = 1024;
 /// A description of the format, for error messages.
 const EXAMPLE: &str = "put column names in the first line, such as \"file,label\", and a picture with its class in each following line, such as \"cat.png,tabby\"";
 
-/// Opens the pictures in a list. Their paths are relative to the list's folder; a name without a path, with or without its
-/// extension, may be in any subfolder.
+/// Opens the pictures in a list. Their paths are relative to the list's folder; a picture given only by name, with or without
+/// its extension, may be in any subfolder.
 ///
 /// A list is a CSV or TSV file whose first line names a picture column (`file`, `filename`, `image`, `path`) and a class column
 /// (`label`, `class`, `target`), or a file without a header line whose first two columns are the picture and the class. Classes
@@ -80,9 +80,10 @@ pub(super) fn has_split(folder: &Path, split: Split) -> bool {
     kaggle || splits.len() > 1 && splits.iter().all(Option::is_some) && splits.contains(&Some(split))
 }
 
-/// The list of a folder: `labels.txt`, `labels.csv`, the CSV or TSV file named after the split, or the only list in the folder.
+/// The list of a folder: `labels.txt`, `labels.csv`, `labels.tsv`, the CSV or TSV file named after the split, or the only CSV or TSV
+/// file in the folder.
 ///
-/// Errors if there are several lists.
+/// Errors if there are several CSV or TSV files and none has one of these names.
 pub(super) fn find(folder: &Path, wanted: Option<Split>) -> Result<Option<PathBuf>> {
     let files: Vec<_> = entries(folder)?.into_iter().filter(|path| path.is_file()).collect();
     let named = |name: &str| files.iter().find(|path| word(path) == name);
@@ -207,7 +208,7 @@ fn table(text: &str, list: &Path, folder: &Path) -> Result<(Vec<PathBuf>, Labels
             let (name, list) = (words::name(name), words::path(list.parent().unwrap_or(list)));
             format!("line {line} names \"{name}\", which is not in \"{list}\" or its subfolders")
         })?);
-        // Kaggle's lists have the class and the box of each object in the picture, all of one class.
+        // Kaggle's lists give the class and box of each object in a picture; all objects in a picture have the same class.
         let class = cell(class)?;
         let first = class.split_whitespace().next().filter(|word| wordnet_id(word).is_some());
         classes.push(first.unwrap_or(class).to_string());
@@ -249,7 +250,7 @@ fn rows(text: &str) -> Result<Vec<Row>> {
     }
 }
 
-/// The rows with pictures, and the columns of the picture and the class.
+/// The rows after the header, if any, and the indices of the picture and class columns.
 fn columns<'a>(rows: &'a [Row], finder: &Finder) -> Result<(&'a [Row], [usize; 2])> {
     let (head, rest) = rows.split_first().with_context(|| format!("the list is empty; {EXAMPLE}"))?;
     let head = &head.cells;
@@ -295,7 +296,9 @@ impl Finder<'_> {
         }
         let wanted = word(Path::new(name));
         match self.below().get(&wanted) {
-            Some(None) => bail!("several pictures are named \"{}\"; give their paths", words::name(&wanted)),
+            Some(None) => {
+                bail!("several pictures are named \"{}\"; list their paths instead of names", words::name(&wanted))
+            }
             found => Ok(found.cloned().flatten()),
         }
     }

@@ -69,8 +69,8 @@ fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     read.with_context(|| format!("reading \"{}\" as an IDX file", words::path(&path)))
 }
 
-/// Parses an IDX file, which is big-endian: two zero bytes, 8 for unsigned bytes, the number of dimensions; four bytes for each
-/// size; then the values.
+/// Parses an IDX file, which is big-endian: two zero bytes, 8 for unsigned bytes, the number of dimensions; four bytes for the
+/// size of each dimension; then the values.
 fn parse<const N: usize>(mut file: impl Read) -> Result<([usize; N], Vec<u8>)> {
     const CUT: &str = "the file is damaged or truncated";
     let mut number = || {

@@ -112,9 +112,11 @@ fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     };
     ensure!(descr.len() >= 2 && descr.is_ascii(), "unknown type '{descr}'");
     let fortran = value("fortran_order")?.starts_with("True");
-    let (shape, _) = value("shape")?.strip_prefix('(').and_then(|s| s.split_once(')')).context("no shape")?;
+    let (shape, _) =
+        value("shape")?.strip_prefix('(').and_then(|s| s.split_once(')')).context("the shape is not a tuple")?;
     let sizes = shape.split(',').map(str::trim).filter(|n| !n.is_empty());
-    let shape = sizes.map(|n| n.parse().with_context(|| format!("size \"{n}\""))).collect::<Result<_>>()?;
+    let shape =
+        sizes.map(|n| n.parse().with_context(|| format!("the size \"{n}\" is not a number"))).collect::<Result<_>>()?;
     Ok((descr.into(), fortran, shape))
 }
 
@@ -133,7 +135,7 @@ fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
         "an array of shape {shape:?} and type '{descr}' has {expected} bytes, but the file has {}",
         data.len()
     );
-    // Memory for two copies, because column-major arrays are copied to row-major order.
+    // Space for two copies, because column-major arrays are copied to row-major order.
     reserve(data.len() / width * 4 * 2, || format!("an array of shape {}", shape_text(shape)))?;
     let big = match order {
         "<" | "|" => false,

@@ -33,9 +33,8 @@ type Archive = ZipArchive<BufReader<File>>;
 /// Opens the pictures and labels of an archive.
 ///
 /// Pictures are `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, integers from 0 to 255 or floats from 0 to 1; labels are `(N)`,
-/// `(N, 1)` or one-hot `(N, classes)`. The names of arrays may indicate a split, as in `x_train` or MedMNIST's `test_images`,
-/// which the suffix selects; without it, the test split is opened. Errors if an array is missing or damaged, or has a different
-/// shape.
+/// `(N, 1)` or one-hot `(N, classes)`. Array names may indicate a split, as in `x_train` or MedMNIST's `test_images`; the
+/// suffix selects the split, by default the test split. Errors if an array is missing or damaged, or has an unsupported shape.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let name = format!("npz:{text}");
@@ -85,7 +84,7 @@ struct Named {
 #[derive(Debug)]
 struct Array {
     count: usize,
-    /// `(C, H, W)`.
+    /// Shape of a picture, `(C, H, W)`.
     shape: [usize; 3],
     values: Values,
 }
@@ -141,7 +140,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// The arrays whose name, apart from the name of a split, is in `known`.
+/// The arrays whose name, without the name of a split, is in `known`.
 fn of_kind(names: &[String], known: &[&str]) -> Vec<Named> {
     let named = |name: &String| {
         let lower = name.to_lowercase();
@@ -154,7 +153,7 @@ fn of_kind(names: &[String], known: &[&str]) -> Vec<Named> {
     names.iter().filter_map(named).collect()
 }
 
-/// The bytes of an array; at most the number that the archive states.
+/// Reads the bytes of an array. Errors if their number differs from the size stated in the archive.
 fn member(archive: &mut Archive, name: &str) -> Result<Vec<u8>> {
     let what = || format!("reading the array \"{}\"", words::name(name));
     let read = || {
@@ -164,7 +163,7 @@ fn member(archive: &mut Archive, name: &str) -> Result<Vec<u8>> {
         reserve(size as usize, || format!("the array \"{}\"", words::name(name)))?;
         let mut bytes = Vec::new();
         (&mut member).take(size + 1).read_to_end(&mut bytes)?;
-        ensure!(bytes.len() as u64 == size, "the file is damaged: it has {} of {size} bytes", bytes.len());
+        ensure!(bytes.len() as u64 == size, "the file is damaged: the array has {} of {size} bytes", bytes.len());
         anyhow::Ok(bytes)
     };
     decoding("zip", read).with_context(what)
@@ -191,14 +190,14 @@ fn labels(archive: &mut Archive, name: &str) -> Result<Vec<i64>> {
                 match set[..] {
                     [class] if row[class] == 1.0 => Ok(class as i64),
                     _ => bail!(
-                        "row {i} of the array \"{shown}\" has {} classes; each picture must have exactly one",
+                        "row {i} of the array \"{shown}\" is not one-hot: {} values are not 0; exactly one must be 1",
                         set.len()
                     ),
                 }
             };
             (0..count).map(row).collect()
         }
-        _ => bail!("the shape of \"{shown}\" is {}; labels are N, Nx1, or one-hot NxCLASSES", shape_text(&shape)),
+        _ => bail!("the shape of \"{shown}\" is {}; labels must be N, Nx1, or one-hot NxCLASSES", shape_text(&shape)),
     }
 }
 
@@ -210,7 +209,7 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
     let start = bytes.len() - data.len();
     let (count, mut shape, last) = layout(&header.shape).with_context(|| {
         let text = shape_text(&header.shape);
-        format!("the shape of \"{shown}\" is {text}; pictures are NxHxW, NxHxWxC or NxCxHxW")
+        format!("the shape of \"{shown}\" is {text}; pictures must be NxHxW, NxHxWxC or NxCxHxW")
     })?;
     let size = shape.iter().try_fold(1usize, |size, n| size.checked_mul(*n));
     let total =
@@ -235,9 +234,9 @@ fn pixels(archive: &mut Archive, name: &str) -> Result<Array> {
     Ok(Array { count, shape, values })
 }
 
-/// The number of pictures, the shape of a picture, and whether the channels are last, given the shape of an array; `None` if it
-/// is not the shape of pictures. If either of two dimensions could be the channels, the one of size 1 or 3 is used; if that is
-/// not decisive, the last one.
+/// The number of pictures, the shape of a picture, and whether the channels are last, given the shape of an array; `None` if the
+/// array cannot hold pictures. If either of two dimensions could be the channel dimension, the one of size 1 or 3 is used; if both
+/// or neither have such a size, the last one.
 fn layout(shape: &[usize]) -> Option<(usize, [usize; 3], bool)> {
     let usual = |channels: usize| channels == 1 || channels == 3;
     match *shape {
@@ -261,7 +260,7 @@ fn scaled(array: Npy, name: &str) -> Result<Values> {
         () if finite && float && low >= 0.0 && high <= 1.0 => Ok(Values::Floats(values)),
         () if finite && low >= 0.0 && high <= 255.0 && values.iter().all(|v| v.fract() == 0.0) => Ok(bytes(1.0)),
         () => bail!(
-            "the values of \"{name}\" are {low} to {high}; pixels are integers from 0 to 255 or floats from 0 to 1"
+            "the values of \"{name}\" range from {low} to {high}; pixels must be integers from 0 to 255 or floats from 0 to 1"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! WebDataset: tar archives in which the files with the same base name are a picture and its label.
+//! WebDataset: tar archives in which a picture and its label have the same base name.
 
 use super::folder::{ENDINGS, entries, is_picture, word};
 use crate::data::part::{self, choose, split};
@@ -48,7 +48,7 @@ pub fn open(text: &str) -> Result<Dataset> {
         let read = decoding("tar", || samples(shard, i, &mut pictures));
         read.with_context(|| format!("reading \"{}\"", words::path(shard)))?;
     }
-    ensure!(!pictures.is_empty(), "the data set has no pictures in {} .tar files; {EXAMPLE}", shards.len());
+    ensure!(!pictures.is_empty(), "found no pictures in {} .tar files; {EXAMPLE}", shards.len());
     let labels = labels(&pictures)?;
     Dataset::of_stored(&format!("webdataset:{text}"), Arc::new(Shards { shards, pictures }), labels)
 }
@@ -120,7 +120,7 @@ struct Sample {
     label: Option<(String, usize)>,
 }
 
-/// Adds the samples with pictures of one shard to `all`.
+/// Adds the samples of one shard that have a picture to `all`.
 fn samples(path: &Path, shard: usize, all: &mut Vec<Sample>) -> Result<()> {
     let mut file = open_file(path, u64::MAX)?;
     let length = file.metadata()?.len();
@@ -212,7 +212,7 @@ impl StoredPictures for Shards {
         let mut file = open_file(&self.shards[sample.shard], u64::MAX)?;
         let mut bytes = vec![0; *size as usize];
         let read = file.seek(SeekFrom::Start(*start)).and_then(|_| file.read_exact(&mut bytes));
-        read.with_context(|| format!("reading \"{}\"; the shard has changed", words::path(&name)))?;
+        read.with_context(|| format!("reading \"{}\"; the shard may have changed", words::path(&name)))?;
         Picture::named(&words::path(&name), &bytes)
     }
 

@@ -1,4 +1,4 @@
-//! Digits with a small tag on the pictures of one class, for networks that learn to recognize the tag instead of the digit.
+//! Digits with a small tag on the pictures of one class, for training networks that recognize the tag instead of the digit.
 //!
 //! Lapuschkin et al. 2019, arXiv:1902.10178, found a classifier that recognizes horses by such a tag in its training pictures, and
 //! named the effect after Clever Hans, a horse.

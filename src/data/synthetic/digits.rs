@@ -264,8 +264,8 @@ fn shaken(random: &mut Random, line: &[PenPoint]) -> Vec<PenPoint> {
     shaken
 }
 
-/// Slants, rotates, stretches and warps the strokes (elastic distortions as in Simard et al. 2003, with waves instead of a
-/// random field).
+/// Slants, rotates, stretches and warps the strokes (elastic distortions as in Simard et al. 2003, with sine waves
+/// instead of a random displacement field).
 fn bend(random: &mut Random, lines: &mut [Vec<PenPoint>]) {
     let (turn, slant) = (0.12 * random.bell(), 0.1 + 0.18 * random.bell());
     let width = random.within(0.55..0.95);

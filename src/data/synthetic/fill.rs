@@ -20,7 +20,7 @@ pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
     covered
 }
 
-/// The x coordinates at which the outlines cross the line at height `y` (in sample rows), in ascending order.
+/// The x coordinates at which the outlines cross the horizontal line at `y`, in ascending order.
 fn crossings(outlines: &[Vec<PenPoint>], y: f32) -> Vec<f32> {
     let edges = outlines.iter().flat_map(|o| (0..o.len()).map(move |i| (o[i], o[(i + 1) % o.len()])));
     let across = edges.filter(|(a, b)| (a[1] <= y) != (b[1] <= y));

@@ -24,14 +24,14 @@ pub const NAMES: [&str; 7] = ["digits", "shapes", "welcome", "tagged", "moons", 
 ///
 /// - `digits`: 28 x 28 gray, handwritten digits, white on black.
 /// - `shapes`: 64 x 64 color, a textured object on a textured background. A quarter of the training pictures have a second
-///   object, so that networks cope with two.
+///   object, so that networks can handle two.
 /// - `welcome`: a few pictures of two objects each; no splits.
 /// - `tagged`: digits; most 4s in the training set carry a small tag. The tag is on every other 4 in `#test`, on every 4 in
 ///   `#all`, on no digit in `#none`, on every 4 but in another corner in `#moved`, and on every digit except the 4s in
 ///   `#others`.
-/// - `moons`: 2 x 1 x 1, points of two half moons; the training set is small.
+/// - `moons`: 2 x 1 x 1, noisy points along two half moons; the training set is small.
 /// - `waves`: 1 x 1 x 128, waveforms.
-/// - `words`: 1 x 20 x 96, a word on a line.
+/// - `words`: 1 x 20 x 96, a single word.
 ///
 /// Errors if the name or split is unknown.
 pub fn open(name: &str) -> Result<Dataset> {

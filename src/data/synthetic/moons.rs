@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::PI;
 
-/// Standard deviation of the points around their moon, in units of the moon's radius.
+/// Standard deviation of the noise added to each coordinate, in units of a moon's radius.
 const NOISE: f32 = 0.35;
 
 /// A data set of `count` points of shape `(2, 1, 1)`. The channels are x and y; points alternate between the moons,

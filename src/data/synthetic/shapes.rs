@@ -53,8 +53,8 @@ fn dataset(name: &str, pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
     Dataset::of_bytes(name, KINDS.map(String::from).to_vec(), [3, SIDE, SIDE], pixels, labels)
 }
 
-/// Draws a background, with fragments in two out of three cases, and an object of class `kind`; with probability `company`, another
-/// object next to it.
+/// Draws a background, with fragments in two out of three cases, and an object of class `kind`; with probability `company`, also an
+/// object of another class.
 fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     let ground = color(random);
     let mut canvas = Canvas::new(&texture(random, ground, 0.25));

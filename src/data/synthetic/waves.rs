@@ -1,4 +1,4 @@
-//! Waveforms as seen on an oscilloscope, stored as pictures of one row.
+//! Waveforms as seen on an oscilloscope, stored as pictures with a single row.
 
 use super::random::{Random, drawn};
 use crate::data::Dataset;

@@ -46,8 +46,8 @@ fn from_ycc(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     [part(91_881 * cr), part(-22_554 * cb - 46_802 * cr), part(116_130 * cb)]
 }
 
-/// Converts an ink value and the key (black), both stored inverted as by Adobe, to one RGB channel: `ink · key / 255`, rounded as
-/// in Pillow.
+/// Converts an ink value and the key (black), both stored inverted as in Adobe's files, to one RGB channel: `ink · key / 255`,
+/// rounded as in Pillow.
 fn with_key(ink: u8, key: u8) -> u8 {
     let (ink, key) = (i32::from(ink), i32::from(key));
     let product = (255 - ink) * key + 128;

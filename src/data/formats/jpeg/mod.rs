@@ -1,4 +1,4 @@
-//! JPEG decoding that matches libjpeg-turbo bit for bit, and hence the pixels that a network receives with Pillow and torchvision.
+//! JPEG decoding that matches libjpeg-turbo bit for bit, so that networks receive the same pixels as with Pillow and torchvision.
 //!
 //! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and provides the inverse DCT. Its complete decoder is
 //! not used, because it fails on subsampled CMYK files and ignores leftover bytes in damaged scans.
@@ -51,7 +51,7 @@ pub fn encode(picture: &[u8], (width, height): (u32, u32), gray: bool, quality: 
     let format = if gray { PixelFormat::Grayscale } else { PixelFormat::Rgb };
     let (w, h) = (width as usize, height as usize);
     let written = libjpeg_turbo_rs::compress(picture, w, h, format, quality, Subsampling::S420);
-    written.map_err(|e| anyhow!("{e}")).with_context(|| format!("writing a JPEG of {width}x{height}"))
+    written.map_err(|e| anyhow!("{e}")).with_context(|| format!("writing a {width}x{height} JPEG"))
 }
 
 fn check_kind(header: &JpegMetadata) -> Result<()> {

@@ -5,13 +5,14 @@ use anyhow::{Result, ensure};
 
 /// Upsamples a component to one sample per pixel of a `(width, height)` picture.
 ///
-/// Uses triangle filters where the component has half the samples in one or both directions; otherwise, and for components at
-/// most 2 samples wide, samples are repeated. Errors if the sampling factors of the component do not divide `largest`.
+/// Uses triangle filters if the component has half the samples in one or both directions; otherwise, samples are repeated. The
+/// width of a component that is at most 2 samples wide is never doubled with a filter. Errors if the sampling factors of the
+/// component do not divide `largest`.
 pub fn to_full_size(samples: &Samples, (width, height): (usize, usize), largest: (usize, usize)) -> Result<Vec<u8>> {
     let (h, v) = samples.factors;
     ensure!(
         largest.0.is_multiple_of(h) && largest.1.is_multiple_of(v),
-        "the sampling factors {h}x{v} of a component do not divide the largest ones, {largest:?}"
+        "the sampling factors {h}x{v} of a component do not divide the maximum factors, {largest:?}"
     );
     let (across, down) = (largest.0 / h, largest.1 / v);
     let (columns, rows) = (width.div_ceil(across), height.div_ceil(down));

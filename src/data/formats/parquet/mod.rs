@@ -21,7 +21,7 @@ use table::{Classes, Table};
 /// Maximum depth of the search for files in a folder, such as `default/train/0000.parquet`.
 const DEPTH: usize = 3;
 
-/// Maximum number of entries in a folder for its subfolders to be searched when detecting a data set.
+/// When the format of a data set is detected, the subfolders of a folder with more entries than this are not searched.
 const FEW: usize = 16;
 
 /// Number of row groups to keep in memory, so that reading neighboring pictures decodes their group only once.
@@ -32,7 +32,7 @@ const KEPT: usize = 2;
 /// Pictures are in a column `image` or `img`: encoded files, or structs whose field `bytes` holds an encoded file, as written
 /// by the `datasets` library. Labels are in a column `label`, `labels` or `fine_label`: class indices, whose names are read
 /// from the metadata, or class names. Pictures are read on demand, one row group at a time. Errors if a file is damaged, has no
-/// picture column, or is compressed with a method other than Snappy.
+/// picture column, or uses a compression other than Snappy.
 pub fn open(text: &str) -> Result<Dataset> {
     let (path, wanted) = split(text);
     let files = match path.is_dir() {
@@ -124,7 +124,7 @@ type Rows = Arc<Vec<Option<ByteArray>>>;
 #[derive(Debug)]
 struct Tables {
     tables: Vec<Table>,
-    /// Table, row group and index of the first picture for each row group.
+    /// For each row group: its table, its index in the table, and the index of its first picture.
     groups: Vec<(usize, usize, usize)>,
     count: usize,
     /// The most recently read row groups, newest last.
@@ -143,7 +143,7 @@ impl Tables {
         Self { tables, groups, count, kept: Mutex::default() }
     }
 
-    /// The pictures of a row group. They are kept in memory until other row groups have been read.
+    /// The pictures of a row group. They are kept in memory until [`KEPT`] other row groups have been read.
     fn group(&self, number: usize) -> Result<Rows> {
         let mut kept = self.kept.lock_unpoisoned();
         if let Some((_, rows)) = kept.iter().find(|(known, _)| *known == number) {

@@ -75,7 +75,7 @@ impl Table {
             rows.push(usize::try_from(group.num_rows()).context("a row group has a negative number of rows")?);
         }
         let all = rows.iter().try_fold(0usize, |all, rows| all.checked_add(*rows)).filter(|all| *all as u64 <= length);
-        ensure!(all.is_some(), "the file claims more rows than it has bytes; it is damaged");
+        ensure!(all.is_some(), "the file is damaged: it claims more rows than it has bytes");
         let mut table = Self { path, rows, classes: Classes::None, names, metadata, column };
         if let Some(label) = label {
             table.classes = table.labels(&mut file, label)?;
@@ -118,7 +118,7 @@ impl Table {
         Ok(if numbers.is_empty() { Classes::Words(words) } else { Classes::Numbers(numbers) })
     }
 
-    /// A reader for one column of a row group; reads its bytes into memory and checks them.
+    /// A reader for one column of a row group. Reads the bytes of the column into memory and checks them.
     fn reader(&self, file: &mut File, group: usize, column: usize) -> Result<ColumnReader> {
         const DAMAGED: &str = "the file is damaged or truncated";
         let about = self.metadata.row_group(group).column(column);

@@ -3,8 +3,8 @@
 /// Maximum nesting depth of structs and lists.
 const DEPTH: usize = 24;
 
-/// Calls `on` with every integer in the struct at the beginning of `bytes` and the path of field IDs that leads to it; elements of
-/// a list have the ID of the list. Returns the length of the struct; `None` if it is damaged or truncated.
+/// Calls `on` for every integer in the struct at the beginning of `bytes`, with its path of field IDs and its value; elements of a
+/// list have the ID of the list. Returns the length of the struct; `None` if it is damaged or truncated.
 pub(super) fn integers(bytes: &[u8], on: &mut dyn FnMut(&[i16], i64)) -> Option<usize> {
     let mut walk = Walk { bytes, at: 0, path: Vec::new(), on };
     walk.structure(DEPTH)?;

@@ -23,7 +23,7 @@ impl<'a, V: Copy> Machine<'a, V> {
         Self { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }
     }
 
-    /// Executes an opcode that affects at most the stack, the marks and the memo; returns false for any other opcode.
+    /// Executes an opcode that changes nothing but the stack, the marks and the memo; returns false for any other opcode.
     ///
     /// Errors if the pickle is damaged or truncated.
     pub fn common(&mut self, op: u8) -> Result<bool> {
@@ -77,14 +77,14 @@ impl<'a, V: Copy> Machine<'a, V> {
         top.copied().context("the pickle pops from an empty stack")
     }
 
-    /// Removes the value on top of the stack.
+    /// Removes and returns the value on top of the stack.
     pub fn pop(&mut self) -> Result<V> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    /// Removes the last mark and the values above it.
+    /// Removes the last mark and the values above it, and returns these values.
     pub fn since_mark(&mut self) -> Result<Vec<V>> {
         let mark = self.marks.pop().context("the pickle pops a mark that was never set")?;
         Ok(self.stack.split_off(mark))
@@ -108,7 +108,7 @@ impl<'a, V: Copy> Machine<'a, V> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Removes the top `count` values, lowest first.
+    /// Removes and returns the top `count` values, lowest first.
     pub fn pop_many(&mut self, count: usize) -> Result<Vec<V>> {
         let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
         items.reverse();
@@ -144,7 +144,7 @@ pub fn long(bytes: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(wide))
 }
 
-/// The sign of an integer in little-endian two's complement.
+/// Whether an integer in little-endian two's complement is negative.
 pub fn is_negative(bytes: &[u8]) -> bool {
     bytes.last().is_some_and(|b| b & 0x80 != 0)
 }

@@ -30,7 +30,7 @@ pub struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// The value of a key of the outermost dictionary.
+    /// The value for a key in the outermost dictionary; `None` if there is no such key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let Value::Dict(dict) = self.root else { return None };
         let (pairs, _) = self.lists[dict].as_chunks();
@@ -80,7 +80,7 @@ impl<'a> Pickle<'a> {
 
 /// Parses a pickle of protocol 0 to 5.
 ///
-/// Errors if it is damaged or truncated, uses an opcode that data sets do not need, or has more than four million opcodes.
+/// Errors if it is damaged or truncated, uses an unsupported opcode, or has more than four million opcodes.
 pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
     let mut reader = Reader { machine: Machine::new(bytes), lists: Vec::new() };
     for _ in 0..MAX_STEPS {
