@@ -55,7 +55,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
         if i > 0 {
             all.push('\n');
         }
-        // `escaped` keeps tabs.
+        // `limited` also escapes tabs, which `escaped` keeps.
         match part.len() > LINE {
             true => all.push_str(&limited(part, LINE)),
             false => all.push_str(&escaped(part)),

@@ -1,4 +1,4 @@
-//! Draws line, bar and scatter charts as pictures for export. The terminal app has separate charts.
+//! Draws line, bar and scatter charts as pictures for export. The terminal app does not use these charts.
 
 use super::bitmap_font::{LETTER, fitting, width, write};
 use super::colormap::{Colormap, NOT_FINITE, category};
@@ -172,7 +172,7 @@ fn ticks(low: f32, high: f32) -> Vec<f32> {
     (first..=last).map(|i| (i as f64 * step) as f32).collect()
 }
 
-/// Formats a number with only the digits it needs.
+/// Formats a number with up to four decimals, or in scientific notation if it is very small or large.
 fn number(value: f32) -> String {
     match value.abs() {
         0.0 => "0".into(),

@@ -1,4 +1,4 @@
-//! Colormaps: 17 stops each, linearly interpolated.
+//! Colormaps: lists of stops, linearly interpolated.
 
 use image::Rgb;
 

@@ -174,7 +174,7 @@ pub struct Bar {
 pub struct Series {
     /// Name of the curve in the legend.
     pub label: String,
-    /// Points `(x, y)` of the curve, in connection order.
+    /// Points `(x, y)` of the curve, in the order in which they are connected.
     pub points: Vec<(f32, f32)>,
 }
 
@@ -249,7 +249,7 @@ impl Points {
         self.groups.get(i).map_or(0, |&g| g as usize)
     }
 
-    /// Data set index of the picture of point `i`.
+    /// Index of the picture of point `i` in the data set.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }
@@ -271,7 +271,7 @@ impl Points {
 }
 
 impl Figure {
-    /// Text such as `256 of 320` if the figure is partial; `None` if it shows everything.
+    /// Text such as `256 of 320` if the figure shows only some of its items; `None` if it shows all.
     pub fn part(&self) -> Option<String> {
         let (shown, of) = match &self.body {
             Body::Montage { shown, of, .. } => (*shown, *of),

@@ -1,6 +1,6 @@
-//! Displays raw values: figures, colors, pictures, text.
+//! Renders raw values as figures, pictures and text.
 //!
-//! This module contains only plain data, without tensors or terminals.
+//! This module works on plain data and depends on neither tensors nor terminals.
 
 mod bitmap_font;
 mod chart;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Observer: Send + Sync {
     /// Shows figures immediately.
     fn show(&self, figures: Vec<Figure>);
-    /// Reports that `done` of `total` parts of the long computation `what` are finished. `total` is 0 if unknown.
+    /// Reports the progress of `what`: `done` of `total` parts. `total` is 0 if unknown.
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
