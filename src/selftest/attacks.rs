@@ -31,7 +31,7 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
     ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM supports only the Linf norm");
     let loss = &desk.params()["loss"];
-    ensure!(loss.is_null() || loss == "ce", "MI-FGSM supports only the cross-entropy (\"ce\"), got {loss}");
+    ensure!(loss.is_null() || loss == "ce", "MI-FGSM supports only the cross-entropy loss (\"ce\"), got {loss}");
     let mut set = ball(desk)?;
     set.extend(goal(desk));
     set.push(("decay", number(desk.params(), "decay")?.to_string()));
@@ -78,7 +78,7 @@ pub(super) fn project(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["a", "b"], include_str!("scripts/project.rhai"), &set)
 }
 
-/// Computes the change, in 8-bit levels, of the pixels of a PNG file after one step of each length in the case.
+/// Computes the change in the pixels of a PNG file, in 8-bit levels, after one step of each length in the case.
 pub(super) fn quantize(desk: Harness) -> Result<Answer> {
     let lengths =
         list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("each length in \"eps\" must be a number"));

@@ -102,7 +102,7 @@ impl<'a> Harness<'a> {
         let (model, picture) = network.to(self.dtype, self.host.guard().device())?;
         let single = model.graph.scores == Scores::Pair;
         let known = single || !self.case["target"].is_null() || self.seed()? != CaseSeed::Class;
-        ensure!(known, "the \"target\" of the case is out of range for {} outputs", model.classes());
+        ensure!(known, "the case needs a \"target\": the index of one of the network's {} outputs", model.classes());
         let target = self.class(&model);
         let mut session = Session::new(self.host, model, "case", picture)?;
         session.open(question.method);

@@ -113,7 +113,7 @@ fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> 
     desk.map(network, desk.plugin("lrp", &set)?, "relevance")
 }
 
-/// Computes the relevance at the inputs, and at every layer for which the case expects it, using the rules of the case.
+/// Computes the relevance at the inputs and at every layer named in the expected results, using the rules of the case.
 fn by_rules(desk: Harness, network: &Network) -> Result<Answer> {
     let known = |name: &str| network.model.graph.find(name).is_ok();
     let names = desk.case["expected"].as_object().context("the case has no \"expected\" results")?.keys();
@@ -211,7 +211,8 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
     let named = |name: &str| -> Result<Vec<String>> {
         let node = network.model.graph.node(name)?;
         let minus = network.model.graph.find(&format!("{name}.minus")).is_ok();
-        // The kind is prefixed because a layer may have the name of a kind. A difference is a sum with a negated second input.
+        // The selector includes the kind, because a layer may be named like a kind. A difference is a sum with a negated second
+        // input.
         let own = [format!("{}: {name}", node.op.kind())];
         Ok(own.into_iter().chain(minus.then(|| format!("batch_norm: {name}.minus"))).collect())
     };

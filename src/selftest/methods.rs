@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// Computes the results for which a case has expected values.
 ///
-/// Errors if the case uses an unsupported feature, which the message names.
+/// Errors if the case uses an unsupported feature.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     match desk.case["method"].as_str().unwrap_or_default() {
         "gradient" => gradient::answer(desk),
@@ -55,8 +55,8 @@ fn relu_rule(desk: Harness, rule: &str) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_backprop", &[("rule", rule.into())])?, "gradient")
 }
 
-/// Computes the Grad-CAM map of a layer. For a layer without spatial positions, this is the sum over its units or, if the case
-/// says so, the contribution of each unit.
+/// Computes the Grad-CAM map of a layer. For a layer without spatial dimensions, the result is the sum over its units or, if the
+/// case expects one value per unit, the contribution of each unit.
 fn grad_cam(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
     let params = desk.params();
@@ -80,7 +80,7 @@ fn grad_cam(desk: Harness) -> Result<Answer> {
     Ok([("map".into(), if flag("relu", false)? { map.relu()? } else { map })].into())
 }
 
-/// The name of the layer that a case specifies, which may also be the input.
+/// The name of the layer that a case specifies or, if the case sets `at_input`, of the first input of that layer.
 fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     let name = desk.param("layer")?;
     if !switch(desk.params(), "at_input", false)? {
@@ -91,7 +91,7 @@ fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     layer["in"][0].as_str().with_context(|| format!("layer \"{name}\" has no inputs"))
 }
 
-/// The boolean parameter `name` of a case [default: `default`].
+/// The boolean parameter `name` of a case; `default` if the case does not set it.
 fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
     let value = &params[name];
     if value.is_null() {
@@ -138,7 +138,8 @@ fn guided_grad_cam(desk: Harness) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_gradcam", &set)?, "attribution")
 }
 
-/// Computes integrated gradients. A nonzero baseline becomes the origin of the picture, so that the plugin sees it as black.
+/// Computes integrated gradients. A nonzero baseline is subtracted from the picture, so that the plugin's black baseline
+/// represents it.
 fn integrated_gradients(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let rule = rule(params)?;
@@ -163,8 +164,8 @@ fn rule(params: &Value) -> Result<&str> {
     })
 }
 
-/// Computes the nodes and weights of a quadrature rule, over [0, 1] unless the case specifies an interval or expects negative
-/// nodes.
+/// Computes the nodes and weights of a quadrature rule over the interval of the case. The default is [0, 1], or [-1, 1] if the case
+/// expects negative nodes.
 fn quadrature(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let n = params["n"].as_u64().context("a quadrature needs the number of points, \"n\"")?;

@@ -185,7 +185,7 @@ impl Plan {
     /// Adds a node with constant values: the bias of a linear layer with zero weights.
     fn numbers(&mut self, name: &str, x: &Tensor) -> Result<NodeId> {
         let (input, output) = (self.builder.shape(0).iter().product::<usize>(), x.elem_count());
-        ensure!(input * output <= LARGEST, "the input \"{name}\" is too large for a constant input");
+        ensure!(input * output <= LARGEST, "the input \"{name}\" is too large to be kept constant");
         let (flat, linear) = (format!("{name}.flat"), format!("{name}.numbers"));
         self.weights.insert(format!("{linear}.weight"), Tensor::zeros((output, input), DType::F64, &Device::Cpu)?);
         self.weights.insert(format!("{linear}.bias"), x.flatten_all()?);

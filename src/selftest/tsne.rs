@@ -33,7 +33,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
 fn places(value: &Value) -> Result<Vec<Point>> {
     let rows = tensor(value)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
     let place = |row: Vec<f64>| {
-        Point::try_from(row).map_err(|row| anyhow!("a position must have two coordinates, got {}", row.len()))
+        Point::try_from(row).map_err(|row| anyhow!("a point of \"Y\" must have two coordinates, got {}", row.len()))
     };
     rows.into_iter().map(place).collect()
 }

@@ -328,8 +328,8 @@ fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<
         let Some(word) = words().find(|word| spelled(word, key)) else {
             let near = closest(key, words().flat_map(|w| w.split(' '))).map(|k| format!("; did you mean \"{k}\"?"));
             let all = words().map(|w| first(w)).collect::<Vec<_>>().join(", ");
-            let all = if all.is_empty() { "nothing".into() } else { all };
-            bail!("{of} has no option \"{key}\"{}", near.unwrap_or_else(|| format!("; use {all}")));
+            let all = if all.is_empty() { "; it takes no options".into() } else { format!("; use {all}") };
+            bail!("{of} has no option \"{key}\"{}", near.unwrap_or(all));
         };
         let before = known.insert(first(word).to_string(), value.clone());
         ensure!(before.is_none(), "{of} sets \"{}\" twice with different spellings", first(word));
@@ -352,7 +352,7 @@ fn optional(map: &Map<String, Value>, key: &str) -> Value {
 }
 
 fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>> {
-    value.as_object().with_context(|| format!("{what} must be a map of names and values"))
+    value.as_object().with_context(|| format!("{what} must be a JSON object"))
 }
 
 fn items<'a>(value: &'a Value, what: &str) -> Result<&'a Vec<Value>> {
