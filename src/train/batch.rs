@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The batches of all epochs. Each epoch is shuffled anew, in an order that depends only on the seed and the epoch.
+/// The batches of all epochs. The pictures are reshuffled for each epoch, in an order that depends only on the seed and the epoch.
 #[derive(Clone)]
 pub(super) struct Batches {
     count: usize,

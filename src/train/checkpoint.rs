@@ -26,7 +26,7 @@ const KEY: &str = "gradscope.training";
 /// Metadata key of [`State`] in the weight file of a finished training run.
 const TRAINED: &str = "gradscope.trained";
 
-/// Metadata key of the class names, a JSON list, in weights trained on the classes of a folder.
+/// Metadata key of the class names, a JSON list, in weights trained on alphabetically numbered classes.
 const LABELS: &str = "gradscope.labels";
 
 /// The progress of a training run, stored as JSON.
@@ -43,7 +43,7 @@ struct State {
     /// Epoch and number of correct predictions of the best result on the test set so far.
     #[serde(default)]
     best: Option<(usize, usize)>,
-    /// Fingerprint of the style, if the network learns one.
+    /// Fingerprint of the style loss, if the network is trained with one.
     #[serde(default)]
     style: Option<String>,
 }

@@ -25,7 +25,7 @@ pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: 
     Ok(Arc::new(masks.collect::<Result<_>>()?))
 }
 
-/// The backward rules for a forward pass with dropout masks; a fused forward pass needs none.
+/// The backward rules for a forward pass with dropout masks; a fused forward pass needs no special rules.
 pub(super) fn composite<'a>(trace: &Trace, masks: &'a Masks) -> Composite<'a> {
     if trace.fused().is_some() {
         return Composite::gradient();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
 
-/// Distribution of the initial weights of a layer whose outputs have `n` inputs each.
+/// Distribution of the initial weights of a layer with fan-in `n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
@@ -18,8 +18,8 @@ pub enum Init {
     ///
     /// Corresponds to PyTorch's `kaiming_uniform_(nonlinearity="relu")`.
     He,
-    /// Weights and biases uniform in `±1/√n`, the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch norm train poorly
-    /// when initialized this way.
+    /// Weights and biases uniform in `±1/√n`, the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch norm train
+    /// poorly when initialized this way.
     Torch,
 }
 

@@ -101,7 +101,7 @@ impl Optimizer {
             Self::Adam { betas, epsilon } => {
                 ensure!(
                     betas.iter().all(|b| (0.0..1.0).contains(b)),
-                    "betas are {betas:?}; they must be at least 0 and below 1"
+                    "the betas are {betas:?}; they must be at least 0 and below 1"
                 );
                 ensure!(epsilon > 0.0, "epsilon is {epsilon}; it must be above 0");
             }

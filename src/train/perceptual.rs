@@ -1,5 +1,5 @@
-//! The perceptual loss that trains an image transformation network. A second, pretrained network measures how much the first network's
-//! output, a drawing, differs from the input picture in content and from a painting in style.
+//! The perceptual loss for training an image transformation network. A second, pretrained network measures how much the first
+//! network's output, a drawing, differs from the input picture in content and from a painting in style.
 //!
 //! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each term is divided by the squared norm of its target, so that the same loss weights
 //! can be used with any loss network.
@@ -26,7 +26,7 @@ pub struct LossWeights {
     pub variation: f64,
 }
 
-/// A loss network, and the Gram matrices of a painting at some of its layers.
+/// A loss network, and the Gram matrices of a painting at some layers of this network.
 #[derive(Clone, Debug)]
 pub struct Perceptual {
     graph: Arc<Graph>,
@@ -44,17 +44,17 @@ struct Part {
 }
 
 impl Perceptual {
-    /// Computes the style of a painting, `(1, C, H, W)` in `[0, 1]`, at up to four layers in the first two thirds of the loss network
-    /// `sees`. Content is compared at the second of these layers. `name` identifies the painting in the fingerprint.
+    /// Computes the style of a painting, `(1, C, H, W)` in `[0, 1]`, at up to four layers in the first two thirds of `loss_network`.
+    /// Content is compared at the second of these layers. `name` identifies the painting in the fingerprint.
     ///
     /// Errors if the network has no ReLU layer whose output is a feature map.
-    pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {
-        let graph = sees.graph.clone();
+    pub fn new(loss_network: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {
+        let graph = loss_network.graph.clone();
         let layers = spread(&graph)?;
         let trace = graph.forward(painting)?;
         let gram = |&id: &NodeId| -> Result<_> { Ok((id, gram(trace.value(id)?)?.0.squeeze(0)?)) };
         let styles = layers.iter().map(gram).collect::<Result<Vec<_>>>()?;
-        let fingerprint = format!("{} {} {name} {weights:?}", sees.card.name, sees.hash);
+        let fingerprint = format!("{} {} {name} {weights:?}", loss_network.card.name, loss_network.hash);
         Ok(Self { content: layers[1.min(layers.len() - 1)], graph, styles, weights, fingerprint })
     }
 
@@ -132,8 +132,8 @@ fn squares(x: &Tensor) -> Result<f64> {
     Ok(wide(&x.sqr()?.sum_all()?)?.to_scalar()?)
 }
 
-/// Up to four layers spread over the first two thirds of a network. The candidates are its first ReLU and its concatenations if it
-/// has more than three concatenations, otherwise its ReLUs.
+/// Up to four layers spread over the first two thirds of the candidates. If a network has more than three concatenations, the
+/// candidates are its first ReLU and its concatenations; otherwise, they are all its ReLUs.
 fn spread(graph: &Graph) -> Result<Vec<NodeId>> {
     let maps = |kinds: &[&str]| -> Vec<NodeId> {
         let fits = |id: &NodeId| graph.nodes[*id].shape.len() == 4 && kinds.contains(&graph.nodes[*id].op.kind());

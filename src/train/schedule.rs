@@ -17,9 +17,9 @@ pub enum Schedule {
     /// Raises the rate linearly from 0 to its full value over the first two fifths of the steps, then lowers it linearly to 0
     /// (Smith & Topin 2018, arXiv:1708.07120).
     OneCycle,
-    /// Divides the rate by 10 after every `every` epochs; PyTorch's `StepLR`.
+    /// Divides the rate by 10 every `every` epochs; PyTorch's `StepLR`.
     Step {
-        /// Number of epochs after which the rate is divided.
+        /// Number of epochs between divisions of the rate, at least 1.
         every: usize,
     },
     /// Multiplies the rate by `γ` after every epoch; PyTorch's `StepLR` with a step size of 1.

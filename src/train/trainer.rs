@@ -112,7 +112,7 @@ impl Trainer {
         let side = card.input[1].max(card.input[2]);
         ensure!(
             options.shift < side,
-            "cannot shift pictures of {side} pixels by {} pixels; the shift must be less than {side}",
+            "cannot shift by {} pixels: the longer side of the pictures is {side} pixels, and the shift must be less than that",
             options.shift
         );
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
@@ -267,7 +267,7 @@ impl Trainer {
                 });
             }
             Critic::Missing(_) => {
-                anyhow::bail!("this training run was started with a style; specify that style again")
+                anyhow::bail!("this training run was started with a style; pass the same --style again")
             }
         }
         let classes = self
@@ -357,7 +357,7 @@ fn check_trainable(graph: &Graph, name: &str) -> Result<()> {
     let untracked = |n: &&Node| n.op.params().iter().any(|p| !p.trained) && n.op.tracked().is_none();
     if let Some(node) = graph.nodes.iter().find(untracked) {
         anyhow::bail!(
-            "\"{name}\" cannot be trained here: layer \"{}\" ({}) has statistics that training does not update",
+            "\"{name}\" cannot be trained: its layer \"{}\" ({}) has statistics that training does not update",
             node.name,
             node.op.kind()
         );

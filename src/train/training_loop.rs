@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Interval between checkpoints; a killed process loses at most this much of its work.
+/// Interval between checkpoints; a killed process loses at most this much work.
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Completes a training run, testing the network and writing checkpoints along the way.
@@ -77,8 +77,7 @@ impl TrainingLoop<'_> {
         Ok(true)
     }
 
-    /// Tests the network again if the run was interrupted right after an epoch, possibly before its test; repeating a test does
-    /// no harm.
+    /// Tests the network if the run was interrupted right after an epoch, because that epoch's test may not have run.
     fn judge_again(&mut self) -> Result<()> {
         let (done, per_epoch) = (self.trainer.progress().0, self.trainer.batches.per_epoch());
         if self.trainer.options.patience > 0 && done > 0 && done.is_multiple_of(per_epoch) {
