@@ -102,11 +102,11 @@ impl Activation {
     /// Applies the activation to a vector.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`.
+    /// The CPU must support the instruction set `S`.
     #[inline(always)]
     pub(crate) unsafe fn apply<S: Simd>(&self, v: S::V) -> S::V {
         match self {
-            // SAFETY: the caller guarantees that the CPU has the instruction set.
+            // SAFETY: the caller guarantees that the CPU supports the instruction set.
             Self::Relu => unsafe { S::max(S::splat(0.0), v) },
             Self::Other(compiled, parameters) => {
                 let mut lanes = [0f32; simd::MOST_LANES];
@@ -123,7 +123,7 @@ impl Activation {
     /// Multiplies `v` by the derivative computed from `saved`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`.
+    /// The CPU must support the instruction set `S`.
     #[inline(always)]
     pub(crate) unsafe fn times_slope<S: Simd>(&self, v: S::V, saved: S::V) -> S::V {
         match self {
@@ -145,7 +145,8 @@ impl Activation {
 /// Applies the function to the vector at `value`, using one instruction set.
 ///
 /// # Safety
-/// The CPU must have the instruction set with index `LEVEL`, and a vector of it must be writable at `value`.
+/// The CPU must support the instruction set with index `LEVEL`. `value` must be valid for reads and writes of one vector
+/// of that instruction set.
 unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const f32, parameters: [f32; 2]) {
     let task = Value::<P> { value, parameters, formula: std::marker::PhantomData };
     // SAFETY: guaranteed by the caller.
@@ -155,7 +156,8 @@ unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const 
 /// Multiplies the vector at `value` by the derivative computed from the vector at `saved`, using one instruction set.
 ///
 /// # Safety
-/// The CPU must have the instruction set with index `LEVEL`; a vector of it must be writable at `value`, and readable at `saved`.
+/// The CPU must support the instruction set with index `LEVEL`. `value` must be valid for reads and writes, and `saved` for reads, of one
+/// vector of that instruction set.
 unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, saved: *const f32, parameters: [f32; 2]) {
     let task = Slope::<P> { value, saved, parameters, formula: std::marker::PhantomData };
     // SAFETY: guaranteed by the caller.
@@ -174,7 +176,7 @@ impl<P: Pointwise> Task for Value<P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: the caller guarantees that a vector is writable at `value`.
+        // SAFETY: the caller guarantees that `value` is valid for reads and writes of a vector.
         unsafe { S::store(self.value, P::value(Lanes::<S>(S::load(self.value)), parameters).0) }
     }
 }
@@ -192,7 +194,7 @@ impl<P: Pointwise> Task for Slope<P> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: the caller guarantees that a vector is writable at `value`, and one readable at `saved`.
+        // SAFETY: the caller guarantees that `value` is valid for reads and writes, and `saved` for reads, of a vector.
         unsafe {
             let (v, saved) = (Lanes::<S>(S::load(self.value)), Lanes::<S>(S::load(self.saved)));
             S::store(self.value, (v * P::slope(saved, parameters)).0);

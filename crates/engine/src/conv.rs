@@ -29,7 +29,7 @@ pub struct Slide {
 }
 
 impl Slide {
-    /// Checks that the parameters are valid for a convolution of these sizes.
+    /// Checks that the parameters are valid for a convolution of the given sizes.
     ///
     /// # Panics
     /// If a size is zero or too large, or the groups do not divide the channels.
@@ -49,7 +49,7 @@ impl Slide {
     }
 }
 
-/// Sizes of a convolution's input and output, without the batch.
+/// Sizes of a convolution's input and output for one picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
     /// Number of input channels.
@@ -278,7 +278,7 @@ struct Part<'a> {
     offset: (Offset<'a>, Offset<'a>),
 }
 
-/// Packs weights for the algorithm that is fastest for these sizes.
+/// Packs weights for the algorithm that is fastest for the given sizes.
 fn ready<'a>(
     s: Shape,
     phases: &[(usize, usize)],
@@ -330,7 +330,7 @@ fn ready<'a>(
     Prepared::Patches(parts, s.groups)
 }
 
-/// The input patches from which the output pixels are computed.
+/// The input patches from which a convolution computes its output pixels.
 pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     let (kh, kw) = slide.kernel;
     let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;

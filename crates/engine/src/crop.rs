@@ -63,12 +63,12 @@ impl Rows<'_> {
     /// Writes one row of a crop, which consists of five segments: outside, base, changed, base, outside.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `k` must be the index of a crop of `y`, and `i` the index of one of its
-    /// rows, which no other thread uses.
+    /// The CPU must support the instruction set `S`. `k` must be the index of a crop in `y`, and `i` the index of a row of that crop. No
+    /// other thread may access the row.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
-        // SAFETY: every column range is clamped to the row that it indexes; `crop` checked that the changed windows lie within
-        // `base`.
+        // SAFETY: every column range is clamped to the row that it indexes; `crop` checked that the changed windows are
+        // in bounds of `base`.
         unsafe {
             let (y, base, changed) = (self.y, self.base, self.changed);
             let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
@@ -111,10 +111,10 @@ impl Rows<'_> {
     /// Fills columns `low..high` of the row at `to` with `outside`.
     ///
     /// # Safety
-    /// `to` must point to the start of a row of `y` that has columns `low..high` and that no other thread uses.
+    /// `to` must point to the start of a row of `y`, `low..high` must be in bounds of its columns, and no other thread may access the row.
     #[inline(always)]
     unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
-        // SAFETY: the caller guarantees that these columns exist and may be written.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             for j in low..high {
                 std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);

@@ -93,7 +93,7 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `height` rows of `width` elements, which cover everything the taps may read given
+        // SAFETY: the scratch memory has `height` rows of `width` elements, which cover all elements that the taps read, according to
         // `reach`; each output row belongs to one task.
         unsafe {
             let p = self.patches;
@@ -102,7 +102,7 @@ impl Task for Band<'_> {
             let mut scratch = Scratch::new(height * width + 64);
             let a = scratch.at();
             self.fill::<S>(a, width, height);
-            // The offset of each run of taps from the first element of a pixel's patch.
+            // The offset of each run of taps from the start of a pixel's patch, and the length of the run.
             let start = |r: &TapRun| {
                 let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
                 (row * width + column * p.c, r.taps * p.c)
@@ -122,7 +122,7 @@ impl Band<'_> {
     /// Copies the input rows of the band to `a`, with zeros outside the feature map.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.
+    /// The CPU must support the instruction set `S`, and `a` must be valid for writes of `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
         // SAFETY: rows outside the map are not read, and columns are clamped to it; at most `before + inside` of the `columns`
@@ -158,12 +158,12 @@ impl Band<'_> {
     /// Computes one output row for one panel of weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `line` must point to the first element of the copied band that output row
-    /// `row` reads, and all elements at offsets `starts` from it must be readable for every pixel of the row. `panel` must be the
-    /// index of a panel of the weights, and no other thread may use the row.
+    /// The CPU must support the instruction set `S`. `line` must point to the first element of the copied band that output row `row` reads,
+    /// and must be valid for reads of the runs `starts` of every pixel of the row. `panel` must be the index of a panel of the weights, and
+    /// no other thread may access the panel's channels of the output row.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
-        // SAFETY: the tiles split the output row, and the panel exists.
+        // SAFETY: the tiles partition the output row, and the caller guarantees that `panel` is in bounds.
         unsafe {
             let (p, w) = (self.patches, self.weights);
             let width = w.width(panel);
@@ -188,9 +188,9 @@ impl Band<'_> {
 /// Computes `M` adjacent pixels of `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `a` must point to the patch of the first of `M` pixels in the copied band, and
-/// `b` to the rows of a panel `V` vectors wide. The `M` output pixels starting at `place` must exist, and no other thread may use
-/// them.
+/// The CPU must support the instruction set `S`. `a` must point to the patch of the first of `M` pixels in the copied band, and `b` to the
+/// rows of a panel that is `V` vectors wide. The `M` pixels starting at `place` must be in bounds of the output and have channels
+/// `column..column + columns`, which no other thread may access.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     band: &Band,
@@ -199,7 +199,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (column, columns): (usize, usize),
     place: (usize, usize, usize),
 ) {
-    // SAFETY: the caller guarantees that these pixels exist and have `columns` channels starting at `column`.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let p = band.patches;
         let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
@@ -218,8 +218,8 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 /// Computes the sums of a tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. For each of `M` pixels with a stride of `apart` elements, the runs in `starts`
-/// (offset from `a`, length) must be readable, and so must one row of `V` vectors at `b` for each element of the runs.
+/// The CPU must support the instruction set `S`. For each pixel `m < M`, `a + m · apart` must be valid for reads of the runs in `starts`,
+/// each given by its offset and length. `b` must be valid for reads of one row of `V` vectors per element of the runs.
 #[inline(always)]
 unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     a: *const f32,
@@ -227,7 +227,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     mut b: *const f32,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    // SAFETY: the caller guarantees that the runs and the rows of `b` are readable.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for &(start, count) in starts {
@@ -241,8 +241,8 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
 /// Adds one run of taps to the sums of a tile. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `count` elements must be readable at `a + m · apart` for each pixel `m < M`, and
-/// `count` rows of `V` vectors at `b`. `M` must be at most 12.
+/// The CPU must support the instruction set `S`. For each pixel `m < M`, `a + m · apart` must be valid for reads of `count` elements. `b`
+/// must be valid for reads of `count` rows of `V` vectors.
 #[inline(always)]
 unsafe fn run<S: Simd, const M: usize, const V: usize>(
     mut sums: [[S::V; V]; M],

@@ -109,7 +109,7 @@ impl Rows<'_> {
     /// Computes the rows of all phases for `O` output channels, `R` pixels at a time.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels.
+    /// The CPU must support the instruction set `S`, and `O` must be the number of output channels.
     #[inline(always)]
     unsafe fn rows<S: Simd, const R: usize, const O: usize>(&self) {
         // SAFETY: rows past the end of a phase's grid are skipped.
@@ -128,8 +128,8 @@ impl Rows<'_> {
     /// Computes one output row of `O` channels, `R` pixels at a time.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `O` must be the number of output channels. Row `i` of picture `n` must lie
-    /// within the grid of `p` and be used by no other thread.
+    /// The CPU must support the instruction set `S`. `O` must be the number of output channels. Row `i` of picture `n` must be in bounds of
+    /// the grid of `p`, and no other thread may access it.
     #[inline(always)]
     unsafe fn row<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -171,9 +171,9 @@ impl Rows<'_> {
     /// Computes `R` pixels starting at `place`. With `border`, taps outside the feature map are skipped.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels. The `R` pixels starting at
-    /// `place` must lie within the grid, and no other thread may use them. All `segments` of these pixels must lie within rows of
-    /// the map and, unless `border` is set, within its columns.
+    /// The CPU must support the instruction set `S`, and `O` must be the number of output channels. The `R` pixels starting at `place` must
+    /// be in bounds of the grid, and no other thread may access them. For these pixels, all `segments` must be in bounds of the map's rows
+    /// and, unless `border` is set, of its columns.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -183,7 +183,7 @@ impl Rows<'_> {
         border: bool,
     ) {
         const { assert!(O <= MOST) };
-        // SAFETY: the caller guarantees that these pixels exist; `numbers` has the `O` elements that are loaded.
+        // SAFETY: the caller guarantees that these pixels are in bounds; `numbers` has the `O` elements that are loaded.
         unsafe {
             let column = (place.2 * p.step.1) as isize;
             let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
@@ -204,8 +204,8 @@ impl Rows<'_> {
 /// Computes the sums of `R` pixels for `O` output channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. For each of the `R` pixels, all `segments` must lie within rows of the map and,
-/// unless `border` is set, within its columns. `O` rows of `p.len()` elements must be readable at `weights`.
+/// The CPU must support the instruction set `S`. For each of the `R` pixels, all `segments` must be in bounds of the map's rows and, unless
+/// `border` is set, of its columns. `weights` must be valid for reads of `O` rows of `p.len()` elements.
 #[inline(always)]
 unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     x: &Map,

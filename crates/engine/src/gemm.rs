@@ -9,15 +9,15 @@ use crate::tile::{Exit, Prefetch, finish, multiply, with_rows};
 /// Number of patches in a block. A block stays in a core's cache while it is multiplied by all weights.
 pub(crate) const BLOCK: usize = 96;
 
-/// Multiplies the rows at `a`, which have stride `STRIDE`, by rows `k..k + count` of some panels of weights, and writes the
-/// products to `pixels` of the output.
+/// Multiplies the rows at `a` (row stride `STRIDE`) by rows `k..k + count` of the weight panels `panels`, and writes the products to
+/// the output pixels `pixels`.
 ///
 /// `column` is the first output channel of the group.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. For each of `pixels`, a row of `count` elements must be readable at `a`. The
-/// weights must have rows `k..k + count` and all `panels`. The pixels must exist in the output, and no other thread may use their
-/// channels that belong to these panels.
+/// The CPU must support the instruction set `S`. `a` must be valid for reads of `pixels.len()` rows of `count` elements. `weights` must
+/// contain rows `k..k + count` and all of `panels`. Each index in `pixels` must be in bounds of `y`, and no other thread may access the
+/// channels of these pixels that `panels` covers.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
     (a, pixels): (*const f32, &[usize]),
@@ -26,7 +26,7 @@ pub(crate) unsafe fn block<S: Simd>(
     (y, column): (&MapMut, usize),
     exit: &Exit,
 ) {
-    // SAFETY: the tiles split the rows at `a`, and the caller guarantees that the panels exist.
+    // SAFETY: the tiles partition the rows at `a`, and the caller guarantees that `panels` is in bounds.
     unsafe {
         for b in panels {
             let (panel, width) = (weights.row(group, b, k), weights.width(b));
@@ -52,8 +52,8 @@ pub(crate) unsafe fn block<S: Simd>(
 /// class has many zero columns.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements with stride `STRIDE` must be readable at
-/// `a`.
+/// The CPU must support the instruction set `S`, and `a` must be valid for reads of `count` rows of `columns` elements
+/// (row stride `STRIDE`).
 #[inline(always)]
 pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns: usize) -> std::ops::Range<usize> {
     // SAFETY: only the first `columns` elements of each row are read.
@@ -77,9 +77,9 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 /// Computes one tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `M` rows of `count` elements with stride `STRIDE` must be readable at `a`, and
-/// `count` rows of `V` vectors at `panel`. `pixels` must be `M` pixels of the output with `columns` channels starting at
-/// `column`, which no other thread uses.
+/// The CPU must support the instruction set `S`. `a` must be valid for reads of `M` rows of `count` elements (row stride `STRIDE`), and
+/// `panel` for reads of `count` rows of `V` vectors. `pixels` must hold the indices of `M` pixels of `y` with channels `column..column +
+/// columns`, which no other thread may access.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (a, pixels): (*const f32, &[usize]),
@@ -88,7 +88,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (y, column, columns): (&MapMut, usize, usize),
     exit: &Exit,
 ) {
-    // SAFETY: the caller guarantees that the rows, the panel and the pixels have these sizes.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
         for m in 0..M {

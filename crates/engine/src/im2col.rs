@@ -84,8 +84,8 @@ impl Patches {
     /// Copies elements `from..to` of a pixel's patch to `out`, with zeros outside the feature map.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `place` must lie within the grid, in a picture of `x`, and `x` must have
-    /// channels `channel..channel + c`. `to - from` elements must be writable at `out`, and no other thread may use them.
+    /// The CPU must support the instruction set `S`. `place` must be in bounds of the grid and of the pictures of `x`, and `x` must have
+    /// channels `channel..channel + self.c`. `out` must be valid for writes of `to - from` elements.
     #[inline(always)]
     pub unsafe fn gather<S: Simd>(
         &self,
@@ -148,7 +148,7 @@ impl Patches {
 /// Writes `n` zeros to `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` elements must be writable at `to` and not used by any other thread.
+/// The CPU must support the instruction set `S`, and `to` must be valid for writes of `n` elements.
 #[inline(always)]
 pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
     // SAFETY: the loop stays below `n`; the last vector is stored partially.
@@ -167,8 +167,8 @@ pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
 /// Copies `n` elements from `from` to `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` elements must be readable at `from` and writable at `to`. The ranges must
-/// not overlap, and no other thread may use the elements at `to`.
+/// The CPU must support the instruction set `S`. `from` must be valid for reads, and `to` for writes, of `n` elements. The
+/// two ranges must not overlap.
 #[inline(always)]
 pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
     // SAFETY: the loop stays below `n`; the last vector is loaded and stored partially.

@@ -74,7 +74,7 @@ impl<S: Simd> Lanes<S> {
 impl<S: Simd> Real for Lanes<S> {
     #[inline(always)]
     fn of(v: f64) -> Self {
-        // SAFETY: `Lanes` exists only within tasks, which run only if the CPU has the instruction set.
+        // SAFETY: values of `Lanes` exist only within tasks, which run only if the CPU supports the instruction set.
         Self(unsafe { S::splat(v as f32) })
     }
 

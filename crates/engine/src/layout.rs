@@ -94,7 +94,7 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
 /// strides.
 ///
 /// # Safety
-/// `columns` columns of `rows` elements with stride `to_apart` must be writable at `to`, and no other thread may use them.
+/// `to` must be valid for writes of `columns` rows of `rows` elements with a row stride of `to_apart`.
 #[inline]
 unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
     // SAFETY: `i` is below `rows` and `j` below `columns`; indexing `from` is bounds-checked.

@@ -44,8 +44,8 @@ unsafe impl Send for Map<'_> {}
 unsafe impl Sync for Map<'_> {}
 // SAFETY: a `MapMut` is a mutable slice of f32.
 unsafe impl Send for MapMut<'_> {}
-// SAFETY: safe code can only read through a shared reference. Unsafe code that writes must justify that no two threads write to
-// the same element.
+// SAFETY: safe code can only read through a shared reference. Unsafe code that writes must ensure that no two threads
+// write to the same element.
 unsafe impl Sync for MapMut<'_> {}
 
 /// Number of elements that feature maps span in memory, from the first to the last element.
@@ -104,8 +104,8 @@ impl<'a> MapMut<'a> {
     /// be written before they are read.
     ///
     /// # Safety
-    /// For the lifetime of the view, the channels of all pixels must be writable at `at`, with a pixel stride of `pitch`
-    /// elements, and the memory must not be accessed through any other pointer.
+    /// For the lifetime of the view, `at` must be valid for writes of the channels of all pixels, with a pixel stride of `pitch` elements,
+    /// and the memory must not be accessed through any other pointer.
     ///
     /// # Panics
     /// If pixels overlap, or the size exceeds the address space.

@@ -141,12 +141,11 @@ impl Packed {
     }
 }
 
-/// A pointer shared by threads that write to disjoint parts.
+/// A pointer shared by threads that write to disjoint elements.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedPtr(pub *mut f32);
 
-// SAFETY: sending a pointer is harmless. Each dereference is unsafe and must justify that no two threads write to the same
-// element.
+// SAFETY: sending a pointer is harmless. Each dereference is unsafe and must ensure that no two threads write to the same element.
 unsafe impl Send for SharedPtr {}
 // SAFETY: a reference to the pointer allows no more than a copy of it, which is safe to send.
 unsafe impl Sync for SharedPtr {}

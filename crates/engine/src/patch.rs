@@ -46,8 +46,8 @@ impl<const A: usize> Patch<A> {
     /// At most `lanes` channels of column `j`, starting at channel `c`. `WHOLE` skips the border checks.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. The map that the patch belongs to must still be readable and have these
-    /// channels. If `WHOLE`, all pixels of the patch must lie inside the map.
+    /// The CPU must support the instruction set `S`. The map from which the patch was created must still be valid for reads, and channels
+    /// `c..c + min(lanes, S::LANES)` must be in bounds. If `WHOLE`, all pixels of the patch must be inside the map.
     #[inline(always)]
     pub unsafe fn column<S: Simd, const WHOLE: bool>(&self, j: usize, c: usize, lanes: usize) -> [S::V; A] {
         // SAFETY: only pixels inside the map are read.

@@ -170,10 +170,10 @@ impl Pool {
 /// The channels of pixel `i`.
 ///
 /// # Safety
-/// Pixel `i` must lie within the maps, and no thread may write to it while the slice is in use.
+/// Pixel `i` must be in bounds of `x`, and no thread may write to it while the slice is in use.
 #[inline(always)]
 unsafe fn pixel<'a>(x: &Map<'a>, i: usize) -> &'a [f32] {
-    // SAFETY: the caller guarantees that the pixel exists.
+    // SAFETY: the caller guarantees that the pixel is in bounds.
     unsafe { std::slice::from_raw_parts(x.at.add(i * x.pitch), x.c) }
 }
 
@@ -225,8 +225,8 @@ impl Max<'_> {
     /// Writes the maximum of the pixels at offsets `taps` from `first` to `to`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and one at `to` that no other thread
-    /// uses.
+    /// The CPU must support the instruction set `S`. For each of `taps`, `first + tap` must be valid for reads of one pixel; `to` must be
+    /// valid for writes of one pixel.
     #[inline(always)]
     unsafe fn window<S: Simd>(&self, first: *const f32, taps: &[usize], to: *mut f32) {
         let mut c = 0;
@@ -246,7 +246,7 @@ impl Max<'_> {
     /// Writes the maximum of `n` channels, or of a whole vector if `FULL`.
     ///
     /// # Safety
-    /// Same as for [`window`](Self::window), for these channels.
+    /// Same as for [`window`](Self::window), for `n` channels or a whole vector if `FULL`.
     #[inline(always)]
     unsafe fn channels<S: Simd, const FULL: bool>(&self, first: *const f32, taps: &[usize], to: *mut f32, n: usize) {
         // SAFETY: guaranteed by the caller.
@@ -326,8 +326,7 @@ impl MaxVjp<'_> {
     /// Zeros rows `from..to` of the band and returns the index of the row after them.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, `from` must be at most the end of the band, and no other thread may use the
-    /// band.
+    /// The CPU must support the instruction set `S`, `from` must be at most the end of the band, and no other thread may access the band.
     #[inline(always)]
     unsafe fn clear<S: Simd>(&self, from: usize, to: usize) -> usize {
         // SAFETY: `to` is clamped to the band.
@@ -345,8 +344,7 @@ impl MaxVjp<'_> {
     /// window's maximum and of its gradient.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; there must be pixels at these addresses, and no other thread may use the
-    /// ones that are written.
+    /// The CPU must support the instruction set `S`. All addresses must be valid for reads of one pixel, and those in `dx` also for writes.
     #[inline(always)]
     unsafe fn window<S: Simd>(
         &self,
@@ -374,7 +372,7 @@ impl MaxVjp<'_> {
     /// maximum. If `TILED`, existing gradients are overwritten.
     ///
     /// # Safety
-    /// Same as for [`window`](Self::window), for these channels.
+    /// Same as for [`window`](Self::window), for `n` channels or a whole vector if `FULL`.
     #[inline(always)]
     unsafe fn channels<S: Simd, const FULL: bool, const TILED: bool>(
         &self,
@@ -405,7 +403,7 @@ impl MaxVjp<'_> {
 /// Loads `n` lanes, or a whole vector if `FULL`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` elements, or a whole vector if `FULL`, must be readable at `at`.
+/// The CPU must support the instruction set `S`, and `at` must be valid for reads of `n` elements, or of a whole vector if `FULL`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
     // SAFETY: guaranteed by the caller.

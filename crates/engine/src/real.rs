@@ -1,4 +1,4 @@
-//! The scalar types that formulas are generic over: f32, f64 and vectors of f32.
+//! The trait over which formulas are generic, implemented for f32, f64 and vectors of f32.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

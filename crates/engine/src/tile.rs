@@ -17,8 +17,8 @@ pub struct Epilogue<'a> {
     pub save: Option<&'a MapMut<'a>>,
     /// The activation to apply.
     pub activation: Option<Activation>,
-    /// An activation by whose derivative the sum is multiplied, and feature maps of the output's size with the values from
-    /// which the derivative is computed.
+    /// An activation whose derivative multiplies the sum, and feature maps of the output's size with the values from which
+    /// the derivative is computed.
     pub slope: Option<(Activation, Map<'a>)>,
 }
 
@@ -73,8 +73,8 @@ impl Prefetch {
 /// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` have stride `bk`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `M` rows (stride `am`) of `k` elements (stride `ak`) must be readable at `a`,
-/// and `k` rows (stride `bk`) of `V` vectors at `b`.
+/// The CPU must support the instruction set `S`. `a` must be valid for reads of `M` rows (stride `am`) of `k` elements (stride `ak`), and
+/// `b` for reads of `k` rows (stride `bk`) of `V` vectors.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     k: usize,
@@ -82,7 +82,7 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     (mut b, bk): (*const f32, usize),
     Prefetch(mut prefetch, step): Prefetch,
 ) -> [[S::V; V]; M] {
-    // SAFETY: the loop reads only elements that the caller guarantees to be readable; prefetched addresses may be invalid.
+    // SAFETY: the caller guarantees that all elements that the loop reads are valid; prefetched addresses may be invalid.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for _ in 0..k {
@@ -109,7 +109,8 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
 /// strides are passed along with the pointers. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `R` rows of `count` elements must be readable at `x`, and `O` such rows at `w`.
+/// The CPU must support the instruction set `S`. `x` must be valid for reads of `R` rows of `count` elements, and `w`
+/// for reads of `O` such rows.
 #[inline(always)]
 pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
     mut sums: [[S::V; O]; R],
@@ -148,8 +149,8 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
 /// Applies the epilogue to `v` and writes `n` of its lanes to `to`, which is channel `c` of pixel `pixel` of the output.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `to` must point to channel `c` of pixel `pixel` of the output; `n` elements, or
-/// a whole vector if that is less, must be writable there and not used by any other thread. The epilogue must match the output.
+/// The CPU must support the instruction set `S`. `to` must point to channel `c` of pixel `pixel` of the output and be valid for reads and
+/// writes of `min(n, S::LANES)` elements, which no other thread may access. The epilogue must match the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
     // SAFETY: guaranteed by the caller.
@@ -183,7 +184,7 @@ pub(crate) unsafe fn finish_row<S: Simd, const PLAIN: bool, const N: usize>(
 /// Loads `n` lanes, or a whole vector if `FULL`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` elements, or a whole vector if `FULL`, must be readable at `at`.
+/// The CPU must support the instruction set `S`, and `at` must be valid for reads of `n` elements, or of a whole vector if `FULL`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
     // SAFETY: guaranteed by the caller.
@@ -193,8 +194,7 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
 /// Stores `n` lanes, or a whole vector if `FULL`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` elements, or a whole vector if `FULL`, must be writable at `at` and not used
-/// by any other thread.
+/// The CPU must support the instruction set `S`, and `at` must be valid for writes of `n` elements, or of a whole vector if `FULL`.
 #[inline(always)]
 unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, n: usize, v: S::V) {
     // SAFETY: guaranteed by the caller.
@@ -205,8 +205,9 @@ unsafe fn store<S: Simd, const FULL: bool>(at: *mut f32, n: usize, v: S::V) {
 /// applied to all pixels before the next operation, so that it is dispatched only once.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` channels starting at `c`, or a whole vector if `FULL`, must exist in `N`
-/// output pixels starting at `pixel`, be writable at `to` and not used by any other thread. The epilogue must match the output.
+/// The CPU must support the instruction set `S`. The `N` pixels starting at `pixel` must be in bounds of the output. For each of them, `to`
+/// must be valid for reads and writes of `n` channels starting at `c`, or of a whole vector if `FULL`; no other thread may access these
+/// channels. The epilogue must match the output.
 #[inline(always)]
 unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
     mut v: [S::V; N],

@@ -29,7 +29,7 @@ pub struct WeightGradient {
 }
 
 impl WeightGradient {
-    /// Prepares to compute the weight gradient of a convolution with these sizes.
+    /// Prepares to compute the weight gradient of a convolution of the given sizes.
     ///
     /// # Panics
     /// If `slide` does not fit `sizes`.

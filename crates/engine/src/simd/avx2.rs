@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
-/// A vector of eight lanes. Only unsafe functions of [`Avx2`] create vectors, so a vector exists only if the CPU has AVX2 and
+/// A vector of eight lanes. Only unsafe functions of [`Avx2`] create vectors, so a vector exists only if the CPU supports AVX2 and
 /// FMA.
 #[derive(Clone, Copy)]
 pub struct Vector(__m256);
@@ -15,10 +15,10 @@ pub struct Vector(__m256);
 /// Runs a task compiled for AVX2.
 ///
 /// # Safety
-/// The CPU must have AVX2 and FMA.
+/// The CPU must support AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
-    // SAFETY: the caller guarantees that the CPU has the instruction set.
+    // SAFETY: the caller guarantees that the CPU supports the instruction set.
     unsafe { task.run::<Avx2>() }
 }
 
@@ -27,7 +27,7 @@ macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
         fn $name($($arg: Vector),+) -> Vector {
-            // SAFETY: the arguments exist, so the CPU has AVX2 and FMA.
+            // SAFETY: the arguments exist, so the CPU supports AVX2 and FMA.
             unsafe { Vector($value) }
         }
     )+};
@@ -41,13 +41,13 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> Vector {
-        // SAFETY: the caller guarantees that the CPU has AVX2.
+        // SAFETY: the caller guarantees that the CPU supports AVX2.
         unsafe { Vector(_mm256_set1_ps(v)) }
     }
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> Vector {
-        // SAFETY: the caller guarantees that the CPU has AVX2 and that eight elements are readable.
+        // SAFETY: the caller guarantees that the CPU supports AVX2 and that `at` is valid for reads of eight elements.
         unsafe { Vector(_mm256_loadu_ps(at)) }
     }
 
@@ -59,20 +59,20 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> Vector {
-        // SAFETY: the caller guarantees that the CPU has AVX2 and that the lanes of the mask are readable; the others are not
-        // read.
+        // SAFETY: the caller guarantees that the CPU supports AVX2 and that `at` is valid for reads of the lanes of the
+        // mask; the others are not read.
         unsafe { Vector(_mm256_maskload_ps(at, mask(n))) }
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: Vector) {
-        // SAFETY: the caller guarantees that eight elements are writable; `v` exists, so the CPU has AVX2.
+        // SAFETY: the caller guarantees that `at` is valid for writes of eight elements; `v` exists, so the CPU supports AVX2.
         unsafe { _mm256_storeu_ps(at, v.0) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: Vector) {
-        // SAFETY: the caller guarantees that the lanes of the mask are writable; the others are not written.
+        // SAFETY: the caller guarantees that `at` is valid for writes of the lanes of the mask; the others are not written.
         unsafe { _mm256_maskstore_ps(at, mask(n), v.0) }
     }
 
@@ -100,13 +100,13 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn is_zero(v: Vector) -> bool {
-        // SAFETY: `v` exists, so the CPU has AVX2.
+        // SAFETY: `v` exists, so the CPU supports AVX2.
         unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v.0, _mm256_setzero_ps())) == 0 }
     }
 
     #[inline(always)]
     fn sum(v: Vector) -> f32 {
-        // SAFETY: `v` exists, so the CPU has AVX2.
+        // SAFETY: `v` exists, so the CPU supports AVX2.
         unsafe {
             let half = _mm_add_ps(_mm256_castps256_ps128(v.0), _mm256_extractf128_ps::<1>(v.0));
             let two = _mm_add_ps(half, _mm_movehl_ps(half, half));
@@ -118,9 +118,9 @@ impl Simd for Avx2 {
 /// A mask with the sign bits of the first `n` lanes set.
 ///
 /// # Safety
-/// The CPU must have AVX2.
+/// The CPU must support AVX2.
 #[inline(always)]
 unsafe fn mask(n: usize) -> __m256i {
-    // SAFETY: the caller guarantees that the CPU has AVX2.
+    // SAFETY: the caller guarantees that the CPU supports AVX2.
     unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n.min(8) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
 }

@@ -7,17 +7,17 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx512;
 
-/// A vector of sixteen lanes. Only unsafe functions of [`Avx512`] create vectors, so a vector exists only if the CPU has AVX-512.
+/// A vector of sixteen lanes. Only unsafe functions of [`Avx512`] create vectors, so a vector exists only if the CPU supports AVX-512.
 #[derive(Clone, Copy)]
 pub struct Vector(__m512);
 
 /// Runs a task compiled for AVX-512.
 ///
 /// # Safety
-/// The CPU must have AVX-512F, AVX-512DQ, AVX2 and FMA.
+/// The CPU must support AVX-512F, AVX-512DQ, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
-    // SAFETY: the caller guarantees that the CPU has the instruction set.
+    // SAFETY: the caller guarantees that the CPU supports the instruction set.
     unsafe { task.run::<Avx512>() }
 }
 
@@ -26,7 +26,7 @@ macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
         fn $name($($arg: Vector),+) -> Vector {
-            // SAFETY: the arguments exist, so the CPU has AVX-512.
+            // SAFETY: the arguments exist, so the CPU supports AVX-512.
             unsafe { Vector($value) }
         }
     )+};
@@ -40,13 +40,13 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> Vector {
-        // SAFETY: the caller guarantees that the CPU has AVX-512.
+        // SAFETY: the caller guarantees that the CPU supports AVX-512.
         unsafe { Vector(_mm512_set1_ps(v)) }
     }
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> Vector {
-        // SAFETY: the caller guarantees that the CPU has AVX-512 and that sixteen elements are readable.
+        // SAFETY: the caller guarantees that the CPU supports AVX-512 and that `at` is valid for reads of sixteen elements.
         unsafe { Vector(_mm512_loadu_ps(at)) }
     }
 
@@ -58,20 +58,20 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> Vector {
-        // SAFETY: the caller guarantees that the CPU has AVX-512 and that the lanes of the mask are readable; the others are not
-        // read.
+        // SAFETY: the caller guarantees that the CPU supports AVX-512 and that `at` is valid for reads of the lanes of the
+        // mask; the others are not read.
         unsafe { Vector(_mm512_maskz_loadu_ps(mask(n), at)) }
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: Vector) {
-        // SAFETY: the caller guarantees that sixteen elements are writable; `v` exists, so the CPU has AVX-512.
+        // SAFETY: the caller guarantees that `at` is valid for writes of sixteen elements; `v` exists, so the CPU supports AVX-512.
         unsafe { _mm512_storeu_ps(at, v.0) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: Vector) {
-        // SAFETY: the caller guarantees that the lanes of the mask are writable; the others are not written.
+        // SAFETY: the caller guarantees that `at` is valid for writes of the lanes of the mask; the others are not written.
         unsafe { _mm512_mask_storeu_ps(at, mask(n), v.0) }
     }
 
@@ -99,13 +99,13 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn is_zero(v: Vector) -> bool {
-        // SAFETY: `v` exists, so the CPU has AVX-512.
+        // SAFETY: `v` exists, so the CPU supports AVX-512.
         unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v.0, _mm512_setzero_ps()) == 0 }
     }
 
     #[inline(always)]
     fn sum(v: Vector) -> f32 {
-        // SAFETY: `v` exists, so the CPU has AVX-512.
+        // SAFETY: `v` exists, so the CPU supports AVX-512.
         unsafe { _mm512_reduce_add_ps(v.0) }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 ///
 /// Arithmetic is safe because it takes vectors, which only unsafe functions create.
 pub trait Simd: Copy + 'static {
-    /// A vector. Its existence proves that the CPU has the instruction set.
+    /// A vector. Its existence proves that the CPU supports the instruction set.
     type V: Copy;
     /// Number of lanes, at most [`MOST_LANES`].
     const LANES: usize;
@@ -29,32 +29,32 @@ pub trait Simd: Copy + 'static {
     /// A vector with `v` in all lanes.
     ///
     /// # Safety
-    /// The CPU must have the instruction set.
+    /// The CPU must support the instruction set.
     unsafe fn splat(v: f32) -> Self::V;
     /// Loads all lanes from `at`, which need not be aligned.
     ///
     /// # Safety
-    /// The CPU must have the instruction set, and `LANES` elements at `at` must be readable.
+    /// The CPU must support the instruction set, and `at` must be valid for reads of `LANES` elements.
     unsafe fn load(at: *const f32) -> Self::V;
     /// Prefetches the cache line of an address, which may be invalid.
     ///
     /// # Safety
-    /// The CPU must have the instruction set.
+    /// The CPU must support the instruction set.
     unsafe fn prefetch(at: *const f32);
     /// Loads the first `n` lanes from `at`, or all lanes if `n` is larger; the other lanes are 0.
     ///
     /// # Safety
-    /// The CPU must have the instruction set, and `min(n, LANES)` elements at `at` must be readable.
+    /// The CPU must support the instruction set, and `at` must be valid for reads of `min(n, LANES)` elements.
     unsafe fn load_part(at: *const f32, n: usize) -> Self::V;
     /// Stores all lanes to `at`, which need not be aligned.
     ///
     /// # Safety
-    /// `LANES` elements at `at` must be writable, and no other thread may use them in the meantime.
+    /// `at` must be valid for writes of `LANES` elements.
     unsafe fn store(at: *mut f32, v: Self::V);
     /// Stores the first `n` lanes to `at`, or all lanes if `n` is larger.
     ///
     /// # Safety
-    /// `min(n, LANES)` elements at `at` must be writable, and no other thread may use them in the meantime.
+    /// `at` must be valid for writes of `min(n, LANES)` elements.
     unsafe fn store_part(at: *mut f32, n: usize, v: Self::V);
     /// `a + b`.
     fn add(a: Self::V, b: Self::V) -> Self::V;
@@ -101,11 +101,11 @@ pub trait Task {
     /// instruction set.
     ///
     /// # Safety
-    /// The CPU must have the instruction set.
+    /// The CPU must support the instruction set.
     unsafe fn run<S: Simd>(self) -> Self::Out;
 }
 
-/// A vector instruction set that kernels are compiled for.
+/// A vector instruction set for which kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Level {

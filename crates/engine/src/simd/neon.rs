@@ -3,7 +3,7 @@
 use super::Simd;
 use std::arch::aarch64::*;
 
-/// The NEON instruction set, which every 64-bit ARM CPU has.
+/// The NEON instruction set, which every 64-bit ARM CPU supports.
 #[derive(Clone, Copy)]
 pub struct Neon;
 
@@ -30,7 +30,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> float32x4_t {
-        // SAFETY: the caller guarantees that four elements are readable.
+        // SAFETY: the caller guarantees that `at` is valid for reads of four elements.
         unsafe { vld1q_f32(at) }
     }
 
@@ -41,7 +41,7 @@ impl Simd for Neon {
     unsafe fn load_part(at: *const f32, n: usize) -> float32x4_t {
         let mut v = [0f32; 4];
         for i in 0..n.min(4) {
-            // SAFETY: the caller guarantees that this element is readable.
+            // SAFETY: the caller guarantees that `at` is valid for reads of this element.
             v[i] = unsafe { *at.add(i) };
         }
         // SAFETY: `v` has four elements.
@@ -50,7 +50,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: float32x4_t) {
-        // SAFETY: the caller guarantees that four elements are writable.
+        // SAFETY: the caller guarantees that `at` is valid for writes of four elements.
         unsafe { vst1q_f32(at, v) }
     }
 
@@ -60,7 +60,7 @@ impl Simd for Neon {
         // SAFETY: `all` has four elements.
         unsafe { vst1q_f32(all.as_mut_ptr(), v) };
         for i in 0..n.min(4) {
-            // SAFETY: the caller guarantees that this element is writable.
+            // SAFETY: the caller guarantees that `at` is valid for writes of this element.
             unsafe { *at.add(i) = all[i] };
         }
     }

@@ -24,7 +24,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> [f32; 4] {
-        // SAFETY: the caller guarantees that four elements are readable.
+        // SAFETY: the caller guarantees that `at` is valid for reads of four elements.
         unsafe { at.cast::<[f32; 4]>().read_unaligned() }
     }
 
@@ -35,7 +35,7 @@ impl Simd for Scalar {
     unsafe fn load_part(at: *const f32, n: usize) -> [f32; 4] {
         let mut v = [0.0; 4];
         for i in 0..n.min(4) {
-            // SAFETY: the caller guarantees that this element is readable.
+            // SAFETY: the caller guarantees that `at` is valid for reads of this element.
             v[i] = unsafe { *at.add(i) };
         }
         v
@@ -43,14 +43,14 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: [f32; 4]) {
-        // SAFETY: the caller guarantees that four elements are writable.
+        // SAFETY: the caller guarantees that `at` is valid for writes of four elements.
         unsafe { at.cast::<[f32; 4]>().write_unaligned(v) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: [f32; 4]) {
         for i in 0..n.min(4) {
-            // SAFETY: the caller guarantees that this element is writable.
+            // SAFETY: the caller guarantees that `at` is valid for writes of this element.
             unsafe { *at.add(i) = v[i] };
         }
     }
