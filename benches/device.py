@@ -4,7 +4,7 @@
 
 GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU, with
 direct convolution, and on the device, for the embedded network and picture and any others given; one line per method shows the
-largest difference, relative to the maximum, and both times. Needs numpy, torch, torchvision and safetensors.
+largest difference, relative to the maximum magnitude, and both run times. Needs numpy, torch, torchvision and safetensors.
 """
 
 import argparse
