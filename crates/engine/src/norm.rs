@@ -115,7 +115,7 @@ trait Summand<const N: usize> {
     /// The values of `n` channels of a pixel, starting at channel `c`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixel must exist in all feature maps.
+    /// The CPU must support the instruction set `S`, and channels `c..c + n` of `pixel` must be in bounds of all feature maps.
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; N];
 }
 
@@ -162,7 +162,7 @@ impl Summand<1> for Square<'_> {
 /// The sum of `n` channels, starting at channel `c`, over a range of pixels. Four pixels are summed at a time.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and channels `c..c + n` of the pixels must exist in all feature maps.
+/// The CPU must support the instruction set `S`, and channels `c..c + n` of `pixels` must be in bounds of all feature maps.
 #[inline(always)]
 unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usize>, c: usize, n: usize) -> [S::V; N] {
     // SAFETY: the loops visit only pixels of the range.
@@ -210,7 +210,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
             let mut c = 0;
             while c < self.x.c {
                 let n = (self.x.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` exist in the maps, for these pixels, and in the sums, which are zero-initialized.
+                // SAFETY: channels `c..c + n` of these pixels are in bounds of the maps and of the sums, which are zero-initialized.
                 unsafe {
                     let sums = sum::<S, T, N>(&self.of, block.clone(), c, n);
                     for k in 0..N {
@@ -243,7 +243,7 @@ impl Task for Moments<'_> {
             let mut c = 0;
             while c < all {
                 let n = (all - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` exist in the map, for these pixels, and in the results, which are zero-initialized.
+                // SAFETY: channels `c..c + n` of these pixels are in bounds of the map and of the results, which are zero-initialized.
                 unsafe {
                     let (mean, squares) = (self.to.add(c), self.to.add(all + c));
                     let m = S::mul(sum::<S, _, 1>(&Value(self.x), block.clone(), c, n)[0], S::splat(1.0 / count));
@@ -283,7 +283,7 @@ impl Task for Combine<'_> {
             while c < self.y.c {
                 let left = self.y.c - c;
                 let n = left.min(S::LANES);
-                // SAFETY: channels `c..c + n` of the pixel exist in all maps, and there is one factor per channel.
+                // SAFETY: channels `c..c + n` of the pixel are in bounds of all maps, and there is one factor per channel.
                 unsafe {
                     let [a, b, shift] = self.by.map(|v| S::load_part(v.as_ptr().add(c), n));
                     let x = S::load_part(self.x.at.add(pixel * self.x.pitch + c), n);
@@ -313,7 +313,7 @@ impl Task for Multiply<'_> {
             let mut c = 0;
             while c < self.y.c {
                 let n = (self.y.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of the pixel exist in all maps.
+                // SAFETY: channels `c..c + n` of the pixel are in bounds of all maps.
                 unsafe {
                     let x = S::load_part(self.x.at.add(pixel * self.x.pitch + c), n);
                     let m = S::load_part(self.m.at.add(pixel * self.m.pitch + c), n);

@@ -3,19 +3,20 @@
 use crate::simd::Simd;
 use crate::tile::{Prefetch, multiply, with_rows};
 
-/// Rows of a matrix with a stride of `apart` elements.
+/// The rows of a matrix, with a row stride of `apart` elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows {
     pub at: *const f32,
     pub apart: usize,
 }
 
-/// Writes `aᵀ b`, `(m, n)`, to the rows at `to`, which have stride `apart`; with `more`, adds it to the existing values. `a` has
-/// `count` rows of `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
+/// Writes `aᵀ b`, `(m, n)`, to the rows at `to` (row stride `apart`); with `more`, adds it to the existing values. `a` has `count` rows of
+/// `m` elements, and `b` has `count` rows of `n` elements. `n` must be a multiple of the number of lanes.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. The rows of `a` and `b` must be readable; the `m` rows of `n` elements at `to`
-/// must be writable, not used by any other thread and, with `more`, initialized.
+/// The CPU must support the instruction set `S`. `a.at` must be valid for reads of `count` rows of `m` elements, and `b.at` for reads of
+/// `count` rows of `n` elements. `to` must be valid for writes of `m` rows of `n` elements, which no other thread may access and which,
+/// with `more`, must be initialized.
 #[inline(always)]
 pub(crate) unsafe fn outer_products<S: Simd>(
     (m, n, count): (usize, usize, usize),
@@ -24,7 +25,7 @@ pub(crate) unsafe fn outer_products<S: Simd>(
     (to, apart): (*mut f32, usize),
     more: bool,
 ) {
-    // SAFETY: tiles split the rows of the result, and columns are whole vectors below `n`.
+    // SAFETY: the tiles partition the rows of the result, and the columns are whole vectors below `n`.
     unsafe {
         let mut column = 0;
         while column < n {

@@ -80,10 +80,10 @@ impl Task for RowGradient<'_> {
 }
 
 impl RowGradient<'_> {
-    /// Copies some columns of an input row to `to`, with zeros outside the feature map.
+    /// Copies `columns` of input row `row` to `to`, with zeros outside the feature map.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the row must exist, and `to` must have room for the columns.
+    /// The CPU must support the instruction set `S`. `row` must be in bounds of `x`, and `to` must be valid for writes of all `columns`.
     #[inline(always)]
     unsafe fn line<S: Simd>(&self, row: usize, columns: &Range<isize>, to: *mut f32) {
         let (x, c) = (self.x, self.patches.c);
@@ -108,7 +108,7 @@ impl RowGradient<'_> {
     /// Copies a row of `dy` to `to`, padding each pixel with zeros to whole vectors.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; a row must be readable at `dy`, and `to` must have room for it.
+    /// The CPU must support the instruction set `S`. `dy` must be valid for reads of a row, and `to` for writes of the padded row.
     #[inline(always)]
     unsafe fn filled<S: Simd>(&self, dy: *const f32, to: *mut f32) -> Rows {
         let o = self.dy.c;

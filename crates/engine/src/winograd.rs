@@ -242,8 +242,8 @@ impl Stage<'_> {
     /// Computes the input transform `Bᵀ d B` of one tile.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `A` must be the side of a tile. `t` must be below `count`, and no other
-    /// thread may transform this tile.
+    /// The CPU must support the instruction set `S`. `A` must be the side of a tile. `t` must be less than `count`, and no other thread may
+    /// access the transformed rows of this tile.
     #[inline(always)]
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
         let (n, row, column) = self.place(t);
@@ -261,7 +261,7 @@ impl Stage<'_> {
     /// Transforms a patch into the rows of tile `t`.
     ///
     /// # Safety
-    /// Same as for [`read`](Self::read); if `WHOLE`, the patch must lie completely inside the map.
+    /// Same as for [`read`](Self::read); if `WHOLE`, the patch must be completely inside the map.
     #[inline(always)]
     unsafe fn transform<S: Simd, const A: usize, const WHOLE: bool>(&self, t: usize, patch: &Patch<A>) {
         // SAFETY: `v` has a row for each frequency, chunk and tile.
@@ -292,11 +292,11 @@ impl Stage<'_> {
     /// Multiplies all tiles by the weights of one frequency.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `f` must be the index of a frequency, and `panels` must exist in the
-    /// weights. No other thread may write the products of this frequency and these panels.
+    /// The CPU must support the instruction set `S`. `f` must be the index of a frequency, and `panels` must be in bounds of the weights.
+    /// No other thread may access the products of this frequency and these panels.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, panels: std::ops::Range<usize>) {
-        // SAFETY: the parts split the tiles, and the chunks split the channels.
+        // SAFETY: the parts partition the tiles, and the chunks partition the channels.
         unsafe {
             let w = self.w;
             for b in panels {
@@ -324,8 +324,8 @@ impl Stage<'_> {
     /// Computes the output transform `Aᵀ m A` of one tile.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `M` must be the size of a tile, and `A` its side. `t` must be below `count`,
-    /// and no other thread may write this tile.
+    /// The CPU must support the instruction set `S`. `M` must be the size of a tile, and `A` its side. `t` must be less than `count`, and
+    /// no other thread may access the output pixels of this tile.
     #[inline(always)]
     unsafe fn write<S: Simd, const M: usize, const A: usize, const PLAIN: bool>(&self, t: usize) {
         // SAFETY: pixels past the edge of the map are skipped, and `m` has `width` elements for each frequency and tile.
@@ -378,8 +378,8 @@ impl Stage<'_> {
 /// Multiplies `M` tiles by a panel of the weights of one frequency.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `M` tiles starting at `start` must exist, no other thread may multiply them, and
-/// `count` rows of `V` vectors must be readable at `panel`.
+/// The CPU must support the instruction set `S`. Tiles `start..start + M` must be in bounds, no other thread may access their products with
+/// this panel, and `panel` must be valid for reads of `count` rows of `V` vectors.
 #[inline(always)]
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
     stage: &Stage,
@@ -404,10 +404,10 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
 /// Multiplies a column by the matrix `Bᵀ` of the input transform.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`.
+/// The CPU must support the instruction set `S`.
 #[inline(always)]
 pub(crate) unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
-    // SAFETY: `d` exists, so the CPU has the instruction set.
+    // SAFETY: `d` exists, so the CPU supports the instruction set.
     unsafe {
         let mut out = d;
         if A == 4 {
@@ -435,10 +435,10 @@ pub(crate) unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
 /// Multiplies a column by the matrix `Aᵀ` of the output transform.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`.
+/// The CPU must support the instruction set `S`.
 #[inline(always)]
 unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V; M] {
-    // SAFETY: `d` exists, so the CPU has the instruction set.
+    // SAFETY: `d` exists, so the CPU supports the instruction set.
     unsafe {
         let mut out = [S::splat(0.0); M];
         if A == 4 {
@@ -466,10 +466,10 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
 /// its products.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`.
+/// The CPU must support the instruction set `S`.
 #[inline(always)]
 pub(crate) unsafe fn output_transposed<S: Simd, const M: usize>(y: [S::V; M]) -> [S::V; 6] {
-    // SAFETY: `y` exists, so the CPU has the instruction set.
+    // SAFETY: `y` exists, so the CPU supports the instruction set.
     unsafe {
         let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
         let (mut a, mut b, mut e, mut f) = (y[0], S::mul(p, y[1]), y[0], S::mul(q, y[1]));

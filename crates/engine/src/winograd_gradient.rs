@@ -110,8 +110,8 @@ impl Taps<'_> {
     /// Transforms the sums into the gradients of `K × K` weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. Each part must have `width` sums for each frequency and input channel, where
-    /// `width` is a multiple of the vector length. No other thread may use the gradients of this input channel.
+    /// The CPU must support the instruction set `S`. Each part must have `width` sums for each frequency and input channel, where `width`
+    /// is a multiple of the vector length. No other thread may access the gradients of this input channel.
     #[inline(always)]
     unsafe fn transform<S: Simd, const K: usize>(&self) {
         let Sizes { input, output, .. } = self.of.sizes;
@@ -216,7 +216,7 @@ impl Part<'_> {
     /// Transforms tile `t` of both feature maps into row `i`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `M` must be the size of a tile's output, `t` the index of a tile of the
+    /// The CPU must support the instruction set `S`. `M` must be the size of a tile's output, `t` the index of a tile of the
     /// maps, and `i` less than `tiles.count`.
     #[inline(always)]
     unsafe fn read<S: Simd, const M: usize>(&self, t: usize, i: usize, tiles: Tiles) {
@@ -242,7 +242,7 @@ impl Part<'_> {
     /// Sums the products of all tiles of one frequency. With `more`, adds them to the previous sums.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `f` must be the index of a frequency, and the tiles must have been
+    /// The CPU must support the instruction set `S`. `f` must be the index of a frequency, and the tiles must have been
     /// transformed.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
@@ -259,8 +259,8 @@ impl Part<'_> {
 /// Transforms some channels of a patch along both axes. Writes a row for each frequency to `to`, with stride `apart`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. The map must have these channels and, if `WHOLE`, all pixels of the patch. In
-/// each of the rows, the number of channels rounded up to whole vectors must be writable and not used by any other thread.
+/// The CPU must support the instruction set `S`. `channels` and, if `WHOLE`, all pixels of the patch must be in bounds of the map. Each row
+/// of `to` must be valid for writes of the channels, rounded up to whole vectors, and no other thread may access it.
 #[inline(always)]
 unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     patch: &Patch<N>,
@@ -290,7 +290,7 @@ unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
 /// Transforms one column of a tile's input or of the gradient of its output.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`.
+/// The CPU must support the instruction set `S`.
 #[inline(always)]
 unsafe fn along<S: Simd, const N: usize>(column: [S::V; N]) -> [S::V; SIDE] {
     // SAFETY: guaranteed by the caller.
