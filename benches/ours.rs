@@ -8,10 +8,12 @@
 //! method   MODEL WEIGHTS SIZE RUNS DATA PLUGIN NAME=VALUE…
 //! loop     MODEL WEIGHTS SIZE RUNS
 //! train    MODEL WEIGHTS SIZE BATCH RUNS
-//! ``` `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the predicted
-//! class, with the data set `DATA`, or none if `-`; `loop` is the Rust version of `loop.rhai`; `train` runs steps of SGD with momentum on
-//! batches of noise. `GRADSCOPE_EXACT=1` uses direct convolution for 3x3 convolutions; `GRADSCOPE_DEVICE=cuda:0` selects the device,
-//! `GRADSCOPE_PRECISION=bf16` the precision.
+//! ```
+//!
+//! `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the predicted class,
+//! with the data set `DATA`, or without one if `DATA` is `-`; `loop` is the Rust version of `loop.rhai`; `train` runs steps of SGD with
+//! momentum on batches of noise. `GRADSCOPE_EXACT=1` uses direct convolution for 3x3 convolutions, `GRADSCOPE_DEVICE=cuda:0` selects the
+//! device, and `GRADSCOPE_PRECISION=bf16` selects the precision.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
