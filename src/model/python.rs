@@ -41,7 +41,7 @@ pub struct WithoutGraph {
 /// is known.
 #[derive(Debug)]
 pub struct NoTensors {
-    /// The error message, which says what the file is.
+    /// The error message, which describes the file.
     pub what: String,
     /// How the file was saved.
     pub saved: Saved,
@@ -136,7 +136,7 @@ impl WithoutGraph {
         .join("\n")
     }
 
-    /// The line of Python that loads the tensors in the expression `file` into the network.
+    /// The line of Python that loads the tensors of the Python expression `file` into the network.
     fn fill(&self, file: &str) -> String {
         let weights = format!("{file}{}", subscripts(&self.key));
         match self.prefix.as_str() {
@@ -270,7 +270,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn bytes_that_are_not_utf8_are_those_that_python_names() {
+    fn bytes_that_are_not_utf8_become_pythons_surrogates() {
         use std::os::unix::ffi::OsStrExt;
         let name = std::ffi::OsStr::from_bytes(b"a\xffb.pth");
         assert_eq!(literal(Path::new(name)), r#""a\udcffb.pth""#);

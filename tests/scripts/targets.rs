@@ -82,7 +82,7 @@ fn expressions_have_the_values_of_their_definitions() {
         numbers(&map.get(0).unwrap().get(class).unwrap().get(y).unwrap()).unwrap()[x]
     };
     close(value(&model, "person @ 5,2"), at(1, 1, 2), "point");
-    close(value(&model, "person @ 0,0 - road @ 7,7"), at(1, 0, 0) - at(0, 3, 3), "difference of places");
+    close(value(&model, "person @ 0,0 - road @ 7,7"), at(1, 0, 0) - at(0, 3, 3), "difference of points");
     let mean = (at(0, 0, 1) + at(0, 1, 1) + at(0, 2, 1)) / 3.0;
     close(value(&model, "road @ 2,0,3,5"), mean, "box");
     let most = (0..16).map(|i| at(1, i / 4, i % 4)).fold(f64::NEG_INFINITY, f64::max);
@@ -190,18 +190,18 @@ fn gradients_of_expressions_agree_with_finite_differences() {
 #[test]
 fn what_a_network_does_not_have_is_an_error_that_says_what_would_work() {
     let host = host();
-    let (classes, places, boxes) = (classifier(&host), segmentation(&host), detector(&host));
+    let (classes, map, boxes) = (classifier(&host), segmentation(&host), detector(&host));
     for (model, target, says) in [
-        (&classes, "cat @ 1,1", "omit the place"),
-        (&classes, "max cat", "omit the place"),
+        (&classes, "cat @ 1,1", "give only the class"),
+        (&classes, "max cat", "give only the class"),
         (&classes, "cat - cow", "cow"),
         (&classes, "output 3", "0 to 2"),
-        (&places, "person", "CLASS @ X,Y"),
-        (&places, "person - road", "CLASS @ X,Y"),
-        (&places, "person @ 8,0", "8 x 8"),
-        (&places, "@ 1,1", "name a class"),
-        (&places, "person in nowhere.png", "nowhere.png"),
-        (&places, "like:nowhere.png", "nowhere.png"),
+        (&map, "person", "CLASS @ X,Y"),
+        (&map, "person - road", "CLASS @ X,Y"),
+        (&map, "person @ 8,0", "8 x 8"),
+        (&map, "@ 1,1", "name a class"),
+        (&map, "person in nowhere.png", "nowhere.png"),
+        (&map, "like:nowhere.png", "nowhere.png"),
         (&boxes, "face @ 1,1", "max CLASS"),
     ] {
         let error = error(model, target);
@@ -229,7 +229,7 @@ fn a_session_keeps_its_expression_for_other_pictures_and_drops_it_for_other_netw
 }
 
 #[test]
-fn places_are_refused_for_pictures_of_another_size() {
+fn coordinates_are_refused_for_pictures_of_another_size() {
     let host = host();
     let model = segmentation(&host);
     let large = |h, w| Tensor::full(0.5f32, (1, 3, h, w), &Device::Cpu).unwrap();

@@ -38,7 +38,7 @@ impl Importer {
             ("sub", true) => (-1.0, n),
             ("mul", _) => (n, 0.0),
             ("div", false) => (1.0 / n, 0.0),
-            _ => bail!("{kind} with a number as the second operand is not supported"),
+            _ => bail!("{kind} with a number as the first operand is not supported"),
         };
         if (factor, shift) == (1.0, 0.0) {
             return Ok(Value::Node(id, view));
@@ -59,7 +59,7 @@ impl Importer {
             (id, view) = self.arranged(Value::Node(id, view), true)?;
         }
         let sizes = self.sizes(id);
-        // The constant's dimensions, split into the axes of each dimension.
+        // The sizes of the constant, with each dimension split into axes like the value's.
         let (mut split, mut axes) = (vec![], vec![]);
         for (dimension, &size) in view.0.iter().zip(&wanted) {
             let whole: usize = dimension.iter().map(|&axis| sizes[axis]).product();
@@ -84,9 +84,9 @@ impl Importer {
         let missing: Vec<_> = (0..sizes.len()).filter(|axis| !axes.contains(axis)).collect();
         split.extend(missing.iter().map(|_| 1));
         axes.extend(missing);
-        let mut place = vec![0; axes.len()];
-        axes.iter().enumerate().for_each(|(at, &axis)| place[axis] = at);
-        let tensor = c.tensor.reshape(split)?.permute(place)?;
+        let mut order = vec![0; axes.len()];
+        axes.iter().enumerate().for_each(|(at, &axis)| order[axis] = at);
+        let tensor = c.tensor.reshape(split)?.permute(order)?;
         let shape = tensor.dims().to_vec();
         let parameter = self.parameter(&Constant { tensor, ..c.clone() }, &shape)?;
         let inputs = if first { [parameter, id] } else { [id, parameter] };
@@ -98,11 +98,11 @@ impl Importer {
         let rank = a.1.0.len().max(b.1.0.len());
         let (a, x) = self.arranged(Value::Node(a.0, padded(a.1, rank)), true)?;
         let (b, y) = self.arranged(Value::Node(b.0, padded(b.1, rank)), true)?;
-        ensure!(self.same(&x, &y), "the two values have the batch in different dimensions");
+        ensure!(self.same(&x, &y), "the batch dimensions of the two values differ");
         Ok(((a, x), (b, y)))
     }
 
-    /// Whether two views are equal. With a batch size of 1, the batch may be in different dimensions.
+    /// Whether two views are equal. If the batch size is 1, their batch dimensions may differ.
     fn same(&self, x: &View, y: &View) -> bool {
         let apart = |view: &View| -> Vec<Vec<usize>> {
             let rest = |axes: &Vec<usize>| axes.iter().copied().filter(|&axis| axis != 0).collect();
@@ -143,7 +143,7 @@ impl Importer {
         let has_batch = |view: &View| view.0.iter().any(|axes| axes.contains(&0));
         ensure!(
             self.same(&x, &y) || !has_batch(&x) || !has_batch(&y),
-            "the two matrices have the batch in different dimensions"
+            "the batch dimensions of the two matrices differ"
         );
         let view = if has_batch(&x) { x } else { y };
         let over = view.0[rank.saturating_sub(2)..].iter().any(|axes| axes.contains(&0));
@@ -151,11 +151,11 @@ impl Importer {
         Ok(Value::Node(self.add("matmul", &[], &[a, b])?, view))
     }
 
-    /// Inserts a dimension of size 1 at index `place`.
-    fn inserted(&mut self, x: Value, place: usize) -> Result<Value> {
+    /// Inserts a dimension of size 1 at this index.
+    fn inserted(&mut self, x: Value, index: usize) -> Result<Value> {
         match x {
-            Value::Constant(c) => Ok(Value::Constant(Constant { tensor: c.tensor.unsqueeze(place)?, ..c })),
-            node => self.unsqueezed(node, &[place]),
+            Value::Constant(c) => Ok(Value::Constant(Constant { tensor: c.tensor.unsqueeze(index)?, ..c })),
+            node => self.unsqueezed(node, &[index]),
         }
     }
 
@@ -165,7 +165,7 @@ impl Importer {
             Value::Constant(c) => {
                 let own = if c.tensor.rank() == target.len() { c.tensor.dims()[0] } else { 1 };
                 let mut sizes = target.to_vec();
-                // A constant takes its batch from the other operand.
+                // A constant keeps size 1 in the batch dimension.
                 if own == 1 && sizes[0] == self.batch() {
                     sizes[0] = 1;
                 }
@@ -205,7 +205,7 @@ impl Importer {
         let rank = last + 1;
         let (input, out) = matrix.dims2()?;
         let leading = [&[1], &self.builder.shape(id)[1..rank - 2]].concat();
-        // Rows of a value of rank 2 are vectors.
+        // A value of rank 2 has one vector per picture, which becomes a matrix with one row.
         let flat = rank == 2;
         let id = if flat { self.add_beside("reshape", &[("shape", list(&[1, input]))], &[id])? } else { id };
         let leading = if flat { vec![1] } else { leading };
@@ -283,13 +283,13 @@ impl Importer {
             if !constant {
                 ensure!(
                     view.as_ref().is_none_or(|view| self.same(view, &own)),
-                    "the values have the batch in different dimensions"
+                    "the batch dimensions of the values differ"
                 );
                 view = Some(own);
             }
         }
         let Some(view) = view else { bail!("nothing to concatenate") };
-        let [axis] = view.0[dimension][..] else { bail!("dimension {dimension} contains the batch") };
+        let [axis] = view.0[dimension][..] else { bail!("dimension {dimension} is merged with the batch dimension") };
         ensure!(axis != 0, "concatenating along the batch dimension is not supported");
         if ids.len() == 1 {
             return Ok(Value::Node(ids[0], view));
@@ -312,7 +312,7 @@ impl Importer {
             let size: usize = axes.iter().map(|&axis| self.sizes(id)[axis]).product();
             axes.contains(&0) && wanted != size && wanted != 1
         });
-        ensure!(!repeats_batch, "repeating the batch is not supported");
+        ensure!(!repeats_batch, "repeating along the batch dimension is not supported");
         let mut sizes = self.sizes(id);
         for (axes, &wanted) in view.0.iter().zip(&target) {
             if let [axis] = axes[..]
@@ -326,18 +326,18 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// Inserts dimensions of size 1. `places` are their indices in the result.
-    pub fn unsqueezed(&mut self, x: Value, places: &[usize]) -> Result<Value> {
+    /// Inserts dimensions of size 1, which have these indices in the result.
+    pub fn unsqueezed(&mut self, x: Value, indices: &[usize]) -> Result<Value> {
         let Value::Node(id, mut view) = x else { bail!("reshaping a constant is not supported here") };
-        let mut places = places.to_vec();
-        places.sort_unstable();
-        for place in places {
+        let mut indices = indices.to_vec();
+        indices.sort_unstable();
+        for index in indices {
             ensure!(
-                place <= view.0.len(),
-                "dimension {place} is out of range for a value with {} dimensions",
+                index <= view.0.len(),
+                "dimension {index} is out of range for a value with {} dimensions",
                 view.0.len()
             );
-            view.0.insert(place, vec![]);
+            view.0.insert(index, vec![]);
         }
         Ok(Value::Node(id, view))
     }

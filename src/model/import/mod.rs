@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use view::{Arranged, is_reshape};
 
-/// Stand-in for the batch size in the shapes of a program with a dynamic batch. It is a large prime that divides no other size, so
+/// Stand-in for the batch size in the shapes of a program whose batch size is dynamic. It is a large prime that divides no other size, so
 /// that sizes that depend on the batch can be recognized.
 pub const FREE_BATCH: usize = 1_000_003;
 
@@ -38,7 +38,7 @@ pub struct Constant {
     pub tensor: Tensor,
     /// The name of the parameter, if the constant is a parameter.
     pub name: Option<String>,
-    /// Whether the first dimension, which has size 1 in `tensor`, is the batch.
+    /// Whether the first dimension, which has size 1 in `tensor`, is the batch dimension.
     pub per_batch: bool,
 }
 
@@ -68,17 +68,17 @@ impl Importer {
         Self { builder: Builder::new(picture), weights: BTreeMap::new(), batch, label: String::new(), taken }
     }
 
-    /// Starts a graph whose picture is the tensor `x` of a program, `batched` if its first dimension is the batch. Returns the value
-    /// of `x`, and the tensor to run the graph on.
+    /// Starts a graph whose input is the tensor `x` of a program. If `batched`, the first dimension of `x` is the batch dimension.
+    /// Also returns the value of `x`, and the tensor to run the graph on.
     pub fn of_tensor(x: &Tensor, batched: bool) -> Result<(Self, Value, Tensor)> {
         if batched {
-            ensure!(x.rank() > 1, "the input has no dimensions besides the batch");
+            ensure!(x.rank() > 1, "the input has no dimension other than the batch dimension");
             let importer = Self::new(&x.dims()[1..], x.dims()[0]);
             let value = importer.input();
             return Ok((importer, value, x.clone()));
         }
         let view = View((1..=x.rank()).map(|axis| vec![axis]).collect());
-        // A value has at least one dimension besides the batch.
+        // A value has at least one dimension other than the batch dimension.
         let x = if x.rank() == 0 { x.reshape((1, 1))? } else { x.unsqueeze(0)? };
         Ok((Self::new(&x.dims()[1..], 1), Value::Node(0, view), x))
     }
@@ -108,7 +108,7 @@ impl Importer {
         let Value::Node(..) = output else { bail!("the output does not depend on the picture") };
         let (id, view) = self.arranged(output, false)?;
         let leads = view.0.first().is_some_and(|first| first.contains(&0));
-        ensure!(leads || self.batch == 1, "the first dimension of the output is not the batch");
+        ensure!(leads || self.batch == 1, "the first dimension of the output is not the batch dimension");
         let graph = self.builder.finish(id)?;
         let needed: Vec<_> = graph.parameters().into_iter().map(|p| p.name).collect();
         self.weights.retain(|name, _| needed.contains(name));
@@ -150,7 +150,7 @@ impl Importer {
         self.add_named(&name, spec, arguments, inputs)
     }
 
-    /// Adds a node of kind `kind`, named by the label, with its parameters in order.
+    /// Adds a node of kind `kind`, named by the label, and sets its parameters.
     pub fn add_with(
         &mut self,
         kind: &str,
@@ -200,8 +200,8 @@ impl Importer {
         }
     }
 
-    /// Returns a node whose axes are the exported dimensions of a value, with the batch as a separate axis. If `units` is true, dimensions
-    /// of size 1 are axes too. Adds a permutation and a reshape where necessary.
+    /// Returns a node whose axes are the exported dimensions of a value, with the batch dimension as a separate axis. If `units` is true,
+    /// dimensions of size 1 are axes too. Adds a permutation and a reshape where necessary.
     pub fn arranged(&mut self, value: Value, units: bool) -> Result<(NodeId, View)> {
         let (id, view) = match value {
             Value::Node(id, view) => (id, view),
@@ -222,7 +222,7 @@ impl Importer {
         Ok((at, view))
     }
 
-    /// Rearranges a value so that each exported dimension is one axis, if the batch is the first dimension.
+    /// Rearranges a value so that each exported dimension is one axis; unchanged unless the first dimension is the batch dimension.
     pub fn settled(&mut self, value: Value) -> Result<Value> {
         let Value::Node(id, view) = &value else { return Ok(value) };
         let arranged = view.arranged(&self.sizes(*id), true);
@@ -233,31 +233,32 @@ impl Importer {
         Ok(Value::Node(id, view))
     }
 
-    /// Passes a value through an `identity` node that stands for a layer merged into the previous one.
+    /// Passes a value through a node that leaves it unchanged and stands for a layer merged into the previous one.
     pub fn identity(&mut self, value: Value, name: &str) -> Result<Value> {
         let Value::Node(id, view) = value else { return Ok(value) };
         self.label(name);
         Ok(Value::Node(self.add("dropout", &[("p", Attribute::Float(0.0))], &[id])?, view))
     }
 
-    /// Like [`arranged`](Self::arranged), for operations whose first input dimension is the batch. Errors if the batch is in another
-    /// dimension.
+    /// Like [`arranged`](Self::arranged), for operations whose first input dimension is the batch dimension.
+    ///
+    /// Errors if the batch dimension is not the first or is merged with another.
     pub fn batch_first(&mut self, value: Value) -> Result<NodeId> {
         let shape = self.shape(&value);
         let (id, view) = self.arranged(value, true)?;
         let rank = self.builder.shape(id).len();
         ensure!(
             view.is_natural(rank),
-            "the batch is not the first dimension of {}, or is merged with another one",
+            "the batch dimension is not the first dimension of {}, or is merged with another",
             self.shape_text(&shape)
         );
         Ok(id)
     }
 
-    /// Adds a node with the values of a constant. The node's first axis is the batch, even if the constant has no batch dimension.
+    /// Adds a node with the values of a constant. The node's first axis is the batch axis, even if the constant has no batch dimension.
     fn constant_node(&mut self, constant: &Constant) -> Result<(NodeId, View)> {
         let dims = constant.tensor.dims();
-        // A first dimension of 1 is the batch.
+        // A first dimension of size 1 is the batch dimension.
         let first = dims.first() == Some(&1);
         let shape = if first { dims.to_vec() } else { [&[1], dims].concat() };
         let view =
@@ -301,7 +302,7 @@ impl Importer {
         let first = *target.first().context("the shape has no dimensions")?;
         ensure!(
             leads && (self.batch == 1 || first.is_multiple_of(self.batch)),
-            "reshaping to {} splits the batch",
+            "reshaping to {} splits the batch dimension",
             self.shape_text(target)
         );
         let merged = first / self.batch;
@@ -313,10 +314,12 @@ impl Importer {
         Ok(Value::Node(id, View(view.collect())))
     }
 
-    /// Returns the axis that is the exported dimension `dimension`. Rearranges the value first if the dimension is not a single axis of the
-    /// node.
+    /// Returns the node, view and axis of the exported dimension `dimension`. Rearranges the value first if the dimension is not a single
+    /// axis.
+    ///
+    /// Errors if the dimension is the batch dimension or is merged with it.
     pub fn axis_of(&mut self, value: Value, dimension: usize) -> Result<(NodeId, View, usize)> {
-        let Value::Node(id, view) = value else { bail!("it is not supported for constants") };
+        let Value::Node(id, view) = value else { bail!("not supported for constants") };
         if let [axis] = view.0[dimension][..]
             && axis != 0
         {
@@ -325,7 +328,7 @@ impl Importer {
         let (id, view) = self.arranged(Value::Node(id, view), true)?;
         match view.0[dimension][..] {
             [axis] if axis != 0 => Ok((id, view, axis)),
-            _ => bail!("dimension {dimension} is the batch or contains it"),
+            _ => bail!("dimension {dimension} is the batch dimension or is merged with it"),
         }
     }
 
@@ -354,7 +357,7 @@ pub fn int(n: usize) -> Attribute {
     Attribute::Int(n as i64)
 }
 
-/// Converts a list of sizes to an argument of an operation.
+/// A list of sizes as an argument.
 pub fn list(sizes: &[usize]) -> Attribute {
     Attribute::List(sizes.iter().map(|&n| int(n)).collect())
 }

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn names_made_up_by_exporters_are_no_parameters() {
+    fn names_generated_by_exporters_are_not_parameter_names() {
         for name in ["layer1.0.conv1.weight", "pos_embed", "fc.bias", "cls_token", "w"] {
             assert!(is_parameter_name(name), "{name}");
         }

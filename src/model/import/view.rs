@@ -1,6 +1,6 @@
 //! How the dimensions of an exported value map to the axes of a node's value.
 //!
-//! A node's value has the batch as axis 0, whereas exported programs may move the batch or merge it with other dimensions, as in
+//! Axis 0 of a node's value is the batch axis, whereas exported programs may move the batch dimension or merge it with others, as in
 //! `(T, N, C)` or `(N·heads, T, d)`. A view lists the axes that make up each exported dimension. Moving or merging dimensions therefore
 //! only changes the view; nodes are added once an operation requires them.
 
@@ -23,11 +23,11 @@ pub struct Regrouped {
 /// How to bring the axes into the order of the exported dimensions.
 #[derive(Debug, PartialEq)]
 pub struct Arranged {
-    /// The permutation of the axes, starting with the batch.
+    /// The permutation of the axes, starting with the batch axis.
     pub order: Vec<usize>,
-    /// The sizes, without the batch, after the axes of each dimension are merged.
+    /// The sizes, without the batch size, after the axes of each dimension are merged.
     pub sizes: Vec<usize>,
-    /// The view of the rearranged value. Each dimension is one axis, except that the batch always remains a separate axis.
+    /// The view of the rearranged value. Each dimension is one axis, except that the batch axis is never merged.
     pub view: View,
 }
 
@@ -47,13 +47,13 @@ impl View {
         *self == Self::natural(rank)
     }
 
-    /// The exported dimensions in another order.
+    /// The view with its dimensions in this order.
     pub fn permuted(&self, order: &[usize]) -> Self {
         Self(order.iter().map(|&d| self.0[d].clone()).collect())
     }
 
     /// Reinterprets axes of these sizes as dimensions of the sizes `target`, splitting axes where a dimension ends inside one.
-    /// `None` if that requires more than splitting, or would split the batch.
+    /// `None` if that requires more than splitting, or would split the batch axis.
     pub fn regrouped(&self, sizes: &[usize], target: &[usize]) -> Option<Regrouped> {
         let mut atoms: VecDeque<(usize, usize)> = self.0.iter().flatten().map(|&axis| (axis, sizes[axis])).collect();
         let mut factors: Vec<Vec<usize>> = vec![vec![]; sizes.len()];
@@ -63,8 +63,8 @@ impl View {
             let next = target.get(at + 1).copied();
             while let Some(&(axis, size)) = atoms.front() {
                 if size == 1 {
-                    // A batch of one joins the dimension that ends here, unless it is the next one; other axes of size 1 can be
-                    // omitted.
+                    // A batch axis of size 1 joins the dimension that ends here, unless the next dimension has size 1; other axes of
+                    // size 1 can be omitted.
                     if axis == 0 && !group.is_empty() && left == 1 && next == Some(1) {
                         break;
                     }

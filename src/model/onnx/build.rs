@@ -23,7 +23,7 @@ pub struct Network {
     /// Names of all outputs.
     pub outputs: Vec<String>,
     /// If the network normalizes pictures itself, the standard deviation by which pictures in `[0, 1]` are divided beforehand: 1,
-    /// or 1/255 if it expects values from 0 to 255.
+    /// or 1/255 if the network expects values in 0–255.
     pub scale: Option<f64>,
     /// The metadata of the file.
     pub metadata: BTreeMap<String, String>,
@@ -40,7 +40,7 @@ pub struct ReadOptions {
 
 /// Reads a network from the bytes of an ONNX file. `folder` holds files with external data.
 ///
-/// Errors if the file is damaged or contains unsupported operators; the message lists all of them.
+/// Errors if the file is damaged or contains unsupported operators.
 pub fn read(bytes: Vec<u8>, folder: Option<&Path>, options: &ReadOptions) -> Result<Network> {
     decoding("ONNX", || build(Program::decode(bytes, folder)?, options))
 }
@@ -95,12 +95,12 @@ fn picture(shape: &[Option<usize>], size: Option<[usize; 2]>) -> Result<(Vec<usi
             sizes.context("the input is not a picture, and its shape is unknown")?
         }
     };
-    ensure!(!picture.is_empty(), "the input has no dimensions besides the batch");
+    ensure!(!picture.is_empty(), "the input has no dimension other than the batch dimension");
     crate::tensor::elements(&picture)?;
     Ok((picture, *batch))
 }
 
-/// Errors if an operator that depends on the picture is not supported; the message lists all such operators.
+/// Errors if operators that depend on the picture are not supported.
 fn check_supported(program: &Program) -> Result<()> {
     let mut moving: HashSet<&str> = program.inputs.iter().map(|i| i.name.as_str()).collect();
     let (mut all, mut unknown) = (0, BTreeMap::<String, Vec<String>>::new());

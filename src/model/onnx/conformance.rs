@@ -123,7 +123,7 @@ fn checked(folder: &Path) -> Result<Verdict> {
             let by_batch = as_network(decode()?, &input.name, &known, name, true);
             let found = match by_batch {
                 Ok(found) => Ok(found),
-                // The first dimension may not be a batch.
+                // The first dimension need not be a batch dimension.
                 Err(first) => as_network(decode()?, &input.name, &known, name, false)
                     .map_err(|second| if x.rank() > 1 { first } else { second }),
             }?;
@@ -169,8 +169,8 @@ fn evaluated(program: &Program) -> Result<HashMap<String, Tensor>> {
     Ok(values)
 }
 
-/// Converts one output of a program to a network whose input is one of the program's inputs. If `batched` is true, the first dimension of
-/// the input is the batch. `None` if the output does not depend on the input.
+/// Computes one output of a program with a network whose input is one of the program's inputs. If `batched` is true, the first
+/// dimension of the input is the batch dimension. `None` if the output does not depend on the input.
 fn as_network(
     mut program: Program,
     input: &str,
@@ -206,7 +206,7 @@ fn as_network(
 }
 
 fn tensor_in(file: &Path) -> Result<Tensor> {
-    let proto = TensorProto::decode(read_whole(file, MAX_BYTES)?.as_slice()).context("it is not a tensor")?;
+    let proto = TensorProto::decode(read_whole(file, MAX_BYTES)?.as_slice()).context("the file is not a tensor")?;
     tensor::read(&proto, None)
 }
 

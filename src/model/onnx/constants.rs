@@ -1,4 +1,4 @@
-//! Evaluates operators whose inputs are all constants: directly, or as a small network with the first of them as its input.
+//! Evaluates operators whose inputs are all constants: directly, or as a small network whose input is the operator's first input.
 
 use super::evaluate::{check_size, evaluate};
 use super::lower::{Operator, lower};
@@ -21,14 +21,14 @@ pub fn compute(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Opt
     }
 }
 
-/// A constant that is resized, such as position embeddings for another input size.
+/// Resizes a constant, such as position embeddings for another input size.
 fn resized(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Tensor> {
     let given = |i: usize| inputs.get(i).and_then(Option::as_ref);
     let x = given(0).context("no input")?;
     resample::Resampling::of(node, [given(1), given(2), given(3)], x.dims(), opset)?.apply(x)
 }
 
-/// The outputs of an operator that is only supported for nodes, from a network that consists of it.
+/// The outputs of an operator, computed by a network that consists of this operator; `None` if it is not supported.
 fn by_network(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Option<Vec<Tensor>>> {
     if lower(&node.op).is_none() {
         return Ok(None);
@@ -38,10 +38,10 @@ fn by_network(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Opti
     // Networks hold their constants in f32.
     let is_exact = |t: &Tensor| anyhow::Ok(t.dtype().is_float() || numbers(t)?.iter().all(|v| v.abs() <= 16_777_216.0));
     for t in inputs.iter().flatten() {
-        ensure!(is_exact(t)?, "integers above 2^24 are not supported for it");
-        ensure!(t.elem_count() > 0, "an empty constant is not supported for it");
+        ensure!(is_exact(t)?, "integers above 2^24 are not supported for this operator");
+        ensure!(t.elem_count() > 0, "empty constants are not supported for this operator");
     }
-    let x = inputs.first().and_then(Option::as_ref).context("its first input is missing")?;
+    let x = inputs.first().and_then(Option::as_ref).context("the first input is missing")?;
     let count = node.outputs.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     let all = |batched: bool| -> Result<Vec<Tensor>> {
         let one = |i: usize| match node.outputs[i].is_empty() {
@@ -50,19 +50,20 @@ fn by_network(node: &Node, inputs: &[Option<Tensor>], opset: i64) -> Result<Opti
         };
         (0..count).map(one).collect()
     };
-    // The first dimension may be a batch, as in the input of a convolution.
+    // The first dimension may be a batch dimension, as in the input of a convolution.
     all(false).or_else(|error| if x.rank() > 1 { all(true) } else { Err(error) }).map(Some)
 }
 
-/// Output `i` of an operator, from a network of its first input, whose first dimension is the batch if `batched`.
+/// Output `i` of an operator, computed by a network whose input is the operator's first input. If `batched`, the first dimension of the
+/// input is the batch dimension.
 fn output(node: &Node, inputs: &[Option<Tensor>], opset: i64, (i, batched): (usize, bool)) -> Result<Tensor> {
-    let lower = lower(&node.op).context("it is not supported")?;
-    let x = inputs.first().and_then(Option::as_ref).context("its first input is missing")?;
+    let lower = lower(&node.op).context("not supported")?;
+    let x = inputs.first().and_then(Option::as_ref).context("the first input is missing")?;
     let (mut importer, first, picture) = Importer::of_tensor(&x.to_dtype(DType::F64)?, batched)?;
     let constant = |t: &Option<Tensor>| t.clone().map(|t| Value::Constant(Constant::of(t)));
     let inputs = std::iter::once(Some(first)).chain(inputs[1..].iter().map(constant)).collect();
     let value = lower(&mut importer, Operator { node, inputs, opset })?.into_iter().nth(i);
-    let value = match value.with_context(|| format!("it has no output {i}"))? {
+    let value = match value.with_context(|| format!("the operator has no output {i}"))? {
         Value::Constant(constant) => return Ok(constant.tensor),
         node => node,
     };

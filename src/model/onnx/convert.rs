@@ -40,7 +40,7 @@ fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>
         true => Ok(None),
         false => match values.get(name) {
             Some(value) => Ok(Some(value.clone())),
-            None => bail!("its input \"{}\" has not been computed", words::name(name)),
+            None => bail!("the input \"{}\" has not been computed", words::name(name)),
         },
     };
     let inputs = node.inputs.iter().map(value).collect::<Result<Vec<_>>>()?;
@@ -54,9 +54,9 @@ fn convert(importer: &mut Importer, node: &Node, values: &HashMap<String, Value>
         return Ok(vec![Value::Constant(Constant::of(tensor))]);
     }
     if inputs.iter().flatten().all(|v| matches!(v, Value::Constant(_))) {
-        return known(importer.batch(), node, &inputs, opset)?.context("it is not supported for constants");
+        return known(importer.batch(), node, &inputs, opset)?.context("not supported for constants");
     }
-    let lower = lower(&node.op).context("it is not supported for values that depend on the picture")?;
+    let lower = lower(&node.op).context("not supported for values that depend on the picture")?;
     lower(importer, Operator { node, inputs, opset })
 }
 
@@ -80,7 +80,7 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
     if let Some(Some(Value::Constant(c))) = inputs.first().filter(|_| keeps_name) {
         name = c.name.clone();
     }
-    // The target shapes of these operators may start with the batch.
+    // The target shapes of these operators may start with the batch size.
     let target = match node.op.as_str() {
         "ConstantOfShape" => Some(0),
         "Expand" | "Reshape" | "Tile" => Some(1),
@@ -91,7 +91,7 @@ fn known(batch: usize, node: &Node, inputs: &[Option<Value>], opset: i64) -> Res
         let first = sizes.first().is_some_and(|&n| batch == FREE_BATCH && n == FREE_BATCH as i64);
         ensure!(
             batch != FREE_BATCH || sizes.iter().skip(usize::from(first)).all(|&n| n < FREE_BATCH as i64),
-            "a constant whose shape contains the batch is not supported"
+            "a constant whose shape contains the batch size is not supported"
         );
         if first {
             sizes[0] = 1;

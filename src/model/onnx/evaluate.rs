@@ -230,7 +230,7 @@ pub fn evaluate(
                 let values = vec![nothing; shape.iter().product()];
                 return one(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(x.dtype())?);
             }
-            // In f32, sums of many values would lose digits.
+            // In f32, sums of many values would lose precision.
             let is_sum = ["ReduceMean", "ReduceSum", "ReduceL2"].contains(&op);
             if is_sum && x.dtype().is_float() {
                 y = y.to_dtype(DType::F64)?;
@@ -283,7 +283,7 @@ pub fn evaluate(
             })
         }
         "BatchNormalization" => {
-            // In f64, since the errors of standardized weights would add up from layer to layer.
+            // Computed in f64, because rounding errors in standardized weights add up from layer to layer.
             let dtype = input(0)?.dtype();
             let x = input(0)?.to_dtype(DType::F64)?;
             ensure!(x.rank() > 1, "expected an input with channels, got {:?}", x.dims());
@@ -430,7 +430,7 @@ impl Padding {
     }
 }
 
-/// The mean and the variance of each channel, dimension 1, with the rank of `x`.
+/// The mean and variance of each channel (dimension 1), with the rank of `x`.
 fn statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let mean = |t: &Tensor| (0..t.rank()).filter(|&d| d != 1).try_fold(t.clone(), |t, d| t.mean_keepdim(d));
     let center = mean(x)?;
@@ -533,7 +533,7 @@ pub fn parts(a: &Attributes, given: Option<&Tensor>, size: usize, outputs: usize
     Ok((0..count).map(|i| part.min(size.saturating_sub(i * part))).collect())
 }
 
-/// The axes of an operator, which are an attribute in old opsets and an input in newer ones; `None` if they are not given.
+/// The axes of an operator, which are an attribute in old opsets and an input in newer ones; `None` if they are omitted.
 pub fn axes(a: &Attributes, given: Option<&Tensor>) -> Result<Option<Vec<i64>>> {
     match given {
         // An empty list counts as none.

@@ -18,7 +18,7 @@ pub fn fold(program: &mut Program) {
         let grows = ["Expand", "ConstantOfShape", "Tile"].contains(&node.op.as_str());
         if known && !grows && node.op != "Shape" {
             let inputs: Vec<_> = node.inputs.iter().map(|name| program.constants.get(name).cloned()).collect();
-            // Converting the operator gives the error with its name.
+            // An operator that fails here fails again when it is converted, where the error includes its name.
             if let Ok(Some(found)) = compute(&node, &inputs, program.opset) {
                 let outputs = node.outputs.iter().cloned().zip(found);
                 program.constants.extend(outputs.filter(|(name, _)| !name.is_empty()));
@@ -113,7 +113,7 @@ impl Index {
         Self { producer, uses, moving }
     }
 
-    /// The operator that computes a value, if only one other operator reads it.
+    /// The operator that computes a value, if the value is read only once.
     fn inner<'a>(&self, program: &'a Program, name: &str) -> Option<(usize, &'a Node)> {
         let at = *self.producer.get(name)?;
         (self.uses.get(name) == Some(&1)).then(|| (at, &program.nodes[at]))
@@ -197,7 +197,7 @@ fn activations(program: &mut Program) -> Result<()> {
         if !depends || !ELEMENTWISE.contains(&node.op.as_str()) {
             continue;
         }
-        // The largest group that ends here and reads one value.
+        // The largest group that ends at `root` and reads one value.
         let Some((group, input)) = group(program, &index, root) else { continue };
         if group.len() < 2 && !["Clip", "HardSigmoid"].contains(&node.op.as_str()) {
             continue;
@@ -345,7 +345,7 @@ fn layer_norm(program: &Program, index: &Index, root: usize) -> Option<(Vec<usiz
         ..add.clone()
     };
     let group = vec![root, mul_at, div_at, root_at, eps_at, mean_at, square_at, sub_at, twin, average_at];
-    // Nothing else may read the values that are removed.
+    // No other operator may read the values that are removed.
     let inner = group.iter().filter(|&&at| at != root);
     let readers = |name: &str| {
         let reads = |at: &usize| program.nodes[*at].inputs.iter().filter(|input| *input == name).count();

@@ -4,7 +4,7 @@ use super::program::{Node, Program};
 use crate::tensor::numbers;
 
 /// The standard deviation by which pictures in `[0, 1]` must be divided for a network that normalizes them itself: 1 if it expects pixel
-/// values in `[0, 1]`, 1/255 if it expects values from 0 to 255. `None` if the network expects normalized pictures.
+/// values in `[0, 1]`, 1/255 if it expects values in 0–255. `None` if the network expects normalized pictures.
 ///
 /// A network normalizes if each operator that reads the pictures subtracts a constant from them, or scales them, per channel.
 pub fn built_in(program: &Program, input: &str) -> Option<f64> {
@@ -21,7 +21,7 @@ fn range(program: &Program, node: &Node, input: &str) -> Option<bool> {
     let values = numbers(program.constants.get(constant).filter(|t| t.elem_count() <= 4)?).ok()?;
     let largest = values.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
     match node.op.as_str() {
-        // A mean, in the range of the pixels.
+        // A mean has the range of the pixels.
         "Sub" | "Add" => Some(largest > 1.0),
         "Div" => Some(largest > 1.0),
         "Mul" => Some(largest < 0.1),

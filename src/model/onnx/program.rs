@@ -58,7 +58,8 @@ pub struct Attributes(Vec<AttributeProto>);
 
 impl Program {
     /// Decodes a file. `folder` holds files with external data.
-    /// Errors if the file is damaged, or uses unsupported features, such as control flow.
+    ///
+    /// Errors if the file is damaged or uses unsupported features, such as sparse weights.
     pub fn decode(bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
         let model = ModelProto::decode(Bytes::from(bytes)).context("the file is not an ONNX file, or it is damaged")?;
         let graph = model.graph.context("the file has no graph")?;
@@ -100,7 +101,7 @@ impl Program {
     }
 }
 
-/// The operators that the outputs depend on. Errors if an operator reads a value that is only computed later.
+/// The operators that the outputs depend on. Errors if two operators compute the same value.
 fn needed(nodes: Vec<Node>, outputs: &[String]) -> Result<Vec<Node>> {
     let mut computed = HashSet::new();
     for node in &nodes {
@@ -187,7 +188,7 @@ fn module(node: &NodeProto) -> String {
 }
 
 impl Attributes {
-    /// Creates attributes from names and values. Supported are integers, floats, strings and lists of integers.
+    /// Creates attributes from names and values. Only integers, floats, strings and lists of integers are supported.
     pub fn of(arguments: &[(&str, Attribute)]) -> Self {
         let attribute = |(name, value): &(&str, Attribute)| {
             let (i, f, s, kind) = match value {
@@ -307,7 +308,7 @@ impl Program {
     /// The label of a node: the path of its module or, if unknown, of the module whose weight it reads.
     pub fn label(&self, node: &Node) -> String {
         let weight = node.inputs.iter().skip(1).find_map(|name| module_of(name));
-        // Weights shared by modules, and equal weights merged by an exporter, may have the name of another module.
+        // Weights shared by modules, and equal weights merged by an exporter, may be named after another module.
         let own = |weight: &&str| weight.starts_with(&node.module);
         weight.filter(own).map_or_else(|| node.module.clone(), String::from)
     }

@@ -174,7 +174,7 @@ impl Axis<'_> {
                 row[at.clamp(0, last) as usize] += weight;
                 total += weight;
             }
-            // Weights are normalized to sum to 1, even where positions are excluded.
+            // Weights are normalized to sum to 1, even if positions are excluded.
             if total != 0.0 {
                 row.iter_mut().for_each(|weight| *weight /= total);
             }

@@ -1,7 +1,7 @@
 //! Rewrites strided views, which PyTorch's exporter indexes element by element.
 //!
 //! PyTorch's `as_strided` becomes a flat index for every element, `n · K + c` for picture `n` with `K` values, and a `Gather` from the
-//! flattened value. With a dynamic batch, that index is computed from the batch size.
+//! flattened value. If the batch size is dynamic, the index is computed from it.
 
 use super::evaluate::{evaluate, integers};
 use super::program::{Attributes, Node, Program};

@@ -109,7 +109,7 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     };
     let total = count(&sizes)?;
     let path = entry["path_name"].as_str().context("the tensor has no path")?;
-    // A tensor takes at most the storage that a file may hold.
+    // A tensor may be a view of a larger storage, but the size of the storage is limited.
     let most = total.checked_mul(number.size()).context("the tensor is too large")? as u64;
     let storage = bytes(zip, &format!("{folder}/{path}"), most.max(1 << 20).saturating_mul(64))?;
     let stored = number.tensor(&storage, &[storage.len() / number.size()])?;
@@ -129,17 +129,17 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
     if contiguous {
         ensure!(
             offset + total <= values.elem_count(),
-            "the storage of the tensor has only {} values, which are too few",
+            "the tensor extends beyond its storage of {} values",
             values.elem_count()
         );
         return Ok(values.narrow(0, offset, total)?.reshape(sizes)?.to_dtype(kind)?);
     }
-    let mut places = vec![];
+    let mut elements = vec![];
     let mut index = vec![0usize; sizes.len()];
     for _ in 0..total {
-        let place = offset + index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>();
-        ensure!(place < values.elem_count(), "the strides of the tensor extend beyond its storage");
-        places.push(u32::try_from(place).context("the storage of the tensor is too large")?);
+        let element = offset + index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>();
+        ensure!(element < values.elem_count(), "the strides of the tensor extend beyond its storage");
+        elements.push(u32::try_from(element).context("the storage of the tensor is too large")?);
         for d in (0..sizes.len()).rev() {
             index[d] += 1;
             if index[d] < sizes[d] {
@@ -148,7 +148,7 @@ fn tensor<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &str, entry:
             index[d] = 0;
         }
     }
-    Ok(values.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?.reshape(sizes)?.to_dtype(kind)?)
+    Ok(values.index_select(&Tensor::new(elements, &Device::Cpu)?, 0)?.reshape(sizes)?.to_dtype(kind)?)
 }
 
 /// Reads a size, serialized as `{"as_int": n}`.

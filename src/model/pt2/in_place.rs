@@ -1,7 +1,7 @@
 //! Tracks operators that change a tensor in place, and tensors that are views of others.
 //!
 //! A `.pt2` file written by `torch.export.export` contains in-place operators such as `relu_`, or `fill_` on a slice. Each changes the
-//! value of a tensor and, if the tensor is a view, of the tensor it was taken from.
+//! value of a tensor and, if the tensor is a view, of the tensor that it views.
 
 use crate::model::onnx::program::Node;
 use std::collections::{HashMap, HashSet};
@@ -76,8 +76,8 @@ impl InPlace {
         self.stale.contains(tensor)
     }
 
-    /// Records that `outputs`, the results of the function `base` on `from`, may be views of it. `nodes` are the operators that compute
-    /// them.
+    /// Records that `outputs`, which the function `base` computes from `from`, may be views of `from`. `nodes` are the operators that
+    /// compute the outputs.
     pub fn take(&mut self, base: &str, from: &str, outputs: &[String], nodes: &[Node]) {
         let taking = match (nodes, outputs) {
             _ if MAYBE_VIEWS.contains(&base) => Taking::Unknown,
@@ -129,7 +129,7 @@ impl InPlace {
         name
     }
 
-    /// Removes and returns the change of a view that has not yet been applied to `tensor`.
+    /// Removes and returns the change to a view that has not yet been applied to `tensor`.
     pub fn pending(&mut self, tensor: &str) -> Option<(Vec<Node>, String)> {
         self.pending.remove(tensor)
     }

@@ -15,11 +15,11 @@ use std::path::Path;
 
 /// Reads a network from a `.pt2` file.
 ///
-/// Errors if the file is damaged or contains unsupported operators; the message lists all of them.
+/// Errors if the file is damaged or contains unsupported operators.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Network> {
     decoding(".pt2", || {
         let archive = archive::Archive::open(path)?;
-        let program = operators::program(&archive).context("reading its program")?;
+        let program = operators::program(&archive).context("reading the program")?;
         onnx::build(program, options)
     })
 }

@@ -102,7 +102,7 @@ impl<'a> Translator<'a> {
         })
     }
 
-    /// Records the expression for the batch size of the input, if the batch is dynamic.
+    /// Records the expression for the batch size of the input, if it is dynamic.
     fn batch(&mut self, input: &str) {
         let first = &self.shapes[input]["sizes"][0];
         self.free = first["as_expr"]["expr_str"].as_str().map(String::from);
@@ -141,7 +141,7 @@ impl<'a> Translator<'a> {
         let shape = self.shape(name)?;
         let count: i64 = shape.iter().product();
         ensure!(count < 1 << 24, "changing a part of \"{}\" in place is not supported", words::name(name));
-        // The positions of the elements of the view, in the flattened tensor.
+        // The index of each element in the flattened tensor. The view's operators then select the indices of its elements.
         let positions: Vec<i64> = (0..count).collect();
         let sizes: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
         let mut index = self.constant(Tensor::from_vec(positions, sizes, &Device::Cpu)?)?;
@@ -174,7 +174,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// The shape of a value. A dynamic batch counts as [`FREE_BATCH`].
+    /// The shape of a value, with [`FREE_BATCH`] for a dynamic batch size.
     fn shape(&self, name: &str) -> Result<Vec<i64>> {
         let sizes = self.shapes[name]["sizes"].as_array();
         let sizes = sizes.with_context(|| format!("the shape of \"{}\" is missing", words::name(name)))?;
@@ -188,7 +188,7 @@ impl<'a> Translator<'a> {
         let text = size["as_expr"]["expr_str"].as_str().with_context(|| format!("invalid size {size}"))?;
         let found = expression(text, self.free.as_deref().unwrap_or_default());
         found.with_context(|| {
-            format!("the symbolic size {} is not supported; only the batch may be dynamic", words::name(text))
+            format!("the symbolic size {} is not supported; only the batch size may be dynamic", words::name(text))
         })
     }
 
@@ -576,7 +576,7 @@ impl<'a> Translator<'a> {
             | "upsample_bicubic2d"
             | "_upsample_bicubic2d_aa" => self.upsample(call, base),
             _ => {
-                // Unknown operators are reported together.
+                // Unknown operators are reported later, all in one message.
                 let all = call.tensor("self").or_else(|| call.tensor("input")).map(|name| self.name(&name));
                 self.last(call, &format!("aten.{}", call.target), none(), all.into_iter().collect());
                 Ok(())
@@ -792,7 +792,7 @@ impl<'a> Translator<'a> {
             "invalid number of padding sizes: {}",
             pads.len()
         );
-        // PyTorch starts with the last dimension.
+        // PyTorch lists the last dimension first.
         let mut both = vec![0; 2 * rank];
         for (i, pair) in pads.chunks_exact(2).enumerate() {
             (both[rank - 1 - i], both[2 * rank - 1 - i]) = (pair[0], pair[1]);

@@ -27,11 +27,11 @@ pub struct Term {
 /// A scalar of a network's output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quantity {
-    /// The score of a class, given by index or name. An empty name is the only channel of a map.
+    /// The score of a class, given by index or name. An empty name selects the only channel of a map.
     Class {
         /// Index or name of the class.
         name: String,
-        /// Where the score is read.
+        /// The region of the map of scores.
         region: Region,
     },
     /// One element of the network's output, such as a regression value, by its index in the flattened output.
@@ -42,7 +42,7 @@ pub enum Quantity {
     Text(String),
 }
 
-/// Where in a map of scores a class is read. Coordinates are pixels of the network's input, from the top left.
+/// The region of a map of scores that a target refers to. Coordinates are pixels of the network's input, from the top left.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Region {
     /// The network has one score per class.
@@ -69,13 +69,13 @@ impl FromStr for TargetExpression {
 }
 
 impl TargetExpression {
-    /// Whether a term names a place by its coordinates or by a mask.
+    /// Whether a term selects positions by coordinates or by a mask.
     pub fn has_places(&self) -> bool {
         let named = |region: &Region| !matches!(region, Region::None | Region::Max);
         self.terms.iter().any(|t| matches!(&t.quantity, Quantity::Class { region, .. } if named(region)))
     }
 
-    /// Whether a text has the form of an expression that is more than the name of a class.
+    /// Whether `text` is a valid expression other than the name of a class.
     pub fn is_more_than_a_class(text: &str) -> bool {
         let plain = |e: Self| {
             matches!(&e.terms[..], [Term { negative: false, quantity: Quantity::Class { region: Region::None, .. } }])
@@ -84,7 +84,7 @@ impl TargetExpression {
     }
 }
 
-/// Splits a sum at its plus and minus signs, which have spaces around them, outside quotation marks.
+/// Splits a sum at the plus and minus signs that are surrounded by spaces and outside quotation marks.
 fn signed(text: &str) -> Vec<(bool, String)> {
     let text = text.trim();
     let (mut negative, text) = match text.strip_prefix("- ") {
@@ -129,12 +129,12 @@ fn quantity(text: &str) -> Result<Quantity> {
     if text.starts_with('"') && text.ends_with('"') && text.len() > 1 {
         return Ok(class(text, Region::None));
     }
-    if let Some((name, place)) = text.rsplit_once('@') {
-        return Ok(class(name, region(place)?));
+    if let Some((name, coordinates)) = text.rsplit_once('@') {
+        return Ok(class(name, region(coordinates)?));
     }
     let masked = text.rsplit_once(" in ").or_else(|| Some((text.strip_suffix(" in")?, "")));
     if let Some((name, mask)) = masked.or_else(|| Some(("", text.strip_prefix("in ")?))) {
-        return Ok(class(name, Region::Mask(named(mask, "\"in\" needs a mask, a picture")?)));
+        return Ok(class(name, Region::Mask(named(mask, "\"in\" needs a mask, such as MASK.png")?)));
     }
     Ok(class(text, Region::None))
 }
@@ -143,7 +143,7 @@ fn quantity(text: &str) -> Result<Quantity> {
 fn region(text: &str) -> Result<Region> {
     let numbers = text.split(',').map(|part| part.trim().parse::<usize>());
     let numbers: Vec<_> = numbers.collect::<Result<_, _>>().with_context(|| {
-        format!("\"{}\" is not a place; expected x,y or x0,y0,x1,y1 in pixels", words::name(text.trim()))
+        format!("\"{}\" is not a point or a box; expected x,y or x0,y0,x1,y1 in pixels", words::name(text.trim()))
     })?;
     match numbers[..] {
         [x, y] => Ok(Region::Point(x, y)),
@@ -153,7 +153,7 @@ fn region(text: &str) -> Result<Region> {
     }
 }
 
-/// A name without spaces or quotation marks around it; errors with `missing` if it is empty.
+/// Strips spaces and quotation marks from a name. Errors with `missing` if it is empty.
 fn named(text: &str, missing: &'static str) -> Result<String> {
     let name = unquoted(text);
     ensure!(!name.is_empty(), missing);

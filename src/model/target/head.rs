@@ -16,24 +16,24 @@ use std::sync::Arc;
 /// Keeps the cosine of a zero vector finite.
 const EPSILON: f64 = 1e-12;
 
-/// A network whose class scores answer a target expression.
+/// A network with a head that computes a target expression.
 #[derive(Clone, Debug)]
 pub struct TargetHead {
     /// The expression, as given.
     pub text: Arc<str>,
-    /// The network with the head. If the expression is one class at one place, the scores are those of all classes there; else they are
-    /// a single logit, the value of the expression.
+    /// The network with the head. If the expression is a single class with a region, the network returns the scores of all classes in
+    /// that region; otherwise it returns a single logit, the value of the expression.
     pub model: Model,
-    /// The class of `model` that the expression asks for.
+    /// The class of `model` whose score is the value of the expression.
     pub class: usize,
-    /// Whether the expression names places, whose coordinates are those of the network's input size.
+    /// Whether the expression has coordinates or masks, which refer to pixels of the network's input size.
     has_places: bool,
 }
 
 /// A value `(N, K, positions…)` of class scores.
 struct ScoreMap {
     node: NodeId,
-    /// Its shape for one picture.
+    /// The shape of the value for one picture.
     shape: Vec<usize>,
 }
 
@@ -49,11 +49,11 @@ struct HeadBuilder<'a> {
 impl Model {
     /// The network with a head that computes the target expression `text`.
     ///
-    /// Errors if the expression is malformed, names an unknown class or a file that cannot be read, or asks for a place in a network
-    /// without positions; the message says what would work.
+    /// Errors if the expression is malformed, names an unknown class or an unreadable file, selects a position although the network has
+    /// one score per class, or lacks a position that the network requires.
     pub fn with_target(&self, text: &str) -> Result<TargetHead> {
         let expression: TargetExpression = text.parse()?;
-        let mut at_place = None;
+        let mut in_region = None;
         let graph = self.graph.with_head(|graph| {
             let prefix = unused(graph, "target");
             let mut head = HeadBuilder { of: self, graph, prefix, count: 0 };
@@ -62,7 +62,7 @@ impl Model {
             {
                 let map = head.map()?;
                 let channel = head.channel(name, map.shape[1])?;
-                at_place = Some(channel);
+                in_region = Some(channel);
                 return head.at(map, region);
             }
             head.sum(&expression.terms)
@@ -78,20 +78,20 @@ impl Model {
         let card = Card { labels, synonyms: [].into(), ..(*self.card).clone() };
         let hash = format!("{:x}", Sha256::digest(format!("{}\n{text}", self.hash)));
         let model = Self { card: card.into(), graph: graph.into(), hash: hash.into(), taken: self.taken.clone() };
-        let class = if pair { 1 } else { at_place.unwrap_or_default() };
+        let class = if pair { 1 } else { in_region.unwrap_or_default() };
         Ok(TargetHead { text: text.into(), model, class, has_places: expression.has_places() })
     }
 }
 
 impl TargetHead {
-    /// Errors if the expression names places and a picture, `(1, C, H, W)`, does not have the network's input size: the coordinates
-    /// would mean other places.
+    /// Errors if the expression has coordinates or masks and the picture `input`, `(1, C, H, W)`, does not have the network's input size:
+    /// the coordinates would refer to other pixels.
     pub fn check(&self, input: &Tensor) -> Result<()> {
         let [_, height, width] = self.model.card.input;
         let (_, _, h, w) = input.dims4()?;
         ensure!(
             !self.has_places || (h, w) == (height, width),
-            "the target \"{}\" names pixels of an input of {width} x {height}, and this picture has {w} x {h}; omit --no-resize",
+            "the target \"{}\" refers to pixels of a {width} x {height} input, but this picture is {w} x {h}; omit --no-resize",
             words::name(&self.text)
         );
         Ok(())
@@ -118,10 +118,14 @@ impl HeadBuilder<'_> {
     /// The class scores of a network with positions, as `(N, K, positions…)`.
     fn map(&mut self) -> Result<ScoreMap> {
         let (graph, node) = (&self.of.graph, self.of.graph.logits);
-        ensure!(graph.scores == Scores::Places, "the network has one score per class and no positions; omit the place");
+        ensure!(
+            graph.scores == Scores::Places,
+            "the network has one score per class, not one per position; give only the class"
+        );
         let shape = graph.nodes[node].shape.clone();
         let labels = self.of.card.labels.len();
-        // Of a list of boxes, the shorter dimension holds the values of each box, unless class names tell.
+        // In a list of boxes, the values of a box are along the dimension that matches the number of class names or, if neither does, the
+        // shorter dimension.
         let last = match shape.len() {
             3 => shape[2] == labels || (shape[1] != labels && shape[2] < shape[1]),
             rank => rank > 2 && graph.channel_dim(node) == rank - 1,
@@ -134,11 +138,11 @@ impl HeadBuilder<'_> {
         Ok(ScoreMap { node: self.add("channels_first", Permute { dims }, &[node])?, shape })
     }
 
-    /// The channel of a class; an empty name is the only channel.
+    /// The channel of a class; an empty name selects the only channel.
     fn channel(&self, name: &str, channels: usize) -> Result<usize> {
         let card = &self.of.card;
         if name.is_empty() {
-            ensure!(channels == 1, "name a class before the place; the network has {channels}");
+            ensure!(channels == 1, "name a class, as in \"CLASS @ X,Y\"; the network has {channels}");
             return Ok(0);
         }
         card.class(name, channels)
@@ -209,7 +213,7 @@ impl HeadBuilder<'_> {
     /// The scores `(N, K)` of a map in a region.
     fn at(&mut self, ScoreMap { node, shape }: ScoreMap, region: &Region) -> Result<NodeId> {
         let [_, height, width] = self.of.card.input;
-        let places = || -> Result<(usize, usize)> {
+        let grid = || -> Result<(usize, usize)> {
             let [_, _, h, w] = shape[..] else {
                 bail!(
                     "the network has no grid of positions: its scores have the shape {shape:?}; \"max CLASS\" takes their maximum"
@@ -218,7 +222,7 @@ impl HeadBuilder<'_> {
             Ok((h, w))
         };
         let inside = |x: usize, y: usize| -> Result<()> {
-            ensure!(x < width && y < height, "the pixel {x},{y} is outside the input of {width} x {height} pixels");
+            ensure!(x < width && y < height, "the pixel {x},{y} is outside the {width} x {height} input");
             Ok(())
         };
         match region {
@@ -228,13 +232,13 @@ impl HeadBuilder<'_> {
                 shape[2..].iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
             ),
             Region::Point(x, y) => {
-                let (h, w) = places()?;
+                let (h, w) = grid()?;
                 inside(*x, *y)?;
                 let row = self.add("row", Select { dim: 2, index: (y * h / height) as i64 }, &[node])?;
-                self.add("place", Select { dim: 2, index: (x * w / width) as i64 }, &[row])
+                self.add("position", Select { dim: 2, index: (x * w / width) as i64 }, &[row])
             }
             Region::Box([x0, y0, x1, y1]) => {
-                let (h, w) = places()?;
+                let (h, w) = grid()?;
                 inside(*x1, *y1)?;
                 let part = |from: usize, to: usize, count: usize, all: usize| {
                     ((from * count / all) as i64, Some((to * count / all + 1) as i64))
@@ -245,7 +249,7 @@ impl HeadBuilder<'_> {
                 self.add("mean", Mean { dims: vec![2, 3], keepdim: false }, &[cells])
             }
             Region::Mask(file) => {
-                let (h, w) = places()?;
+                let (h, w) = grid()?;
                 let weights = self.mask(file, (h, w))?;
                 let weights = self.constant(vec![1, 1, h, w], weights)?;
                 let masked = self.add("masked", Mul, &[node, weights])?;
@@ -299,7 +303,7 @@ impl HeadBuilder<'_> {
     }
 }
 
-/// A name that no node of the graph begins with.
+/// A prefix that no node's name begins with: `name`, followed by underscores if necessary.
 fn unused(graph: &Builder, name: &str) -> String {
     let mut name = name.to_string();
     while graph.nodes().iter().any(|node| node.name.starts_with(&name)) {

@@ -257,11 +257,11 @@ fn padded_pool(
     for d in 0..2 {
         let span = window.dilation[d] * (window.kernel[d] - 1) + 1;
         let whole = size[d] + window.before[d] + window.after[d];
-        ensure!(whole >= span, "a window of {span} positions does not fit an axis of {whole} (padding included)");
+        ensure!(whole >= span, "a window of size {span} does not fit an axis of size {whole}, padding included");
         let over = (whole - span) % window.stride[d];
         let counts_over = window.ceil && over > 0;
         let count = (whole - span) / window.stride[d] + 1 + usize::from(counts_over);
-        // The number of positions of each window that lie inside the feature map, or inside its padding if that counts.
+        // The number of positions of each window inside the feature map or, if `counted`, inside the padded feature map.
         let (low, high) = match counted {
             true => (0, whole),
             false => (window.before[d], window.before[d] + size[d]),
@@ -296,13 +296,11 @@ fn padded_pool(
 
 /// The L2 norm over the given dimensions.
 fn l2(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
-    let Value::Node(id, view) = o.value(0)? else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = o.value(0)? else { bail!("not supported for constants") };
     let square = importer.add_beside("pow", &[("exponent", Attribute::Float(2.0))], &[id])?;
     let o = Operator { inputs: [&[Some(Value::Node(square, view))], &o.inputs[1..]].concat(), ..o };
-    let Value::Node(id, view) = reduce(importer, &o, "sum")?.remove(0) else {
-        bail!("it is not supported for constants")
-    };
-    // The slope of the root is infinite at 0, where PyTorch's norm has the slope 0.
+    let Value::Node(id, view) = reduce(importer, &o, "sum")?.remove(0) else { bail!("not supported for constants") };
+    // The derivative of the square root is infinite at 0, where that of PyTorch's norm is 0.
     let shift = [("factor", Attribute::Float(1.0)), ("shift", Attribute::Float(1e-30))];
     let id = importer.add_beside("scale", &shift, &[id])?;
     Ok(vec![Value::Node(importer.add_beside("pow", &[("exponent", Attribute::Float(0.5))], &[id])?, view)])
@@ -335,7 +333,7 @@ fn epsilon(o: &Operator) -> (&'static str, Attribute) {
 fn batch_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     ensure!(
         o.int("training_mode", 0) == 0,
-        "a BatchNormalization in training mode; export the network after model.eval()"
+        "BatchNormalization in training mode is not supported; export the network after model.eval()"
     );
     let parameters = ["weight", "bias", "running_mean", "running_var"].into_iter().enumerate();
     let parameters: Vec<_> =
@@ -364,7 +362,7 @@ fn group_norm(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let id = importer.batch_first(x)?;
     let mut parameters = affine(&o)?;
     for (_, values) in &mut parameters {
-        // Before opset 21 there is one value per group.
+        // Before opset 21, there is one value per group.
         let (channels, count) = (shape[1], values.elem_count());
         if count != channels {
             let each = values.reshape((count, 1))?.broadcast_as((count, channels / count.max(1)))?;
@@ -408,12 +406,12 @@ fn statistics(importer: &mut Importer, o: &Operator, x: Value, axis: usize) -> R
     let dimensions: Vec<_> = (axis..importer.shape(&x).len()).collect();
     let mean = importer.reduced("mean", x.clone(), &dimensions, true)?;
     let Value::Node(centered, view) = importer.binary("sub", x, mean.clone())? else {
-        bail!("it is not supported for constants")
+        bail!("not supported for constants")
     };
     let power = |p: f64| [("exponent", Attribute::Float(p))];
     let square = importer.add_beside("pow", &power(2.0), &[centered])?;
     let variance = importer.reduced("mean", Value::Node(square, view), &dimensions, true)?;
-    let Value::Node(id, view) = variance else { bail!("it is not supported for constants") };
+    let Value::Node(id, view) = variance else { bail!("not supported for constants") };
     let shift = [("factor", Attribute::Float(1.0)), ("shift", epsilon(o).1)];
     let shifted = importer.add_beside("scale", &shift, &[id])?;
     Ok([mean, Value::Node(importer.add_beside("pow", &power(-0.5), &[shifted])?, view)])

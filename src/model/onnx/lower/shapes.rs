@@ -32,7 +32,7 @@ fn reshape(importer: &mut Importer, o: Operator) -> Result<Vec<Value>> {
     let x = o.value(0)?;
     let from = importer.shape(&x);
     let target = resolved(&shape, &from, o.int("allowzero", 0) == 1);
-    // A network exported for a batch of one has 1 in place of the batch size.
+    // In a network exported for a batch of one picture, the batch size is the constant 1.
     let target = match target {
         Ok(target) => target,
         Err(error) => match shape.first() {
