@@ -8,7 +8,7 @@ use crate::tensor::numbers;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// Number of pictures classified correctly, and total number of pictures.
+/// Counts of pictures: classified correctly, with non-finite scores, and in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accuracy {
     /// Number of correctly classified pictures: the label has the largest logit or, for independent classes, `p > 0.5`.
@@ -120,7 +120,7 @@ pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(agreeing(&named(logits)?, labels))
 }
 
-/// Changes an error about the non-finite scores of one batch so that it refers to all `count` pictures of the data set.
+/// Changes an error about the non-finite scores of one batch so that it covers all `count` pictures of the data set.
 fn of_all(error: anyhow::Error, count: usize) -> anyhow::Error {
     match error.downcast::<ScoresNotFinite>() {
         Ok(error) => ScoresNotFinite { pictures: (count, count), ..error }.into(),

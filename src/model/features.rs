@@ -54,7 +54,7 @@ impl FeaturePooling {
     }
 }
 
-/// A request for the features of some pictures at a layer.
+/// A request for the features of pictures at a layer.
 #[derive(Clone, Debug)]
 pub struct Features<'a> {
     /// The network that computes the features.
@@ -82,8 +82,8 @@ impl fmt::Display for Enough {
 impl std::error::Error for Enough {}
 
 impl Features<'_> {
-    /// Computes the feature vectors of the pictures as rows, `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows
-    /// are not computed again, so that an interrupted run can continue. `on` is called with the number of rows completed.
+    /// Computes the feature vectors of the pictures as rows, `(pictures, D)` in f32. If `folder` is given, rows are cached there, so that
+    /// an interrupted run can continue. `on` is called with the number of rows completed.
     ///
     /// Errors if the layer is unknown, if a picture is out of range or cannot be read, if the folder cannot be written, or if
     /// `on` returns an error.
@@ -102,14 +102,14 @@ impl Features<'_> {
         }
         on(self.numbers.len() - missing.len())?;
         let mut left = missing.len();
-        for places in missing.chunks(batch_size(&self.model.graph)) {
-            let numbers: Vec<_> = places.iter().map(|&at| self.numbers[at]).collect();
+        for chunk in missing.chunks(batch_size(&self.model.graph)) {
+            let numbers: Vec<_> = chunk.iter().map(|&at| self.numbers[at]).collect();
             let new = self.of(&self.data.batch(&numbers, &self.model.card.preprocess())?)?.flatten_all()?.to_vec1()?;
-            for ((&at, &number), new) in places.iter().zip(&numbers).zip(new.chunks_exact(width)) {
+            for ((&at, &number), new) in chunk.iter().zip(&numbers).zip(new.chunks_exact(width)) {
                 rows[at * width..(at + 1) * width].copy_from_slice(new);
                 store.as_mut().map_or(Ok(()), |store| store.write(number, new))?;
             }
-            left -= places.len();
+            left -= chunk.len();
             on(self.numbers.len() - left)?;
         }
         Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &self.model.graph.device())?)

@@ -42,23 +42,23 @@ pub struct Fit<'a> {
 pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>, unused: &[String]) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
     let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
-    let mut places: Vec<_> = views.iter().flat_map(|view| view.places(&wanted)).collect();
-    places.sort_by_cached_key(Place::order);
+    let mut candidates: Vec<_> = views.iter().flat_map(|view| view.candidates(&wanted)).collect();
+    candidates.sort_by_cached_key(Candidate::order);
     // The same tensors, found under names with and without wrappers, count as one copy.
     let mut seen = HashSet::new();
-    let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
-    let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
-    let mut asked = copies.iter().filter(|place| key.is_none_or(|key| place.answers(key)));
+    let whole = |candidate: &&Candidate| candidate.found == wanted.len() && seen.insert(candidate.first(&wanted));
+    let copies: Vec<_> = candidates.iter().filter(whole).take(COPIES).collect();
+    let mut asked = copies.iter().filter(|candidate| key.is_none_or(|key| candidate.answers(key)));
     let is_unused = |name: &str| name.split('.').any(|segment| unused.iter().any(|u| u == segment));
-    let clean = |place: &&&Place| place.surplus(&wanted, &copies).into_iter().all(is_unused);
-    if let Some(place) = asked.find(clean) {
-        let mut fit = place.fit(&wanted, &copies);
+    let clean = |candidate: &&&Candidate| candidate.surplus(&wanted, &copies).into_iter().all(is_unused);
+    if let Some(candidate) = asked.find(clean) {
+        let mut fit = candidate.fit(&wanted, &copies);
         if archive.dicts.iter().filter(|dict| is_network(dict)).count() > 1 {
             fit.told.insert(0, format!("using {}", quoted(&fit.label)));
         }
         return Ok(fit);
     }
-    Err(Misfit::of(graph, archive, key, &places))
+    Err(Misfit::of(graph, archive, key, &candidates))
 }
 
 /// Whether a state dict may contain a network, rather than a single tensor or the state of an optimizer.
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
     }
 
     /// All prefixes under which at least one of the `wanted` parameters is found.
-    fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
+    fn candidates(&self, wanted: &[Parameter]) -> Vec<Candidate<'_, 'a>> {
         let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
         let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
         let mut found: HashMap<&str, (usize, usize)> = HashMap::from([("", (0, 0))]);
@@ -99,12 +99,12 @@ impl<'a> View<'a> {
                 }
             }
         }
-        found.into_iter().map(|(prefix, (named, found))| Place { view: self, prefix, named, found }).collect()
+        found.into_iter().map(|(prefix, (named, found))| Candidate { view: self, prefix, named, found }).collect()
     }
 }
 
 /// A candidate location of a network's parameters: a prefix in a state dict.
-struct Place<'v, 'a> {
+struct Candidate<'v, 'a> {
     view: &'v View<'a>,
     prefix: &'v str,
     /// Number of parameters found by name.
@@ -113,7 +113,7 @@ struct Place<'v, 'a> {
     found: usize,
 }
 
-impl<'a> Place<'_, 'a> {
+impl<'a> Candidate<'_, 'a> {
     /// State dict key and prefix, joined by a dot, without a trailing separator.
     fn label(&self) -> String {
         let key = &self.view.dict.key;
@@ -129,7 +129,7 @@ impl<'a> Place<'_, 'a> {
         (secondary(&self.label()), rank(key), self.view.unwrapped, prefix.len(), depth, prefix)
     }
 
-    /// Whether the user's `key` selects this candidate: it must be the label, or the beginning or end of the label.
+    /// Whether the user's `key` selects this candidate: the key must equal the label, or be its beginning or end.
     fn answers(&self, key: &str) -> bool {
         let label = format!(".{}.", self.label());
         let key = format!(".{}.", key.trim_matches('.'));
@@ -142,13 +142,13 @@ impl<'a> Place<'_, 'a> {
         self.view.names.get(&*name).map(|entry| std::ptr::from_ref(*entry))
     }
 
-    /// `name` without the prefix of this candidate; `None` if it does not have the prefix.
+    /// `name` without the prefix of this candidate; `None` if the name lacks the prefix.
     fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(self.prefix)
     }
 
-    /// Names under the prefix, with the prefix removed, of tensors that belong neither to the network, nor to a copy of it, nor to its
-    /// training.
+    /// Names, without the prefix, of the tensors under the prefix that belong neither to the network nor to a copy of it, except those
+    /// that are used only in training.
     fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
         let below = self.rest(wanted, copies).into_iter();
         let below = below.filter_map(|(name, entry)| Some((self.inside(name)?, entry)));
@@ -222,11 +222,11 @@ pub struct Misfit {
 }
 
 impl Misfit {
-    fn of(graph: &Graph, archive: &Archive, key: Option<&str>, places: &[Place]) -> Self {
+    fn of(graph: &Graph, archive: &Archive, key: Option<&str>, candidates: &[Candidate]) -> Self {
         let wanted = graph.parameters();
-        let asked = places.iter().filter(|place| key.is_none_or(|key| place.answers(key)));
+        let asked = candidates.iter().filter(|candidate| key.is_none_or(|key| candidate.answers(key)));
         let Some(best) = asked.min_by_key(|p| std::cmp::Reverse((p.found, p.named))) else {
-            let mut labels: Vec<_> = places.iter().filter(|p| p.found > 0).map(Place::label).collect();
+            let mut labels: Vec<_> = candidates.iter().filter(|p| p.found > 0).map(Candidate::label).collect();
             labels.extend(archive.dicts.iter().filter(|dict| is_network(dict)).map(|dict| dict.key.clone()));
             let mut seen = HashSet::new();
             labels.retain(|label| !label.is_empty() && seen.insert(label.clone()));
@@ -245,7 +245,7 @@ impl Misfit {
         let problems = graph.misfit(&shapes).unwrap_or_default();
         let below = match best.prefix {
             "" => String::new(),
-            prefix => format!(" below \"{}\"", shown(prefix)),
+            prefix => format!(" under \"{}\"", shown(prefix)),
         };
         let mut text = format!("the weights do not fit the architecture: {problems}{below}");
         let unread = best.view.dict.unread.iter().next();
@@ -254,11 +254,11 @@ impl Misfit {
         }
         let ours: Vec<_> = wanted.iter().map(|p| p.name.as_str()).collect();
         let theirs: Vec<_> = given().map(|(n, _)| n).collect();
-        let place = match best.view.dict.key.as_str() {
+        let holder = match best.view.dict.key.as_str() {
             "" => "the file".into(),
-            key => format!("its \"{}\"", shown(key)),
+            key => format!("the state dict \"{}\"", shown(key)),
         };
-        text.push_str(&format!("; the architecture has {}, {place} has {}", few(&ours, shown), few(&theirs, shown)));
+        text.push_str(&format!("; the architecture has {}, {holder} has {}", few(&ours, shown), few(&theirs, shown)));
         let differences = wanted.len() - best.found + shapes.len().saturating_sub(best.named);
         Self { text, found: best.found, differences }
     }

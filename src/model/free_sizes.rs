@@ -52,7 +52,7 @@ pub fn is_picture(nodes: &[Node], id: NodeId) -> bool {
     }
 }
 
-/// The convolutions and linear layers with no further layer with parameters between them and the class scores.
+/// The convolutions and linear layers that no other layer with parameters follows on the way to the class scores.
 fn last_layers(graph: &Graph) -> Vec<NodeId> {
     let (mut open, mut found) = (vec![graph.logits], vec![]);
     while let Some(id) = open.pop() {
@@ -67,7 +67,7 @@ fn last_layers(graph: &Graph) -> Vec<NodeId> {
     found
 }
 
-/// The size of dimension `dim` of a layer's weight in the file, if it is the only dimension that differs from the layer in the
+/// The size of dimension `dim` of a layer's weight in the file; `None` unless this is the only dimension that differs from the
 /// architecture.
 fn other_size(node: &Node, dim: usize, shapes: &TensorShapes) -> Option<usize> {
     let weight = node.parameters().next()?;

@@ -86,8 +86,8 @@ impl Model {
         Self { graph: self.graph.exact(), ..self.clone() }
     }
 
-    /// A note for the user about how the weights were found in their file, if not simply by name, about the output that was used,
-    /// if the file has several, and about card values that come from card files or defaults; `None` if there is nothing to report.
+    /// A note for the user: how the weights were found in their file, unless by name; which of several outputs was used; and which card
+    /// values come from card files or defaults. `None` if there is nothing to report.
     pub fn note(&self) -> Option<String> {
         let of = if self.card.output.is_some() { "" } else { "weights of " };
         let weights = (!self.taken.is_empty()).then(|| format!("{of}{}: {}", self.card.name, self.taken));
@@ -119,7 +119,7 @@ impl Card {
     pub fn fitted_to(mut self, graph: &Graph) -> Result<Self> {
         let labels = self.labels.len();
         let classes = match graph.scores {
-            // Targets use the names of channels, which may be any dimension of a list of boxes.
+            // Class names refer to channels. In a list of boxes, the channels may be any dimension.
             Scores::Places => {
                 let shape = &graph.nodes[graph.logits].shape;
                 if shape[2..].contains(&labels) { labels } else { shape[1] }
@@ -132,7 +132,7 @@ impl Card {
         };
         ensure!(
             labels == 0 || labels == classes,
-            "\"{}\" has {classes} scores but {labels} class names (from {})",
+            "the network \"{}\" has {classes} scores but {labels} class names (from {})",
             self.name,
             self.sources.labels.text("labels")
         );

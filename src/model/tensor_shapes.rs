@@ -4,7 +4,7 @@ use super::weights::{Archive, name_starts, unwrapped};
 use std::collections::HashMap;
 
 /// Maximum length in bytes of names that can be looked up without their prefix. Longer ones are stored only in full: all suffixes
-/// of a name from a damaged file would take memory proportional to its length squared.
+/// of a name from a damaged file would take memory proportional to the square of its length.
 const LONGEST: usize = 256;
 
 /// The shapes of all tensors in a weight file.
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_below_any_prefix() {
+    fn a_name_is_found_under_any_prefix() {
         for end in ["model.fc.weight", "fc.weight", "weight"] {
             assert_eq!(shapes("model.fc.weight").of_name(end).collect::<Vec<_>>(), [[2, 3]], "{end}");
         }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_name_the_whole_and_the_short_ends_are_found() {
+    fn a_long_name_is_found_in_full_and_by_its_short_suffixes() {
         let name = "a.".repeat(500_000) + "fc.weight";
         let shapes = shapes(&name);
         assert!(shapes.of_name(&name).count() == 1 && shapes.of_name("fc.weight").count() == 1);

@@ -374,10 +374,13 @@ fn a_network_is_never_partially_loaded() {
         missing.contains("1 missing: features.1.running_var; the architecture has features.0.weight, "),
         "{missing}"
     );
-    assert!(missing.contains("its \"model\" has fc.bias, fc.weight, features.0.bias and 4 more"), "{missing}");
+    assert!(
+        missing.contains("the state dict \"model\" has fc.bias, fc.weight, features.0.bias and 4 more"),
+        "{missing}"
+    );
     assert!(misfit("surplus.pth").contains("1 unexpected: aux.weight;"));
     assert_eq!(tiny("head.pth").unwrap().classes(), 5);
-    assert!(misfit("surplus_below.pth").contains("1 unexpected: aux.weight below \"model.\";"));
+    assert!(misfit("surplus_below.pth").contains("1 unexpected: aux.weight under \"model.\";"));
     let sparse = misfit("sparse.pth");
     assert!(
         sparse.contains("1 missing: fc.weight") && sparse.contains("_rebuild_sparse_tensor, which is not supported"),

@@ -63,7 +63,7 @@ impl Archive {
         Self { files: vec![File { source, records }], dicts }
     }
 
-    /// Renames tensors that torchvision has renamed to their current names.
+    /// Gives tensors with an old name from torchvision their current name.
     pub(super) fn with_current_names(mut self) -> Self {
         for dict in &mut self.dicts {
             let renamed = dict.tensors.keys().filter_map(|old| Some((old.clone(), names::current(old)?)));
@@ -79,8 +79,8 @@ impl Archive {
         self.dicts.iter().min_by_key(|dict| (names::secondary(&dict.key), names::rank(&dict.key)))
     }
 
-    /// Describes, for the Python code that exports it, the network in the state dict with this key. Without such a state dict, describes
-    /// the one in the main state dict.
+    /// Describes the network in the state dict with this key, for the Python code that exports it. If there is no such state dict,
+    /// describes the network in the main one.
     pub fn without_graph(&self, key: Option<&str>) -> WithoutGraph {
         let named = key.and_then(|key| self.dicts.iter().find(|dict| dict.key == key));
         let Some(dict) = named.or_else(|| self.main()) else { return WithoutGraph::default() };
@@ -137,13 +137,13 @@ impl Archive {
             interrupt::check()?;
             let tensor = match made.entry(entry) {
                 Slot::Occupied(tensor) => tensor.get().clone(),
-                Slot::Vacant(place) => {
+                Slot::Vacant(slot) => {
                     let size = count(&entry.shape)? * entry.number.size();
                     left = left.checked_sub(size as u64).context("the tensors are larger in total than the file")?;
                     let tensor = entry.read(&self.files[entry.file].source, &mut whole);
                     done += size;
                     loading.tell(done as u64, all as u64);
-                    place.insert(tensor.with_context(|| format!("tensor \"{}\"", pickle::shown(&name)))?).clone()
+                    slot.insert(tensor.with_context(|| format!("tensor \"{}\"", pickle::shown(&name)))?).clone()
                 }
             };
             tensors.insert(name, tensor);
@@ -192,7 +192,7 @@ impl TensorEntry {
             let (start, length) = self.storage;
             let numbers = match whole.entry((self.file, start)) {
                 Slot::Occupied(numbers) => numbers.into_mut(),
-                Slot::Vacant(place) => place.insert(file.bytes(start, length).context(CUT)?),
+                Slot::Vacant(slot) => slot.insert(file.bytes(start, length).context(CUT)?),
             };
             return self.number.tensor(&self.gather(numbers, size), &self.shape);
         }
@@ -205,18 +205,18 @@ impl TensorEntry {
     fn gather(&self, storage: &[u8], size: usize) -> Vec<u8> {
         let values: usize = self.shape.iter().product();
         let mut bytes = Vec::with_capacity(values * size);
-        let mut place = vec![0; self.shape.len()];
+        let mut index = vec![0; self.shape.len()];
         let mut at = self.offset;
         for _ in 0..values {
             bytes.extend_from_slice(&storage[at * size..(at + 1) * size]);
-            for axis in (0..place.len()).rev() {
-                place[axis] += 1;
+            for axis in (0..index.len()).rev() {
+                index[axis] += 1;
                 at += self.stride[axis];
-                if place[axis] < self.shape[axis] {
+                if index[axis] < self.shape[axis] {
                     break;
                 }
                 at -= self.shape[axis] * self.stride[axis];
-                place[axis] = 0;
+                index[axis] = 0;
             }
         }
         bytes

@@ -65,7 +65,7 @@ impl<'a> Heap<'a> {
         self.lists.len() - 1
     }
 
-    /// Adds a placeholder for the result of a call to the heap.
+    /// Adds to the heap a placeholder for the result of a call.
     pub fn object(&mut self, class: (&'a str, &'a str), args: Option<usize>) -> PickleValue<'a> {
         self.objects.push(Object { class, args, ..Object::default() });
         PickleValue::Object(self.objects.len() - 1)

@@ -99,8 +99,8 @@ pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|segment| !WRAPPERS.contains(segment)).collect::<Vec<_>>().join(".")
 }
 
-/// The current name of a tensor of torchvision's DenseNet, given its name from before 2018, which had an additional dot and is
-/// still used in the pretrained weights: `denselayer1.norm.2.weight` is `denselayer1.norm2.weight`.
+/// The current name of a tensor of torchvision's DenseNet, given its name from before 2018, which is still used in the pretrained
+/// weights and has an additional dot: `denselayer1.norm.2.weight` becomes `denselayer1.norm2.weight`. `None` for other names.
 pub fn current(name: &str) -> Option<String> {
     let segments: Vec<_> = name.split('.').collect();
     let is_old = |four: &[&str]| {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_names_of_densenet_become_todays() {
+    fn old_names_of_densenet_become_current_ones() {
         for (old, new) in [
             (
                 "features.denseblock1.denselayer16.norm.1.running_mean",
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_training_tensors_are_recognized_as_such() {
+    fn only_training_tensors_are_recognized() {
         assert!(beside("n_averaged", &[], true) && beside("loss_fn.weight", &[10], false));
         assert!(beside("bn1.num_batches_tracked", &[], true) && beside("criterion.pos_weight", &[1], false));
         assert!(!beside("head.weight", &[10, 3], false) && !beside("logit_scale", &[], false));

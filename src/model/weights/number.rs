@@ -94,7 +94,7 @@ fn from<const N: usize, T: WithDType, R: Read>(
         for some in part.chunks_mut(SOME) {
             probe.check()?;
             bytes.resize(N * some.len(), 0);
-            file.read_exact(bytes).context("the file ends before the values of the tensor do")?;
+            file.read_exact(bytes).context("the file ends before the last value of the tensor")?;
             for (to, from) in some.iter_mut().zip(bytes.as_chunks().0) {
                 *to = value(*from);
             }

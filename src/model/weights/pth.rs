@@ -51,12 +51,12 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
         }
         let record = Record::of(&mut archive, format!("{root}data/{}", storage.key))?;
         left = left
-            .checked_sub(record.place.1)
+            .checked_sub(record.range.1)
             .with_context(|| format!("the records of the zip archive overlap; {CUT}"))?;
         records.insert(storage.key, record);
     }
     drop(archive);
-    let storages = records.iter().map(|(key, record)| (*key, record.place)).collect();
+    let storages = records.iter().map(|(key, record)| (*key, record.range)).collect();
     let dicts = located(found, &pickle, &storages)?;
     Ok(Archive::of(file, dicts, records.into_values().collect()))
 }
@@ -131,8 +131,8 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
 
 /// Converts state dicts of heap indices to state dicts of tensor entries with byte ranges in the file.
 fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Vec<StateDict>> {
-    let entry = |(name, place): (String, usize)| {
-        let view = &pickle.heap.tensors[place];
+    let entry = |(name, index): (String, usize)| {
+        let view = &pickle.heap.tensors[index];
         let storage = &pickle.heap.storages[view.storage];
         let entry = located_view(view, storage, storages).with_context(|| format!("tensor \"{}\"", shown(&name)))?;
         Ok((name, entry))

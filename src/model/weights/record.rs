@@ -14,7 +14,7 @@ pub type ByteRange = (u64, u64);
 /// An uncompressed record of a zip archive, with its byte range and checksum.
 pub struct Record {
     name: String,
-    pub(super) place: ByteRange,
+    pub(super) range: ByteRange,
     sum: u32,
 }
 
@@ -25,21 +25,21 @@ impl Record {
             file.compression() == zip::CompressionMethod::Stored,
             "the records of the zip archive are compressed; torch.save writes them uncompressed"
         );
-        let place = (file.data_start().with_context(|| damaged(&name))?, file.size());
+        let range = (file.data_start().with_context(|| damaged(&name))?, file.size());
         let sum = file.crc32();
         drop(file);
-        Ok(Self { name, place, sum })
+        Ok(Self { name, range, sum })
     }
 
     /// Reads the bytes of the record and verifies their checksum. Errors if they are damaged.
     pub fn read(&self, file: &(impl RandomAccess + ?Sized)) -> Result<Vec<u8>> {
         self.check(file)?;
-        file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
+        file.bytes(self.range.0, self.range.1).with_context(|| damaged(&self.name))
     }
 
     /// Verifies the checksum of the record. Errors if its bytes are damaged.
     pub fn check(&self, file: &(impl RandomAccess + ?Sized)) -> Result<()> {
-        let (start, length) = self.place;
+        let (start, length) = self.range;
         let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
         let mut bytes = CrcReader::new(bytes);
         let count = std::io::copy(&mut bytes, &mut std::io::sink()).with_context(|| damaged(&self.name))?;

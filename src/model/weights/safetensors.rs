@@ -37,8 +37,8 @@ pub fn open(file: ByteSource) -> Result<Archive> {
     ensure!(len - 8 - size == data_len(&tensors).context(damaged)? as u64, damaged);
     let entry = |(name, info): (String, TensorInfo)| {
         let (start, end) = info.data_offsets;
-        let place = (8 + size + start as u64, (end - start) as u64);
-        (name, TensorEntry::whole(number(info.dtype), info.shape, place))
+        let range = (8 + size + start as u64, (end - start) as u64);
+        (name, TensorEntry::whole(number(info.dtype), info.shape, range))
     };
     let tensors = tensors.into_iter().map(entry).collect();
     let dict = StateDict { tensors, saved: Saved::Safetensors, ..StateDict::default() };
@@ -48,9 +48,9 @@ pub fn open(file: ByteSource) -> Result<Archive> {
 
 /// Total size of the tensors in bytes. Errors if there are gaps between tensors or if tensors overlap.
 fn data_len(tensors: &[(String, TensorInfo)]) -> Result<usize> {
-    let mut places: Vec<_> = tensors.iter().collect();
-    places.sort_by_key(|(_, info)| info.data_offsets);
-    places.iter().try_fold(0, |end, (name, info)| {
+    let mut sorted: Vec<_> = tensors.iter().collect();
+    sorted.sort_by_key(|(_, info)| info.data_offsets);
+    sorted.iter().try_fold(0, |end, (name, info)| {
         let name = shown(name);
         let (start, stop) = info.data_offsets;
         ensure!(start == end, "tensor \"{name}\" begins at byte {start}, but the tensor before it ends at byte {end}");

@@ -73,7 +73,7 @@ impl Shards {
 
     /// Opens all shards with `open` and joins them into one archive.
     ///
-    /// Errors if a shard is missing, or if it does not contain a tensor that the index assigns to it.
+    /// Errors if a shard is missing or lacks a tensor that the index assigns to it.
     pub fn open(&self, open: impl Fn(&Path) -> Result<Archive>) -> Result<Archive> {
         let one = |name: &String| {
             let path = self.folder.join(name);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 /// Maximum nesting depth of state dicts and modules.
 const MAX_DEPTH: usize = 32;
 
-/// Maximum total length of all names of a file, in bytes.
+/// Maximum total length of all names in a file, in bytes.
 const NAMES: usize = 64 << 20;
 
 /// A state dict in a pickle: tensors by name, as indices into the heap.
@@ -54,14 +54,14 @@ fn class(object: &Object) -> String {
 
 struct Search<'a> {
     pickle: &'a Pickle<'a>,
-    seen: HashSet<Place>,
+    seen: HashSet<Container>,
     found: Vec<Names>,
     bytes: usize,
 }
 
 /// A container in a pickle, identified by its index in the heap.
 #[derive(PartialEq, Eq, Hash)]
-enum Place {
+enum Container {
     List(usize),
     Dict(usize),
     Object(usize),
@@ -72,13 +72,13 @@ type Item<'a> = (PickleValue<'a>, PickleValue<'a>);
 impl<'a> Search<'a> {
     fn walk(&mut self, value: PickleValue<'a>, key: String, depth: usize) -> Result<()> {
         let heap = &self.pickle.heap;
-        let place = match value {
-            PickleValue::List(list) => Place::List(list),
-            PickleValue::Dict(dict) => Place::Dict(dict),
-            PickleValue::Object(object) => Place::Object(object),
+        let container = match value {
+            PickleValue::List(list) => Container::List(list),
+            PickleValue::Dict(dict) => Container::Dict(dict),
+            PickleValue::Object(object) => Container::Object(object),
             _ => return Ok(()),
         };
-        if depth > MAX_DEPTH || !self.seen.insert(place) {
+        if depth > MAX_DEPTH || !self.seen.insert(container) {
             return Ok(());
         }
         match value {
@@ -134,7 +134,10 @@ impl<'a> Search<'a> {
 
     /// Collects the parameters and persistent buffers of a module and its submodules, prepending `prefix` to their names.
     fn module(&mut self, module: &'a Object<'a>, prefix: &str, names: &mut Names, depth: usize) -> Result<()> {
-        ensure!(depth <= MAX_DEPTH, "the modules are nested more than {MAX_DEPTH} deep; save model.state_dict()");
+        ensure!(
+            depth <= MAX_DEPTH,
+            "the modules are nested more than {MAX_DEPTH} levels deep; save model.state_dict()"
+        );
         let pickle = self.pickle;
         let passing = strings(pickle, self.attribute(module, "_non_persistent_buffers_set"));
         for kind in ["_parameters", "_buffers"] {

@@ -142,7 +142,7 @@ impl<'a> Heap<'a> {
 
     /// Adds the storage described by the persistent ID `("storage", type, key, location, count)`; the location is ignored.
     fn storage(&mut self, id: usize) -> Result<PickleValue<'a>> {
-        const SHAPE: &str = "the pickle has a storage in a form PyTorch does not write";
+        const SHAPE: &str = "the pickle has a storage in a form that PyTorch does not write";
         let storage = match self.lists[id][..] {
             // A sixth entry refers to a part of another storage; it is None since PyTorch 0.4.
             [PickleValue::Text("storage"), kind, key, _, count]
@@ -203,7 +203,7 @@ impl<'a> Heap<'a> {
 }
 
 impl StridedView {
-    /// One past the index in the storage of the view's last value.
+    /// One past the storage index of the view's last value.
     fn end(&self) -> Result<usize> {
         ensure!(
             self.shape.len() == self.stride.len(),
