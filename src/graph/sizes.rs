@@ -10,7 +10,7 @@ impl Graph {
     /// Errors if a layer does not accept its input.
     pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
         let built = &self.nodes[0].shape[1..];
-        let what = || format!("a picture of {} does not fit a network built for {}", side(picture), side(built));
+        let what = || format!("a {} picture does not fit a network built for {} pictures", side(picture), side(built));
         ensure!(picture.len() == built.len(), "{}: expected {} dimensions, got {}", what(), built.len(), picture.len());
         let mut shapes: Vec<Vec<usize>> = vec![[&[1], picture].concat()];
         for node in &self.nodes[1..] {

@@ -535,7 +535,7 @@ fn a_picture_that_does_not_fit_a_network_is_an_error_with_both_sizes() {
         let refusals = [graph.forward(&picture(h, w)).map(|_| ()), graph.logits(&picture(h, w)).map(|_| ())];
         for error in refusals {
             let error = format!("{:#}", error.expect_err(build));
-            let begins = format!("a picture of {h}x{w} does not fit a network built for 8x8: {says}");
+            let begins = format!("a {h}x{w} picture does not fit a network built for 8x8 pictures: {says}");
             assert!(error.starts_with(&begins), "{build}: {error}");
         }
     }
