@@ -8,8 +8,8 @@ pub enum Accumulation {
     /// Direct summation in the dtype of the tensors, with the smallest rounding errors.
     #[default]
     Direct,
-    /// Winograd transforms for small kernels: faster, with larger rounding errors (Lavin and Gray 2016, arXiv:1509.09308). On a
-    /// GPU, the algorithm preferred by cuDNN, in full f32.
+    /// Winograd transforms for small kernels: faster, with larger rounding errors (Lavin & Gray 2015, arXiv:1509.09308). On a GPU, the
+    /// algorithm preferred by cuDNN, in full f32.
     Winograd,
     /// On a CUDA device, products of f32 values rounded to TF32 (10 mantissa bits). On other devices, the same as `Winograd`.
     Tf32,

@@ -56,9 +56,9 @@ impl Window {
         Self { kernel, stride, padding, dilation }
     }
 
-    /// Number of windows on an axis of `size` positions. With `n = size + 2 padding` and the window's extent `k` it is
-    /// `⌊(n − k) / stride⌋ + 1`. With `ceil_mode` it is `⌈(n − k) / stride⌉ + 1`, excluding a window that would start past the
-    /// input and its leading padding. PyTorch's `pooling_output_shape`.
+    /// Number of windows on an axis of `size` positions. With `n = size + 2 padding` and the window's extent `k`, it is
+    /// `⌊(n − k) / stride⌋ + 1`. With `ceil_mode`, it is `⌈(n − k) / stride⌉ + 1`, excluding a window that would start past the input and
+    /// its leading padding. PyTorch's `pooling_output_shape`.
     ///
     /// Errors if no window fits.
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
@@ -131,7 +131,7 @@ impl Conv2d {
 
 /// The sizes of a pool's input and output, `[N, C, H, W, oh, ow]`, for an input of shape `x`.
 ///
-/// Errors if `x` is not a non-empty `(N, C, H, W)`, or the windows do not fit.
+/// Errors if `x` is not the shape `(N, C, H, W)` of non-empty feature maps, or if the windows do not fit.
 pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling expects a non-empty (N, C, H, W), got {x:?}");
     for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {

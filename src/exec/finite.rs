@@ -14,7 +14,7 @@ const KNOWN_BY: &str = "scores are not finite";
 /// An error for non-finite network scores. States how many scores are affected and the first layer with non-finite values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoresNotFinite {
-    /// Number of non-finite scores of the first affected picture.
+    /// Counts of the non-finite scores of the first affected picture.
     pub scores: NotFinite,
     /// Number of affected pictures and total number of pictures.
     pub pictures: (usize, usize),

@@ -1,4 +1,4 @@
-//! The device and precision that networks run with.
+//! The device and precision with which networks run.
 
 use crate::backend::Accumulation;
 use crate::graph::Graph;
@@ -7,8 +7,8 @@ use candle_core::{DType, Device};
 use std::fmt;
 use std::str::FromStr;
 
-/// The device and precision that networks run with. A network [placed](Graph::placed) with these options stores them
-/// implicitly: the weights determine the device and dtype, and the convolutions determine the accumulation.
+/// The device and precision with which networks run. A network [placed](Graph::placed) with these options stores them implicitly: the
+/// weights determine the device and dtype, and the convolutions determine the accumulation.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The device of weights, pictures and tensors created by scripts.
@@ -71,7 +71,7 @@ impl Graph {
         self.with_accumulation(accumulation).to(storage, &options.device)
     }
 
-    /// The precision that the network runs in.
+    /// The precision in which the network runs.
     pub fn precision(&self) -> Precision {
         Precision { storage: self.storage(), accumulation: self.accumulation() }
     }

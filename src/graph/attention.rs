@@ -125,13 +125,13 @@ impl Graph {
         kept.first().filter(|&&first| kept.iter().all(|&token| token == first)).map(|&token| token as usize)
     }
 
-    /// Whether the value of node `id` is a gate when it is multiplied by another value: it comes from a softmax or a sigmoid, possibly
+    /// Whether node `id` acts as a gate where it multiplies another value: its own value comes from a softmax or a sigmoid, possibly
     /// rearranged, scaled or resized.
     pub fn is_gate(&self, id: NodeId) -> bool {
         ["softmax", "sigmoid", "hard_sigmoid"].contains(&self.nodes[self.moved_from(id)].op.kind())
     }
 
-    /// The node whose value reaches node `id` merely rearranged, scaled or resized.
+    /// Goes back from node `id`, past nodes that only rearrange, scale or resize a value, to the first node that does more.
     fn moved_from(&self, mut id: NodeId) -> NodeId {
         loop {
             let node = &self.nodes[id];

@@ -1,10 +1,10 @@
-//! The cache of parameters that operations derive from the stored ones, such as standardized weights.
+//! The cache of effective parameters, which operations derive from the stored ones, such as standardized weights.
 
 use crate::sync::LockUnpoisoned;
 use candle_core::{Tensor, TensorId};
 use std::sync::Mutex;
 
-/// The effective parameters of a node, with the stored ones that they were computed from. A clone starts empty.
+/// The effective parameters of a node, with the stored ones from which they were computed. A clone starts empty.
 #[derive(Debug, Default)]
 pub(super) struct EffectiveParameters(Mutex<Option<(Vec<TensorId>, Vec<Tensor>)>>);
 

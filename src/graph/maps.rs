@@ -55,7 +55,7 @@ impl MapLayout {
 impl Graph {
     /// The layout of a value of shape `shape` at node `id`, for pictures of height and width `picture`.
     ///
-    /// Errors if the value is not made up of channels and positions, such as attention weights.
+    /// Errors if the value does not consist of channels and positions, as is the case for attention weights.
     pub fn map_layout(&self, id: NodeId, shape: &[usize], picture: (usize, usize)) -> Result<MapLayout> {
         let found = match shape.len() {
             2 => Some(MapLayout::Units),
@@ -187,8 +187,8 @@ impl Graph {
         found
     }
 
-    /// Whether the last dimension of a rank-4 value holds its channels, inferred from the surrounding layers; `None` if the value is not
-    /// made up of channels and positions.
+    /// Whether the last dimension of a rank-4 value holds its channels, inferred from the surrounding layers; `None` if the value does not
+    /// consist of channels and positions.
     fn channels_last(&self, id: NodeId) -> Option<bool> {
         self.before(id, FAR).or_else(|| self.after(id, FAR)).unwrap_or(Some(false))
     }

@@ -104,8 +104,7 @@ impl Graph {
 
     /// The same network with the given weights, named as in its `state_dict`.
     ///
-    /// Errors if tensors are missing, unexpected or of the wrong shape, and lists them; `num_batches_tracked` counters are
-    /// ignored.
+    /// Errors if tensors are missing, unexpected or of the wrong shape; `num_batches_tracked` counters are ignored.
     pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
         weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
         let shapes = weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())).collect();
@@ -119,7 +118,8 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Lists the tensors in `shapes`, given by name, that are missing, unexpected or of the wrong shape; `None` if all match.
+    /// Compares the tensor shapes `shapes`, given by name, with the network's parameters. Lists tensors that are missing, unexpected or of
+    /// the wrong shape; `None` if all match.
     pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
         let wanted = self.parameters();
         let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
@@ -150,7 +150,7 @@ impl Graph {
         self.nodes.iter().find_map(|n| n.params.first()).map_or(Device::Cpu, |weight| weight.device().clone())
     }
 
-    /// The dtype that the weights are stored in; f32 if there are none.
+    /// The dtype in which the weights are stored; f32 if there are none.
     pub fn storage(&self) -> DType {
         self.nodes.iter().find_map(|n| n.params.first()).map_or(DType::F32, Tensor::dtype)
     }

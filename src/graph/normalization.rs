@@ -17,9 +17,8 @@ impl Graph {
         self.nodes.iter().position(|node| node.op.kind() == NAME && node.inputs == [0])
     }
 
-    /// The same network with its input normalized as `(x − mean) / std` per channel: the values of the normalization are replaced
-    /// or, if there is none, a node `normalize` is inserted after `input`. For a mean of 0 and a standard deviation of 1,
-    /// nothing is inserted.
+    /// The same network with its input normalized as `(x − mean) / std` per channel. An existing normalization is replaced; otherwise, a
+    /// node `normalize` is inserted after `input`, unless the mean is 0 and the standard deviation is 1.
     ///
     /// Errors unless there are a mean and a positive standard deviation for each channel.
     pub fn with_normalization(&self, mean: &[f64], std: &[f64]) -> Result<Self> {

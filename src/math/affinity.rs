@@ -18,7 +18,7 @@ pub struct Affinities {
     pub index: Vec<u32>,
     /// The affinity `p_ij` of each pair.
     pub p: Vec<f64>,
-    /// The perplexity that the affinities were computed for.
+    /// The perplexity for which the affinities were computed.
     pub perplexity: f64,
 }
 

@@ -15,8 +15,8 @@ const ROUNDS: usize = 300;
 /// Number of k-means initializations.
 const BEGINNINGS: u64 = 10;
 
-/// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized graph Laplacian `I − D^-½
-/// W D^-½`. W connects each of the points `(N, D)` with its `k` nearest neighbors, as in spectral clustering and SpRAy. `tick` is
+/// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized graph Laplacian
+/// `I − D^-½ W D^-½`. W connects each of the points `(N, D)` with its `k` nearest neighbors, as in spectral clustering and SpRAy. `tick` is
 /// called between blocks of points.
 ///
 /// Errors if there are fewer than 3 or more than 4,096 points.

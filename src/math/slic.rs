@@ -46,8 +46,8 @@ pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> 
     labelled(labels, field.height, field.width)?.to_device(picture.device()).map_err(Into::into)
 }
 
-/// Divides a picture of the given size into about `count` equal rectangles. Returns their labels, numbered row by row, as a `(1,
-/// 1, H, W)` tensor.
+/// Divides a picture of the given size into about `count` equal rectangles. Returns their labels, numbered row by row, as a
+/// `(1, 1, H, W)` tensor.
 ///
 /// Errors if `count` is not between 1 and 4,096, or the picture is empty.
 pub fn grid(height: usize, width: usize, count: usize) -> Result<Tensor> {

@@ -186,7 +186,7 @@ impl Filter {
     /// Applies the filter to `x` and writes the result to `y`.
     ///
     /// # Panics
-    /// If the sizes of `x` or `y` differ from those that the weights were packed for.
+    /// If the sizes of `x` or `y` differ from those for which the weights were packed.
     pub fn run(&self, x: &Map, y: &mut MapMut, epilogue: Epilogue) {
         assert!(
             x.n == y.n && (x.c, (x.h, x.w)) == self.from,
@@ -259,7 +259,7 @@ impl Filter {
     }
 }
 
-/// The sizes that weights are packed for. They differ between a convolution and its input gradient.
+/// The sizes for which weights are packed. They differ between a convolution and its input gradient.
 #[derive(Clone, Copy)]
 struct Shape {
     groups: usize,

@@ -1,5 +1,5 @@
-//! Direct convolution for small weights. Each picture is copied once with zero padding, and tiles of adjacent pixels read their
-//! taps from the copy.
+//! Direct convolution for layers with few weights. Each picture is copied once with zero padding, and tiles of adjacent pixels read
+//! their taps from the copy.
 
 use crate::buffer::Scratch;
 use crate::im2col::{Patches, TapRun, copy, zero};

@@ -137,8 +137,8 @@ impl Rows<'_> {
         inside: &mut Vec<Segment>,
         (n, i): (usize, usize),
     ) {
-        // SAFETY: in columns `first..end`, away from the border, every segment lies within the map; at the border, taps outside
-        // the map are skipped.
+        // SAFETY: in columns `first..end`, away from the border, every segment is inside the map; at the border, taps
+        // outside the map are skipped.
         unsafe {
             let x = self.x;
             // The columns in which every segment lies inside its row.

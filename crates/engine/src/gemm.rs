@@ -78,8 +78,8 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 ///
 /// # Safety
 /// The CPU must support the instruction set `S`. `a` must be valid for reads of `M` rows of `count` elements (row stride `STRIDE`), and
-/// `panel` for reads of `count` rows of `V` vectors. `pixels` must hold the indices of `M` pixels of `y` with channels `column..column +
-/// columns`, which no other thread may access.
+/// `panel` for reads of `count` rows of `V` vectors. `pixels` must hold the indices of `M` pixels of `y` with channels
+/// `column..column + columns`, which no other thread may access.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (a, pixels): (*const f32, &[usize]),

@@ -18,7 +18,7 @@ pub(crate) struct RowGradient<'a> {
     pub patches: &'a Patches,
     pub dy: &'a Map<'a>,
     pub x: &'a Map<'a>,
-    /// The pictures.
+    /// The range of pictures.
     pub range: Range<usize>,
     /// The weight gradient under construction: a row of `width` output channels for each element of a patch.
     pub sums: *mut f32,

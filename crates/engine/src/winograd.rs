@@ -119,8 +119,8 @@ impl Winograd {
         });
     }
 
-    /// Maximum number of tiles per block, if each thread computes `own` tiles. Weights that exceed the caches are read once for
-    /// many tiles. Small weights leave room in the caches for the tiles; small blocks then help to balance a small workload.
+    /// Maximum number of tiles per block, if each thread computes `own` tiles. Weights that exceed the caches are read once for many tiles.
+    /// Small weight matrices leave room in the caches for the tiles; small blocks then help to balance a small workload.
     fn most_tiles(&self, own: usize) -> usize {
         match (self.c * self.o, own) {
             (..=0x2000, ..400) => 24,

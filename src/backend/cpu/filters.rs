@@ -17,8 +17,8 @@ pub(super) enum Direction {
 
 type FilterKey = (TensorId, Direction, Sizes, Slide, Accumulation);
 
-/// The cached filters, keyed by the weight that they were packed from, most recently used last. A filter is `None` if its key has
-/// been seen only once, as with weights that change in every training step.
+/// The cached filters, keyed by the weight from which they were packed, most recently used last. A filter is `None` if its key has been
+/// seen only once, as with weights that change in every training step.
 static KEPT: Mutex<Vec<(FilterKey, Option<Arc<Filter>>)>> = Mutex::new(vec![]);
 
 /// Maximum size of the cached filters, in bytes.

@@ -85,7 +85,7 @@ fn pixel(place: f64, size: usize, align_corners: bool) -> f64 {
     if align_corners { (place + 1.0) / 2.0 * (size - 1.0) } else { ((place + 1.0) * size - 1.0) / 2.0 }
 }
 
-/// The interpolated value of an `h × w` plane at a position in pixel coordinates.
+/// The interpolated value of one `h × w` channel at a position in pixel coordinates.
 fn at<T: Real>(plane: &[T], (y, x): (f64, f64), (h, w): (usize, usize), how: GridSample) -> f64 {
     let inside = |v: f64, size: usize| if how.border { v.clamp(0.0, size as f64 - 1.0) } else { v };
     let (y, x) = (inside(y, h), inside(x, w));

@@ -37,7 +37,7 @@ impl Patches {
         (row / taps, row % taps / self.kw.kernel, row % self.kw.kernel)
     }
 
-    /// The range of windows, out of `count`, whose tap `tap` falls inside an axis of `size` positions.
+    /// The range of those of `count` windows whose tap `tap` falls inside an axis of `size` positions.
     fn inside(k: Window, tap: usize, size: usize, count: usize) -> (usize, usize) {
         let shift = tap * k.dilation;
         let first = k.padding.saturating_sub(shift).div_ceil(k.stride).min(count);

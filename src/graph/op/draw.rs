@@ -5,7 +5,7 @@
 pub struct Draw(u64);
 
 impl Draw {
-    /// A generator that starts from this seed.
+    /// A generator with the given seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

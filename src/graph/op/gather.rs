@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Selects indices along a dimension, the same for every row of the batch; indices may repeat. PyTorch's `index_select(dim, index)`.
+/// Selects indices along a dimension, the same ones for every picture; indices may repeat. PyTorch's `index_select(dim, index)`.
 #[derive(Debug)]
 pub struct Gather {
     /// The dimension to select from; never the batch dimension.

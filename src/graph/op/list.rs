@@ -8,7 +8,7 @@ macro_rules! operations {
     ($($file:ident::$op:ident),* $(,)?) => {
         $(pub use super::$file::$op;)*
 
-        /// Every kind of operation, in the order of the documentation.
+        /// Every kind of operation, in documentation order.
         pub static SPECS: &[&OpSpec] = &[$(&super::$file::SPEC),*, &super::dropout::CHANNELS];
     };
 }

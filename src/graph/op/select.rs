@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Selects one index of a dimension and removes the dimension: `x[:, index]`. PyTorch's `select(dim, index)`.
+/// Selects one index along a dimension and removes the dimension: `x[:, index]`. PyTorch's `select(dim, index)`.
 #[derive(Debug)]
 pub struct Select {
     /// The dimension to select from; never the batch dimension.

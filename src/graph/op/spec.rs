@@ -30,7 +30,7 @@ pub struct OpSpec {
     pub inputs: Inputs,
     /// The operation's arguments: positional ones first, then options.
     pub arguments: &'static [Argument],
-    /// Builds an operation from arguments and the shapes of its inputs, `(1, …)` each.
+    /// Builds an operation from arguments and the shapes of its inputs, each of the form `(1, …)`.
     pub build: Build,
     /// Infers arguments from the shapes of the layer's parameters, as in a state dict; `None` if the shapes determine no
     /// argument.
