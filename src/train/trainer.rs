@@ -293,7 +293,10 @@ impl Trainer {
         let mut weights = self.graph.weights();
         for (name, gradient) in &learned.gradients {
             let w = weights.get_mut(name).with_context(|| format!("no weight \"{name}\""))?;
-            let gradient = (gradient + (&*w * self.options.weight_decay)?)?;
+            let gradient = match self.options.weight_decay {
+                0.0 => gradient.clone(),
+                decay => (gradient + (&*w * decay)?)?,
+            };
             *w = self.options.optimizer.step(w, &gradient, (name, &mut self.slots), self.step + 1, rate)?;
             let bad = backend::not_finite(w)?;
             ensure!(

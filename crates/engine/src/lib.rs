@@ -43,7 +43,7 @@ pub use buffer::{Buffer, in_large_pages};
 pub use conv::{Algorithm, Filter, Sizes, Slide};
 pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
-pub use linear::{linear, linear_vjp};
+pub use linear::{linear, linear_vjp, linear_weight_gradient};
 pub use map::{Map, MapMut};
 pub use norm::{channel_products, channel_statistics, channel_sums, combine, multiply_maps};
 pub use pointwise::{pass, sum_pictures};

@@ -3,6 +3,7 @@
 use crate::activation::Activation;
 use crate::buffer::Scratch;
 use crate::im2col::zero;
+use crate::outer_products::{Rows, outer_products};
 use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
@@ -13,6 +14,8 @@ use crate::tile::{Prefetch, dot_products, multiply};
 const ROWS: usize = 16;
 /// Number of elements of each row multiplied at a time.
 const CHUNK: usize = 1024;
+/// Number of rows of the batch whose products are summed at a time, so that they stay in the cache.
+const SUMMED: usize = 256;
 
 /// Computes `y = f(x wᵀ + b)` for `x` `(N, I)`, `w` `(O, I)` and `y` `(N, O)`.
 ///
@@ -61,6 +64,26 @@ pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (us
     let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
     thread_team::ranges(input.div_ceil(width), grain, |columns| {
         run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns });
+    });
+}
+
+/// Computes the weight gradient `dw = dyᵀ x` for `dy` `(N, O)`, `x` `(N, I)` and `dw` `(O, I)`. The result does not depend on the number
+/// of cores.
+///
+/// # Panics
+/// If a slice's length does not match its matrix.
+pub fn linear_weight_gradient(dy: &[f32], x: &[f32], dw: &mut [f32], (n, input, output): (usize, usize, usize)) {
+    let [dys, xs, ws] = [[n, output], [n, input], [output, input]].map(product);
+    assert!(
+        (dy.len(), x.len(), dw.len()) == (dys, xs, ws),
+        "the lengths of the slices do not match {n} rows of {input} inputs and {output} outputs"
+    );
+    let at = SharedPtr(dw.as_mut_ptr());
+    let level = simd::level();
+    let width = 2 * level.lanes();
+    let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
+    thread_team::ranges(input.div_ceil(width), grain, |columns| {
+        run_with(level, Products { dy, x, dw: at.get(), sizes: (n, input, output), columns });
     });
 }
 
@@ -136,8 +159,8 @@ impl Dots<'_> {
     /// Adds the dot products of elements `k` of `R` rows of `x` and `O` rows of `w`, lane by lane.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. `R` rows of `x` starting at `row` and `O` rows of `w` starting at `o` must
-    /// exist, with columns `start..end`. `R` rows of `ROWS` vectors must be readable and writable at `to`.
+    /// The CPU must support the instruction set `S`. Rows `row..row + R` of `x`, rows `o..o + O` of `w`, and columns `start..end` of both
+    /// must be in bounds. `to` must be valid for reads and writes of `R` rows of `ROWS` vectors.
     #[inline(always)]
     unsafe fn dots<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -145,7 +168,7 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        // SAFETY: the caller guarantees that these rows and elements exist.
+        // SAFETY: the caller guarantees that these rows and columns are in bounds.
         unsafe {
             let input = self.sizes.0;
             let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
@@ -200,8 +223,8 @@ impl Back<'_> {
     /// Computes `R` rows and two vectors of columns of `dx`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. Rows `row..row + R` and two vectors of columns starting at `column` must
-    /// exist in `dx`, and no other thread may use them.
+    /// The CPU must support the instruction set `S`. Rows `row..row + R` and two vectors of columns starting at `column` must be in bounds
+    /// of `dx`, and no other thread may access these elements.
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, row: usize, column: usize) {
         // SAFETY: `w` has `output` rows with these columns, and `dy` has these `R` rows of `output` elements.
@@ -220,11 +243,11 @@ impl Back<'_> {
         }
     }
 
-    /// Computes some columns of one row of `dx`, reading four rows of weights at a time in memory order.
+    /// Computes columns `first..end` of one row of `dx`, reading four rows of weights at a time in memory order.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`. Columns `first..end` of the row must exist in `dx`, and no other thread may
-    /// use them.
+    /// The CPU must support the instruction set `S`. `row` and columns `first..end` must be in bounds of `dx`, and no other thread
+    /// may access these elements.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, row: usize, (first, end): (usize, usize)) {
         // SAFETY: `w` has `output` rows with these columns, and `dy` has this row of `output` elements.
@@ -247,11 +270,11 @@ impl Back<'_> {
     }
 }
 
-/// Adds `Σᵣ dy[r] · w[r]` to some columns at `to`.
+/// Adds `Σᵣ dy[r] · w[r]` to columns `first..end` of the row at `to`.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. Elements `first..end` must be readable and writable at `to`, where no other
-/// thread may use them, and readable at `w + r · apart` for each `r < R`. `R` elements must be readable at `dy`.
+/// The CPU must support the instruction set `S`. `to` must be valid for reads and writes of elements `first..end`, `w + r · apart` for
+/// reads of these elements for each `r < R`, and `dy` for reads of `R` elements.
 #[inline(always)]
 unsafe fn add_rows<S: Simd, const R: usize>(
     to: *mut f32,
@@ -282,6 +305,45 @@ unsafe fn add_rows<S: Simd, const R: usize>(
                 S::store_part(to.add(k), n, v);
             }
             k += S::LANES;
+        }
+    }
+}
+
+/// A task that computes some columns of the weight gradient. `columns` is in units of two vectors.
+struct Products<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+    dw: *mut f32,
+    sizes: (usize, usize, usize),
+    columns: std::ops::Range<usize>,
+}
+
+impl Task for Products<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: `linear_weight_gradient` checked the sizes, and each column belongs to one task.
+        unsafe {
+            let (n, input, output) = self.sizes;
+            let width = 2 * S::LANES;
+            let (first, end) = (self.columns.start * width, (self.columns.end * width).min(input));
+            let whole = (end - first) / S::LANES * S::LANES;
+            for row in (0..n.max(1)).step_by(SUMMED) {
+                let count = SUMMED.min(n - row);
+                let dy = Rows { at: self.dy.as_ptr().add(row * output), apart: output };
+                let x = Rows { at: self.x.as_ptr().add(row * input + first), apart: input };
+                outer_products::<S>((output, whole, count), dy, x, (self.dw.add(first), input), row > 0);
+            }
+            let (first, rest) = (first + whole, end - first - whole);
+            for o in (0..output).take_while(|_| rest > 0) {
+                let mut sum = S::splat(0.0);
+                for row in 0..n {
+                    let x = S::load_part(self.x.as_ptr().add(row * input + first), rest);
+                    sum = S::fma(S::splat(self.dy[row * output + o]), x, sum);
+                }
+                S::store_part(self.dw.add(o * input + first), rest, sum);
+            }
         }
     }
 }

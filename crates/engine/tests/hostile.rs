@@ -8,7 +8,8 @@ mod random;
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
     Activation, Algorithm, Epilogue, Filter, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, crop,
-    linear, linear_vjp, pass, sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
+    linear, linear_vjp, linear_weight_gradient, pass, sum_pictures, to_channels_first, to_channels_last,
+    to_channels_last_scaled,
 };
 use random::Random;
 use std::cell::Cell;
@@ -122,7 +123,7 @@ fn usual(r: &mut Random) -> bool {
 
 /// Calls one function at random. Returns the slice that it writes to, the name of the function, and whether the call returned.
 fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
-    let which = r.below(13);
+    let which = r.below(14);
     let [n, h, w, c] = r.maps();
     let slide = r.slide();
     let to = slid(r, (h, w), &slide);
@@ -141,11 +142,11 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
     let x_count = r.count(&[x_sizes[0], x_sizes[1], x_sizes[2], xp]);
     let y_count = r.count(&[y_sizes[0], y_sizes[1], y_sizes[2], yp]);
     let (x_count, y_count) = match which {
-        10 | 11 => (r.count(&[n, c]), r.count(&[n, output])),
+        10..=12 => (r.count(&[n, c]), r.count(&[n, output])),
         _ => (x_count, y_count),
     };
     let (x, ys) = (r.numbers(x_count), r.numbers(y_count));
-    let weights = if which == 10 || which == 11 {
+    let weights = if (10..=12).contains(&which) {
         r.count(&[output, c])
     } else {
         r.count(&[output, input.checked_div(slide.groups).unwrap_or(1), slide.kernel.0, slide.kernel.1])
@@ -171,7 +172,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
     // In the backward direction, the output has the size of the forward input.
     let backward = [1, 4, 5, 7].contains(&which);
     let count = match which {
-        2 => weights.len(),
+        2 | 12 => weights.len(),
         10 => y_count,
         11 => x_count,
         _ if backward => x_count,
@@ -191,6 +192,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
         "sum",
         "linear",
         "linear_vjp",
+        "linear_weight_gradient",
         "layout",
     ][which];
     let slice = out.slice();
@@ -226,6 +228,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
         9 => sum_pictures(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
         10 => linear(&x, &weights, epilogue.bias, slice, (n, c, output), epilogue.activation),
         11 => linear_vjp(&ys, &weights, slice, (n, c, output)),
+        12 => linear_weight_gradient(&ys, &x, slice, (n, c, output)),
         _ => {
             let (at, from): (Vec<_>, Vec<_>) = (0..n.min(64)).map(|_| (r.two(3), (r.signed(), r.signed()))).unzip();
             let mut y = MapMut::new(slice, y_sizes, yp);
@@ -270,5 +273,5 @@ fn mismatched_sizes_panic_and_no_call_writes_outside_its_slice() {
         let counts = went.entry(name).or_default();
         *(if ok { &mut counts.0 } else { &mut counts.1 }) += 1;
     }
-    assert!(went.len() == 13 && went.values().filter(|(ok, panics)| *ok > 0 && *panics > 0).count() > 9, "{went:?}");
+    assert!(went.len() == 14 && went.values().filter(|(ok, panics)| *ok > 0 && *panics > 0).count() > 9, "{went:?}");
 }

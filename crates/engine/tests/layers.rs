@@ -4,7 +4,7 @@
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
     Activation, Algorithm, Epilogue, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, linear, linear_vjp,
-    pass, sum_pictures,
+    linear_weight_gradient, pass, sum_pictures,
 };
 
 /// Values in [-1, 1) from a Weyl sequence.
@@ -24,7 +24,9 @@ fn near(what: &str, got: &[f32], expected: &[f64]) {
 fn linear_layers_and_their_gradients_equal_the_plain_sums() {
     for level in available() {
         set_level(level);
-        for (n, input, output) in [(1, 1, 1), (1, 400, 120), (3, 77, 10), (7, 64, 33), (64, 130, 20), (2, 9216, 5)] {
+        for (n, input, output) in
+            [(1, 1, 1), (1, 400, 120), (3, 77, 10), (7, 64, 33), (64, 130, 20), (2, 9216, 5), (600, 70, 40)]
+        {
             let (x, w, b) = (numbers(n * input, 1), numbers(output * input, 2), numbers(output, 3));
             let dy = numbers(n * output, 4);
             let (mut y, mut dx) = (vec![0f32; n * output], vec![0f32; n * input]);
@@ -38,6 +40,15 @@ fn linear_layers_and_their_gradients_equal_the_plain_sums() {
                 |r: usize, i: usize| (0..output).map(|o| product(dy[r * output + o], w[o * input + i])).sum::<f64>();
             let gradient = |i: usize| back(i / input, i % input);
             near(&format!("its vjp at {level:?}"), &dx, &(0..n * input).map(gradient).collect::<Vec<_>>());
+            let mut dw = vec![f32::NAN; output * input];
+            linear_weight_gradient(&dy, &x, &mut dw, (n, input, output));
+            let outer = |o: usize, i: usize| (0..n).map(|r| product(dy[r * output + o], x[r * input + i])).sum::<f64>();
+            let gradient = |i: usize| outer(i / input, i % input);
+            near(
+                &format!("its weight gradient at {level:?}"),
+                &dw,
+                &(0..output * input).map(gradient).collect::<Vec<_>>(),
+            );
         }
     }
 }

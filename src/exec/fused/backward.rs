@@ -11,8 +11,8 @@ use crate::tensor::add_to;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{
-    Activation, Epilogue, Map, MapMut, channel_products, channel_sums, combine, linear_vjp, multiply_maps, pass,
-    sum_pictures,
+    Activation, Epilogue, Map, MapMut, channel_products, channel_sums, combine, linear_vjp, linear_weight_gradient,
+    multiply_maps, pass, sum_pictures,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,8 +56,9 @@ pub struct GradientTargets<'a> {
 pub type Gradients = (BTreeMap<NodeId, Tensor>, BTreeMap<String, Tensor>);
 
 impl FusedRun {
-    /// The gradients at the target nodes, given gradients `seeds` at some nodes; `None` if one of these nodes lies inside a step.
-    /// `tick` is called before each step and may stop the pass with an error.
+    /// The gradients at the target nodes, given gradients `seeds` at some nodes; `None` if the fused run does not hold a
+    /// separate gradient for each of them, for example because a node lies inside a step. `tick` is called before each step and
+    /// may stop the pass with an error.
     pub fn gradient(
         &self,
         graph: &Arc<Graph>,
@@ -120,8 +121,8 @@ impl<'a> BackwardPass<'a> {
         Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted, params }
     }
 
-    /// The last step of the chain of linear steps that starts at `end`, in which each value has a single consumer. From that step
-    /// on, gradients can be summed over the batch.
+    /// The last step of the chain of linear steps that starts at `end`, in which each value has a single consumer. Once the backward pass
+    /// reaches that step, gradients can be summed over the batch.
     fn linear_way(&self, end: usize, starts: &[usize]) -> Option<usize> {
         let plan = &*self.run.plan;
         let (mut at, mut last) = (end, None);
@@ -264,9 +265,9 @@ impl<'a> BackwardPass<'a> {
                 let (output, input) = w.dims2()?;
                 let (gradient, rows) = (gradient.clone().dense(n), n * step.to.rows());
                 let x = run.dense(step.reads[0]);
-                let matrix = |v: &[f32], columns| Tensor::from_slice(&v[..rows * columns], (rows, columns), w.device());
-                let (dy, x) = (matrix(gradient.buffer.numbers(), output)?, matrix(x.numbers(), input)?);
-                let dw = dy.t()?.matmul(&x)?.flatten_all()?.to_vec1()?;
+                let (dy, x) = (&gradient.buffer.numbers()[..rows * output], &x.numbers()[..rows * input]);
+                let mut dw = vec![0f32; output * input];
+                linear_weight_gradient(dy, x, &mut dw, (rows, input, output));
                 let at = gradient.at;
                 let bias = step.bias.is_some().then(|| channel_sums(&at.map(n, gradient.buffer.numbers())));
                 self.give_params(step.first, std::iter::once(dw).chain(bias))
@@ -276,7 +277,8 @@ impl<'a> BackwardPass<'a> {
         }
     }
 
-    /// Adds gradients of a node's first effective parameters to the accumulated gradients.
+    /// Converts gradients with respect to a node's effective parameters to gradients with respect to the stored ones,
+    /// and accumulates these.
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
         let parameters = || node.parameters().filter(|p| p.trained);
@@ -327,7 +329,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// Computes the gradient of step `to` with a kernel that can accumulate and multiply by a derivative.
+    /// Computes the gradient of step `to` with a kernel that can accumulate and multiply by the activation's derivative.
     fn write(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut, Epilogue)) {
         if !self.wanted[to] {
             return;
