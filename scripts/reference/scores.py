@@ -88,4 +88,5 @@ def main():
     print(json.dumps({"binary": binary, "independent": independent, "softmax": F.softmax(y, 1)[0].tolist()}, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@ mod attnlrp;
 mod cases;
 mod data_set_formats;
 mod data_sets;
+mod fab;
 mod features;
 mod formats;
 mod interpolation;

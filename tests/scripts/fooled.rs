@@ -90,9 +90,20 @@ fn stepped_attacks_continue_past_the_boundary_with_stop_off() {
     let (_, other) = classes(&host);
     let unstopped: Vec<_> = attacks(&host).into_iter().filter(|m| has(m, "stop")).collect();
     let names: Vec<_> = unstopped.iter().map(|m| m.name.as_str()).collect();
-    for name in
-        ["fgsm", "pgd", "mi_fgsm", "momentum_l2", "apgd", "spsa", "deepfool", "jsma", "cw", "patch", "autoattack"]
-    {
+    for name in [
+        "fgsm",
+        "pgd",
+        "mi_fgsm",
+        "momentum_l2",
+        "apgd",
+        "spsa",
+        "deepfool",
+        "fab",
+        "jsma",
+        "cw",
+        "patch",
+        "autoattack",
+    ] {
         assert!(names.contains(&name), "{name} has no parameter stop");
     }
     for method in unstopped {
