@@ -82,6 +82,7 @@ fn every_attack_fools_the_embedded_network_within_its_budget() {
         ("hopskipjump", 20),
         ("spsa", 50),
         ("apgd", 50),
+        ("fab", 100),
         ("autoattack", 10),
         ("patch", 50),
         ("rotation", 49),
@@ -103,6 +104,7 @@ fn attacks_with_a_goal_reach_it() {
         ("hopskipjump", vec!["steps=5"]),
         ("spsa", vec!["epsilon=16"]),
         ("apgd", vec!["loss=dlr"]),
+        ("fab", vec!["steps=20"]),
         ("autoattack", vec![]),
     ] {
         for goal in ["7", "0"] {
@@ -252,6 +254,45 @@ fn carlini_wagner_finds_the_boundary_of_an_affine_network() {
     let end = End::of(session, &host, "cw", &["searches=9", "steps=300", "c=0.001", "rate=0.002"]);
     let l2 = 20.0 * end.l2();
     assert!(end.fooled() && (0.919_238..=0.938_665).contains(&l2), "{l2}");
+}
+
+/// From (2, 0.5), the class that leads with x₀ is 1.3 ahead of the one with x₁ + 0.2; the gradient between them is (−1, 1).
+#[test]
+fn fab_finds_the_boundary_of_an_affine_network_in_every_norm() {
+    let host = host();
+    let weight = [1.0, 0.0, 0.0, 1.0, -1.0, -1.0].map(|w: f32| 20.0 * w);
+    let bias = [0.0 - 10.0, 0.2 - 10.0, 0.1 + 20.0];
+    let x = Tensor::new(&[[[[12.0f32 / 20.0, 10.5 / 20.0]]]], &Device::Cpu).unwrap();
+    for (norm, exact) in [("linf", 1.3 / 2.0), ("l2", 1.3 / 2f64.sqrt()), ("l1", 1.3)] {
+        let model = linear(&weight, &bias, [1, 1, 2], 1.0, false);
+        let session = Session::new(&host, model, "point", x.clone()).unwrap();
+        let end = End::of(session, &host, "fab", &["steps=20", &format!("norm={norm}")]);
+        let far = 20.0 / 255.0 * end.last(norm);
+        assert!(end.fooled() && (exact * 0.99999..exact * 1.01).contains(&far), "{norm}: {far} instead of {exact}");
+    }
+}
+
+#[test]
+fn the_smallest_perturbation_of_fab_is_at_most_that_of_deepfool() {
+    for norm in ["l2", "linf"] {
+        let norm = format!("norm={norm}");
+        let (fab, deepfool) = (welcome("fab", &[&norm]), welcome("deepfool", &[&norm]));
+        assert!(fab.fooled() && deepfool.fooled(), "{norm}");
+        let of = |end: &End| if norm == "norm=l2" { end.l2() } else { f64::from(end.linf()) };
+        assert!(of(&fab) <= of(&deepfool), "{norm}: {} and {}", of(&fab), of(&deepfool));
+    }
+}
+
+#[test]
+fn the_ensemble_says_how_far_outside_the_ball_fab_succeeds() {
+    let end = welcome("autoattack", &["epsilon=0.1", "steps=10", "queries=20"]);
+    assert!(!end.fooled());
+    let table = end.figures.iter().find(|f| f.title == "ensemble").unwrap();
+    let Body::Table { rows, .. } = &table.body else { panic!("no table") };
+    let fab = rows.iter().find(|row| row[0] == "FAB-T").unwrap();
+    assert!(fab[1].starts_with("holds; fooled outside the ball, at 0."), "{fab:?}");
+    let end = welcome("fab", &["targeted=true", "steps=10"]);
+    assert!(end.last("linf") > 0.1 && end.last("linf") < 0.25, "{}", end.last("linf"));
 }
 
 #[test]
