@@ -45,6 +45,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("boundary", DENSENET, "no starting point"),
     ("hopskipjump", DENSENET, "no starting point"),
     ("pca_map", "moons", "no map"),
+    ("patching", "moons", "no layers with positions"),
     ("read_as", "*", "reads letter by letter"),
     ("style_transfer", "moons", "compared on feature maps"),
     ("style_transfer", TOKENS, "compared on feature maps"),

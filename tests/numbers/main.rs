@@ -15,6 +15,7 @@ mod formats;
 mod interpolation;
 mod making;
 mod onnx;
+mod patching;
 mod reference;
 mod reference_attacks;
 mod reference_resnet;
