@@ -98,8 +98,9 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
                     sums[m][j] = S::fma(v, row[j], sums[m][j]);
                 }
             }
-            a = a.add(ak);
-            b = b.add(bk);
+            // After the last row, these may point past the end.
+            a = a.wrapping_add(ak);
+            b = b.wrapping_add(bk);
         }
         sums
     }

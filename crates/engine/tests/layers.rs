@@ -26,6 +26,8 @@ fn linear_layers_and_their_gradients_equal_the_plain_sums() {
         set_level(level);
         for (n, input, output) in
             [(1, 1, 1), (1, 400, 120), (3, 77, 10), (7, 64, 33), (64, 130, 20), (2, 9216, 5), (600, 70, 40)]
+                .into_iter()
+                .filter(|(n, i, o)| !cfg!(miri) || n * i * o < 20_000)
         {
             let (x, w, b) = (numbers(n * input, 1), numbers(output * input, 2), numbers(output, 3));
             let dy = numbers(n * output, 4);
