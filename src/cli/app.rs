@@ -125,7 +125,12 @@ fn last_open(host: &Host, file: &Path) -> Result<Option<Restored>> {
 
 fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
     let network = q.network.model.is_none() && q.network.weights.is_none() && q.network.card.is_empty();
-    let rest = q.pictures.is_empty() && q.target.is_none() && q.set.is_empty() && q.data.is_none() && !q.no_resize;
+    let rest = q.pictures.is_empty()
+        && q.target.is_none()
+        && q.ablate.is_empty()
+        && q.set.is_empty()
+        && q.data.is_none()
+        && !q.no_resize;
     network && rest && app.method.is_none()
 }
 
@@ -133,6 +138,7 @@ fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let question = QuestionArgs {
         target: opened.target.as_ref().map(Target::to_string),
+        ablate: opened.ablated.clone(),
         no_resize: opened.no_resize,
         set: opened.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         data: opened.data.clone(),

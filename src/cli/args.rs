@@ -234,6 +234,12 @@ pub struct QuestionArgs {
     /// picture ("like:other.jpg") or to an embedding ("text:embeddings.npy[0]").
     #[arg(short, long, value_name = "TARGET")]
     pub target: Option<String>,
+    /// Set a channel, attention head or token to zero before running, such as features.12:channel=7; repeatable
+    ///
+    /// LAYER:channel=N, LAYER:head=N or LAYER:token=N, with one index or several ("blocks.3.attn:head=0,5"). LAYER is a layer or module as
+    /// in `gradscope layers`.
+    #[arg(long, value_name = "UNIT")]
+    pub ablate: Vec<String>,
     /// Use pictures at their original size, without scaling or cropping
     #[arg(long)]
     pub no_resize: bool,

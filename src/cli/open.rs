@@ -7,8 +7,8 @@ use super::run_options::run_options;
 use super::usage::usage;
 use crate::data::{Picture, source};
 use crate::hub::{HubName, is_hub_name};
-use crate::model::Model;
 use crate::model::card::CardValues;
+use crate::model::{Ablation, Model};
 use crate::script::architecture::Architectures;
 use crate::script::folders::Folders;
 use crate::script::host::Host;
@@ -111,6 +111,10 @@ pub fn session(
         let data = Data::named(spec);
         data.get()?;
         session.set_data(data);
+    }
+    for units in &q.ablate {
+        let units = Ablation::parse_list(units).map_err(usage)?;
+        session.set_ablations([session.ablations(), &units].concat()).map_err(usage)?;
     }
     if let Some(target) = &q.target {
         session.set_target_text(target).map_err(usage)?;

@@ -138,7 +138,7 @@ impl Graph {
             let spec = node.op.spec();
             let moves = matches!(spec.family, Family::Shape | Family::Dropout) && spec.inputs == Inputs::One;
             match node.inputs[..] {
-                [input] if moves || ["scale", "interpolate"].contains(&spec.kind) => id = input,
+                [input] if moves || ["scale", "ablate", "interpolate"].contains(&spec.kind) => id = input,
                 _ => return id,
             }
         }

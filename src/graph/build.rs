@@ -41,6 +41,23 @@ impl Builder {
         Self { nodes: graph.nodes.clone(), names, logits: None }
     }
 
+    /// Starts a graph without nodes, to which [`push`](Self::push) adds those of another one.
+    pub(super) fn empty() -> Self {
+        Self { nodes: vec![], names: HashSet::new(), logits: None }
+    }
+
+    /// Adds a node of another graph, whose inputs are nodes of this one. Returns its id.
+    pub(super) fn push(&mut self, node: Node) -> NodeId {
+        self.names.insert(node.name.clone());
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// The finished list of nodes.
+    pub(super) fn into_nodes(self) -> Vec<Node> {
+        self.nodes
+    }
+
     /// Adds a node with the given inputs. Returns its id.
     ///
     /// Errors if the name is empty or taken, an input does not exist, or the operation does not accept the shapes.

@@ -213,7 +213,7 @@ impl Graph {
                 Some(last.and_then(|last| self.moved(id, if last { 3 } else { 1 })))
             }
             (Family::Activation | Family::Dropout, _)
-            | (_, "scale" | "pow" | "slice" | "pad" | "concat" | "expand" | "gather") => same(),
+            | (_, "scale" | "ablate" | "pow" | "slice" | "pad" | "concat" | "expand" | "gather") => same(),
             (Family::Elementwise, _) => {
                 let wide = |i: &&NodeId| self.nodes[**i].shape == node.shape && **i != id;
                 node.inputs.iter().find(wide).and_then(|&i| self.before(i, far - 1))

@@ -5,6 +5,7 @@
 //! pixel space for every model. The module `exec` runs networks.
 
 pub mod op;
+mod ablated;
 mod attention;
 mod build;
 mod class_scores;
@@ -21,6 +22,7 @@ mod parameter;
 mod scores;
 mod sizes;
 
+pub use ablated::AblatedIndices;
 pub use attention::{Attention, AttentionSizes};
 pub use build::Builder;
 pub use maps::MapLayout;

@@ -10,11 +10,13 @@ pub mod pt2;
 pub mod tensor_shapes;
 pub mod free_sizes;
 pub mod target;
+mod ablation;
 mod classes;
 mod evaluate;
 mod features;
 mod feature_cache;
 
+pub use ablation::{Ablation, Unit};
 pub use classes::{ClassMap, MatchedBy};
 pub use evaluate::{Accuracy, Matches, answers, correct, evaluate, matches};
 pub use features::{FeaturePooling, Features};

@@ -36,6 +36,8 @@ pub enum Body {
         over: Option<Array>,
         /// Text appended to the caption; empty for none.
         note: String,
+        /// What the positions stand for.
+        cells: Cells,
     },
     /// A picture, `(C, H, W)` in `[0, 1]`: in color if it has three channels, otherwise gray.
     Image {
@@ -62,6 +64,8 @@ pub enum Body {
         of: usize,
         /// Color of the frame around each tile, as RGB; empty for no frames.
         frames: Vec<[u8; 3]>,
+        /// What the tiles stand for.
+        cells: Cells,
     },
     /// The predicted classes, most probable first.
     Classes {
@@ -128,6 +132,19 @@ pub struct Points {
     pub files: Arc<[String]>,
     /// RGB color of each row's point; empty to use the group colors.
     pub colors: Arc<[[u8; 3]]>,
+}
+
+/// What the tiles of a montage, or the positions of a heatmap, stand for. All lists have one entry per cell or are empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cells {
+    /// Rows and columns into which a heatmap is divided. Tiles of a montage are cells themselves.
+    pub grid: [usize; 2],
+    /// The unit of the network that each cell shows, such as `features.12:channel=7`.
+    pub units: Vec<String>,
+    /// The parameter that is set by choosing a cell; empty if there is none.
+    pub parameter: String,
+    /// The value to which choosing each cell sets the parameter.
+    pub values: Vec<String>,
 }
 
 /// How raw values are mapped to colors.

@@ -3,6 +3,7 @@
 //! This module works on plain data and depends on neither tensors nor terminals.
 
 mod bitmap_font;
+mod cells;
 mod chart;
 mod colormap;
 mod contact;
@@ -20,7 +21,7 @@ mod tile_grid;
 
 pub use colormap::{Colormap, NOT_FINITE, category};
 pub use contact::ContactSheet;
-pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};
+pub use figure::{Array, Bar, Body, Cells, ClassRow, Figure, Points, Scale, Series, grid};
 pub use overlay::Overlay;
 pub use paint::{colorbar, paint, paint_in};
 pub use reading::{Reading, read};

@@ -85,13 +85,16 @@ fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::Array;
+    use super::super::figure::{Array, Cells};
     use super::super::tile_grid::{GAP, MARK};
     use super::*;
 
     fn heatmap(data: Vec<f32>, scale: Scale, over: Option<Array>) -> Figure {
         let values = Array::new(vec![1, 1, 2, 2], data).unwrap();
-        Figure { title: "t".into(), body: Body::Map { values, scale, over, note: String::new() } }
+        Figure {
+            title: "t".into(),
+            body: Body::Map { values, scale, over, note: String::new(), cells: Cells::default() },
+        }
     }
 
     #[test]
@@ -139,6 +142,7 @@ mod tests {
                 shown: count,
                 of: count,
                 frames: vec![],
+                cells: Cells::default(),
             },
         }
     }

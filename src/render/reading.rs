@@ -56,7 +56,7 @@ impl std::fmt::Display for Reading {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::Scale;
+    use super::super::figure::{Cells, Scale};
     use super::*;
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
         let values = Array::new(vec![1, 2, 2], vec![0.0, 0.25, 0.5, 0.75]).unwrap();
         let figure = Figure {
             title: "m".into(),
-            body: Body::Map { values, scale: Scale::Range, over: None, note: String::new() },
+            body: Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() },
         };
         let reading = read(&figure, (0.9, 0.4)).unwrap();
         assert_eq!((reading.at, reading.values[..].to_vec()), ((1, 0), vec![0.25]));
@@ -91,6 +91,7 @@ mod tests {
             shown: 4,
             of: 4,
             frames: vec![],
+            cells: Cells::default(),
         };
         let figure = Figure { title: "wall".into(), body };
         let reading = read(&figure, (0.75, 0.25)).unwrap();

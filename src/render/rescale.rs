@@ -93,12 +93,15 @@ fn scale_of(figure: &mut Figure) -> Option<(&mut Scale, Option<&mut bool>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::Array;
+    use super::super::figure::{Array, Cells};
     use super::*;
 
     fn map(data: &[f32], scale: Scale) -> Figure {
         let values = Array::new(vec![1, data.len()], data.to_vec()).unwrap();
-        Figure { title: "map".into(), body: Body::Map { values, scale, over: None, note: String::new() } }
+        Figure {
+            title: "map".into(),
+            body: Body::Map { values, scale, over: None, note: String::new(), cells: Cells::default() },
+        }
     }
 
     fn ends(wish: Rescale) -> Vec<(f32, f32)> {

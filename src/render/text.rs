@@ -143,7 +143,7 @@ pub fn brief(v: f32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::{Array, ClassRow, Scale};
+    use super::super::figure::{Array, Cells, ClassRow, Scale};
     use super::*;
 
     #[test]
@@ -151,7 +151,13 @@ mod tests {
         let values = Array::new(vec![1, 2], vec![-0.5, 20.0]).unwrap();
         let figure = Figure {
             title: "cam".into(),
-            body: Body::Map { values, scale: Scale::Positive, over: None, note: String::new() },
+            body: Body::Map {
+                values,
+                scale: Scale::Positive,
+                over: None,
+                note: String::new(),
+                cells: Cells::default(),
+            },
         };
         assert_eq!(caption(&figure), "cam  -0.500 to 20.00, from zero");
     }

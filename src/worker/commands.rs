@@ -7,8 +7,8 @@ use crate::data::loading::reporting;
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
 use crate::interrupt;
-use crate::model::Model;
 use crate::model::card::CardValues;
+use crate::model::{Ablation, Model};
 use crate::panics::caught;
 use crate::render::{Colormap, ContactSheet};
 use crate::script::architecture::card;
@@ -47,6 +47,15 @@ impl Worker {
                     None => self.session.set_target(None)?,
                 }
                 self.tell(Update::Target(self.session.current_target()));
+                self.answer(Request::Run);
+            }
+            Command::Ablate(units) => {
+                match units {
+                    Some(units) => self.session.toggle_ablations(&Ablation::parse_list(&units)?)?,
+                    None => self.session.set_ablations(vec![])?,
+                }
+                self.tell_picture();
+                self.tell_method();
                 self.answer(Request::Run);
             }
             Command::Restart => {
@@ -164,7 +173,7 @@ impl Worker {
     fn open_picture(&mut self, asked: &str) -> Result<()> {
         self.begin();
         let (name, picture) = source::picture(asked)?;
-        let model = self.session.model().clone();
+        let model = self.session.intact().clone();
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
         self.session.opened_as(asked);

@@ -28,6 +28,8 @@ pub enum Command {
     Set(String, String),
     /// Set the target; `None` selects the predicted class.
     Target(Option<Target>),
+    /// Set units of the network to zero, given as in `--ablate`, or restore them if they all are; `None` restores all units.
+    Ablate(Option<String>),
     /// Run the method again from its start.
     Restart,
     /// Go to the next step, computing it unless it is stored.
@@ -97,6 +99,8 @@ pub enum Update {
     Method(MethodCard),
     /// The current target; `None` if none was chosen and there is no predicted class.
     Target(Option<Target>),
+    /// The units of the network that are set to zero, such as `features.12:channel=7`.
+    Ablated(Vec<String>),
     /// The number of branches, and which branch is open; later updates belong to that branch.
     Branches {
         /// Index of the open branch, zero-based.

@@ -2,7 +2,7 @@
 
 use crate::scatter::scattered;
 use crate::session::*;
-use gradscope::render::{Array, Body, Figure, Scale};
+use gradscope::render::{Array, Body, Cells, Figure, Scale};
 use gradscope::script::summary::Frame;
 use gradscope::tui::Depth;
 use gradscope::tui::draw;
@@ -205,6 +205,7 @@ fn partial_pictures_are_labeled_in_every_size_and_used_values_shown() {
             shown: 16,
             of: 320,
             frames: vec![],
+            cells: Cells::default(),
         };
         let figures = [12, 80].map(|long| Figure { title: "f".repeat(long), body: body.clone() }).to_vec();
         let used = vec![("strength".to_owned(), "0.125".to_owned())];

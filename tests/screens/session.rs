@@ -1,7 +1,7 @@
 //! A session with two test methods, whose worker messages are written by hand.
 
 use gradscope::model::card::CardRow;
-use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
+use gradscope::render::{Array, Bar, Body, Cells, ClassRow, Figure, Scale};
 use gradscope::script::session::Target;
 use gradscope::script::summary::*;
 use gradscope::tui::effect::Effect;
@@ -214,7 +214,13 @@ fn param(name: &str, doc: &str, kind: ParamKind, value: &str) -> ParamRow {
 /// The frame of `glow`: one map over the picture.
 pub fn map_frame(generation: u64) -> Frame {
     let values = Array::new(vec![4, 4], (0..16).map(|i| i as f32 / 10.0).collect::<Vec<_>>()).expect("sizes agree");
-    let body = Body::Map { values, scale: Scale::Positive, over: Some(pixels(0.0)), note: String::new() };
+    let body = Body::Map {
+        values,
+        scale: Scale::Positive,
+        over: Some(pixels(0.0)),
+        note: String::new(),
+        cells: Cells::default(),
+    };
     frame(generation, 0, 1, vec![Figure { title: "glow".into(), body }])
 }
 
@@ -227,7 +233,16 @@ pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
     let verdict = Body::Badge { text: if fooled { "fooled" } else { "holds" }.into(), good: fooled };
     let figures = vec![
         figure("adversarial", Body::Image { pixels: pixels(step as f32) }),
-        figure("perturbation", Body::Map { values: added, scale: Scale::Symmetric, over: None, note: String::new() }),
+        figure(
+            "perturbation",
+            Body::Map {
+                values: added,
+                scale: Scale::Symmetric,
+                over: None,
+                note: String::new(),
+                cells: Cells::default(),
+            },
+        ),
         figure("norms", Body::Bars { bars: vec![Bar { label: "l2".into(), value: step as f32 }] }),
         figure("classes", Body::Classes { rows: classes(step), of: 4 }),
         figure("verdict", verdict),

@@ -64,6 +64,7 @@ operations![
     expand::Expand,
     slice::Slice,
     select::Select,
+    ablate::Ablate,
     gather::Gather,
     pad::Pad,
     same_pad::SamePad,

@@ -1,5 +1,6 @@
 //! Operations, one per file, each with its forward pass, VJPs and description. [`SPECS`] lists them.
 
+mod ablate;
 mod adaptive_avg_pool;
 mod add;
 mod argument;

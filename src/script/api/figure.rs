@@ -4,7 +4,7 @@ use super::options::CallOptions;
 use super::{LabeledTrace, number, out};
 use crate::exec::ScoresNotFinite;
 use crate::explain::Relevance;
-use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
+use crate::render::{Array as Values, Bar, Body, Cells, ClassRow, Figure, Scale, Series, brief};
 use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Tensor};
@@ -92,17 +92,22 @@ fn scale(options: &Map, default: Scale) -> Result<Scale> {
 }
 
 fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure> {
-    check(options, &["over", "scale", "note"])?;
+    let o = CallOptions::new("a heatmap", options.clone(), &["over", "scale", "note", "grid", "units", "choose"])?;
     ensure!((2..=4).contains(&t.rank()), "a map must have shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
         Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` must be a picture")?)?),
     };
     let note = options.get("note").map_or_else(String::new, bounded_text::text);
-    Ok(Figure {
-        title: title.into(),
-        body: Body::Map { values: values(t)?, scale: scale(options, default)?, over, note },
-    })
+    let values = values(t)?;
+    let resolution = [values.shape[values.shape.len() - 2], values.shape[values.shape.len() - 1]];
+    let grid = match o.sizes("grid")?[..] {
+        [] => resolution,
+        [rows, columns] => [rows, columns],
+        _ => bail!("`grid` must be [rows, columns]"),
+    };
+    let cells = cells(&o, grid, grid[0] * grid[1])?;
+    Ok(Figure { title: title.into(), body: Body::Map { values, scale: scale(options, default)?, over, note, cells } })
 }
 
 /// A heatmap of the relevance at the input, summed over channels and drawn over the input picture.
@@ -113,6 +118,7 @@ fn relevance_map(relevance: &Relevance) -> Result<Figure> {
         scale: Scale::SymmetricPercentile,
         over,
         note: String::new(),
+        cells: Cells::default(),
     };
     Ok(Figure { title: "relevance".into(), body })
 }
@@ -125,12 +131,12 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
 ///
 /// Options: `scale`; `each: true` to scale each tile separately; `columns`; `marked`, the index of a highlighted tile;
 /// `captions`, an array of strings shown below the tiles; `show`, the number of tiles drawn; `of`, the total number of tiles if
-/// the `K` tiles are a selection; `frames`, border colors `(K, 3)`.
+/// the `K` tiles are a selection; `frames`, border colors `(K, 3)`; `units` and `choose`, what the tiles [stand for](cells).
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     let o = CallOptions::new(
         "a montage",
         options.clone(),
-        &["scale", "each", "columns", "marked", "captions", "show", "of", "frames"],
+        &["scale", "each", "columns", "marked", "captions", "show", "of", "frames", "units", "choose"],
     )?;
     let t = match t.dims() {
         [_, 1, _, _] => t.squeeze(1)?,
@@ -151,8 +157,33 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
         shown: o.size("show", count)?.min(count),
         of: o.size("of", count)?.max(count),
         frames: colors(&o, "frames", count)?,
+        cells: cells(&o, [0, 0], count)?,
     };
     Ok(Figure { title: title.into(), body })
+}
+
+/// Reads what `count` cells stand for: `units`, the unit of the network that each shows, and `choose: #{ parameter: values }`, the
+/// parameter that is set by choosing a cell, with its value for each.
+fn cells(o: &CallOptions, grid: [usize; 2], count: usize) -> Result<Cells> {
+    let units = o.texts("units")?;
+    ensure!(units.is_empty() || units.len() == count, "got {} units for {count} cells", units.len());
+    let mut cells = Cells { grid, units, ..Cells::default() };
+    if let Some(choose) = o.raw("choose") {
+        let map = choose.read_lock::<Map>().context("`choose` must be a map #{ parameter: [value, …] }")?;
+        ensure!(map.len() == 1, "`choose` must name one parameter, got {}", map.len());
+        for (name, values) in map.iter() {
+            cells.parameter = name.to_string();
+            cells.values = strings(values)?;
+        }
+        ensure!(cells.values.len() == count, "got {} values to choose for {count} cells", cells.values.len());
+    }
+    Ok(cells)
+}
+
+/// An array of strings and numbers, as strings.
+fn strings(values: &Dynamic) -> Result<Vec<String>> {
+    let all = values.read_lock::<Array>().context("expected an array of values")?;
+    Ok(all.iter().map(bounded_text::text).collect())
 }
 
 /// Reads `count` RGB colors from the option `key`, a tensor `(count, 3)` in `[0, 1]`; empty if the option is absent.

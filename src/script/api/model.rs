@@ -4,7 +4,7 @@ use super::seed::Seed;
 use super::{Guard, LabeledTrace, Out, classes, one_or_many, out};
 use crate::explain::Relevance;
 use crate::graph::{Graph, Node, NodeId, Scores};
-use crate::model::{FeaturePooling, Model};
+use crate::model::{Ablation, FeaturePooling, Model};
 use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -61,11 +61,19 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("folded", |m: &mut Model| -> Out<Model> {
         out(m.graph.folded().map(|graph| Model { graph, ..m.clone() }))
     });
+    engine.register_fn("ablated", |m: &mut Model, units: Array| -> Out<Model> { out(ablated(m, &units)) });
     engine.register_get("first", |m: &mut Model| -> Array {
         m.graph.first_with_weights().map(|n| n.name.clone().into()).collect()
     });
     engine.register_get("mean", |m: &mut Model| out(per_channel(m, &m.card.mean)));
     engine.register_get("std", |m: &mut Model| out(per_channel(m, &m.card.std)));
+}
+
+/// The network with some units set to zero, given as in `--ablate`.
+fn ablated(model: &Model, units: &Array) -> Result<Model> {
+    let read = |unit: &Dynamic| Ablation::parse_list(&super::options::text(unit)?);
+    let units = units.iter().map(read).collect::<Result<Vec<_>>>()?.concat();
+    model.ablated(&units)
 }
 
 /// Registers functions of class scores, such as `cx.model.margin(logits, class)`, which take one class for all rows or one class

@@ -102,13 +102,13 @@ fn in_all_formats(folder: &Path, number: usize, name: &str, drawn: &Drawn) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{Array, Body, Scale};
+    use crate::render::{Array, Body, Cells, Scale};
     use std::cell::RefCell;
     use std::collections::BTreeSet;
 
     fn map(title: &str) -> Figure {
         let values = Array::new(vec![1, 1, 2, 2], vec![0.0, 0.5, 1.0, 0.25]).unwrap();
-        let body = Body::Map { values, scale: Scale::Range, over: None, note: String::new() };
+        let body = Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() };
         Figure { title: title.into(), body }
     }
 

@@ -4,6 +4,7 @@ pub mod history;
 pub mod snapshot;
 pub mod checkpoint;
 pub mod workspace;
+mod ablations;
 mod idle;
 mod steps;
 mod target;
@@ -20,7 +21,7 @@ use super::method::remarks::Remarks;
 use super::summary::MethodCard;
 use crate::data::source::numbered;
 use crate::exec::ScoresNotFinite;
-use crate::model::Model;
+use crate::model::{Ablation, Model};
 use crate::render::ClassRow;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -34,6 +35,9 @@ use target::Selected;
 #[derive(Clone)]
 pub struct Session {
     model: Model,
+    /// The network without ablations, and the ablations with which `model` is made from it.
+    intact: Model,
+    ablations: Vec<Ablation>,
     picture: String,
     /// The name by which the picture was opened; `None` if the picture was computed.
     source: Option<Arc<str>>,
@@ -62,6 +66,8 @@ impl Session {
         let top = top(host, &model, &input)?;
         let data = Arc::new(Data::of_model(&model.card.name));
         Ok(Self {
+            intact: model.clone(),
+            ablations: vec![],
             model,
             picture: picture.into(),
             source: named(picture),
@@ -83,10 +89,11 @@ impl Session {
 
     /// Replaces the model and the picture and drops all steps. The method stays open and keeps parameter values that are still
     /// valid. A target class is kept if the new model has the same classes, and a target expression if it applies to the new model
-    /// and picture.
+    /// and picture. Ablations are kept if `model` is the current network [without ablations](Self::intact).
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = model.take(&input)?;
+        let model = self.ablated_again(model)?;
         self.top = top(host, &model, &input)?;
         self.target = self.target.take().and_then(|target| target.carried(&self.model, &model, &input));
         (self.model, self.picture, self.input) = (model, picture.into(), input);

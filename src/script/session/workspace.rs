@@ -41,6 +41,9 @@ pub struct Workspace {
     pub method: String,
     /// Target selected by the user, a class or an expression; `None` for the predicted class.
     pub target: Option<Target>,
+    /// The units of the network that are set to zero, such as `features.12:channel=7`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablated: Vec<String>,
     /// Names and values of non-default parameters, in `--set` syntax.
     pub set: Vec<(String, String)>,
     /// The random seed.
@@ -75,6 +78,7 @@ impl Workspace {
             no_resize,
             method: session.method()?.name.clone(),
             target: session.chosen(),
+            ablated: session.ablations().iter().map(ToString::to_string).collect(),
             set: session.params().changed(),
             seed: session.seed(),
             data: session.data().name().map(String::from),

@@ -12,5 +12,6 @@ pub mod pointed;
 pub mod request;
 pub mod session;
 pub mod steps;
+pub mod units;
 pub mod views;
 pub mod worker_updates;

@@ -22,6 +22,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         }
         Update::Method(card) => method(state, card),
         Update::Target(target) => state.target = target,
+        Update::Ablated(units) => state.ablated = units,
         Update::Branches { at, count } => branches::open(state, at, count),
         Update::Frame(frame) => show(state, frame),
         Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),

@@ -68,7 +68,7 @@ fn layers(state: &State) -> Vec<String> {
     state.layer_param().map_or_else(Vec::new, |(_, kinds)| layers_and_modules(state, kinds))
 }
 
-fn layers_and_modules(state: &State, kinds: &[String]) -> Vec<String> {
+pub(super) fn layers_and_modules(state: &State, kinds: &[String]) -> Vec<String> {
     let modules = state.modules_of(kinds).into_iter().map(|module| module.name);
     state.layers_of(kinds).into_iter().chain(modules).collect()
 }

@@ -21,6 +21,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &network::CARD,
     &network::OPEN,
     &network::TARGET,
+    &network::ABLATE,
     &method::METHOD,
     &method::LAYER,
     &display::COLORS,

@@ -1,5 +1,6 @@
 //! Commands for the model, the picture and the target class.
 
+use super::method::layers_and_modules;
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::model::card::CardRow;
 use crate::model::target::TargetExpression;
@@ -68,6 +69,22 @@ pub const TARGET: CommandSpec = CommandSpec {
         Ok(ask(Command::Target(target)))
     },
 };
+
+/// The command `ablate [UNIT]`.
+pub const ABLATE: CommandSpec = CommandSpec {
+    name: "ablate",
+    alias: None,
+    arguments: "[LAYER:channel=N | LAYER:head=N | LAYER:token=N]",
+    summary: "set a unit to zero, or restore it; without a unit, restore all",
+    complete: &[Complete::Names(units)],
+    execute: |_, rest| Ok(ask(Command::Ablate((!rest.is_empty()).then(|| rest.to_owned())))),
+};
+
+/// The units that are off, and the start of each layer's units.
+fn units(state: &State) -> Vec<String> {
+    let layers = layers_and_modules(state, &[]).into_iter().map(|layer| format!("{layer}:channel="));
+    state.ablated.iter().cloned().chain(layers).collect()
+}
 
 /// Whether the network has a class with exactly this name.
 fn has_class(state: &State, text: &str) -> bool {

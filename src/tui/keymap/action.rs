@@ -55,6 +55,8 @@ pub enum Action {
     Branch(i32),
     /// Show the previously open branch next to the open one, or hide it.
     Compare,
+    /// Set the unit under the mark to zero, or restore it.
+    Ablate,
     /// Run the method again.
     Restart,
     /// Cancel the computation.

@@ -74,6 +74,7 @@ const NAMES: &[(&str, Action)] = &[
     ("reduce", Action::Enlarge(-1)),
     ("whole", Action::Whole),
     ("inspect", Action::Inspect),
+    ("ablate", Action::Ablate),
     ("save", Action::Save),
     ("edit", Action::Edit),
     ("filter", Action::Filter),

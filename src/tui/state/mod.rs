@@ -84,6 +84,8 @@ pub struct State {
     pub edits: BTreeMap<String, String>,
     /// The target, if there is one.
     pub target: Option<Target>,
+    /// The units of the network that are set to zero, such as `features.12:channel=7`.
+    pub ablated: Vec<String>,
     /// The results of the method so far.
     pub run: ShownRun,
     /// The user's key bindings.

@@ -42,6 +42,11 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
         spans.push(Span::styled("  colors ", theme.dim));
         spans.push(Span::styled(state.lens.overlay.colors.name(), theme.strong));
     }
+    match &state.ablated[..] {
+        [] => {}
+        [unit] => spans.push(Span::styled(format!("  {unit} off"), theme.warn)),
+        units => spans.push(Span::styled(format!("  {} units off", units.len()), theme.warn)),
+    }
     if state.branches.count > 1 {
         spans.push(Span::styled("  branch ", theme.dim));
         spans.push(Span::styled(format!("{} of {}", state.branches.name(), state.branches.count), theme.warn));

@@ -3,7 +3,7 @@
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
 use crate::render::Body;
-use crate::tui::action::{lens_actions, views};
+use crate::tui::action::{lens_actions, units, views};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
@@ -31,7 +31,8 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Figures", "maximize or restore", "zoom"),
+    bind(&[K::Enter], A::Choose, "Figures", "choose under the ring; else maximize", "zoom"),
+    bind(&[K::Char('x')], A::Ablate, "Figures", "switch the unit under the ring off or on", ""),
     bind(&[K::Left], A::Left, "Figures", "previous view (pan if zoomed)", ""),
     bind(&[K::Right], A::Right, "Figures", "next view (pan if zoomed)", ""),
 ];
@@ -39,7 +40,11 @@ const KEYS: &[Binding] = &[
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     match action {
         A::Choose if !state.pointed.is_empty() => return Some(open_pointed(state)),
-        A::Choose => state.toggle_zoom(),
+        A::Choose => match units::choose(state) {
+            Some(effects) => return Some(effects),
+            None => state.toggle_zoom(),
+        },
+        A::Ablate => return Some(units::toggle(state)),
         A::Left => go(state, -1, 0),
         A::Right => go(state, 1, 0),
         A::Move(by) => go(state, 0, by),
