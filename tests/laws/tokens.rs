@@ -169,12 +169,13 @@ fn styles_dreams_and_objectives_are_compared_by_channel() {
 
 #[test]
 fn methods_run_on_every_layer_or_say_why_not() {
-    const REASONS: [&str; 3] = ["has no map", "not defined for attention", "does not depend on the picture"];
+    const REASONS: [&str; 4] =
+        ["has no map", "not defined for attention", "does not depend on the picture", "no relevance reaches"];
     let (host, model, mut session) = session();
     let layers: Vec<_> = model.graph.nodes.iter().map(|n| n.name.clone()).collect();
     let (mut wrong, mut ran) = (vec![], 0);
     for method in
-        ["ablationcam", "channels", "eigencam", "gradcam", "guided_grid", "network", "pca_map", "top_pictures"]
+        ["ablationcam", "channels", "crp", "eigencam", "gradcam", "guided_grid", "network", "pca_map", "top_pictures"]
     {
         // Module names refer to their outputs.
         for layer in layers.iter().map(String::as_str).chain(["mlp", "attn", "stem"]) {

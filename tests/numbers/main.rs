@@ -7,6 +7,7 @@ mod common;
 mod attention;
 mod attnlrp;
 mod cases;
+mod concept_relevance;
 mod data_set_formats;
 mod data_sets;
 mod fab;
