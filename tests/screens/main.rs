@@ -7,3 +7,4 @@ mod lens;
 mod scatter;
 mod session;
 mod stage;
+mod units;

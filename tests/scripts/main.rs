@@ -8,6 +8,7 @@ static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ablation;
 mod against;
 mod architectures;
 mod ask;

@@ -29,6 +29,19 @@ fn every_run_writes_the_logits_of_its_picture() {
 }
 
 #[test]
+fn ablated_units_are_listed_and_change_the_logits() {
+    let folder = TempDir::new().unwrap();
+    let ([intact], result) = written(folder.path(), &["saliency"], ["logits.npy"]);
+    assert_eq!(result["ablated"], serde_json::json!([]));
+    let arguments = ["saliency", "--ablate", "conv2:channel=3,1", "--ablate", "conv1:channel=0"];
+    let ([ablated], result) = written(folder.path(), &arguments, ["logits.npy"]);
+    assert_eq!(result["ablated"], serde_json::json!(["conv1:channel=0", "conv2:channel=1", "conv2:channel=3"]));
+    assert_ne!(ablated.values, intact.values);
+    let said = wrong(folder.path(), &["run", "saliency", "--ablate", "conv1:channel=16"], 2);
+    assert_says(&said, &["layer \"conv1\" has 16 channels; there is no channel 16"]);
+}
+
+#[test]
 fn logits_are_those_before_the_last_sigmoid_or_the_whole_map() {
     let folder = TempDir::new().unwrap();
     let see = "//! Shows the first channel.\nconst PLUGIN = #{ params: [] };\nfn run(cx) { [image(cx.input.narrow(1, 0, 1), \"x\")] }";

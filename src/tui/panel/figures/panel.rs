@@ -31,8 +31,8 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Figures", "choose under the ring; else maximize", "zoom"),
-    bind(&[K::Char('x')], A::Ablate, "Figures", "switch the unit under the ring off or on", ""),
+    bind(&[K::Enter], A::Choose, "Figures", "choose at the ring, or maximize", "zoom"),
+    bind(&[K::Char('x')], A::Ablate, "Figures", "switch the unit at the ring off", ""),
     bind(&[K::Left], A::Left, "Figures", "previous view (pan if zoomed)", ""),
     bind(&[K::Right], A::Right, "Figures", "next view (pan if zoomed)", ""),
 ];
