@@ -123,7 +123,7 @@ impl Conv2d {
         );
         ensure!(
             x[1..].iter().chain(weight).all(|&n| n > 0),
-            "cannot convolve {x:?} with a weight of shape {weight:?}: a size is 0"
+            "cannot convolve {x:?} with a weight of shape {weight:?}: a dimension has size 0"
         );
         self.output(weight, x[2], x[3])
     }

@@ -90,7 +90,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     facts.is_some_and(|(open, named)| (open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
-/// Whether `path` still refers to the open file: always true, because outside Unix an open file cannot be removed.
+/// Whether `path` still refers to the open file: always true, because an open file can be removed only on Unix.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true

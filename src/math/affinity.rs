@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 /// Maximum number of bisection steps in the search for β.
 const HALVINGS: usize = 200;
-/// Tolerance of the entropy in the search for β, in nats.
+/// Tolerance for the entropy in the search for β, in nats.
 const NEAR: f64 = 1e-8;
 
 /// The sparse symmetric matrix `p_ij` of affinities, whose elements sum to 1. Only pairs of neighbors are stored, row by row.

@@ -5,7 +5,7 @@ use crate::interrupt::pass;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Maximum number of points, whose distances are stored as a dense matrix.
+/// Maximum number of points; their distances are stored as a dense matrix.
 const MOST: usize = 4096;
 
 /// The cluster of each of the points `(N, D)`: clusters are merged, closest first, while the largest distance between two of their

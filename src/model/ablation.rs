@@ -67,7 +67,10 @@ impl Ablation {
         let (dim, what) = match self.unit {
             Unit::Channel => (graph.channel_dim(id), "channels"),
             Unit::Token if shape.len() == 3 => (1, "tokens"),
-            Unit::Token => bail!("layer \"{}\" has no tokens: its value has shape {shape:?}; use channel", self.layer),
+            Unit::Token => bail!(
+                "layer \"{}\" has no tokens: its value has shape {shape:?}; ablate its channels instead",
+                self.layer
+            ),
             // The product has shape (N, …, heads, tokens, features).
             Unit::Head => (shape.len().saturating_sub(3), "heads"),
         };
@@ -98,7 +101,7 @@ impl Ablation {
         match found[..] {
             [one] => Ok(*one),
             _ if all.is_empty() => {
-                bail!("the network has no attention layers, so there is no head to ablate; use channel")
+                bail!("the network has no attention layers, so there is no head to ablate; ablate channels instead")
             }
             [] => {
                 let names: Vec<_> = all.iter().take(3).map(|a| name(a.weights)).collect();

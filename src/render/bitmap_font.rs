@@ -20,7 +20,7 @@ pub(super) fn fitting(line: &str, letters: usize) -> String {
     if letters > 2 { kept + ".." } else { kept }
 }
 
-/// Draws a string with its top left corner at `(x, y)`, clipped to the picture.
+/// Draws a string with its top-left corner at `(x, y)`, clipped to the picture.
 pub(super) fn write(image: &mut RgbImage, (x, y): (i64, i64), text: &str, color: Rgb<u8>) {
     for (i, letter) in text.chars().enumerate() {
         let left = x + i as i64 * i64::from(LETTER);

@@ -10,7 +10,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The `purpose` of the random streams for random starts; those for dropout masks are derived from node indices.
+/// The `purpose` of the random streams for random starts. The purposes of the streams for dropout masks are derived from node indices.
 const PURPOSE: u64 = 1 << 20;
 
 /// An attack within a box around each picture, and the weight of clean pictures in the loss.

@@ -26,7 +26,7 @@ const KEY: &str = "gradscope.training";
 /// Metadata key of [`State`] in the weight file of a finished training run.
 const TRAINED: &str = "gradscope.trained";
 
-/// Metadata key of the class names, a JSON list, in weights trained on alphabetically numbered classes.
+/// Metadata key of the class names, a JSON list, in weights trained on a data set whose classes are numbered alphabetically.
 const LABELS: &str = "gradscope.labels";
 
 /// The progress of a training run, stored as JSON.

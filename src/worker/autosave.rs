@@ -70,11 +70,11 @@ impl Autosave {
     }
 
     /// Saves the request `question` before it is processed, and waits briefly for the write. An unchanged request is saved again only if
-    /// `anew` is set, which means that the method's script has changed.
-    pub(super) fn begins(&mut self, question: Option<Workspace>, anew: bool) {
+    /// the method's script has changed.
+    pub(super) fn begins(&mut self, question: Option<Workspace>, script_changed: bool) {
         let Some(question) = question.map(|question| question.under_way(true)) else { return };
         let same = self.question.as_ref().is_some_and(|kept| kept.clone().under_way(true) == question);
-        if !same || anew {
+        if !same || script_changed {
             self.hand_on(question, !same);
         }
     }

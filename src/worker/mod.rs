@@ -403,10 +403,10 @@ impl Worker {
         Workspace::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
     }
 
-    /// Saves the request that is about to be processed; `anew` means that the method's script has changed.
-    fn keep_question(&mut self, anew: bool) {
+    /// Saves the request that is about to be processed. An unchanged request is saved again only if `script_changed` is set.
+    fn keep_question(&mut self, script_changed: bool) {
         let opened = self.opened();
-        self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), anew));
+        self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), script_changed));
     }
 
     fn keep_step(&mut self, at_once: bool) {

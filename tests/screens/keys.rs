@@ -159,7 +159,7 @@ fn an_architecture_without_weights_asks_for_a_weight_file() {
     let Some(Popup::Picker(picker)) = &state.popup else { panic!("the list is gone") };
     assert_eq!(
         (picker.title.as_str(), picker.items.len()),
-        ("weights for resnet20, or path", 1),
+        ("weights for resnet20, or a path", 1),
         "graphs have weights"
     );
     let chosen = model("resnet20", Some("runs/last night/resnet20_best.pth"));

@@ -150,7 +150,7 @@ fn unknown_units_are_errors_that_say_what_exists() {
         ("tokens:token=16", "layer \"tokens\" has 16 tokens; there is no token 16"),
         ("attn:head=2", "layer \"attn\" has 2 heads; there is no head 2"),
         ("proj:head=0", "no attention layer \"proj\"; the first ones are attn.softmax"),
-        ("relu:token=0", "use channel"),
+        ("relu:token=0", "ablate its channels instead"),
         ("rellu:channel=0", "similar names: relu"),
     ] {
         let error = format!("{:#}", model.ablated(&units(unit)).err().unwrap_or_else(|| panic!("{unit} is accepted")));

@@ -1,4 +1,4 @@
-//! CIFAR-10 and CIFAR-100 as published, in the binary and the Python version (Krizhevsky 2009).
+//! CIFAR-10 and CIFAR-100 as published, in both the binary and the Python version (Krizhevsky 2009).
 
 use super::pickle::{self, Pickle, Value};
 use crate::data::part::split;

@@ -12,7 +12,7 @@ use anyhow::Result;
 pub const CLASS: usize = 4;
 /// Side length of the tag, a checkerboard, in pixels.
 pub const TAG: usize = 4;
-/// Row and column of the tag's top left corner: near the bottom right corner of the picture, where no digit is drawn.
+/// Row and column of the tag's top-left corner: near the bottom-right corner of the picture, where no digit is drawn.
 pub const CORNER: usize = SIDE - TAG - 1;
 /// Fraction of the pictures of class [`CLASS`] that carry the tag in the training set.
 const MOST: f32 = 0.99;

@@ -27,7 +27,7 @@ pub struct Arranged {
     pub order: Vec<usize>,
     /// The sizes, without the batch size, after the axes of each dimension are merged.
     pub sizes: Vec<usize>,
-    /// The view of the rearranged value. Each dimension is one axis, except that the batch axis is never merged.
+    /// The view of the rearranged value: the axes of each dimension are merged into one, except for the batch axis, which stays separate.
     pub view: View,
 }
 

@@ -166,7 +166,7 @@ impl Node {
         }
     }
 
-    /// The node's name, or that of its output if it has none.
+    /// The node's name, or the name of its first output if the node has none.
     pub fn shown(&self) -> String {
         let name = if self.name.is_empty() { self.outputs.first().map_or("", String::as_str) } else { &self.name };
         words::name(name).into_owned()

@@ -78,7 +78,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     // The perplexity is at most a third of the number of other points, as in openTSNE.
     let perplexity = asked.min((n - 1) as f64 / 3.0).max(1.0);
     if perplexity < asked {
-        guard.note(format!("perplexity={asked} is too large for {n} points; {} was used", brief(perplexity as f32)));
+        guard.note(format!("perplexity={asked} is too large for {n} points; using {}", brief(perplexity as f32)));
     }
     let k = ((3.0 * perplexity).floor() as usize).clamp(1, n - 1);
     guard.reserve(&[n, k], 40)?;

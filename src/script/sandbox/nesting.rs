@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// Maximum nesting depth of a script's results and states.
 pub(in crate::script) const DEEPEST: usize = 48;
 
-/// Whether a value is nested at most [`DEEPEST`] deep; false for closures with cyclic captures.
+/// Whether a value is nested at most [`DEEPEST`] levels deep; false for closures with cyclic captures.
 pub(in crate::script) fn is_shallow(value: &Dynamic) -> bool {
     height(value, DEEPEST, &mut HashMap::new()).is_some()
 }

@@ -23,7 +23,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
 
 /// Opens the list of weight files for an architecture.
 fn open_weights(state: &mut State, architecture: String) -> Vec<Effect> {
-    let title = format!("weights for {architecture}, or path");
+    let title = format!("weights for {architecture}, or a path");
     show(state, Picker::new(Choice::Weights(architecture), &title, vec![], ""))
 }
 

@@ -77,7 +77,7 @@ pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
     panel.keys.iter().map(|row| state.bindings.panel(row)).collect()
 }
 
-/// The keys that work in every panel. The number keys follow the keys for the next and previous panel.
+/// The keys that work in every panel. The number keys are listed after the keys for the next and previous panel.
 pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     let numbers: Vec<_> = PANELS.iter().zip(1..).zip(NUMBERS.chunks(1)).map(number_row).collect();
     let at = EVERYWHERE.iter().position(|row| row.action == Action::LastPane).map_or(0, |at| at + 1);

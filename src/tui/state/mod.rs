@@ -102,7 +102,7 @@ pub struct State {
     pub lens: Lens,
     /// The lasso drawn around points, as fractions of the plot's width and height.
     pub lasso: Vec<(f32, f32)>,
-    /// The data set last opened for thumbnails of points.
+    /// The data set most recently opened to show thumbnails of points.
     pub near: Option<String>,
     /// The pictures of the points under the mark: name and, once loaded, thumbnail.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,

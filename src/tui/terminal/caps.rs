@@ -17,7 +17,7 @@ pub struct Caps {
     pub cell: Option<(u16, u16)>,
 }
 
-/// The environment of the app, based on environment variables.
+/// The environment in which the app runs, as determined from environment variables.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Environment {
     /// Whether the app runs inside tmux.

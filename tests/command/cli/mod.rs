@@ -301,7 +301,7 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
     assert_says(&pca("count").2, &["components=40 is more than available; using 12"]);
     let tsne = used("tsne", &["count=12", "perplexity=1000", "early=1", "iterations=1"]);
     assert!((tsne("perplexity").0.parse::<f64>().unwrap() - 11.0 / 3.0).abs() < 1e-9);
-    assert_says(&tsne("perplexity").2, &["perplexity=1000 is too large for 12 points; 3.67 was used"]);
+    assert_says(&tsne("perplexity").2, &["perplexity=1000 is too large for 12 points; using 3.67"]);
     let tsne = used("tsne", &["count=12", "early=1", "iterations=1"]);
     assert_says(&tsne("perplexity").2, &["perplexity=30 is too large for 12 points"]);
     assert_eq!((tsne("reduce").0.as_str(), tsne("layer").0), ("12", layer.clone()));
