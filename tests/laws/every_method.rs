@@ -31,6 +31,7 @@ const SWIN: &str = "onnx/timm_swin.pt2";
 const CONVNEXT: &str = "onnx/tv_convnext.ts.onnx";
 const EFFICIENTNET: &str = "onnx/timm_test_efficientnet.pt2";
 const DENSENET: &str = "onnx/timm_densenet.dynamo.onnx";
+const EMBEDDING: &str = "DINOv2 without a head";
 const SEGMENTATION: &str = "trained/deeplabv3_mnv2_voc_legacy.onnx";
 
 /// Methods that do not support a network, or any of these (`*`), and their error messages.
@@ -47,9 +48,12 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("pca_map", "moons", "no map"),
     ("patching", "moons", "no layers with positions"),
     ("read_as", "*", "reads letter by letter"),
+    ("road", "moons", "at least two pixels"),
     ("style_transfer", "moons", "compared on feature maps"),
     ("style_transfer", TOKENS, "compared on feature maps"),
     ("style_transfer", DINO, "compared on feature maps"),
+    ("style_transfer", EMBEDDING, "compared on feature maps"),
+    ("excitation_backprop", EMBEDDING, "not defined for attention"),
     ("style_transfer", SWIN, "compared on feature maps"),
     ("style_transfer", CONVNEXT, "compared on feature maps"),
     ("style_transfer", EFFICIENTNET, "compared on feature maps"),
@@ -64,7 +68,12 @@ fn refusal(method: &str, name: &str, model: &Model) -> Option<&'static str> {
     let windows = layers.iter().any(|layer| layer.sizes(&model.graph).windows > 1);
     let by_network = match method {
         "inaudible" if model.card.input[..2] != [1, 1] => Some("pictures with a single row"),
-        "attention" | "chefer" | "gradient_attention" | "rollout" if layers.is_empty() => Some("has no attention"),
+        "attention" | "attention_scope" | "chefer" | "gradient_attention" | "rollout" if layers.is_empty() => {
+            Some("has no attention")
+        }
+        "attention_scope" if layers.iter().all(|layer| layer.sizes(&model.graph).windows > 1) => {
+            Some("attention within windows")
+        }
         "chefer" | "gradient_attention" | "rollout" if windows => Some("needs attention among all tokens"),
         _ => None,
     };
@@ -124,11 +133,17 @@ pub fn exported(file: &str) -> (Host, Model) {
     (host, model)
 }
 
-/// Runs every method on an exported network of the folder `GRADSCOPE_SHARED`.
-fn ask_all_of_shared_export(file: &str) {
-    let Some(path) = shared_file(file) else { return };
+/// A host, and an exported network of the folder `GRADSCOPE_SHARED`; `None` if the folder is not set.
+fn shared_export(file: &str) -> Option<(Host, Model)> {
+    let path = shared_file(file)?;
     let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
     let model = Architectures::new(host.models().clone(), host.guard()).open(path.to_str().unwrap(), None).unwrap();
+    Some((host, model))
+}
+
+/// Runs every method on an exported network of the folder `GRADSCOPE_SHARED`.
+fn ask_all_of_shared_export(file: &str) {
+    let Some((host, model)) = shared_export(file) else { return };
     let x = pictures(&model).batch(&[0], &model.card.preprocess()).unwrap();
     ask_all_of("f32", file, &host, model, x);
 }
@@ -211,6 +226,31 @@ fn every_method_runs_on_an_exported_efficientnet() {
 #[test]
 fn every_method_runs_on_an_exported_densenet() {
     ask_all_of_shared_export(DENSENET);
+}
+
+/// The exported DINOv2 network without its head: its output is an embedding.
+fn embedding() -> Option<(Host, Model)> {
+    let (host, model) = shared_export(DINO)?;
+    let end = model.graph.find("gather").unwrap();
+    let nodes = &model.graph.nodes[..=end];
+    let mut builder = Builder::new(&nodes[0].shape[1..]);
+    for node in &nodes[1..] {
+        let id = builder.add_shared(&node.name, node.op.clone(), &node.inputs).unwrap();
+        node.renamed.iter().for_each(|(parameter, full)| builder.rename(id, parameter, full).unwrap());
+    }
+    let graph = builder.finish(end).unwrap();
+    let names: Vec<_> = graph.parameters().into_iter().map(|p| p.name).collect();
+    let mut weights = model.graph.weights();
+    weights.retain(|name, _| names.contains(name));
+    let card = Card { labels: [].into(), ..(*model.card).clone() };
+    Some((host, Model { card: card.into(), graph: graph.with_weights(weights).unwrap().into(), ..model }))
+}
+
+#[test]
+fn every_method_runs_on_an_embedding_network() {
+    let Some((host, model)) = embedding() else { return };
+    let x = pictures(&model).batch(&[0], &model.card.preprocess()).unwrap();
+    ask_all_of("f32", EMBEDDING, &host, model, x);
 }
 
 #[test]
@@ -326,8 +366,17 @@ fn no_method_truncates_raw_values_and_partial_pictures_are_labeled() {
     session.set_data(Data::of(Dataset::of_bytes("seven", vec![], [3, 9, 9], pixels, (0..7).collect()).unwrap()));
     let (mut wrong, mut parts) = (vec![], 0);
     // These need other kinds of networks.
-    let others =
-        ["stylize", "training", "inaudible", "read_as", "attention", "chefer", "gradient_attention", "rollout"];
+    let others = [
+        "stylize",
+        "training",
+        "inaudible",
+        "read_as",
+        "attention",
+        "attention_scope",
+        "chefer",
+        "gradient_attention",
+        "rollout",
+    ];
     for method in host.plugins().names().into_iter().filter(|m| !others.contains(&m.as_str())) {
         for figure in answer(&host, &mut session, &method).unwrap_or_else(|e| panic!("{method}: {e:#}")) {
             let meant = MEANT.contains(&(&method, &figure.title));

@@ -1,6 +1,7 @@
 //! Fidelity measures of maps: their definitions against SciPy and PyTorch, and properties that hold for every network.
 //!
-//! The expected values are in `tests/fixtures/fidelity.json`, written by `scripts/reference/fidelity.py`.
+//! The expected values are in `tests/fixtures/fidelity.json`, `road.json` and `mprt.json`, written by the scripts of the same names in
+//! `scripts/reference`.
 
 use crate::common::{LABELS, answer, host, picture, session, uniform};
 use candle_core::{Device, Tensor};
@@ -11,6 +12,10 @@ use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Rows of tables.
+const ROAD: &str = "ROAD: (LeRF - MoRF) / 2";
+const RISE: &str = "relative rise of complexity";
 
 fn reference() -> Value {
     serde_json::from_str(include_str!("../fixtures/fidelity.json")).unwrap()
@@ -68,6 +73,10 @@ fn curve(figures: &[Figure], label: &str) -> Vec<f64> {
     series.flat_map(|s| &s.points).map(|p| f64::from(p.1)).collect()
 }
 
+fn numbers(list: &Value) -> Vec<f64> {
+    list.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
 fn near(ours: f64, theirs: f64, bound: f64) {
     assert!((ours - theirs).abs() <= bound, "{ours} instead of {theirs}");
 }
@@ -119,6 +128,76 @@ fn pixel_flipping_replaces_regions_in_order_and_averages_the_drops() {
         .map(|c| (c[0], c[16]))
         .to_vec();
     assert!(ends.iter().all(|e| (e.0 - ends[0].0).abs() < 1e-5 && (e.1 - ends[0].1).abs() < 1e-5), "{ends:?}");
+}
+
+#[test]
+fn road_matches_pytorch_grad_cam() {
+    let theirs: Value = serde_json::from_str(include_str!("../fixtures/road.json")).unwrap();
+    let figures = measured("road", Some(map()), &[("noise", "0")]);
+    for (label, name) in [("most relevant first", "most"), ("least relevant first", "least")] {
+        let (ours, expected) = (curve(&figures, label), numbers(&theirs[name]));
+        assert_eq!(ours.len(), expected.len() + 1, "the whole picture comes first");
+        ours[1..].iter().zip(&expected).for_each(|(a, b)| near(*a, *b, 1e-6));
+    }
+    near(cell(&figures, ROAD, 1), theirs["road"].as_f64().unwrap(), 1e-6);
+}
+
+#[test]
+fn imputed_pictures_match_pytorch_grad_cam() {
+    let theirs: Value = serde_json::from_str(include_str!("../fixtures/road.json")).unwrap();
+    let list = |values: &[f64]| values.iter().map(|v| format!("{v:.9}")).collect::<Vec<_>>().join(", ");
+    let x: Vec<_> = uniform(11, 24 * 32).into_iter().map(|v| 0.5 + 0.5 * f64::from(v)).collect();
+    let in_hole = |i: i32| (i / 32 - 12).pow(2) + (i % 32 - 16).pow(2) < 121 && i % 7 != 0;
+    let hole: Vec<_> = (0..24 * 32).map(|i| f64::from(u8::from(in_hole(i)))).collect();
+    let scattered: Vec<_> = uniform(12, 24 * 32).into_iter().map(|v| f64::from(u8::from(v < 0.8))).collect();
+    for (name, removed) in [("hole", hole), ("scattered", scattered)] {
+        let (x, removed, expected) = (list(&x), list(&removed), list(&numbers(&theirs[name])));
+        let body = format!(
+            "import \"lib/imputation\" as imputation;\nlet shape = [1, 1, 24, 32];\n\
+             let y = imputation::linear(tensor([{x}]).reshape(shape), tensor([{removed}]).reshape(shape));\n\
+             (y.flatten() - tensor([{expected}])).abs().max()"
+        );
+        near(answer(&body).parse().unwrap(), 0.0, 1e-6);
+    }
+}
+
+#[test]
+fn road_of_a_reversed_map_has_the_opposite_sign() {
+    let ours = cell(&measured("road", Some(map()), &[("noise", "0")]), ROAD, 1);
+    let reversed = cell(&measured("road", Some(map().neg().unwrap()), &[("noise", "0")]), ROAD, 1);
+    assert!(ours.abs() > 1e-4, "{ours}");
+    near(reversed, -ours, 1e-6);
+}
+
+#[test]
+fn road_removes_the_given_part_of_a_constant_map_and_adds_the_given_noise() {
+    let x = picture().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let filled = |noise: &str| {
+        let set = [("percentages", "20 80"), ("noise", noise)];
+        let figures = measured("road", Some(map().ones_like().unwrap()), &set);
+        let figure = figures.iter().find(|f| f.title == "most relevant removed").expect("a picture");
+        figure.values().unwrap().data.to_vec()
+    };
+    let (quiet, noisy) = (filled("0"), filled("0.5"));
+    let changed = (0..64).filter(|i| quiet[*i] != x[*i]).count();
+    assert_eq!(changed, 63 * 8 / 10 + 1, "the values from the 20th percentile up, of 64");
+    let squares = (0..192).filter(|i| quiet[*i] != x[*i]).map(|i| {
+        let std = [0.25, 0.25, 0.5][i / 64];
+        ((noisy[i] - quiet[i]) / std).powi(2)
+    });
+    near(f64::from(squares.sum::<f32>() / 153.0).sqrt(), 0.5, 0.1);
+}
+
+#[test]
+fn road_asks_for_percentages_between_1_and_99() {
+    let host = host();
+    let mut session = session(&host);
+    session.open(host.method("road").expect("it compiles"));
+    for wrong in ["", "0", "50 100"] {
+        session.set("percentages", wrong).expect("any text");
+        let error = format!("{:#}", session.run(&host).expect_err("no percentages"));
+        assert!(error.contains("must list percentages from 1 to 99"), "{wrong}: {error}");
+    }
 }
 
 #[test]
@@ -185,6 +264,57 @@ fn randomizing_the_network_changes_a_gradient_but_not_a_map_that_ignores_the_net
     assert!(signed[1..].iter().all(|r| *r < 0.9), "{signed:?}");
     let fixed = measured("randomization", Some(map()), &[]);
     assert!(curve(&fixed, "signed").iter().chain(&curve(&fixed, "magnitude")).all(|r| (r - 1.0).abs() < 1e-6));
+}
+
+#[test]
+fn smooth_and_efficient_mprt_match_quantus_in_every_order() {
+    let theirs: Value = serde_json::from_str(include_str!("../fixtures/mprt.json")).unwrap();
+    let samples = theirs["samples"].to_string();
+    for order in ["cascading", "bottom_up", "independent"] {
+        for (samples, name) in [("1", "plain"), (&*samples, "smooth")] {
+            let gradient = [("method", "guided_backprop"), ("settings", "rule=gradient")];
+            let figures =
+                measured("randomization", None, &[&gradient[..], &[("order", order), ("samples", samples)]].concat());
+            for kind in ["signed", "magnitude"] {
+                let (ours, expected) = (curve(&figures, kind), numbers(&theirs[order][name][kind]));
+                assert_eq!(ours.len(), expected.len() + 1, "as learned comes first");
+                ours[1..].iter().zip(&expected).for_each(|(a, b)| near(*a, *b, 1e-5));
+                let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+                near(cell(&figures, &format!("mean correlation, {kind}"), 1), mean, 1e-5);
+            }
+            if name == "plain" {
+                let (ours, expected) = (curve(&figures, "entropy in nats"), numbers(&theirs[order]["complexity"]));
+                assert_eq!(ours.len(), expected.len());
+                ours.iter().zip(&expected).for_each(|(a, b)| near(*a, *b, 1e-5));
+            }
+            let whole = order != "independent";
+            let rows = figures.iter().filter(|f| format!("{f:?}").contains(RISE)).count();
+            assert_eq!(rows, usize::from(whole), "{order}: only if all layers are random in the end");
+            if name == "plain" && whole {
+                near(cell(&figures, RISE, 1), theirs[order]["rise"].as_f64().unwrap(), 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn histogram_entropy_matches_quantus() {
+    let theirs: Value = serde_json::from_str(include_str!("../fixtures/mprt.json")).unwrap();
+    for (bins, expected) in theirs["entropies"].as_object().unwrap() {
+        let body =
+            format!("import \"lib/fidelity\" as f; f::histogram_entropy(tensor({:?}) ** 3, {bins})", uniform(7, 64));
+        near(answer(&body).parse().unwrap(), expected.as_f64().unwrap(), 1e-6);
+    }
+    assert_eq!(answer("import \"lib/fidelity\" as f; f::histogram_entropy(ones([9]), 5)"), "0.0");
+}
+
+#[test]
+fn averaging_maps_of_pictures_without_noise_changes_nothing() {
+    let one = measured("randomization", None, &[]);
+    let many = measured("randomization", None, &[("samples", "3"), ("noise", "0")]);
+    for (a, b) in curve(&one, "signed").iter().zip(curve(&many, "signed")) {
+        near(*a, b, 1e-6);
+    }
 }
 
 #[test]
