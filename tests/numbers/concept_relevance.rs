@@ -87,7 +87,8 @@ fn the_heatmaps_of_all_channels_add_up_to_the_whole_relevance() {
     for (layer, within) in [("pool1", ""), ("conv2", ""), ("pool1", "relu2:3"), ("pool1", "relu2:0..2 > conv2:1")] {
         let figures = figures("crp", &[("layer", layer), ("within", within), ("channels", "0..3")]);
         let count = if layer == "conv2" { 6 } else { 4 };
-        let all = self::figures("crp", &[("layer", layer), ("within", within), ("channels", &format!("top {count}"))]);
+        let every = format!("top {count}");
+        let all = self::figures("crp", &[("layer", layer), ("within", within), ("channels", every.as_str())]);
         let mut sum = vec![0.0; 64];
         for c in 0..count {
             sum.iter_mut().zip(map(&all, &format!("channel {c}"))).for_each(|(sum, v)| *sum += v);
@@ -102,7 +103,8 @@ fn a_circuit_lists_what_the_same_conditions_give_one_by_one() {
     let circuit = rows(&figures("crp", &[("layer", "conv2"), ("below", "conv1 pool1"), ("width", "2")]), "circuit");
     assert!(circuit.len() > 6 && circuit.iter().any(|row| row[0].contains('>')), "{circuit:?}");
     for row in circuit {
-        let alone = figures("crp", &[("within", &row[0]), ("layer", &row[1]), ("channels", &row[2])]);
+        let set = [("within", row[0].as_str()), ("layer", row[1].as_str()), ("channels", row[2].as_str())];
+        let alone = figures("crp", &set);
         let found = &rows(&alone, "channels")[0];
         assert_eq!((&row[2], &row[3], &row[4]), (&found[1], &found[2], &found[3]), "{row:?}");
     }

@@ -55,7 +55,7 @@ fn raw(figures: &[Figure]) -> Vec<f64> {
 /// The effect of each whole layer, from the table `title`, whose rows begin with the layer.
 fn whole(figures: &[Figure], title: &str) -> Vec<f64> {
     let Body::Table { rows, .. } = &figures.iter().find(|f| f.title == title).unwrap().body else { panic!("no table") };
-    let mut rows: Vec<_> = rows.iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect();
+    let mut rows: Vec<_> = rows.iter().map(|row| (row[0].clone(), row[1].parse::<f64>().unwrap())).collect();
     rows.dedup();
     rows.into_iter().map(|(_, effect)| effect).collect()
 }
