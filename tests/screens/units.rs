@@ -65,11 +65,6 @@ fn x_without_a_unit_under_the_ring_cancels_or_explains() {
     let mut state = opened_units(true);
     press(&mut state, "3");
     assert_eq!(asked(&press(&mut state, "x")), [Command::Cancel]);
-    // In other panels, x always cancels.
-    press(&mut state, "1");
-    state.lens.mark = Some((0.25, 0.25));
-    tell(&mut state, Update::Busy(true));
-    assert_eq!(asked(&press(&mut state, "x")), [Command::Cancel]);
 }
 
 #[test]
@@ -82,4 +77,19 @@ fn enter_sets_the_parameter_of_the_position_under_the_ring() {
     state.lens.mark = None;
     press(&mut state, "Enter");
     assert!(state.zoomed, "without a ring, Enter maximizes");
+}
+
+#[test]
+fn target_expressions_are_completed_word_by_word() {
+    let mut state = opened_units(false);
+    state.lens.mark = Some((0.5, 0.25));
+    press(&mut state, ":");
+    write(&mut state, "target bee @");
+    press(&mut state, "Tab");
+    assert!(screen(&state).contains(":target bee @ 8,4"), "the position under the ring:\n{}", screen(&state));
+    let mut state = opened_units(false);
+    press(&mut state, ":");
+    write(&mut state, "target bee - b");
+    press(&mut state, "Tab");
+    assert!(screen(&state).contains(":target bee - bee"), "{}", screen(&state));
 }

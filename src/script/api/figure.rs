@@ -198,8 +198,13 @@ pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result
     Ok(values(&t)?.data.chunks_exact(3).map(|c| [byte(&c[0]), byte(&c[1]), byte(&c[2])]).collect())
 }
 
-/// A figure that lists the `count` most likely classes, or a badge with the reason if the scores are not finite.
+/// A figure that lists the `count` most likely classes, or a badge with the reason if the scores are not finite, or a text if the network
+/// has no class scores.
 fn classes(run: &LabeledTrace, count: usize) -> Result<Figure> {
+    if run.trace.graph.classes() == 0 {
+        let text = "the network has no class scores, but a value at each of several positions; a target such as \"0 @ 120,80\" selects one";
+        return Ok(Figure { title: "classes".into(), body: Body::Text { text: text.into() } });
+    }
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
         rows => Body::Classes { rows: rows?, of: run.trace.logits()?.dim(1)? },

@@ -60,8 +60,9 @@ pub fn completion(line: &str) -> Option<Complete> {
     let [name, arguments @ ..] = words.as_slice() else { return None };
     let Some(last) = arguments.len().checked_sub(1) else { return Some(Complete::Names(names)) };
     let complete = COMMANDS.iter().find(|command| command.is(name))?.complete;
-    // A path may contain spaces.
-    complete.get(last).or(complete.last().filter(|c| matches!(c, Complete::Path))).copied()
+    // A path may contain spaces, and an expression has several words.
+    let open = |c: &&Complete| matches!(c, Complete::Path | Complete::Words(_));
+    complete.get(last).or(complete.last().filter(open)).copied()
 }
 
 /// The names that start with the last word of a line.
@@ -138,6 +139,8 @@ mod tests {
         let is_name = |line| matches!(completion(line), Some(Complete::Names(_)));
         assert!(["", "op", "model ti", "set st", "compare c"].into_iter().all(is_name));
         assert!(matches!(completion("set strength 1"), Some(Complete::Values(_))));
+        let is_word = |line| matches!(completion(line), Some(Complete::Words(_)));
+        assert!(["target c", "target cat - d", "target person @ "].into_iter().all(is_word));
         assert!(["set strength 1 2", "fork ", "nothing "].into_iter().all(|line| completion(line).is_none()));
     }
 }

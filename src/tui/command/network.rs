@@ -57,7 +57,7 @@ pub const TARGET: CommandSpec = CommandSpec {
     alias: None,
     arguments: "TARGET",
     summary: "set the target: a class, cat - dog, person @ 120,80, like:other.jpg, …",
-    complete: &[Complete::Names(classes)],
+    complete: &[Complete::Words(target_words)],
     execute: |state, rest| {
         let target = match rest {
             "" => None,
@@ -91,8 +91,16 @@ fn has_class(state: &State, text: &str) -> bool {
     state.model.as_ref().is_some_and(|model| model.labels.iter().any(|label| label == text))
 }
 
-fn classes(state: &State) -> Vec<String> {
-    state.model.as_ref().map_or(vec![], |model| model.labels.to_vec())
+/// The words of a target expression: class names, the position under the ring, and the other forms.
+fn target_words(state: &State) -> Vec<String> {
+    let labels = state.model.as_ref().map_or(vec![], |model| model.labels.to_vec());
+    let size = state.picture.as_ref().and_then(|picture| picture.pixels.shape.get(1..3));
+    let position = state.lens.mark.zip(size).map(|((x, y), size)| {
+        let pixel = |part: f32, size: usize| ((part * size as f32) as usize).min(size.saturating_sub(1));
+        format!("@ {},{}", pixel(x, size[1]), pixel(y, size[0]))
+    });
+    let forms = ["max", "output", "like:", "text:", "in", "+", "-"].map(String::from);
+    labels.into_iter().chain(position).chain(forms).collect()
 }
 
 /// Index of a class specified by index or name. Names are matched exactly, then ignoring case, then fuzzily. Errors if no class

@@ -27,6 +27,8 @@ pub enum Complete {
     Names(fn(&State) -> Vec<String>),
     /// The argument is one of the values returned by this function for the previous argument.
     Values(fn(&State, &str) -> Vec<String>),
+    /// The argument is an expression of any number of words, each one of the names returned by this function.
+    Words(fn(&State) -> Vec<String>),
     /// The argument is a file path, which extends to the end of the line.
     Path,
 }

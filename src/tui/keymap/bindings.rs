@@ -161,7 +161,7 @@ mod tests {
         };
         assert_eq!(keys(Action::Play), [Key::Char('x'), Key::Char(' ')]);
         assert_eq!(bindings.key_of(Action::Play), "x");
-        assert_eq!(bindings.key_of(Action::Cancel), "", "its only key is taken");
+        assert_eq!(bindings.key_of(Action::Ablate), "", "its only key is taken");
         assert!(bindings.bind("x", "pla").unwrap_err().contains("expected one of quit"));
         assert!(bindings.bind("xx", "play").unwrap_err().contains("unknown key \"xx\""));
         assert!(bindings.bind("x", "defaults").unwrap_err().contains("a single panel"));

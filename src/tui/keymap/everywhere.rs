@@ -19,7 +19,6 @@ pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char('B')], A::Branch(-1), "Steps", "previous branch", ""),
     row(&[K::Char('v')], A::Compare, "Steps", "compare two branches", ""),
     row(&[K::Char('r')], A::Restart, "Steps", "run again", ""),
-    row(&[K::Char('x')], A::Cancel, "Steps", "cancel the computation", ""),
 
     row(&[K::Char('[')], A::Change(-1), "Change", "decrease the parameter", "less"),
     row(&[K::Char(']')], A::Change(1), "Change", "increase the parameter", "more"),
@@ -42,6 +41,7 @@ pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char('-')], A::Enlarge(-1), "Look", "zoom out", ""),
     row(&[K::Char('0')], A::Whole, "Look", "reset the zoom", ""),
     row(&[K::Char('I')], A::Inspect, "Look", "read values (arrows, mouse)", ""),
+    row(&[K::Char('x')], A::Ablate, "Look", "switch the unit at the ring off", ""),
     row(&[K::Char('z')], A::Zoom, "Look", "maximize the pane", ""),
     row(&[K::Char('L')], A::ShowLog, "Look", "maximize the log", ""),
     row(&[K::Ctrl('l')], A::Redraw, "Look", "redraw the screen", ""),

@@ -128,7 +128,7 @@ fn complete(state: &mut State) -> Vec<Effect> {
     let Some(line) = open(state).map(|prompt| prompt.text().to_owned()) else { return Vec::new() };
     let offers = match command::completion(&line) {
         Some(Complete::Path) => return vec![Effect::Complete(line.rsplit(' ').next().unwrap_or("").to_owned())],
-        Some(Complete::Names(names)) => command::offers(&line, names(state)),
+        Some(Complete::Names(names) | Complete::Words(names)) => command::offers(&line, names(state)),
         Some(Complete::Values(values)) => command::offers(&line, values(state, command::before_last(&line))),
         None => Vec::new(),
     };

@@ -1,7 +1,8 @@
 //! The bottom layer of the screen: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
-    branches, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps, views,
+    branches, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps, units,
+    views,
 };
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key, Mouse};
@@ -53,6 +54,7 @@ fn act(state: &mut State, action: Action) -> Handled {
             state.lens.reset();
             Vec::new()
         }
+        Action::Ablate => units::toggle(state),
         Action::Inspect => lens_actions::inspect(state),
         Action::Scale => lens_actions::turn_scale(state),
         Action::Strength(by) => lens_actions::strengthen(state, by),

@@ -32,7 +32,6 @@ pub const PANEL: Panel = Panel {
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Figures", "choose at the ring, or maximize", "zoom"),
-    bind(&[K::Char('x')], A::Ablate, "Figures", "switch the unit at the ring off", ""),
     bind(&[K::Left], A::Left, "Figures", "previous view (pan if zoomed)", ""),
     bind(&[K::Right], A::Right, "Figures", "next view (pan if zoomed)", ""),
 ];
@@ -44,7 +43,6 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
             Some(effects) => return Some(effects),
             None => state.toggle_zoom(),
         },
-        A::Ablate => return Some(units::toggle(state)),
         A::Left => go(state, -1, 0),
         A::Right => go(state, 1, 0),
         A::Move(by) => go(state, 0, by),
