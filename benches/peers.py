@@ -193,7 +193,7 @@ def network_rows():
     if vgg16:
         most = sgemm()
         print(f"\nOur VGG-16 forward pass runs at {max(vgg16) / 1e9:.0f} GFLOP/s by the operation count of direct convolution, "
-              f"{100 * max(vgg16) / most:.0f} % of the {most / 1e9:.0f} GFLOP/s of PyTorch's sgemm at size 2048.", flush=True)
+              f"{100 * max(vgg16) / most:.0f}% of the {most / 1e9:.0f} GFLOP/s of PyTorch's sgemm at size 2048.", flush=True)
 
 
 def training_rows():

@@ -5,7 +5,7 @@
     python scripts/reference/opentsne.py features map
 
 Two cores, 10,000 test pictures, 128 features, openTSNE 1.0.4 with n_jobs=2: openTSNE takes 46 s and 261 MB (its process), and the 10
-nearest neighbors in the map predict 97.2 % of the points correctly; gradscope takes 9 s and 168 MB, with 97.4 %.
+nearest neighbors in the map predict 97.2% of the points correctly; gradscope takes 9 s and 168 MB, with 97.4%.
 """
 import sys
 import time

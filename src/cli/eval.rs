@@ -22,7 +22,7 @@ pub fn eval(host_args: &HostArgs, args: &EvalArgs) -> Result<ExitCode> {
     out::tell_notes();
     let bar = ProgressLine::of(data.len(), 0, "{bar:40} {pos}/{len} {msg} {eta}")?;
     let mut on = |count: Accuracy| {
-        bar.set(count.total, &format!("{:.2} %", count.accuracy() * 100.0));
+        bar.set(count.total, &format!("{:.2}%", count.accuracy() * 100.0));
         if stop.wanted() {
             bail!("cancelled after {} pictures, {} of them correct", count.total, count.correct);
         }

@@ -132,7 +132,7 @@ fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
                 bar.set(step, &format!("epoch {}/{} loss {now:.4}", report.epoch, report.epochs));
             }
             TrainEvent::Epoch { epoch, epochs, loss, count } => {
-                let right = |c: Accuracy| format!(", test accuracy {:.2} %", c.accuracy() * 100.0);
+                let right = |c: Accuracy| format!(", test accuracy {:.2}%", c.accuracy() * 100.0);
                 let right = count.map(right).unwrap_or_default();
                 bar.tell(&[format!("epoch {epoch}/{epochs}: loss {loss:.4}{right}")]);
             }
@@ -159,7 +159,7 @@ fn tell(args: &TrainArgs, course: &TrainingLoop, file: &Path) -> Result<ExitCode
         (false, Some(c)) => {
             let test = course.test.map_or("", |t| t.name.as_str());
             let (name, test, share) = (words::name(name), words::name(test), c.accuracy() * 100.0);
-            out::say(&format!("{name} on {test}: {} of {} correct, {share:.2} %", c.correct, c.total))?;
+            out::say(&format!("{name} on {test}: {} of {} correct, {share:.2}%", c.correct, c.total))?;
         }
         (false, None) => out::say(&format!("{} trained on {}", words::name(name), words::name(&args.data)))?,
     }

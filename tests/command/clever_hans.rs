@@ -19,8 +19,8 @@ fn a_network_that_relies_on_a_tag_is_detected_and_a_clean_one_is_not() {
     let text = String::from_utf8(ran.stdout).unwrap();
 
     let [on, off] = ["on every 4 ", "nowhere"].map(|begin| numbers(&text, begin));
-    assert!(on[0] - off[0] > 40.0, "without the tag {} of {} % are left", off[0], on[0]);
-    assert!((on[2] - off[2]).abs() < 2.0, "the clean network minds: {} and {} %", on[2], off[2]);
+    assert!(on[0] - off[0] > 40.0, "without the tag {} of {}% are left", off[0], on[0]);
+    assert!((on[2] - off[2]).abs() < 2.0, "the clean network minds: {} and {}%", on[2], off[2]);
 
     let part = |after: &str, name: &str| numbers(text.split_once(after).unwrap().1, name);
     let (tagged, clean) = (part("where it looks", "tagged")[0], part("where it looks", "clean")[0]);

@@ -10,7 +10,7 @@ const PROGRAM: &str = r#"
 let net = train("mnist_softmax", #{ data: "made:digits", batch: 100, optimizer: "sgd", rate: 0.01, epochs: 1, out: "net.safetensors" });
 print(`accuracy ${evaluate(net, "made:digits").accuracy}`);
 let swept = run("fgsm_curve", #{ model: net, data: "made:digits", set: #{ epsilons: args[0] }, out: "curve" });
-for row in swept.tables["accuracy over epsilon"] { print(`${row[0]}: ${row[3]} %`); }
+for row in swept.tables["accuracy over epsilon"] { print(`${row[0]}: ${row[3]}%`); }
 let map = run("saliency", #{ model: net, input: "made:digits[3]", target: 7 });
 print(`${map.target} ${map.tensors["saliency"].shape}`);
 save([table(["a"], [[1]], "numbers")], "tables");

@@ -118,7 +118,7 @@ def judged(out, pixels, same_size):
 
 
 def differing(one, other):
-    """The share of pixels that differ by more than 15 %, after smoothing out single pixels; without the status line."""
+    """The share of pixels that differ by more than 15%, after smoothing out single pixels; without the status line."""
     alike = ["-resize", "630x360!", "-blur", "0x2", "-gravity", "South", "-chop", "0x20"]
     command = ["convert", one, other, *alike, "-compose", "difference", "-composite", "-colorspace", "gray", "-threshold", "15%"]
     said = subprocess.run([*command, "-format", "%[fx:mean]", "info:"], capture_output=True, text=True)

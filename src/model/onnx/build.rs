@@ -126,7 +126,7 @@ fn check_supported(program: &Program) -> Result<()> {
     };
     let list: Vec<_> = unknown.iter().map(named).collect();
     bail!(
-        "{} of {all} operators are not supported: {}; the other {} % of the network is supported; for a PyTorch model, export \
+        "{} of {all} operators are not supported: {}; the other {}% of the network is supported; for a PyTorch model, export \
          with torch.onnx.export(model.eval(), …) without custom operators",
         missing,
         list.join(", "),

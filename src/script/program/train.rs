@@ -94,7 +94,7 @@ impl Setting {
                     observer.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
                 }
                 TrainEvent::Epoch { epoch, epochs, loss, count } => {
-                    let right = count.map_or(String::new(), |c| format!(", {:.2} % correct", c.accuracy() * 100.0));
+                    let right = count.map_or(String::new(), |c| format!(", {:.2}% correct", c.accuracy() * 100.0));
                     self.desk.say(&format!("{name}, epoch {epoch}/{epochs}: loss {loss:.4}{right}"));
                 }
             }

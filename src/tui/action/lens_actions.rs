@@ -43,7 +43,7 @@ pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     let overlay = &mut state.lens.overlay;
     overlay.strength = ((overlay.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;
     let percent = (overlay.strength * 100.0).round();
-    state.say(format!("{percent:.0} % map over {:.0} % picture", 100.0 - percent));
+    state.say(format!("{percent:.0}% map over {:.0}% picture", 100.0 - percent));
     Vec::new()
 }
 

@@ -67,7 +67,7 @@ fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Pi
     let rest = (0..count).filter(|class| !likely.contains(class));
     let chance = |class: usize| state.classes().iter().find(|r| r.class == class).map(|r| r.probability);
     let row = |class: usize| {
-        let detail = chance(class).map_or_else(String::new, |p| format!("{:.1} %", p * 100.0));
+        let detail = chance(class).map_or_else(String::new, |p| format!("{:.1}%", p * 100.0));
         Item::new(&class.to_string(), &format!("{} {class}", state.label(class)), &detail)
     };
     let none = Item::new("", "none", if of == Choice::Target { "the predicted class" } else { "" });
