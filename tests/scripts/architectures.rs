@@ -51,7 +51,7 @@ fn every_kind_of_operation_can_be_built() {
         .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5).dropout2d("dropout2d", 0.5)
         .same_pad("same", 3, 2).reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
         .conv_transpose("up", 6, 3, #{ stride: 2, padding: 1, output_padding: 1, dilation: 1, groups: 2, bias: false })
-        .pow("pow", 2.0).interpolate("interpolate", [9, 10], #{ mode: "bilinear" }).max_pool("max", 2, #{ stride: 1, padding: 1, dilation: 1, ceil_mode: true })
+        .pow("pow", 2.0).ablate("ablate", 1, [0, 2]).interpolate("interpolate", [9, 10], #{ mode: "bilinear" }).max_pool("max", 2, #{ stride: 1, padding: 1, dilation: 1, ceil_mode: true })
         .avg_pool("avg", [2, 1], #{ stride: 1, padding: 0, ceil_mode: false, count_include_pad: false });
     let y = x.slice("slice", 1, #{ start: 1, end: -1, step: 2 }).pad("pad", -3, 1, 3);
     let z = concat("concat", [x.add("add", y), x.mul("mul", y)]).adaptive_avg_pool("cells", [2, 1]);

@@ -109,7 +109,7 @@ fn invalid_declarations_are_reported() {
             "one of v",
         ),
         ("const PLUGIN = #{ group: \"x\" }; fn step(cx, s) { s }".into(), "fn run(cx)"),
-        ("  \n".into(), "still being written"),
+        ("  \n".into(), "the script \"probe\" is empty"),
     ] {
         let error = format!("{:#}", host().compile(source(&text)).expect_err(&text));
         assert!(error.contains(message), "{text}\n=> {error}");

@@ -346,9 +346,14 @@ fn maps_are_not_class_scores_and_the_error_says_what_works() {
         }
         assert!(answered.contains(&"filters".to_string()), "{answered:?}");
         let asks_no_class = [
+            "channels",
+            "deep_dream",
+            "dff",
+            "eigencam",
             "features",
             "filters",
             "guided_grid",
+            "inversion",
             "network",
             "neighbours",
             "pca",
