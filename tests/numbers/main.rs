@@ -14,6 +14,7 @@ mod fab;
 mod features;
 mod formats;
 mod interpolation;
+mod maco;
 mod making;
 mod onnx;
 mod patching;
