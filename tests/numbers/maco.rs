@@ -35,7 +35,7 @@ fn pictures_and_their_gradients_agree_with_horama() {
     let reference: Value = serde_json::from_str(include_str!("../fixtures/maco.json")).unwrap();
     let (host, folder) = (host(), tempfile::TempDir::new().unwrap());
     for case in reference["cases"].as_array().unwrap() {
-        let [h, w] = [0, 1].map(|i| case["size"][i].as_u64().unwrap() as usize);
+        let [h, w] = [0, 1].map(|i: usize| case["size"][i].as_u64().unwrap() as usize);
         let half = [1, 3, h, w / 2 + 1];
         let count = half.iter().product();
         let phase = uniform(1, count).into_iter().map(|v| (3.0 * f64::from(v)) as f32).collect::<Vec<_>>();
