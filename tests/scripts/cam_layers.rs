@@ -107,7 +107,6 @@ const FAMILIES: &[Family] = &[
     own(&["tiniest_cifar10"], "l6"),
     own(&["darknet_tiny"], "leaky15"),
     own(&["shapes", "reader", "words"], "relu4"),
-    own(&["shapes_vit"], "blocks.3.norm1"),
     own(&["waves"], "relu3"),
     own(&["digits", "lenet"], "pool2"),
     own(&["convnetjs"], "pool3"),
