@@ -32,7 +32,7 @@ const PAUSE: u32 = 20;
 enum AutosaveJob {
     /// A request to save, whether it differs from the last saved request (so that the saved step is outdated), and a channel that
     /// confirms the write.
-    Question(Workspace, bool, Sender<()>),
+    Question(Box<Workspace>, bool, Sender<()>),
     Step(Option<Vec<u8>>),
 }
 
@@ -95,7 +95,7 @@ impl Autosave {
     fn hand_on(&mut self, question: Workspace, new: bool) {
         self.question = Some(question.clone());
         let (done, written) = channel();
-        self.send(AutosaveJob::Question(question, new, done));
+        self.send(AutosaveJob::Question(question.into(), new, done));
         if new {
             // If the write takes longer, it continues while the request is processed.
             let _ = written.recv_timeout(MOMENT);
@@ -142,7 +142,7 @@ fn write(target: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<U
                 AutosaveJob::Question(asked, new, done) => {
                     // If the request is new, the saved step belongs to an earlier request and is removed.
                     step = if new { Some(None) } else { step };
-                    question = Some(asked);
+                    question = Some(*asked);
                     waiting.push(done);
                 }
                 AutosaveJob::Step(shown) => step = Some(shown),

@@ -72,7 +72,7 @@ fn channels_and_their_heatmaps_are_those_of_zennit_crp() {
             assert_near(&format!("{what}, relevance"), &by_channel(&figures, 2), &numbers(&case["relevance"]));
             assert_near(&format!("{what}, share"), &by_channel(&figures, 3), &numbers(&case["share"]));
             let count = by_channel(&figures, 1).len();
-            let every_second = |i: &usize| i / 8 % 2 == 0 && i % 2 == 0;
+            let every_second = |i: &usize| (i / 8).is_multiple_of(2) && i.is_multiple_of(2);
             let ours = (0..count).flat_map(|c| {
                 let map = map(&figures, &format!("channel {c}"));
                 (0..64).filter(every_second).map(move |i| map[i])
