@@ -54,6 +54,8 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("style_transfer", DINO, "compared on feature maps"),
     ("style_transfer", EMBEDDING, "compared on feature maps"),
     ("excitation_backprop", EMBEDDING, "not defined for attention"),
+    ("boundary", EMBEDDING, "no starting point"),
+    ("hopskipjump", EMBEDDING, "no starting point"),
     ("style_transfer", SWIN, "compared on feature maps"),
     ("style_transfer", CONVNEXT, "compared on feature maps"),
     ("style_transfer", EFFICIENTNET, "compared on feature maps"),

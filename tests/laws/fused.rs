@@ -272,7 +272,7 @@ fn networks_run_on_pictures_of_other_sizes_than_they_were_built_for() {
             let fused = match graph.forward(&x) {
                 Ok(fused) => fused,
                 Err(e) => {
-                    assert!(format!("{e:#}").starts_with(&format!("a picture of {h}x{w} does not fit")), "{e:#}");
+                    assert!(format!("{e:#}").starts_with(&format!("a {h}x{w} picture does not fit")), "{e:#}");
                     continue;
                 }
             };

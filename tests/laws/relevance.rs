@@ -281,7 +281,10 @@ fn the_box_rule_says_which_layers_it_is_for() {
     let composite = Composite::gradient().with(Selector::parse("linear").unwrap(), rule);
     let seed = Random(2).tensor(&[1, 4, 4]);
     let error = Walk { composite, ..Walk::gradient(&trace, vec![(graph.output, seed)]) }.run().unwrap_err();
-    assert!(format!("{error:#}").contains("but this layer reads [1, 4, 7]; choose a rule without bounds"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("the layer's input of shape [1, 4, 7]; choose a rule without bounds"),
+        "{error:#}"
+    );
 }
 
 #[test]

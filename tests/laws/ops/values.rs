@@ -297,6 +297,9 @@ fn moves() -> Vec<&'static str> {
             r.x(0, [n, 0, h, w])
         }),
         check(Select { dim: 2, index: -1 }, &[maps], &[2, 6, 5], |r, [n, c, w, _]| r.x(0, [n, c, 3, w])),
+        check(Ablate { dim: 2, indices: vec![0, 3] }, &[maps], maps, |r, i| {
+            if [1, 2].contains(&i[2]) { r.x(0, i) } else { 0.0 }
+        }),
         check(Gather { dim: 3, index: vec![4, 0, 4] }, &[maps], &[2, 6, 4, 3], |r, [n, c, h, w]| {
             r.x(0, [n, c, h, [4, 0, 4][w]])
         }),
