@@ -179,7 +179,9 @@ impl FusedRun {
                 let node = &graph.nodes[step.node];
                 let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
                 let value = batched(node.forward(&x)?, n)?;
-                backend::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
+                if self.plan.mapped[place] {
+                    backend::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
+                }
                 self.seen[step.node].get_or_init(|| value);
             }
         }
@@ -246,6 +248,11 @@ impl FusedRun {
             // The input buffer is empty if only normalizations read the input.
             (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Input) => {
                 self.input.reshape(self.dims(id))?
+            }
+            // The buffer of an unfused operation holds its value only if a fused step reads it.
+            (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Op) => {
+                let value = self.seen[self.plan.node(step)].get().context("the operation has not run yet")?;
+                value.reshape(self.dims(id))?
             }
             (Some(step), _) => slot(&self.plan.steps[step].to)?,
             (None, Some(saved)) => slot(&saved)?,

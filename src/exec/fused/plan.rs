@@ -16,6 +16,8 @@ pub(in crate::exec) struct Plan {
     pub(super) buffers: Vec<usize>,
     /// The last step that uses each buffer.
     pub(super) last: Vec<usize>,
+    /// Whether a fused step reads each step's value from its buffer; unfused operations read tensors instead.
+    pub(super) mapped: Vec<bool>,
     /// Shape of each node's value for a batch size of 1.
     pub(super) shapes: Vec<Vec<usize>>,
     /// For each node, the step that computes its value; `None` for nodes inside a step.
@@ -36,6 +38,10 @@ impl Plan {
             last[step.to.buffer] = i;
             step.reads.iter().chain(&step.add).for_each(|&read| last[steps[read].to.buffer] = i);
         }
+        let mut mapped = vec![false; steps.len()];
+        for step in steps.iter().filter(|step| !matches!(step.work, StepKernel::Op)) {
+            step.reads.iter().chain(&step.add).for_each(|&read| mapped[read] = true);
+        }
         let mut saved = vec![None; shapes.len()];
         for (i, segment) in segments.steps.iter().enumerate().filter(|(i, _)| steps[*i].saved.is_some()) {
             saved[graph.nodes[segment.last].inputs[0]] = Some(i);
@@ -45,6 +51,7 @@ impl Plan {
             steps,
             buffers: layout.buffers,
             last,
+            mapped,
             shapes,
             ends: segments.ends,
             saved,
