@@ -129,5 +129,11 @@ fn a_case_without_a_target_class_is_an_error() {
     let mut case = own().into_iter().find(|case| case["id"] == "gradient of a weighed sum").unwrap();
     case["params"] = json!({});
     let outcome = Selftest::default().check(&case);
-    assert!(!outcome.passed && outcome.why.unwrap().contains("the case needs a \"target\": the index of one of the network's 4 outputs"));
+    assert!(
+        !outcome.passed
+            && outcome
+                .why
+                .unwrap()
+                .contains("the case needs a \"target\": the index of one of the network's 4 outputs")
+    );
 }
