@@ -155,6 +155,11 @@ fn every_level(mut check: impl FnMut(&str)) {
     }
 }
 
+/// Whether a case with this number of multiplications runs: all of them, but only small ones under Miri, which takes about 1 ms each.
+fn runs(multiplications: usize) -> bool {
+    !cfg!(miri) || multiplications < 10_000
+}
+
 #[test]
 fn convolutions_of_all_kinds_equal_the_plain_sums() {
     every_level(|level| {
@@ -182,8 +187,17 @@ fn convolutions_of_all_kinds_equal_the_plain_sums() {
             (1, (4, 5), (3, 3), slide((1, 1), 3, 2)),
             (1, (4, 5), (16, 11), Slide { dilation: (2, 3), ..slide((3, 2), 1, 2) }),
             (2, (5, 4), (13, 16), Slide { stride: (2, 1), padding: (2, 0), dilation: (2, 3), ..slide((3, 2), 1, 0) }),
+            (1, (1, 3), (7, 6), slide((3, 3), 1, 1)),
+            (1, (3, 5), (5, 6), slide((5, 5), 2, 2)),
+            (2, (9, 6), (3, 4), slide((1, 1), 1, 0)),
+            (1, (5, 5), (5, 4), Slide { groups: 5, ..slide((3, 3), 1, 1) }),
+            (1, (4, 6), (4, 4), Slide { groups: 2, ..slide((3, 3), 2, 1) }),
+            (1, (3, 2), (4, 5), Slide { dilation: (2, 1), ..slide((2, 3), 1, 1) }),
         ];
         for (i, (n, channels, from, slide)) in kinds.into_iter().enumerate() {
+            if !runs(n * channels.0 * channels.1 / slide.groups * from.0 * from.1 * slide.kernel.0 * slide.kernel.1) {
+                continue;
+            }
             Case::new(r, n, channels, from, slide)
                 .unwrap()
                 .check(&format!("kind {i} {slide:?} at {level}"), Algorithm::Direct);
@@ -192,6 +206,7 @@ fn convolutions_of_all_kinds_equal_the_plain_sums() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn few_pixels_and_many_weights_give_the_plain_sums() {
     every_level(|level| {
         let r = &mut Random(13);
@@ -208,6 +223,7 @@ fn few_pixels_and_many_weights_give_the_plain_sums() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn channels_of_zeros_give_the_plain_sums_too() {
     every_level(|level| {
         let r = &mut Random(17);
@@ -248,7 +264,12 @@ fn winograd_matches_the_plain_sums_up_to_rounding() {
             (11, (70, 33), (8, 10), 1),
             (1, (16, 16), (12, 12), 3),
             (2, (20, 16), (9, 12), 4),
+            (1, (16, 16), (6, 6), 1),
         ] {
+            // Under Miri, the smallest case only.
+            if cfg!(miri) && from != (6, 6) {
+                continue;
+            }
             let kernel = if matches!((from, padding), ((14, 14), 2) | ((11, 9), 3)) { (5, 5) } else { (3, 3) };
             let case = Case::new(r, n, channels, from, slide(kernel, 1, padding)).unwrap();
             assert!(Filter::forward(&case.w, case.sizes, case.slide, Algorithm::SmallBatch).is_winograd());
@@ -260,6 +281,7 @@ fn winograd_matches_the_plain_sums_up_to_rounding() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn random_convolutions_equal_the_plain_sums() {
     every_level(|level| {
         let r = &mut Random(23);
@@ -287,6 +309,7 @@ fn random_convolutions_equal_the_plain_sums() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn a_picture_gives_the_same_result_in_a_batch_as_alone() {
     let r = &mut Random(5);
     for (channels, from, slide) in [
@@ -312,6 +335,7 @@ fn a_picture_gives_the_same_result_in_a_batch_as_alone() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn a_filter_fits_other_sizes_and_paddings_with_the_same_weights() {
     let r = &mut Random(29);
     let kinds = [
