@@ -4,13 +4,15 @@
 //! `scripts/reference`.
 
 use crate::common::{LABELS, answer, host, picture, session, uniform};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gradscope::graph::{Builder, op};
 use gradscope::model::{Card, Model};
 use gradscope::render::{Body, Figure};
+use gradscope::script::architecture::Architectures;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Rows of tables.
@@ -355,4 +357,21 @@ fn a_method_without_a_map_is_an_error_that_suggests_choosing_another() {
     session.open(host.method("sparseness").expect("it compiles"));
     session.set("method", "guided_grid").expect("an attribution");
     assert!(format!("{:#}", session.run(&host).expect_err("no map")).contains("choose another method"));
+}
+
+#[test]
+fn masks_of_exported_attention_are_not_randomized() {
+    let host = host();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs/masked.pt2");
+    let model = Architectures::new(host.models().clone(), host.guard()).open(path.to_str().unwrap(), None).unwrap();
+    let masked = |t: &Tensor| !elements(t).iter().all(|v| v.is_finite());
+    assert!(model.graph.nodes.iter().flat_map(|node| &node.params).any(masked), "the network has a mask with −∞");
+    let mut session = Session::new(&host, model, "picture", picture()).unwrap();
+    for figure in ask(&mut session, &host, "randomization", None, &[]) {
+        assert!(figure.values().is_none_or(|v| v.data.iter().all(|v| v.is_finite())), "{}", figure.title);
+    }
+}
+
+fn elements(t: &Tensor) -> Vec<f32> {
+    t.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }

@@ -30,7 +30,7 @@ fn names(layers: &Array) -> Result<Vec<String>> {
 }
 
 /// Replaces each trained tensor of the given layers with normal random values that have the tensor's mean and standard deviation
-/// (Adebayo et al. 2018, arXiv:1810.03292); running statistics are left unchanged. The values depend only on the seed and the
+/// (Adebayo et al. 2018, arXiv:1810.03292); running statistics and tensors with values that are not finite are left unchanged. The values depend only on the seed and the
 /// tensor's name, so a layer's new weights do not depend on which other layers are randomized.
 fn randomized(guard: &Guard, model: &Model, layers: &[String], seed: INT) -> Result<Model> {
     let mut graph = (*model.graph).clone();
@@ -49,6 +49,10 @@ fn randomized(guard: &Guard, model: &Model, layers: &[String], seed: INT) -> Res
 
 fn drawn(tensor: &Tensor, name: &str, seed: INT) -> Result<Tensor> {
     let values = numbers(tensor)?;
+    // A mask with −∞, which exported networks may store like a weight.
+    if !values.iter().all(|v| v.is_finite()) {
+        return Ok(tensor.clone());
+    }
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
