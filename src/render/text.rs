@@ -169,7 +169,7 @@ mod tests {
             title: "classes".into(),
             body: Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)], of: 20 },
         };
-        let expected = "   3 cat   75.00%  ██████\n  12 dog   25.00%  ██";
+        let expected = "   3 cat   75.00%  ███████\n  12 dog   25.00%  ██";
         assert_eq!(text(&figure, 28).unwrap(), expected);
         assert_eq!(caption(&figure), "classes  2 of 20");
     }
