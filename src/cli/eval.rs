@@ -53,7 +53,7 @@ pub fn eval(host_args: &HostArgs, args: &EvalArgs) -> Result<ExitCode> {
         }))?;
     } else {
         out::say(&format!(
-            "{} on {}: {} of {} correct, {:.2} %{}",
+            "{} on {}: {} of {} correct, {:.2}%{}",
             words::name(&model.card.name),
             words::name(&args.data),
             count.correct,

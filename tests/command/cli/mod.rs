@@ -662,7 +662,7 @@ fn folders_named_by_class_name_and_by_index_give_the_same_accuracy() {
     assert_eq!(told(&named)["correct"], told(&numbered)["correct"]);
     assert!(told(&named)["correct"].as_u64().unwrap() >= 10, "{}", told(&named));
     assert_eq!((&told(&named)["labels"], &told(&numbered)["labels"]), (&"by name".into(), &"by number".into()));
-    assert_says(&text(&named.stderr), &["matched with those of \"shapes\" by name"]);
+    assert_says(&text(&named.stderr), &["matched with those of the network \"shapes\" by name"]);
     let said = wrong(folder.path(), &["eval", "--data", "folder:strangers"], 1);
     assert_says(&said, &["no class \"disk\"", "\"disc\" (0)", "\"square\"", "\"heart\""]);
 }
