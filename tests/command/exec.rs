@@ -42,8 +42,8 @@ fn a_program_trains_measures_runs_and_prints_and_trains_only_once() {
     };
     let clean = accuracy(&lines[0], "accuracy ", "");
     assert!(clean > 0.8, "{lines:?}");
-    assert!((accuracy(&lines[1], "0.0: ", " %") / 100.0 - clean).abs() < 1e-9, "{lines:?}");
-    assert!(accuracy(&lines[2], "16.0: ", " %") < 60.0, "{lines:?}");
+    assert!((accuracy(&lines[1], "0.0: ", "%") / 100.0 - clean).abs() < 1e-9, "{lines:?}");
+    assert!(accuracy(&lines[2], "16.0: ", "%") < 60.0, "{lines:?}");
     assert_eq!(lines[3], "7 [1, 1, 28, 28]");
     assert!(folder.path().join("curve/result.json").exists() && folder.path().join("tables/01-numbers.txt").exists());
     let again = exec(folder.path(), PROGRAM, &["0 16"]);
