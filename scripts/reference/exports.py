@@ -123,8 +123,9 @@ def write(kind, name, net, size, folder):
     if kind == "weights":
         torch.save(net.state_dict(), path)
     elif kind == "ts":
+        # A string rather than a path: only then are weights above 2 GiB written next to the file.
         axes = {"x": {0: "N"}}
-        torch.onnx.export(net, (x,), path, dynamo=False, opset_version=17, input_names=["x"], output_names=["y"], dynamic_axes=axes)
+        torch.onnx.export(net, (x,), str(path), dynamo=False, opset_version=17, input_names=["x"], output_names=["y"], dynamic_axes=axes)
     elif kind == "dynamo":
         torch.onnx.export(net, (x,), path, dynamo=True, external_data=apart, dynamic_shapes=(batch,), verbose=False)
     else:
