@@ -112,10 +112,8 @@ pub fn session(
         data.get()?;
         session.set_data(data);
     }
-    for units in &q.ablate {
-        let units = Ablation::parse_list(units).map_err(usage)?;
-        session.set_ablations([session.ablations(), &units].concat()).map_err(usage)?;
-    }
+    let units = q.ablate.iter().map(|units| Ablation::parse_list(units)).collect::<Result<Vec<_>>>().map_err(usage)?;
+    session.set_ablations(units.concat()).map_err(usage)?;
     if let Some(target) = &q.target {
         session.set_target_text(target).map_err(usage)?;
     }

@@ -2,13 +2,12 @@
 
 use super::class_scores as scores;
 use super::derived::Derived;
-use super::effective::EffectiveParameters;
 use super::network::Graph;
 use super::node::{Node, NodeId};
 use super::op::{Input, Op};
 use crate::tensor::elements;
 use anyhow::{Context, Result, bail, ensure};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A graph under construction; shapes are checked as nodes are added.
@@ -23,15 +22,7 @@ impl Builder {
     /// Starts a graph that consists of the node `input`, for pictures of shape `(C, H, W)`.
     pub fn new(input: &[usize]) -> Self {
         let shape = std::iter::once(1).chain(input.iter().copied()).collect();
-        let node = Node {
-            name: "input".into(),
-            op: Arc::new(Input),
-            inputs: vec![],
-            shape,
-            params: vec![],
-            renamed: BTreeMap::new(),
-            effective: EffectiveParameters::default(),
-        };
+        let node = Node::new("input".into(), Arc::new(Input), vec![], shape);
         Self { nodes: vec![node], names: HashSet::from(["input".into()]), logits: None }
     }
 
@@ -39,23 +30,6 @@ impl Builder {
     pub(super) fn after(graph: &Graph) -> Self {
         let names = graph.nodes.iter().map(|node| node.name.clone()).collect();
         Self { nodes: graph.nodes.clone(), names, logits: None }
-    }
-
-    /// Starts a graph without nodes, to which [`push`](Self::push) adds those of another one.
-    pub(super) fn empty() -> Self {
-        Self { nodes: vec![], names: HashSet::new(), logits: None }
-    }
-
-    /// Adds a node of another graph, whose inputs are nodes of this one. Returns its id.
-    pub(super) fn push(&mut self, node: Node) -> NodeId {
-        self.names.insert(node.name.clone());
-        self.nodes.push(node);
-        self.nodes.len() - 1
-    }
-
-    /// The finished list of nodes.
-    pub(super) fn into_nodes(self) -> Vec<Node> {
-        self.nodes
     }
 
     /// Adds a node with the given inputs. Returns its id.
@@ -75,16 +49,7 @@ impl Builder {
         let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
         let shape = checked(&*op, &shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
         self.names.insert(name.into());
-        let (name, inputs, renamed) = (name.into(), inputs.to_vec(), BTreeMap::new());
-        self.nodes.push(Node {
-            name,
-            op,
-            inputs,
-            shape,
-            params: vec![],
-            renamed,
-            effective: EffectiveParameters::default(),
-        });
+        self.nodes.push(Node::new(name.into(), op, inputs.to_vec(), shape));
         Ok(self.nodes.len() - 1)
     }
 

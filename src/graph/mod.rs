@@ -14,6 +14,7 @@ mod derived;
 mod effective;
 mod fold;
 mod head;
+mod insert;
 mod maps;
 mod network;
 mod node;

@@ -33,6 +33,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// A node without parameter values, whose value for a single picture has the shape `shape`, `(1, …)`.
+    pub(super) fn new(name: String, op: Arc<dyn Op>, inputs: Vec<NodeId>, shape: Vec<usize>) -> Self {
+        let (renamed, effective) = (BTreeMap::new(), EffectiveParameters::default());
+        Self { name, op, inputs, shape, params: vec![], renamed, effective }
+    }
+
     /// The full names and shapes of the parameters that the operation needs.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> + '_ {
         let full = |name: &str| match self.renamed.get(name) {

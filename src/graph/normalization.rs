@@ -1,11 +1,9 @@
 //! Sets the normalization of a network's input, which is the first node after `input`.
 
-use super::effective::EffectiveParameters;
 use super::network::Graph;
-use super::node::{Node, NodeId};
-use super::op::{Gather, Normalize, Op};
+use super::node::NodeId;
+use super::op::{Gather, Normalize};
 use anyhow::{Context, Result, ensure};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Name of the node that normalizes the input.
@@ -50,30 +48,6 @@ impl Graph {
         let op = Gather { dim: 1, index: vec![2, 1, 0] };
         graph.insert_after(self.normalization().unwrap_or(0), "bgr", Arc::new(op));
         Ok(graph)
-    }
-
-    /// Inserts a shape-preserving node between node `id` and the nodes that read it.
-    fn insert_after(&mut self, id: NodeId, name: &str, op: Arc<dyn Op>) {
-        for node in &mut self.nodes {
-            node.inputs.iter_mut().filter(|input| **input >= id).for_each(|input| *input += 1);
-        }
-        let taken = |name: &String| self.nodes.iter().any(|node| node.name == *name);
-        let names = std::iter::once(name.to_string()).chain((1..).map(|n| format!("{name}_{n}")));
-        let name = names.into_iter().find(|name| !taken(name)).unwrap_or_default();
-        let shape = self.nodes[id].shape.clone();
-        let node = Node {
-            name,
-            op,
-            inputs: vec![id],
-            shape,
-            params: vec![],
-            renamed: BTreeMap::new(),
-            effective: EffectiveParameters::default(),
-        };
-        self.nodes.insert(id + 1, node);
-        for end in [&mut self.output, &mut self.logits] {
-            *end += usize::from(*end >= id);
-        }
     }
 }
 

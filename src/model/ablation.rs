@@ -3,9 +3,8 @@
 use super::Model;
 use crate::graph::{AblatedIndices, Attention, Graph, NodeId};
 use crate::words;
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::fmt;
-use std::str::FromStr;
 
 /// The form of an ablation, for help and error messages.
 const USAGE: &str = "LAYER:channel=N, LAYER:head=N or LAYER:token=N, with one index or several such as 0,3";
@@ -117,16 +116,6 @@ impl Ablation {
     }
 }
 
-impl FromStr for Ablation {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let mut all = Self::parse_list(text)?;
-        ensure!(all.len() == 1, "expected one index in \"{}\"", words::name(text));
-        all.pop().context("an ablation has an index")
-    }
-}
-
 impl fmt::Display for Ablation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}={}", self.layer, self.unit.name(), self.index)
@@ -144,10 +133,7 @@ impl Model {
         let mut indices = AblatedIndices::new();
         for ablation in all {
             let (id, dim, index) = ablation.at(&self.graph)?;
-            let entry = indices.entry((id, dim)).or_default();
-            entry.push(index);
-            entry.sort_unstable();
-            entry.dedup();
+            indices.entry((id, dim)).or_default().insert(index);
         }
         let hash = all.iter().fold(self.hash.to_string(), |hash, ablation| format!("{hash} without {ablation}"));
         Ok(Self { graph: self.graph.ablated(&indices)?.into(), hash: hash.into(), ..self.clone() })
