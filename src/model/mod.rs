@@ -104,6 +104,25 @@ impl Model {
 }
 
 impl Card {
+    /// A card for pictures of shape `input`, `(C, H, W)`, without resizing, normalization, class names or default picture.
+    pub fn plain(name: &str, input: [usize; 3]) -> Self {
+        Self {
+            name: name.into(),
+            summary: String::new(),
+            input,
+            resize: None,
+            interpolation: Interpolation::default(),
+            mean: vec![0.0; input[0]],
+            std: vec![1.0; input[0]],
+            labels: [].into(),
+            synonyms: [].into(),
+            picture: String::new(),
+            channel_order: ChannelOrder::default(),
+            output: None,
+            sources: Sources::default(),
+        }
+    }
+
     /// The preprocessing of the network's input pictures.
     pub fn preprocess(&self) -> Preprocess {
         Preprocess { input: self.input, resize: self.resize, interpolation: self.interpolation }

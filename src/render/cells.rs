@@ -1,7 +1,7 @@
 //! Finds what the cell at a position of a figure stands for.
 
 use super::figure::{Body, Cells, Figure};
-use super::reading::read;
+use super::reading::{cell, read};
 
 impl Figure {
     /// What the figure's cells stand for, and the index of the cell at a position, given as fractions in `[0, 1)` of the figure's width and
@@ -11,8 +11,7 @@ impl Figure {
             Body::Montage { cells, .. } => Some((cells, read(self, position)?.tile?)),
             Body::Map { cells, .. } if !cells.grid.contains(&0) => {
                 let [rows, columns] = cells.grid;
-                let index = |part: f32, count: usize| ((part * count as f32) as usize).min(count - 1);
-                Some((cells, index(position.1, rows) * columns + index(position.0, columns)))
+                Some((cells, cell(position.1, rows) * columns + cell(position.0, columns)))
             }
             _ => None,
         }

@@ -24,7 +24,7 @@ pub use contact::ContactSheet;
 pub use figure::{Array, Bar, Body, Cells, ClassRow, Figure, Points, Scale, Series, grid};
 pub use overlay::Overlay;
 pub use paint::{colorbar, paint, paint_in};
-pub use reading::{Reading, read};
+pub use reading::{Reading, cell, read};
 pub use rescale::{Rescale, rescale};
 pub use scale::{Range, range};
 pub use sheet::{csv, metadata, vectors};

@@ -31,9 +31,13 @@ pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
     }
 }
 
+/// The index of the cell at a position, given as a fraction in `[0, 1)`, of a side that is divided into `count` cells.
+pub fn cell(part: f32, count: usize) -> usize {
+    ((part * count as f32) as usize).min(count.saturating_sub(1))
+}
+
 fn pick(array: &Array, tile: Option<usize>, (x, y): (f32, f32)) -> Option<Reading> {
     let [.., h, w] = array.shape[..] else { return None };
-    let cell = |part: f32, size: usize| ((part * size as f32) as usize).min(size.saturating_sub(1));
     let at = (cell(x, w), cell(y, h));
     let size = match tile {
         Some(_) => array.shape[1..].iter().product(),

@@ -219,21 +219,7 @@ impl Plan {
             None => (vec![0.0; channels], vec![1.0; channels]),
         };
         let input = [channels, picture[2], picture[3]];
-        let card = Card {
-            name: "case".into(),
-            summary: String::new(),
-            input,
-            resize: None,
-            mean,
-            std,
-            labels: [].into(),
-            synonyms: [].into(),
-            picture: String::new(),
-            channel_order: Default::default(),
-            output: None,
-            interpolation: Default::default(),
-            sources: Default::default(),
-        };
+        let card = Card { mean, std, ..Card::plain("case", input) };
         Ok(Model { card: card.into(), graph: graph.into(), hash: "".into(), taken: "".into() })
     }
 }

@@ -170,21 +170,7 @@ mod tests {
         let graph = builder.finish(before).unwrap();
         let graph = crate::train::init::draw(&graph, crate::train::Init::He, 3).unwrap();
         let weights = graph.weights().into_iter().map(|(n, t)| (n, t.to_dtype(DType::F64).unwrap())).collect();
-        let card = Card {
-            name: "sees".into(),
-            summary: String::new(),
-            input: [3, 8, 8],
-            resize: None,
-            mean: vec![0.0; 3],
-            std: vec![1.0; 3],
-            labels: [].into(),
-            synonyms: [].into(),
-            picture: String::new(),
-            channel_order: Default::default(),
-            output: None,
-            interpolation: Default::default(),
-            sources: Default::default(),
-        };
+        let card = Card::plain("sees", [3, 8, 8]);
         Model {
             card: card.into(),
             graph: graph.with_weights(weights).unwrap().into(),

@@ -320,7 +320,7 @@ impl Worker {
         });
         self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
         self.tell(Update::Target(self.session.current_target()));
-        self.tell(Update::Ablated(self.session.ablations().iter().map(ToString::to_string).collect()));
+        self.tell(Update::Ablated(self.session.ablated()));
         if let Some(why) = self.session.unnamed() {
             self.tell(Update::Log(why.to_string()));
         }

@@ -201,9 +201,8 @@ pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result
 /// A figure that lists the `count` most likely classes, or a badge with the reason if the scores are not finite, or a text if the network
 /// has no class scores.
 fn classes(run: &LabeledTrace, count: usize) -> Result<Figure> {
-    if run.trace.graph.classes() == 0 {
-        let text = "the network has no class scores, but a value at each of several positions; a target such as \"0 @ 120,80\" selects one";
-        return Ok(Figure { title: "classes".into(), body: Body::Text { text: text.into() } });
+    if let Err(none) = run.trace.graph.check_classes() {
+        return Ok(Figure { title: "classes".into(), body: Body::Text { text: none.to_string() } });
     }
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },

@@ -60,7 +60,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
         "parameters": parameters,
         "asked": asked,
         "target": target,
-        "ablated": session.ablations().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "ablated": session.ablated(),
         "scores": model.graph.scores.name(),
         "top5": top,
         "not_finite": session.unnamed().map_or(0, |why| why.scores.count()),

@@ -17,6 +17,11 @@ impl Session {
         &self.ablations
     }
 
+    /// The units that are set to zero, as in `--ablate`.
+    pub fn ablated(&self) -> Vec<String> {
+        self.ablations.iter().map(ToString::to_string).collect()
+    }
+
     /// Sets the units that are set to zero and drops all steps. The target stays the same: without a selected target, it is the class that
     /// the network predicted before.
     ///

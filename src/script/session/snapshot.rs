@@ -85,7 +85,7 @@ impl Session {
             "picture": hash(&input),
             "data": self.data().name(),
             "target": self.current_target(),
-            "ablated": (!self.ablations().is_empty()).then(|| self.ablations().iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "ablated": (!self.ablations().is_empty()).then(|| self.ablated()),
             "seed": self.seed(),
             "parameters": self.params().texts(self.model()).into_iter().collect::<HashMap<_, _>>(),
         }))

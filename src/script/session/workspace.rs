@@ -78,7 +78,7 @@ impl Workspace {
             no_resize,
             method: session.method()?.name.clone(),
             target: session.chosen(),
-            ablated: session.ablations().iter().map(ToString::to_string).collect(),
+            ablated: session.ablated(),
             set: session.params().changed(),
             seed: session.seed(),
             data: session.data().name().map(String::from),

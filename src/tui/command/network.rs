@@ -4,6 +4,7 @@ use super::method::layers_and_modules;
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::model::card::CardRow;
 use crate::model::target::TargetExpression;
+use crate::render::cell;
 use crate::script::session::Target;
 use crate::tui::effect::ask;
 use crate::tui::state::{Fuzzy, State, Tone};
@@ -95,10 +96,8 @@ fn has_class(state: &State, text: &str) -> bool {
 fn target_words(state: &State) -> Vec<String> {
     let labels = state.model.as_ref().map_or(vec![], |model| model.labels.to_vec());
     let size = state.picture.as_ref().and_then(|picture| picture.pixels.shape.get(1..3));
-    let position = state.lens.mark.zip(size).map(|((x, y), size)| {
-        let pixel = |part: f32, size: usize| ((part * size as f32) as usize).min(size.saturating_sub(1));
-        format!("@ {},{}", pixel(x, size[1]), pixel(y, size[0]))
-    });
+    let position =
+        state.lens.mark.zip(size).map(|((x, y), size)| format!("@ {},{}", cell(x, size[1]), cell(y, size[0])));
     let forms = ["max", "output", "like:", "text:", "in", "+", "-"].map(String::from);
     labels.into_iter().chain(position).chain(forms).collect()
 }

@@ -1,7 +1,7 @@
 //! How pictures are shown: colors, scale, zoom and mark. All pictures on screen share one lens, so that compared pictures show
 //! the same part.
 
-use crate::render::{Overlay, Rescale};
+use crate::render::{Overlay, Rescale, cell};
 use image::RgbImage;
 
 /// How pictures are shown: colors, scale, zoom and mark.
@@ -92,7 +92,7 @@ impl Lens {
             return image;
         }
         let (width, height) = image.dimensions();
-        let pixel = |part: f32, size: u32| ((part * size as f32) as u32).min(size.saturating_sub(1));
+        let pixel = |part: f32, size: u32| cell(part, size as usize) as u32;
         RgbImage::from_fn(width, height, |x, y| {
             let seen = ((x as f32 + 0.5) / width as f32, (y as f32 + 0.5) / height as f32);
             let place = self.place(seen);
