@@ -5,10 +5,11 @@ use crate::buffer::Scratch;
 use crate::im2col::zero;
 use crate::outer_products::{Rows, outer_products};
 use crate::packed::SharedPtr;
-use crate::simd::{self, Simd, Task, run_with};
+use crate::simd::{self, Level, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
 use crate::tile::{Prefetch, dot_products, multiply};
+use std::ops::Range;
 
 /// Number of weight rows per task.
 const ROWS: usize = 16;
@@ -59,12 +60,8 @@ pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (us
         "the lengths of the slices do not match {n} rows of {input} inputs and {output} outputs"
     );
     let at = SharedPtr(dx.as_mut_ptr());
-    let level = simd::level();
-    let width = 2 * level.lanes();
-    let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
-    thread_team::ranges(input.div_ceil(width), grain, |columns| {
-        run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns });
-    });
+    let sizes = (n, input, output);
+    by_columns(sizes, |level, columns| run_with(level, Back { dy, w, dx: at.get(), sizes, columns }));
 }
 
 /// Computes the weight gradient `dw = dyᵀ x` for `dy` `(N, O)`, `x` `(N, I)` and `dw` `(O, I)`. The result does not depend on the number
@@ -79,12 +76,17 @@ pub fn linear_weight_gradient(dy: &[f32], x: &[f32], dw: &mut [f32], (n, input, 
         "the lengths of the slices do not match {n} rows of {input} inputs and {output} outputs"
     );
     let at = SharedPtr(dw.as_mut_ptr());
+    let sizes = (n, input, output);
+    by_columns(sizes, |level, columns| run_with(level, Products { dy, x, dw: at.get(), sizes, columns }));
+}
+
+/// Splits `input` columns, in units of two vectors, into ranges of a similar amount of work, and calls `f` with the instruction set and each
+/// range on all cores.
+fn by_columns((n, input, output): (usize, usize, usize), f: impl Fn(Level, Range<usize>) + Sync) {
     let level = simd::level();
     let width = 2 * level.lanes();
     let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
-    thread_team::ranges(input.div_ceil(width), grain, |columns| {
-        run_with(level, Products { dy, x, dw: at.get(), sizes: (n, input, output), columns });
-    });
+    thread_team::ranges(input.div_ceil(width), grain, |columns| f(level, columns));
 }
 
 struct Dots<'a> {
@@ -93,8 +95,8 @@ struct Dots<'a> {
     bias: Option<&'a [f32]>,
     y: *mut f32,
     sizes: (usize, usize),
-    outputs: std::ops::Range<usize>,
-    rows: std::ops::Range<usize>,
+    outputs: Range<usize>,
+    rows: Range<usize>,
     activation: Option<Activation>,
 }
 
@@ -193,7 +195,7 @@ struct Back<'a> {
     w: &'a [f32],
     dx: *mut f32,
     sizes: (usize, usize, usize),
-    columns: std::ops::Range<usize>,
+    columns: Range<usize>,
 }
 
 impl Task for Back<'_> {
@@ -315,7 +317,7 @@ struct Products<'a> {
     x: &'a [f32],
     dw: *mut f32,
     sizes: (usize, usize, usize),
-    columns: std::ops::Range<usize>,
+    columns: Range<usize>,
 }
 
 impl Task for Products<'_> {
