@@ -12,11 +12,14 @@ pub mod shared;
 pub mod squeezenet;
 pub mod table;
 
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::data::Dataset;
-use gradscope::graph::{Builder, op};
+use gradscope::graph::{Builder, Graph, op};
 use gradscope::model::{Card, Model};
+use gradscope::render::Figure;
+use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use gradscope::script::method::Method;
@@ -60,29 +63,48 @@ pub fn tiny() -> Model {
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 96, output: 5, bias: true }, &[x]).unwrap();
     let graph = b.finish(x).unwrap();
+    let graph = scaled_random_weights(graph);
+    let card = Card { mean, std, labels: LABELS.map(String::from).to_vec().into(), ..Card::plain("tiny", [3, 8, 8]) };
+    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() }
+}
+
+/// The network with random weights, scaled by the fan-in of each layer.
+pub fn scaled_random_weights(graph: Graph) -> Graph {
     let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
-        let count = p.shape.iter().product();
         let scale = (6.0 / p.shape[1..].iter().product::<usize>() as f64).sqrt().min(1.0);
-        let values = uniform(i as u64 + 1, count);
+        let values = uniform(i as u64 + 1, p.shape.iter().product());
         (p.name, (Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap() * scale).unwrap())
     });
-    let graph = graph.with_weights(weights.collect()).unwrap();
-    let card = Card {
-        name: "tiny".into(),
-        summary: "a test network".into(),
-        input: [3, 8, 8],
-        resize: None,
-        mean,
-        std,
-        labels: LABELS.map(String::from).to_vec().into(),
-        synonyms: [].into(),
-        picture: String::new(),
-        channel_order: Default::default(),
-        output: None,
-        interpolation: Default::default(),
-        sources: Default::default(),
-    };
-    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() }
+    graph.with_weights(weights.collect()).unwrap()
+}
+
+/// A network with random weights in f64 for pictures of 8 x 8 pixels, built by the body of `build(x)` in an architecture script, with these
+/// class names.
+pub fn built(host: &Host, labels: &str, build: &str) -> Model {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        format!("//! Mine.\nconst MODEL = #{{ input: [3, 8, 8], labels: {labels} }};\nfn build(x) {{ {build} }}\n");
+    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+    let (card, graph) = Architectures::new(Folders::models(Some(folder.path())), host.guard()).build("mine").unwrap();
+    let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
+        let values = uniform(i as u64 + 1, p.shape.iter().product());
+        (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
+    });
+    let graph = graph.with_weights(weights.collect()).unwrap().to(DType::F64, &Device::Cpu).unwrap();
+    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "".into(), taken: "".into() }
+}
+
+/// Methods that need networks of another kind than a classifier of pictures without attention.
+pub const FOR_OTHER_NETWORKS: [&str; 8] =
+    ["stylize", "inaudible", "read_as", "attention", "attention_scope", "chefer", "gradient_attention", "rollout"];
+
+/// Runs the session's method to its end and returns the figures.
+pub fn finished(host: &Host, session: &mut Session) -> Result<Vec<Figure>> {
+    let mut frame = session.run(host)?;
+    while session.can_go_on() {
+        frame = session.step(host)?;
+    }
+    Ok(frame.figures)
 }
 
 /// A picture of the tiny network's size.

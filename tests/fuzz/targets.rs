@@ -238,19 +238,10 @@ pub fn stepped(host: &Host) -> Session {
     let weights = graph.parameters().into_iter().map(|p| (p.name, tensor(p.shape).expect("a weight")));
     let graph = graph.with_weights(weights.collect()).expect("weights");
     let card = Card {
-        name: "tiny".into(),
-        summary: "a network with one layer".into(),
-        input: [3, 4, 4],
-        resize: None,
         mean: vec![0.5; 3],
         std: vec![0.25; 3],
-        labels: ["ant", "bee", "cat"].map(String::from).to_vec().into(),
-        synonyms: [].into(),
-        picture: String::new(),
-        channel_order: Default::default(),
-        output: None,
-        interpolation: Default::default(),
-        sources: Default::default(),
+        labels: ["ant", "bee", "cat"].map(String::from).into(),
+        ..Card::plain("tiny", [3, 4, 4])
     };
     let model = Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() };
     let picture = Tensor::full(0.25f32, (1, 3, 4, 4), &Device::Cpu).expect("a picture");

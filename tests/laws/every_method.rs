@@ -2,6 +2,7 @@
 //!
 //! Trained weights come from the folder `GRADSCOPE_SHARED`; without it only the embedded networks are tested.
 
+use crate::common::FOR_OTHER_NETWORKS;
 use crate::common::shared::shared_file;
 use candle_core::{Device, Tensor};
 use gradscope::backend::{Conv2d, Pool2d, Window};
@@ -334,21 +335,7 @@ fn wide() -> Model {
         (p.name, Tensor::from_vec((0..count).map(value).collect::<Vec<_>>(), p.shape, &Device::Cpu).unwrap())
     });
     let graph = graph.with_weights(weights.collect()).unwrap();
-    let card = Card {
-        name: "wide".into(),
-        summary: "a test network".into(),
-        input: [3, 9, 9],
-        resize: None,
-        mean: vec![0.5; 3],
-        std: vec![0.25; 3],
-        labels: vec![].into(),
-        synonyms: [].into(),
-        picture: String::new(),
-        channel_order: Default::default(),
-        output: None,
-        interpolation: Default::default(),
-        sources: Default::default(),
-    };
+    let card = Card { mean: vec![0.5; 3], std: vec![0.25; 3], ..Card::plain("wide", [3, 9, 9]) };
     Model { card: card.into(), graph: graph.into(), hash: "wide".into(), taken: "".into() }
 }
 
@@ -367,19 +354,8 @@ fn no_method_truncates_raw_values_and_partial_pictures_are_labeled() {
     let pixels = (0..7 * 243).map(|i| (i * 37 % 251) as u8).collect();
     session.set_data(Data::of(Dataset::of_bytes("seven", vec![], [3, 9, 9], pixels, (0..7).collect()).unwrap()));
     let (mut wrong, mut parts) = (vec![], 0);
-    // These need other kinds of networks.
-    let others = [
-        "stylize",
-        "training",
-        "inaudible",
-        "read_as",
-        "attention",
-        "attention_scope",
-        "chefer",
-        "gradient_attention",
-        "rollout",
-    ];
-    for method in host.plugins().names().into_iter().filter(|m| !others.contains(&m.as_str())) {
+    let others = |m: &String| m == "training" || FOR_OTHER_NETWORKS.contains(&m.as_str());
+    for method in host.plugins().names().into_iter().filter(|m| !others(m)) {
         for figure in answer(&host, &mut session, &method).unwrap_or_else(|e| panic!("{method}: {e:#}")) {
             let meant = MEANT.contains(&(&method, &figure.title));
             if let (Body::Montage { tiles, .. }, false) = (&figure.body, meant)

@@ -4,7 +4,7 @@
 
 use super::attnlrp::network;
 use super::zoo::numbers;
-use crate::common::host;
+use crate::common::{finished, host};
 use candle_core::DType;
 use gradscope::script::session::Session;
 use serde_json::Value;
@@ -25,16 +25,13 @@ fn figure_in(dtype: DType, (label, class): (&str, usize), method: &str, set: &[(
     session.set_target(Some(class)).unwrap();
     session.open(host.method(method).unwrap());
     set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
-    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{method} on {label}: {e:#}"));
-    while session.can_go_on() {
-        frame = session.step(&host).unwrap();
-    }
-    let found = frame.figures.iter().find(|f| f.title == title).unwrap_or_else(|| panic!("{method}: no {title}"));
+    let figures = finished(&host, &mut session).unwrap_or_else(|e| panic!("{method} on {label}: {e:#}"));
+    let found = figures.iter().find(|f| f.title == title).unwrap_or_else(|| panic!("{method}: no {title}"));
     found.values().unwrap().data.iter().map(|&v| f64::from(v)).collect()
 }
 
 /// Whether the values agree, relative to the largest of them.
-fn assert_near(what: &str, ours: &[f64], theirs: &[f64], tolerance: f64) {
+pub(super) fn assert_near(what: &str, ours: &[f64], theirs: &[f64], tolerance: f64) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
     let greatest = theirs.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
     let apart = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

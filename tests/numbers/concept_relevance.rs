@@ -2,8 +2,9 @@
 //!
 //! The expected values are in `tests/fixtures/crp.json`, written by `scripts/reference/concept_relevance.py`.
 
+use super::attention::assert_near;
 use super::zoo::numbers;
-use crate::common::{host, picture, tiny};
+use crate::common::{finished, host, picture, tiny};
 use gradscope::data::Dataset;
 use gradscope::render::{Body, Figure};
 use gradscope::script::method::data::Data;
@@ -26,11 +27,7 @@ fn figures(method: &str, set: &[(&str, &str)]) -> Vec<Figure> {
     session.set_target(fixture()["class"].as_u64().map(|class| class as usize)).unwrap();
     session.open(host.method(method).unwrap());
     set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
-    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{method} {set:?}: {e:#}"));
-    while session.can_go_on() {
-        frame = session.step(&host).unwrap();
-    }
-    frame.figures
+    finished(&host, &mut session).unwrap_or_else(|e| panic!("{method} {set:?}: {e:#}"))
 }
 
 fn rows(figures: &[Figure], title: &str) -> Vec<Vec<String>> {
@@ -53,14 +50,6 @@ fn map(figures: &[Figure], title: &str) -> Vec<f64> {
     (0..64).map(|i| color(0, i) + color(1, i) + color(2, i)).collect()
 }
 
-fn assert_near(what: &str, ours: &[f64], theirs: &[f64]) {
-    assert_eq!(ours.len(), theirs.len(), "{what}");
-    let greatest = theirs.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
-    let apart = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    println!("{what}: {:e}", apart / greatest);
-    assert!(apart <= TOLERANCE * greatest, "{what}: {apart:e} of {greatest}\n{ours:?}\n{theirs:?}");
-}
-
 #[test]
 fn channels_and_their_heatmaps_are_those_of_zennit_crp() {
     for (composite, cases) in fixture()["cases"].as_object().unwrap() {
@@ -69,15 +58,25 @@ fn channels_and_their_heatmaps_are_those_of_zennit_crp() {
             let set = [("composite", composite.as_str()), ("within", within), ("layer", layer), ("channels", "top 64")];
             let figures = figures("crp", &set);
             let what = format!("{composite}, {layer} within \"{within}\"");
-            assert_near(&format!("{what}, relevance"), &by_channel(&figures, 2), &numbers(&case["relevance"]));
-            assert_near(&format!("{what}, share"), &by_channel(&figures, 3), &numbers(&case["share"]));
+            assert_near(
+                &format!("{what}, relevance"),
+                &by_channel(&figures, 2),
+                &numbers(&case["relevance"]),
+                TOLERANCE,
+            );
+            assert_near(&format!("{what}, share"), &by_channel(&figures, 3), &numbers(&case["share"]), TOLERANCE);
             let count = by_channel(&figures, 1).len();
             let every_second = |i: &usize| (i / 8).is_multiple_of(2) && i.is_multiple_of(2);
             let ours = (0..count).flat_map(|c| {
                 let map = map(&figures, &format!("channel {c}"));
                 (0..64).filter(every_second).map(move |i| map[i])
             });
-            assert_near(&format!("{what}, heatmaps"), &ours.collect::<Vec<_>>(), &numbers(&case["heatmaps"]));
+            assert_near(
+                &format!("{what}, heatmaps"),
+                &ours.collect::<Vec<_>>(),
+                &numbers(&case["heatmaps"]),
+                TOLERANCE,
+            );
         }
     }
 }
@@ -93,7 +92,7 @@ fn the_heatmaps_of_all_channels_add_up_to_the_whole_relevance() {
         for c in 0..count {
             sum.iter_mut().zip(map(&all, &format!("channel {c}"))).for_each(|(sum, v)| *sum += v);
         }
-        assert_near(&format!("{layer} within \"{within}\""), &sum, &map(&all, "relevance"));
+        assert_near(&format!("{layer} within \"{within}\""), &sum, &map(&all, "relevance"), TOLERANCE);
         assert_eq!(map(&figures, "channel 3"), map(&all, "channel 3"), "the choice of channels changes no map");
     }
 }
@@ -127,7 +126,7 @@ fn the_most_relevant_and_most_active_pictures_are_those_of_zennit_crp() {
         let theirs = expected["order"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
         assert_eq!(order, theirs.map(|n| n.as_u64().unwrap()).collect::<Vec<_>>(), "{how}");
         let values: Vec<f64> = rows.iter().map(|row| row[row.len() - 1].parse().unwrap()).collect();
-        assert_near(how, &values, &numbers(&expected["values"]));
+        assert_near(how, &values, &numbers(&expected["values"]), TOLERANCE);
     }
 }
 

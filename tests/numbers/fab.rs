@@ -1,6 +1,6 @@
 //! FAB against the package autoattack (`scripts/reference/fab.py`), point by point, on a network with random weights.
 
-use crate::common::{host, method, uniform};
+use crate::common::{finished, host, method, scaled_random_weights, uniform};
 use candle_core::{Device, Tensor};
 use gradscope::backend::Conv2d;
 use gradscope::graph::{Builder, op};
@@ -37,27 +37,8 @@ fn network() -> Model {
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 128, output: 12, bias: true }, &[x]).unwrap();
     let graph = b.finish(x).unwrap();
-    let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
-        let scale = (6.0 / p.shape[1..].iter().product::<usize>() as f64).sqrt().min(1.0);
-        let values = uniform(i as u64 + 1, p.shape.iter().product());
-        (p.name, (Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap() * scale).unwrap())
-    });
-    let graph = graph.with_weights(weights.collect()).unwrap();
-    let card = Card {
-        name: "fab".into(),
-        summary: "a test network".into(),
-        input: [3, 12, 12],
-        resize: None,
-        mean: vec![0.0; 3],
-        std: vec![1.0; 3],
-        labels: (0..12).map(|c| c.to_string()).collect::<Vec<_>>().into(),
-        synonyms: [].into(),
-        picture: String::new(),
-        channel_order: Default::default(),
-        output: None,
-        interpolation: Default::default(),
-        sources: Default::default(),
-    };
+    let graph = scaled_random_weights(graph);
+    let card = Card { labels: (0..12).map(|c| c.to_string()).collect(), ..Card::plain("fab", [3, 12, 12]) };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "fab".into(), taken: "".into() }
 }
 
@@ -85,11 +66,7 @@ fn fab(set: &[(&str, &str)]) -> Vec<Figure> {
     let mut session = Session::new(&host, network(), "picture", picture()).unwrap();
     session.open(host.method("fab").unwrap());
     set.iter().for_each(|(name, value)| session.set(name, value).unwrap_or_else(|e| panic!("{name}: {e:#}")));
-    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{e:#}"));
-    while session.can_go_on() {
-        frame = session.step(&host).unwrap_or_else(|e| panic!("{e:#}"));
-    }
-    frame.figures
+    finished(&host, &mut session).unwrap_or_else(|e| panic!("{e:#}"))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::attnlrp::network;
 use super::zoo::{numbers, uniform};
-use crate::common::{self, host, tiny};
+use crate::common::{self, finished, host, tiny};
 use candle_core::{DType, Device, Tensor};
 use gradscope::model::Model;
 use gradscope::render::{Body, Figure};
@@ -39,11 +39,7 @@ fn figures(label: &str, set: &[(&str, &str)]) -> Vec<Figure> {
     session.give("other", other).unwrap();
     session.set("against", &fixture()["against"].to_string()).unwrap();
     set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
-    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{label} {set:?}: {e:#}"));
-    while session.can_go_on() {
-        frame = session.step(&host).unwrap();
-    }
-    frame.figures
+    finished(&host, &mut session).unwrap_or_else(|e| panic!("{label} {set:?}: {e:#}"))
 }
 
 fn raw(figures: &[Figure]) -> Vec<f64> {

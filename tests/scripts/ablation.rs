@@ -1,16 +1,13 @@
 //! Ablations: against interventions that multiply the same values by zero, in sessions, and their errors.
 
-use crate::common::{answer_of, host, method, one_shot, picture, uniform};
-use candle_core::{DType, Device, Tensor};
+use crate::common::{answer_of, built, host, method, one_shot, picture};
+use candle_core::{Device, Tensor};
 use gradscope::exec::Trace;
 use gradscope::explain::{Walk, logit};
 use gradscope::model::{Ablation, Model};
-use gradscope::script::architecture::Architectures;
-use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::{Session, Target};
 use gradscope::tensor::numbers;
-use std::sync::Arc;
 
 /// A transformer with two heads, and random weights, for pictures of 8 x 8 pixels.
 const TRANSFORMER: &str = r#"
@@ -21,17 +18,8 @@ const TRANSFORMER: &str = r#"
         .reshape("joined", [16, 8]).linear("proj", 8).add("sum", x).mean("pool", 1).linear("fc", 3)
 "#;
 
-fn built(host: &Host, build: &str) -> Model {
-    let folder = tempfile::tempdir().unwrap();
-    let text = format!("//! Mine.\nconst MODEL = #{{ input: [3, 8, 8] }};\nfn build(x) {{ {build} }}\n");
-    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
-    let (card, graph) = Architectures::new(Folders::models(Some(folder.path())), host.guard()).build("mine").unwrap();
-    let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
-        let values = uniform(i as u64 + 1, p.shape.iter().product());
-        (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
-    });
-    let graph = graph.with_weights(weights.collect()).unwrap().to(DType::F64, &Device::Cpu).unwrap();
-    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "".into(), taken: "".into() }
+fn transformer(host: &Host) -> Model {
+    built(host, "[]", TRANSFORMER)
 }
 
 fn units(text: &str) -> Vec<Ablation> {
@@ -59,7 +47,7 @@ fn intervened(model: &Model, layer: &str, dim: usize, indices: &[usize]) -> Vec<
 
 #[test]
 fn an_ablated_network_computes_what_an_intervention_computes() {
-    let model = built(&host(), TRANSFORMER);
+    let model = transformer(&host());
     let whole = numbers(&trace(&model).logits().unwrap()).unwrap();
     for (unit, layer, dim, indices) in [
         ("relu:channel=0,3", "relu", 1, &[0, 3][..]),
@@ -80,7 +68,7 @@ fn an_ablated_network_computes_what_an_intervention_computes() {
 
 #[test]
 fn several_units_of_one_layer_are_ablated_together() {
-    let model = built(&host(), TRANSFORMER);
+    let model = transformer(&host());
     let both =
         model.ablated(&[units("tokens:token=1"), units("tokens:channel=2"), units("attn:head=1")].concat()).unwrap();
     let names: Vec<_> = both.graph.nodes.iter().filter(|n| n.op.kind() == "ablate").map(|n| n.name.as_str()).collect();
@@ -97,7 +85,7 @@ fn several_units_of_one_layer_are_ablated_together() {
 
 #[test]
 fn no_gradient_and_no_relevance_reaches_an_ablated_unit() {
-    let model = built(&host(), TRANSFORMER).ablated(&units("attn:head=0")).unwrap();
+    let model = transformer(&host()).ablated(&units("attn:head=0")).unwrap();
     let trace = trace(&model);
     let seed = logit(&trace.scores().unwrap(), &[1]).unwrap();
     let gradient = Walk::gradient(&trace, vec![trace.seed(&seed).unwrap()]).run().unwrap();
@@ -112,13 +100,13 @@ fn scripts_ablate_units_of_any_network() {
         let off = cx.model.ablated(["attn:head=1", "relu:channel=0"]);
         `${(off.logits(cx.input) - cx.model.logits(cx.input)).abs().max() > 0.0} ${cx.model.ablated([]).layers.len() == cx.model.layers.len()}`
     "#;
-    assert_eq!(answer_of(built(&host(), TRANSFORMER), body), "true true");
+    assert_eq!(answer_of(transformer(&host()), body), "true true");
 }
 
 #[test]
 fn a_session_keeps_target_and_picture_while_units_are_switched() {
     let host = host();
-    let model = built(&host, TRANSFORMER);
+    let model = transformer(&host);
     let mut session = Session::new(&host, model.clone(), "picture", picture()).unwrap();
     session.open(method(&host, &one_shot("[text(cx.model.layers.len().to_string(), \"layers\")]")));
     let target = session.target();
@@ -138,13 +126,13 @@ fn a_session_keeps_target_and_picture_while_units_are_switched() {
     let intact = session.intact().clone();
     session.replace(&host, intact, "another", picture()).unwrap();
     assert_eq!(session.ablations().len(), 2, "another picture keeps the ablations");
-    session.replace(&host, built(&host, TRANSFORMER), "another", picture()).unwrap();
+    session.replace(&host, transformer(&host), "another", picture()).unwrap();
     assert!(session.ablations().is_empty(), "another network starts without");
 }
 
 #[test]
 fn unknown_units_are_errors_that_say_what_exists() {
-    let model = built(&host(), TRANSFORMER);
+    let model = transformer(&host());
     for (unit, expected) in [
         ("relu:channel=8", "layer \"relu\" has 8 channels; there is no channel 8"),
         ("tokens:token=16", "layer \"tokens\" has 16 tokens; there is no token 16"),
@@ -170,6 +158,6 @@ fn unknown_units_are_errors_that_say_what_exists() {
         assert!(error.contains("expected LAYER:channel=N"), "{text}: {error}");
     }
     let error =
-        built(&host(), r#"x.conv("conv", 4, 3).flatten("flat").linear("fc", 3)"#).ablated(&units("conv:head=0"));
+        built(&host(), "[]", r#"x.conv("conv", 4, 3).flatten("flat").linear("fc", 3)"#).ablated(&units("conv:head=0"));
     assert!(format!("{:#}", error.unwrap_err()).contains("no attention layers"));
 }

@@ -4,7 +4,7 @@
 //! `scripts/reference`.
 
 use crate::common::{LABELS, answer, host, picture, session, uniform};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use gradscope::graph::{Builder, op};
 use gradscope::model::{Card, Model};
 use gradscope::render::{Body, Figure};
@@ -364,14 +364,10 @@ fn masks_of_exported_attention_are_not_randomized() {
     let host = host();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs/masked.pt2");
     let model = Architectures::new(host.models().clone(), host.guard()).open(path.to_str().unwrap(), None).unwrap();
-    let masked = |t: &Tensor| !elements(t).iter().all(|v| v.is_finite());
+    let masked = |t: &Tensor| !gradscope::tensor::numbers(t).unwrap().iter().all(|v| v.is_finite());
     assert!(model.graph.nodes.iter().flat_map(|node| &node.params).any(masked), "the network has a mask with −∞");
     let mut session = Session::new(&host, model, "picture", picture()).unwrap();
     for figure in ask(&mut session, &host, "randomization", None, &[]) {
         assert!(figure.values().is_none_or(|v| v.data.iter().all(|v| v.is_finite())), "{}", figure.title);
     }
-}
-
-fn elements(t: &Tensor) -> Vec<f32> {
-    t.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }

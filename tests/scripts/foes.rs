@@ -199,21 +199,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
     let bias = (Tensor::from_slice(bias, classes, &Device::Cpu).unwrap() * scale).unwrap();
     let weights = [("fc.weight".to_string(), w), ("fc.bias".to_string(), bias)];
     let graph = b.finish(x).unwrap().with_weights(weights.into()).unwrap();
-    let card = Card {
-        name: "linear".into(),
-        summary: "a test network".into(),
-        input: shape,
-        resize: None,
-        mean: vec![0.0; shape[0]],
-        std: vec![1.0; shape[0]],
-        labels: (0..classes).map(|c| c.to_string()).collect::<Vec<_>>().into(),
-        synonyms: [].into(),
-        picture: String::new(),
-        channel_order: Default::default(),
-        output: None,
-        interpolation: Default::default(),
-        sources: Default::default(),
-    };
+    let card = Card { labels: (0..classes).map(|c| c.to_string()).collect(), ..Card::plain("linear", shape) };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into(), taken: "".into() }
 }
 

@@ -1,7 +1,7 @@
 //! DeepLIFT, excitation backprop and FullGrad satisfy their conservation properties and agree with other implementations; the
 //! figures of `network`, `filters` and `grid` show the right values.
 
-use crate::common::{answer, host, picture, session, tiny, uniform};
+use crate::common::{answer, finished, host, picture, session, tiny, uniform};
 use candle_core::{Device, Tensor};
 use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::graph::{Builder, op};
@@ -23,11 +23,7 @@ fn run(mut session: Session, name: &str, settings: &[(&str, &str)]) -> anyhow::R
     for (parameter, value) in settings {
         session.set(parameter, value).unwrap();
     }
-    let mut frame = session.run(&host)?;
-    while session.can_go_on() {
-        frame = session.step(&host).unwrap();
-    }
-    Ok(frame.figures)
+    finished(&host, &mut session)
 }
 
 fn conv(input: usize, output: usize, side: usize) -> op::Conv {

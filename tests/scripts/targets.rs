@@ -1,7 +1,7 @@
 //! Target expressions: their values against the definitions, their gradients against finite differences, and their errors.
 
-use crate::common::{host, method, one_shot, picture, uniform};
-use candle_core::{DType, Device, Tensor};
+use crate::common::{built, host, method, one_shot, picture};
+use candle_core::{Device, Tensor};
 use gradscope::model::Model;
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
@@ -9,22 +9,6 @@ use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::{Session, Target};
 use gradscope::tensor::numbers;
-use std::sync::Arc;
-
-/// A network with random weights, for pictures of 8 x 8 pixels.
-fn built(host: &Host, labels: &str, build: &str) -> Model {
-    let folder = tempfile::tempdir().unwrap();
-    let text =
-        format!("//! Mine.\nconst MODEL = #{{ input: [3, 8, 8], labels: {labels} }};\nfn build(x) {{ {build} }}\n");
-    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
-    let (card, graph) = Architectures::new(Folders::models(Some(folder.path())), host.guard()).build("mine").unwrap();
-    let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
-        let values = uniform(i as u64 + 1, p.shape.iter().product());
-        (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
-    });
-    let graph = graph.with_weights(weights.collect()).unwrap().to(DType::F64, &Device::Cpu).unwrap();
-    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "".into(), taken: "".into() }
-}
 
 fn classifier(host: &Host) -> Model {
     built(

@@ -1,6 +1,6 @@
 //! Scripts compute in the element type of the network: results of an f64 network are in f64.
 
-use crate::common::{host, method, one_shot, picture, tiny};
+use crate::common::{FOR_OTHER_NETWORKS, host, method, one_shot, picture, tiny};
 use candle_core::{DType, Device, Tensor};
 use gradscope::model::Model;
 use gradscope::script::session::Session;
@@ -32,18 +32,7 @@ fn every_method_also_runs_in_f64() {
     let (model, x) = in_double();
     for name in host.plugins().names() {
         let method = host.method(&name).unwrap();
-        if ["data set", "features", "training"].contains(&method.group.as_str())
-            || [
-                "stylize",
-                "inaudible",
-                "read_as",
-                "attention",
-                "attention_scope",
-                "chefer",
-                "gradient_attention",
-                "rollout",
-            ]
-            .contains(&&*name)
+        if ["data set", "features", "training"].contains(&method.group.as_str()) || FOR_OTHER_NETWORKS.contains(&&*name)
         {
             continue;
         }

@@ -29,23 +29,8 @@ pub fn small() -> Graph {
 }
 
 pub fn card() -> Card {
-    let labels = (0..10).map(|d| d.to_string()).collect::<Vec<_>>().into();
-    let (name, summary) = ("small".into(), String::new());
-    Card {
-        name,
-        summary,
-        input: [1, 28, 28],
-        resize: None,
-        mean: vec![0.0],
-        std: vec![1.0],
-        labels,
-        synonyms: [].into(),
-        picture: "made:digits[0]".into(),
-        channel_order: Default::default(),
-        output: None,
-        interpolation: Default::default(),
-        sources: Default::default(),
-    }
+    let labels = (0..10).map(|d| d.to_string()).collect();
+    Card { labels, picture: "made:digits[0]".into(), ..Card::plain("small", [1, 28, 28]) }
 }
 
 /// The first pictures of a synthetic set.
