@@ -84,7 +84,8 @@ impl Rows<'_> {
             if first >= end {
                 return;
             }
-            let line = base.at.offset((row * base.w as isize + left) * base.pitch as isize);
+            // Before the map if the crop begins to the left of its first row.
+            let line = base.at.wrapping_offset((row * base.w as isize + left) * base.pitch as isize);
             let (top, start) = self.at[k];
             let within = row as usize >= top && (row as usize) < top + changed.h;
             let (low, high) = if within { columns(start, start + changed.w) } else { (end, end) };
