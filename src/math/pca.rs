@@ -4,6 +4,8 @@ use crate::backend::matmul;
 use crate::interrupt::pass;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Number of additional directions to iterate, for faster convergence.
 const BESIDE: usize = 8;
@@ -69,8 +71,9 @@ fn leading_of(there: &Tensor, back: &Tensor, q: usize) -> Result<Tensor> {
 /// Finds the leading eigenvectors `(n, q)` of the matrix that `product` multiplies by, by subspace iteration.
 fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let p = (q + BESIDE).min(n);
-    // A fixed low-discrepancy start: fractional parts of multiples of the golden ratio.
-    let start: Vec<f64> = (1..=n * p).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() - 0.5).collect();
+    // Random columns, the same each time, are linearly independent; rows of a low-discrepancy sequence may not be.
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let start: Vec<f64> = (0..n * p).map(|_| random.random::<f64>() - 0.5).collect();
     let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), &Device::Cpu)?)?;
     for _ in 0..ITERATIONS {
         pass();
@@ -168,6 +171,20 @@ mod tests {
             assert!(largest(&(back - &a).expect("sub")) < 1e-10, "{m}x{n}");
             let s = c.s.to_vec1::<f64>().expect("f64");
             assert!(s.is_sorted_by(|a, b| *a >= b - 1e-12 * s[0]), "{s:?}");
+        }
+    }
+
+    #[test]
+    fn no_component_of_a_matrix_of_full_rank_is_missed() {
+        for n in [4, 8, 14, 16, 17, 30, 64] {
+            let mut values = vec![0.0; 2 * n * n];
+            (0..n).for_each(|i| values[i * (n + 1)] = (i + 1) as f64);
+            let a = Tensor::from_vec(values, (2 * n, n), &Device::Cpu).expect("it fits");
+            for q in [n - n / 5, n] {
+                let s = pca_lowrank(&a, q, false).expect("components").s.to_vec1::<f64>().expect("f64");
+                let apart = s.iter().enumerate().map(|(i, s)| (s - (n - i) as f64).abs()).fold(0.0, f64::max);
+                assert!(apart < 1e-9, "{q} of {n}: {s:?}");
+            }
         }
     }
 
