@@ -2,7 +2,8 @@
 
 - attention: timm's AttentionExtract;
 - rollout (Abnar & Zuidema 2020), Grad-SAM (Barkan et al. 2021) and Chefer et al. 2021, both papers: their formulas in PyTorch;
-- class activation maps: pytorch-grad-cam with a `reshape_transform`, before ReLU and resizing.
+- class activation maps: pytorch-grad-cam with a `reshape_transform`, before ReLU and resizing. Its Score-CAM is the paper's with logits
+  as scores: the softmax over channels cancels the score of the baseline, which the paper subtracts.
 The networks are those of vision_transformers.py, with weights rounded to float32; results are in float64.
 
 python3 scripts/reference/attention.py
@@ -44,7 +45,7 @@ class GradCAMPlusPlus(pytorch_grad_cam.GradCAMPlusPlus):
 CAMS = {
     "gradcam": pytorch_grad_cam.GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": pytorch_grad_cam.LayerCAM,
     "xgradcam": pytorch_grad_cam.XGradCAM, "hirescam": pytorch_grad_cam.HiResCAM, "eigencam": pytorch_grad_cam.EigenCAM,
-    "ablationcam": pytorch_grad_cam.AblationCAM,
+    "ablationcam": pytorch_grad_cam.AblationCAM, "scorecam": pytorch_grad_cam.ScoreCAM,
 }
 LAYER = "blocks.1.norm1"
 

@@ -1,11 +1,13 @@
-//! Attention methods and class activation maps on tokens against timm, pytorch-grad-cam and the papers' formulas.
+//! Attention methods, class activation maps on tokens and ViT-CX against timm, pytorch-grad-cam, scikit-learn and the papers' formulas.
 //!
-//! The expected values are in `tests/fixtures/attention.json`, written by `scripts/reference/attention.py`.
+//! The expected values are in `tests/fixtures`: `attention.json` and `vit_cx.json`, written by the scripts of the same names in
+//! `scripts/reference`.
 
 use super::attnlrp::network;
 use super::zoo::numbers;
 use crate::common::{finished, host};
 use candle_core::DType;
+use gradscope::render::Figure;
 use gradscope::script::session::Session;
 use serde_json::Value;
 
@@ -19,14 +21,22 @@ fn figure(label: &str, class: usize, method: &str, set: &[(&str, &str)], title: 
 }
 
 fn figure_in(dtype: DType, (label, class): (&str, usize), method: &str, set: &[(&str, &str)], title: &str) -> Vec<f64> {
+    values(&figures(dtype, (label, class), method, set), title)
+}
+
+fn figures(dtype: DType, (label, class): (&str, usize), method: &str, set: &[(&str, &str)]) -> Vec<Figure> {
     let (model, x) = network(label, dtype);
     let host = host();
     let mut session = Session::new(&host, model, "picture", x).unwrap();
     session.set_target(Some(class)).unwrap();
     session.open(host.method(method).unwrap());
     set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
-    let figures = finished(&host, &mut session).unwrap_or_else(|e| panic!("{method} on {label}: {e:#}"));
-    let found = figures.iter().find(|f| f.title == title).unwrap_or_else(|| panic!("{method}: no {title}"));
+    finished(&host, &mut session).unwrap_or_else(|e| panic!("{method} on {label}: {e:#}"))
+}
+
+/// The raw values of the figure with this title.
+fn values(figures: &[Figure], title: &str) -> Vec<f64> {
+    let found = figures.iter().find(|f| f.title == title).unwrap_or_else(|| panic!("no {title}"));
     found.values().unwrap().data.iter().map(|&v| f64::from(v)).collect()
 }
 
@@ -119,4 +129,23 @@ fn the_grid_and_the_tokens_before_it_can_be_overridden() {
     assert_eq!(cam(&[("grid", "2x8")]), usual);
     let shifted = cam(&[("grid", "4x4"), ("prefix", "4")]);
     assert_eq!(shifted[1..], usual[..15]);
+}
+
+#[test]
+fn vit_cx_is_its_formula_over_the_clusters_of_scikit_learn() {
+    let file: Value = serde_json::from_str(include_str!("../fixtures/vit_cx.json")).unwrap();
+    let (layer, every) = (file["layer"].as_str().unwrap(), file["every"].as_u64().unwrap() as usize);
+    for (label, expected) in file["networks"].as_object().unwrap() {
+        let class = expected["class"].as_u64().unwrap() as usize;
+        for case in expected["cases"].as_array().unwrap() {
+            let (distance, noise) = (case["distance"].to_string(), case["noise"].to_string());
+            let set = [("layer", layer), ("distance", &*distance), ("noise", &*noise)];
+            let what = format!("{label} vit_cx, distance {distance}, noise {noise}");
+            let figures = figures(DType::F32, (label, class), "vit_cx", &set);
+            let places = values(&figures, "masks").len() / case["masks"].as_u64().unwrap() as usize;
+            assert_eq!(places, 16, "{what}: another number of masks");
+            let ours: Vec<_> = values(&figures, "heatmap").into_iter().step_by(every).collect();
+            assert_near(&what, &ours, &numbers(&case["map"]), 1e-4);
+        }
+    }
 }
