@@ -1,13 +1,14 @@
-//! Attention methods, class activation maps on tokens and ViT-CX against timm, pytorch-grad-cam, scikit-learn and the papers' formulas.
+//! Attention methods, class activation maps on tokens, ViT-CX and deep feature factorization against timm, pytorch-grad-cam, scikit-learn
+//! and the papers' formulas.
 //!
-//! The expected values are in `tests/fixtures`: `attention.json` and `vit_cx.json`, written by the scripts of the same names in
-//! `scripts/reference`.
+//! The expected values are in `tests/fixtures`: `attention.json`, `vit_cx.json` and `dff.json`, written by the scripts of the same names
+//! in `scripts/reference`.
 
 use super::attnlrp::network;
 use super::zoo::numbers;
 use crate::common::{finished, host};
 use candle_core::DType;
-use gradscope::render::Figure;
+use gradscope::render::{Body, Figure};
 use gradscope::script::session::Session;
 use serde_json::Value;
 
@@ -148,4 +149,46 @@ fn vit_cx_is_its_formula_over_the_clusters_of_scikit_learn() {
             assert_near(&what, &ours, &numbers(&case["map"]), 1e-4);
         }
     }
+}
+
+#[test]
+fn deep_feature_factorization_is_that_of_scikit_learn_and_as_good_as_that_of_pytorch_grad_cam() {
+    let file: Value = serde_json::from_str(include_str!("../fixtures/dff.json")).unwrap();
+    let (layer, updates) = (file["layer"].as_str().unwrap(), file["updates"].to_string());
+    for (label, cases) in file["networks"].as_object().unwrap() {
+        for case in cases.as_array().unwrap() {
+            let concepts = case["concepts"].to_string();
+            let set = [("layer", layer), ("updates", &*updates), ("concepts", &*concepts)];
+            let what = format!("{label} dff, {concepts} concepts");
+            let figures = figures(DType::F32, (label, 0), "dff", &set);
+            let ours = values(&figures, "dff");
+            assert_near(&what, &ours, &numbers(&case["maps"]), 1e-4);
+            let share = explained(&figures);
+            assert!((share - case["share"].as_f64().unwrap()).abs() < 1e-3, "{what}: {share}");
+            assert!(share > case["peer"].as_f64().unwrap() - 0.01, "{what}: {share}");
+            // Both reach the same optimum, from different random values.
+            if case["peer_maps"].is_array() {
+                for (ours, theirs) in ours.chunks(16).zip(numbers(&case["peer_maps"]).chunks(16)) {
+                    assert!(correlation(ours, theirs) > 0.999, "{what}: {ours:?}, {theirs:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The share of the sum of squares that the figures of `dff` state.
+fn explained(figures: &[Figure]) -> f64 {
+    let text = figures.iter().find_map(|f| match &f.body {
+        Body::Text { text } => Some(text.as_str()),
+        _ => None,
+    });
+    let percent = text.unwrap().split_whitespace().find_map(|word| word.strip_suffix('%')).unwrap();
+    percent.parse::<f64>().unwrap() / 100.0
+}
+
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let centered = |x: &[f64]| x.iter().map(|v| v - x.iter().sum::<f64>() / x.len() as f64).collect::<Vec<_>>();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (a, b) = (centered(a), centered(b));
+    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
 }
