@@ -10,7 +10,7 @@
 //! train    MODEL WEIGHTS SIZE BATCH RUNS
 //! ```
 //!
-//! `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the predicted class,
+//! `MODEL` is an architecture, or a file if `WEIGHTS` is `-`. `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the predicted class,
 //! with the data set `DATA`, or without one if `DATA` is `-`; `loop` is the Rust version of `loop.rhai`; `train` runs steps of SGD with
 //! momentum on batches of noise. `GRADSCOPE_EXACT=1` uses direct convolution for 3x3 convolutions, `GRADSCOPE_DEVICE=cuda:0` selects the
 //! device, and `GRADSCOPE_PRECISION=bf16` selects the precision.
@@ -49,7 +49,10 @@ fn main() -> Result<()> {
         let key: Vec<_> = [name, weights, size].map(|w| w.to_string()).into();
         let model = match open.take() {
             Some((k, model)) if k == key => model,
-            _ => Architectures::new(host.models().clone(), host.guard()).open(name, Some(Path::new(weights)))?,
+            _ => {
+                let weights = Some(Path::new(weights)).filter(|_| *weights != "-");
+                Architectures::new(host.models().clone(), host.guard()).open(name, weights)?
+            }
         };
         let size: Vec<usize> = size.split('x').map(str::parse).collect::<Result<_, _>>()?;
         let times = match *what {

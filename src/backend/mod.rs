@@ -18,6 +18,7 @@ mod cpu;
 mod dispatch;
 mod broadcast;
 mod product;
+mod tokens;
 
 pub use accumulation::Accumulation;
 pub use allocator::{keep_freed_memory, keep_freed_memory_of};
@@ -38,4 +39,5 @@ pub use shares::Shares;
 pub use storage::{Real, read, tensor, with};
 pub(crate) use storage::{by_type, unsupported};
 pub use taps::Resize;
+pub use tokens::{RowNorm, batched_matmul, softmax, softmax_vjp};
 pub use window::{Conv2d, Pool2d, Window, divisor};

@@ -101,6 +101,42 @@ impl Draw {
         self.add(op::Permute { dims: vec![0, 3, 1, 2] }, &[maps])
     }
 
+    /// Attention over a map's pixels, with the heads in any order in memory, or within windows, or for some tokens only.
+    fn attention(&mut self, x: NodeId) -> NodeId {
+        let [_, c, h, w] = self.builder.shape(x).to_vec()[..] else { unreachable!("a map") };
+        let (t, heads, d) = (h * w, 1 + self.below(3), 1 + self.below(9));
+        let flat = self.add(op::Reshape { dims: vec![Some(c), None] }, &[x]);
+        let tokens = self.add(op::Transpose { dim0: 1, dim1: 2 }, &[flat]);
+        let [q, k, v] = if self.below(2) == 0 {
+            let all = self.add(op::Linear { input: c, output: 3 * heads * d, bias: true }, &[tokens]);
+            let all = self.add(op::Reshape { dims: [t, 3, heads, d].map(Some).to_vec() }, &[all]);
+            let all = self.add(op::Permute { dims: vec![0, 2, 3, 1, 4] }, &[all]);
+            [0, 1, 2].map(|index| self.add(op::Select { dim: 1, index }, &[all]))
+        } else {
+            [0; 3].map(|_| {
+                let part = self.add(op::Linear { input: c, output: heads * d, bias: false }, &[tokens]);
+                let part = self.add(op::Reshape { dims: [t, heads, d].map(Some).to_vec() }, &[part]);
+                self.add(op::Transpose { dim0: 1, dim1: 2 }, &[part])
+            })
+        };
+        // Sometimes, an elementwise layer reads a view as well.
+        let q = if self.below(3) == 0 { self.add(op::Tanh, &[q]) } else { q };
+        let some = self.below(3) == 0;
+        let v = if some { self.add(op::Add, &[v, k]) } else { v };
+        let turned = self.add(op::Transpose { dim0: 2, dim1: 3 }, &[k]);
+        let scores = self.add(op::Matmul, &[q, turned]);
+        let scores = self.add(op::Scale { factor: 0.3, shift: 0.0 }, &[scores]);
+        let shares = self.add(op::Softmax { dim: 3 }, &[scores]);
+        let mixed = self.add(op::Matmul, &[shares, v]);
+        let rows = self.add(op::Transpose { dim0: 1, dim1: 2 }, &[mixed]);
+        let rows = self.add(op::Reshape { dims: [t, heads * d].map(Some).to_vec() }, &[rows]);
+        let rows = self.add(op::RmsNorm { features: heads * d, epsilon: 1e-3, affine: true }, &[rows]);
+        let y = self.add(op::Linear { input: heads * d, output: c, bias: true }, &[rows]);
+        let y = self.add(op::Add, &[y, tokens]);
+        let y = self.add(op::Transpose { dim0: 1, dim1: 2 }, &[y]);
+        self.add(op::Reshape { dims: [c, h, w].map(Some).to_vec() }, &[y])
+    }
+
     fn node(&mut self) -> Option<NodeId> {
         let (x, other) = (self.map(), self.map());
         let (shape, others) = (self.builder.shape(x).to_vec(), self.builder.shape(other).to_vec());
@@ -115,6 +151,7 @@ impl Draw {
                 let gate = self.add(op::Sigmoid, &[gate]);
                 self.add(op::Mul, &[x, gate])
             }
+            19 if shape[2] * shape[3] <= 200 && self.below(2) == 0 => self.attention(x),
             19 => self.tokens(x),
             0 | 1 => {
                 let output = 1 + self.below(20);

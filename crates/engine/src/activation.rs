@@ -36,21 +36,32 @@ pub enum Activation {
     Other(&'static Compiled, [f32; 2]),
 }
 
-/// A function that updates the vector at `value` in place and may also read a vector at `saved`.
-type OnVector = unsafe fn(value: *mut f32, saved: *const f32, parameters: [f32; 2]);
+/// Rows of values that a function updates in place, and the values from which it computes derivatives.
+#[derive(Clone, Copy)]
+pub(crate) struct Region {
+    /// The first value, and the stride between rows.
+    pub value: (*mut f32, usize),
+    /// The first saved value, and the stride between rows.
+    pub saved: (*const f32, usize),
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// A function that updates a region.
+type OnRegion = unsafe fn(region: Region, parameters: [f32; 2]);
 
 /// A [`Pointwise`] compiled for each instruction set.
 pub struct Compiled {
     saves: Saves,
-    value: [OnVector; LEVELS],
-    slope: [OnVector; LEVELS],
+    value: [OnRegion; LEVELS],
+    slope: [OnRegion; LEVELS],
 }
 
 impl Compiled {
     /// Compiles a formula: `static GELU: Compiled = Compiled::of::<Gelu>();`
     pub const fn of<P: Pointwise>() -> Self {
-        let value: [OnVector; LEVELS] = [value_at::<P, 0>, value_at::<P, 1>, value_at::<P, 2>, value_at::<P, 3>];
-        let slope: [OnVector; LEVELS] = [slope_at::<P, 0>, slope_at::<P, 1>, slope_at::<P, 2>, slope_at::<P, 3>];
+        let value: [OnRegion; LEVELS] = [value_at::<P, 0>, value_at::<P, 1>, value_at::<P, 2>, value_at::<P, 3>];
+        let slope: [OnRegion; LEVELS] = [slope_at::<P, 0>, slope_at::<P, 1>, slope_at::<P, 2>, slope_at::<P, 3>];
         Self { saves: P::SAVES, value, slope }
     }
 }
@@ -99,6 +110,40 @@ impl Activation {
         on_all(dx, Some(saved), *self);
     }
 
+    /// Applies the activation to a region or, if `slope`, multiplies the region by the derivatives computed from the saved values.
+    ///
+    /// # Safety
+    /// The CPU must support the instruction set `S`. The region's values must be valid for reads and writes, and the saved values for reads
+    /// if `slope`; no other thread may access the values.
+    #[inline(always)]
+    pub(crate) unsafe fn on_region<S: Simd>(&self, region: Region, slope: bool) {
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            match self {
+                Self::Other(compiled, parameters) if slope => compiled.slope[S::LEVEL](region, *parameters),
+                Self::Other(compiled, parameters) => compiled.value[S::LEVEL](region, *parameters),
+                Self::Relu => {
+                    let Region { value, saved, rows, columns } = region;
+                    for row in 0..rows {
+                        let (value, saved) = (value.0.add(row * value.1), saved.0.wrapping_add(row * saved.1));
+                        let mut i = 0;
+                        while i < columns {
+                            let n = (columns - i).min(S::LANES);
+                            let v = S::load_part(value.add(i), n);
+                            let v = if slope {
+                                S::where_positive(S::load_part(saved.add(i), n), v)
+                            } else {
+                                S::max(S::splat(0.0), v)
+                            };
+                            S::store_part(value.add(i), n, v);
+                            i += n;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Applies the activation to a vector.
     ///
     /// # Safety
@@ -113,7 +158,9 @@ impl Activation {
                 // SAFETY: `lanes` has room for a vector of any instruction set.
                 unsafe {
                     S::store(lanes.as_mut_ptr(), v);
-                    compiled.value[S::LEVEL](lanes.as_mut_ptr(), std::ptr::null(), *parameters);
+                    let value = (lanes.as_mut_ptr(), 0);
+                    let region = Region { value, saved: (std::ptr::null(), 0), rows: 1, columns: S::LANES };
+                    compiled.value[S::LEVEL](region, *parameters);
                     S::load(lanes.as_ptr())
                 }
             }
@@ -134,7 +181,8 @@ impl Activation {
                 unsafe {
                     S::store(lanes.as_mut_ptr(), v);
                     S::store(at.as_mut_ptr(), saved);
-                    compiled.slope[S::LEVEL](lanes.as_mut_ptr(), at.as_ptr(), *parameters);
+                    let (value, saved) = ((lanes.as_mut_ptr(), 0), (at.as_ptr(), 0));
+                    compiled.slope[S::LEVEL](Region { value, saved, rows: 1, columns: S::LANES }, *parameters);
                     S::load(lanes.as_ptr())
                 }
             }
@@ -142,62 +190,68 @@ impl Activation {
     }
 }
 
-/// Applies the function to the vector at `value`, using one instruction set.
+/// Applies the function to a region, using one instruction set.
 ///
 /// # Safety
-/// The CPU must support the instruction set with index `LEVEL`. `value` must be valid for reads and writes of one vector
-/// of that instruction set.
-unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const f32, parameters: [f32; 2]) {
-    let task = Value::<P> { value, parameters, formula: std::marker::PhantomData };
+/// The CPU must support the instruction set with index `LEVEL`. The region's values must be valid for reads and writes.
+unsafe fn value_at<P: Pointwise, const LEVEL: usize>(region: Region, parameters: [f32; 2]) {
+    let task = OnRows::<P, false> { region, parameters, formula: std::marker::PhantomData };
     // SAFETY: guaranteed by the caller.
     unsafe { simd::run_at(Level::of(LEVEL), task) }
 }
 
-/// Multiplies the vector at `value` by the derivative computed from the vector at `saved`, using one instruction set.
+/// Multiplies the values of a region by the derivatives computed from the saved values, using one instruction set.
 ///
 /// # Safety
-/// The CPU must support the instruction set with index `LEVEL`. `value` must be valid for reads and writes, and `saved` for reads, of one
-/// vector of that instruction set.
-unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, saved: *const f32, parameters: [f32; 2]) {
-    let task = Slope::<P> { value, saved, parameters, formula: std::marker::PhantomData };
+/// The CPU must support the instruction set with index `LEVEL`. The region's values must be valid for reads and writes, and the saved values
+/// for reads.
+unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(region: Region, parameters: [f32; 2]) {
+    let task = OnRows::<P, true> { region, parameters, formula: std::marker::PhantomData };
     // SAFETY: guaranteed by the caller.
     unsafe { simd::run_at(Level::of(LEVEL), task) }
 }
 
-struct Value<P> {
-    value: *mut f32,
+/// A task that applies a formula or, if `SLOPE`, multiplies by its derivative.
+struct OnRows<P, const SLOPE: bool> {
+    region: Region,
     parameters: [f32; 2],
     formula: std::marker::PhantomData<P>,
 }
 
-impl<P: Pointwise> Task for Value<P> {
+impl<P: Pointwise, const SLOPE: bool> Task for OnRows<P, SLOPE> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: the caller guarantees that `value` is valid for reads and writes of a vector.
-        unsafe { S::store(self.value, P::value(Lanes::<S>(S::load(self.value)), parameters).0) }
-    }
-}
-
-struct Slope<P> {
-    value: *mut f32,
-    saved: *const f32,
-    parameters: [f32; 2],
-    formula: std::marker::PhantomData<P>,
-}
-
-impl<P: Pointwise> Task for Slope<P> {
-    type Out = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
-        // SAFETY: the caller guarantees that `value` is valid for reads and writes, and `saved` for reads, of a vector.
+        let [a, b] = self.parameters;
+        let parameters = [Lanes::<S>::of(f64::from(a)), Lanes::<S>::of(f64::from(b))];
+        let Region { value, saved, rows, columns } = self.region;
+        // SAFETY: the caller guarantees that the region is valid; the last vector of a row is partial.
         unsafe {
-            let (v, saved) = (Lanes::<S>(S::load(self.value)), Lanes::<S>(S::load(self.saved)));
-            S::store(self.value, (v * P::slope(saved, parameters)).0);
+            for row in 0..rows {
+                let (value, saved) = (value.0.add(row * value.1), saved.0.wrapping_add(row * saved.1));
+                let mut i = 0;
+                while i + S::LANES <= columns {
+                    let v = Lanes::<S>(S::load(value.add(i)));
+                    let v = if SLOPE {
+                        v * P::slope(Lanes::<S>(S::load(saved.add(i))), parameters)
+                    } else {
+                        P::value(v, parameters)
+                    };
+                    S::store(value.add(i), v.0);
+                    i += S::LANES;
+                }
+                if i < columns {
+                    let n = columns - i;
+                    let v = Lanes::<S>(S::load_part(value.add(i), n));
+                    let v = if SLOPE {
+                        v * P::slope(Lanes::<S>(S::load_part(saved.add(i), n)), parameters)
+                    } else {
+                        P::value(v, parameters)
+                    };
+                    S::store_part(value.add(i), n, v.0);
+                }
+            }
         }
     }
 }
@@ -227,19 +281,12 @@ impl Task for All<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut i = self.range.start;
-        while i < self.range.end {
-            let n = (self.range.end - i).min(S::LANES);
-            // SAFETY: `i..i + n` is in bounds for both slices, which have the same length.
-            unsafe {
-                let v = S::load_part(self.at.add(i), n);
-                let v = match self.saved {
-                    None => self.activation.apply::<S>(v),
-                    Some(saved) => self.activation.times_slope::<S>(v, S::load_part(saved.as_ptr().add(i), n)),
-                };
-                S::store_part(self.at.add(i), n, v);
-            }
-            i += n;
+        let (start, columns) = (self.range.start, self.range.len());
+        // SAFETY: the range is in bounds of both slices, which have the same length, and belongs to one task.
+        unsafe {
+            let saved = self.saved.map_or(std::ptr::null(), |saved| saved.as_ptr().add(start));
+            let region = Region { value: (self.at.add(start), 0), saved: (saved, 0), rows: 1, columns };
+            self.activation.on_region::<S>(region, self.saved.is_some());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The f32 CPU kernels of gradscope: convolution, pooling and linear layers on channels-last feature maps. They are multithreaded
+//! The f32 CPU kernels of gradscope: convolution, pooling, linear layers and attention on channels-last values. They are multithreaded
 //! and select their SIMD instruction set at run time.
 //!
 //! A convolution is a matrix product of patches and weights. A block of patches is copied into the cache and multiplied, tile by
@@ -12,6 +12,7 @@ mod buffer;
 mod map;
 mod activation;
 mod lanes;
+mod transpose;
 mod norm;
 mod real;
 mod tile;
@@ -37,6 +38,10 @@ mod pool;
 mod strided_slice;
 mod pointwise;
 mod linear;
+mod view;
+mod matmul;
+mod softmax;
+mod row_norm;
 
 pub use activation::{Activation, Compiled, Pointwise, Saves};
 pub use buffer::{Buffer, in_large_pages};
@@ -45,10 +50,14 @@ pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp, linear_weight_gradient};
 pub use map::{Map, MapMut};
+pub use matmul::matmul;
 pub use norm::{channel_products, channel_statistics, channel_sums, combine, multiply_maps};
 pub use pointwise::{pass, sum_pictures};
 pub use pool::Pool;
 pub use real::Real;
+pub use row_norm::RowNorm;
+pub use softmax::{softmax, softmax_vjp};
 pub use strided_slice::StridedSlice;
 pub use tile::Epilogue;
+pub use view::{View, gather, scatter_add};
 pub use weights::WeightGradient;

@@ -7,7 +7,8 @@ use crate::map::{Map, MapMut};
 use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
-use crate::tile::{Epilogue, Exit};
+use crate::tile::{Epilogue, Exit, Later};
+use std::ops::Range;
 
 /// Maximum number of pixels for which all patches are copied before they are multiplied.
 const FEW: usize = 4 * BLOCK;
@@ -20,12 +21,13 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     if pixels == 0 {
         return;
     }
+    let (epilogue, later) = epilogue.split();
     let threads = thread_team::size();
     let panels = weights.panels();
     let work = pixels * patches.len().max(1) * weights.o * groups;
     let wanted = if work < 1 << 16 { 1 } else { threads };
     if pixels <= FEW && panels >= 2 * wanted && patches.len() * weights.o >= NEAR {
-        return (0..groups).for_each(|g| in_stages((x, y), patches, (weights, g), (pixels, wanted), epilogue));
+        return (0..groups).for_each(|g| in_stages((x, y), patches, (weights, g), (pixels, wanted), (epilogue, later)));
     }
     // Each thread gets whole blocks. With few pixels, the channels are split as well.
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
@@ -35,7 +37,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
         let (b, g, share) = (i / shares / groups, i / shares % groups, i % shares);
         let range = thread_team::part(pixels, b, blocks);
         let panels = share * panels / shares..(share + 1) * panels / shares;
-        run_with(weights.level, Block { x, y, patches, weights, g, range, panels, epilogue });
+        run_with(weights.level, Block { x, y, patches, weights, g, range, panels, epilogue, later });
     });
 }
 
@@ -45,7 +47,7 @@ fn in_stages(
     patches: &Patches,
     (weights, g): (&Packed, usize),
     (pixels, threads): (usize, usize),
-    epilogue: Epilogue,
+    (epilogue, later): (Epilogue, Option<Later>),
 ) {
     let mut scratch = Scratch::new(patches.len().div_ceil(CHUNK).max(1) * pixels * STRIDE);
     let a = SharedPtr(scratch.at());
@@ -60,7 +62,7 @@ fn in_stages(
     let chunks = Chunks { a: a.get(), pixels, k: patches.len(), finite: weights.finite };
     let chunks = run_with(weights.level, chunks);
     thread_team::run_some(threads, weights.panels(), |panel| {
-        run_with(weights.level, Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue });
+        run_with(weights.level, Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue, later });
     });
 }
 
@@ -69,7 +71,7 @@ struct Copies<'a> {
     x: &'a Map<'a>,
     patches: &'a Patches,
     g: usize,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     a: *mut f32,
     pixels: usize,
 }
@@ -103,7 +105,7 @@ struct Chunks {
 }
 
 impl Task for Chunks {
-    type Out = Vec<std::ops::Range<usize>>;
+    type Out = Vec<Range<usize>>;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Out {
@@ -125,12 +127,13 @@ impl Task for Chunks {
 struct Panel<'a> {
     a: *const f32,
     places: &'a [usize],
-    chunks: &'a [std::ops::Range<usize>],
+    chunks: &'a [Range<usize>],
     weights: &'a Packed,
     g: usize,
     panel: usize,
     y: &'a MapMut<'a>,
     epilogue: Epilogue<'a>,
+    later: Option<Later<'a>>,
 }
 
 impl Task for Panel<'_> {
@@ -148,6 +151,7 @@ impl Task for Panel<'_> {
                 let y = (self.y, self.g * self.weights.o);
                 block::<S>((a, self.places), weights, (some.start, some.len()), y, &exit);
             }
+            activate::<S>(self.later, (self.y, self.places), (self.weights, self.g, self.panel..self.panel + 1));
         }
     }
 }
@@ -159,9 +163,10 @@ struct Block<'a> {
     patches: &'a Patches,
     weights: &'a Packed,
     g: usize,
-    range: std::ops::Range<usize>,
-    panels: std::ops::Range<usize>,
+    range: Range<usize>,
+    panels: Range<usize>,
     epilogue: Epilogue<'a>,
+    later: Option<Later<'a>>,
 }
 
 impl Task for Block<'_> {
@@ -212,6 +217,33 @@ impl Task for Block<'_> {
                     break;
                 }
             }
+            activate::<S>(self.later, (self.y, &pixels[..count]), (self.weights, self.g, self.panels));
         }
+    }
+}
+
+/// Applies an activation to the output channels of some panels at the given pixels, which are complete.
+///
+/// # Safety
+/// The CPU must support the instruction set `S`. The pixels must be in bounds of `y`, and no other thread may access these channels.
+#[inline(always)]
+unsafe fn activate<S: Simd>(
+    later: Option<Later>,
+    (y, pixels): (&MapMut, &[usize]),
+    (weights, g, panels): (&Packed, usize, Range<usize>),
+) {
+    let Some(later) = later else { return };
+    let first = panels.start * 2 * S::LANES;
+    let columns = (panels.end * 2 * S::LANES).min(weights.o) - first;
+    let mut start = 0;
+    while start < pixels.len() {
+        // Adjacent pixels form one region.
+        let mut end = start + 1;
+        while end < pixels.len() && pixels[end] == pixels[end - 1] + 1 {
+            end += 1;
+        }
+        // SAFETY: guaranteed by the caller.
+        unsafe { later.apply::<S>(y, (pixels[start], end - start), (g * weights.o + first, columns)) };
+        start = end;
     }
 }

@@ -1,6 +1,6 @@
 //! The innermost loop, which accumulates a tile of sums in registers, and the epilogue applied when the tile is written.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Region};
 use crate::map::{Map, MapMut};
 use crate::simd::Simd;
 
@@ -22,7 +22,22 @@ pub struct Epilogue<'a> {
     pub slope: Option<(Activation, Map<'a>)>,
 }
 
-impl Epilogue<'_> {
+impl<'a> Epilogue<'a> {
+    /// The epilogue split in two: operations on sums in registers, and an activation that is applied to whole regions of the output. Only a
+    /// ReLU and its derivative, which may precede another derivative, are applied in registers.
+    pub(crate) fn split(self) -> (Self, Option<Later<'a>>) {
+        let plain = |a: &Activation| *a == Activation::Relu;
+        match (self.activation, self.slope) {
+            (Some(activation), None) if !plain(&activation) => {
+                (Self { activation: None, ..self }, Some(Later { activation, saved: None }))
+            }
+            (None, Some((activation, saved))) if !plain(&activation) => {
+                (Self { slope: None, ..self }, Some(Later { activation, saved: Some(saved) }))
+            }
+            _ => (self, None),
+        }
+    }
+
     /// Whether the epilogue has no activation other than ReLU. Any other activation is a function call, around which the compiler
     /// spills all vector registers.
     pub(crate) fn is_plain(&self) -> bool {
@@ -42,6 +57,33 @@ impl Epilogue<'_> {
         }
         for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
             assert!(numbers.is_none_or(|n| n.len() == y.c), "expected one element per channel of {y:?}");
+        }
+    }
+}
+
+/// An activation to apply after a region of the output is complete.
+#[derive(Clone, Copy)]
+pub(crate) struct Later<'a> {
+    activation: Activation,
+    /// The values from which the derivative is computed, if the region is to be multiplied by it.
+    saved: Option<Map<'a>>,
+}
+
+impl Later<'_> {
+    /// Applies the activation to `columns` channels of `rows` adjacent pixels of `y`, starting at channel `c` of pixel `pixel`.
+    ///
+    /// # Safety
+    /// The CPU must support the instruction set `S`. These channels must be in bounds of `y`, and no other thread may access them.
+    #[inline(always)]
+    pub unsafe fn apply<S: Simd>(&self, y: &MapMut, (pixel, rows): (usize, usize), (c, columns): (usize, usize)) {
+        // SAFETY: the caller guarantees that the region is in bounds, and the saved values have the output's size.
+        unsafe {
+            let saved = match &self.saved {
+                Some(map) => (map.at.add(pixel * map.pitch + c), map.pitch),
+                None => (std::ptr::null(), 0),
+            };
+            let value = (y.at.add(pixel * y.pitch + c), y.pitch);
+            self.activation.on_region::<S>(Region { value, saved, rows, columns }, self.saved.is_some());
         }
     }
 }

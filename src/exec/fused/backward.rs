@@ -11,8 +11,8 @@ use crate::tensor::add_to;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{
-    Activation, Epilogue, Map, MapMut, channel_products, channel_sums, combine, linear_vjp, linear_weight_gradient,
-    multiply_maps, pass, sum_pictures,
+    Activation, Epilogue, Map, MapMut, View, channel_products, channel_sums, combine, linear_vjp,
+    linear_weight_gradient, matmul, multiply_maps, pass, scatter_add, softmax_vjp, sum_pictures,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +72,7 @@ impl FusedRun {
         let (Some(starts), Some(ends)) = (starts, ends) else { return Ok(None) };
         // A node that forwards another node's value shares that node's gradient only if it is the sole consumer.
         let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
+        let own = |pair: (&NodeId, &usize)| plan.whole[*pair.0] && own(pair);
         if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
         }
@@ -173,6 +174,36 @@ impl<'a> BackwardPass<'a> {
                 let back = |w: &[f32], dx: &mut [f32]| linear_vjp(dy, w, dx, (rows, input, output));
                 self.give_dense(x, |dx| backend::with::<f32, _>(w, |w| back(w, &mut dx[..rows * input])))?;
             }
+            StepKernel::RowNorm(norm, [gamma, beta]) => {
+                let (gradient, from) = (gradient.dense(n), run.dense(x));
+                let len = n * step.to.len();
+                let (dy, from) = (&gradient.buffer.numbers()[..len], &from.numbers()[..len]);
+                if self.params.is_some() {
+                    let gradients = norm.parameter_vjp(from, dy).into_iter().zip([gamma, beta]);
+                    self.give_params(step.first, gradients.filter(|(_, own)| own.is_some()).map(|(sum, _)| sum))?;
+                }
+                self.give_dense(x, |dx| {
+                    norm.vjp(from, dy, &mut dx[..len], gamma.as_deref(), false);
+                    Ok(())
+                })?;
+            }
+            StepKernel::Softmax => {
+                let (gradient, y, len) = (gradient.dense(n), run.dense(i), n * step.to.len());
+                let (dy, y) = (&gradient.buffer.numbers()[..len], &y.numbers()[..len]);
+                self.give_dense(x, |dx| {
+                    softmax_vjp(y, dy, &mut dx[..len], step.to.c);
+                    Ok(())
+                })?;
+            }
+            StepKernel::Matmul(views) => self.product((step, views), gradient)?,
+            StepKernel::Alias => {
+                let (gradient, at) = (gradient.dense(n), run.plan.steps[x].to.alone());
+                self.share(x, Gradient { at, sloped: false, ..gradient });
+            }
+            StepKernel::Copy(view) => {
+                let gradient = gradient.dense(n);
+                self.scatter(x, view, &gradient.buffer.numbers()[..n * step.to.len()]);
+            }
             StepKernel::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
                 // The kernel applies the derivative of a ReLU, since the ReLU's output is positive exactly where its input is.
@@ -224,6 +255,53 @@ impl<'a> BackwardPass<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The VJPs of a matrix product `x y`: `dy yᵀ` for `x`, `xᵀ dy` for `y`.
+    fn product(&mut self, (step, views): (&Step, &[View; 2]), gradient: Gradient) -> Result<()> {
+        let (run, n, gradient) = (self.run, self.n, gradient.dense(self.n));
+        let shape = &run.plan.shapes[step.first];
+        let dy = (&gradient.buffer.numbers()[..n * step.to.len()], View::dense(&[&[n], &shape[1..]].concat()));
+        for (i, view) in views.iter().enumerate().filter(|(i, _)| self.wanted[step.reads[*i]]).collect::<Vec<_>>() {
+            let (other, at) = run.viewed(step.reads[1 - i], &views[1 - i]);
+            let rank = at.dims.len();
+            let at = at.transpose(rank - 2, rank - 1);
+            let mut buffer = PooledBuffer::new(n * view.elements());
+            let dx = &mut buffer.numbers_mut()[..n * view.elements()];
+            match i {
+                0 => matmul((dy.0, &dy.1), (other, &at), dx, None),
+                _ => matmul((other, &at), (dy.0, &dy.1), dx, None),
+            }
+            self.scatter(step.reads[i], view, dx);
+        }
+        Ok(())
+    }
+
+    /// Adds a gradient with respect to what `view` selects from the value of step `to`.
+    fn scatter(&mut self, to: usize, view: &View, dx: &[f32]) {
+        if !self.wanted[to] {
+            return;
+        }
+        let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
+        let view = view.batch(n, at.len());
+        let before = self.gradients[to].take();
+        let (own, others) = match before {
+            Some(gradient) if !gradient.sloped && gradient.at.is_dense() && gradient.at.first == 0 => {
+                match Arc::try_unwrap(gradient.buffer) {
+                    Ok(buffer) => (Some(buffer), None),
+                    Err(buffer) => (None, Some(Gradient { buffer, ..gradient })),
+                }
+            }
+            before => (None, before),
+        };
+        let mut buffer = own.unwrap_or_else(|| {
+            let mut buffer = PooledBuffer::new(n * at.len());
+            buffer.numbers_mut()[..n * at.len()].fill(0.0);
+            buffer
+        });
+        scatter_add(dx, &view, &mut buffer.numbers_mut()[..n * at.len()]);
+        self.gradients[to] = others;
+        self.share(to, Gradient { buffer: Arc::new(buffer), at, sloped: false });
     }
 
     /// The VJP of batch normalization in training mode, `γ/σ (dy − mean(dy) − x̂ mean(dy x̂))` with `x̂ = (x − μ)/σ`.

@@ -9,7 +9,8 @@ use crate::graph::{Graph, Node, NodeId};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use gradscope_engine::{
-    Activation, Epilogue, Saves, channel_statistics, linear, multiply_maps, pass, to_channels_last_scaled,
+    Activation, Epilogue, Saves, View, channel_statistics, gather, linear, matmul, multiply_maps, pass, softmax,
+    to_channels_last_scaled,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -92,19 +93,26 @@ impl FusedRun {
         let kept = plan.ends[graph.logits].map(|step| plan.steps[step].to.buffer);
         for (i, step) in plan.steps.iter().enumerate() {
             tick(&graph.nodes[step.node])?;
-            let mut to = self.take(step.to.buffer);
-            let mut saved = step.saved.filter(|_| keep).map(|slot| self.take(slot.buffer));
-            let done = self.step(graph, (i, step), &mut to, saved.as_mut());
-            self.buffers[step.to.buffer] = to;
-            if let (Some(slot), Some(saved)) = (step.saved, saved) {
-                self.buffers[slot.buffer] = saved;
+            if plan.computes(i) {
+                self.compute(graph, (i, step), keep)?;
             }
-            done?;
             let over =
                 plan.last.iter().enumerate().filter(|&(buffer, &last)| !keep && last == i && Some(buffer) != kept);
             over.for_each(|(buffer, _)| self.buffers[buffer] = PooledBuffer::new(0));
         }
         Ok(())
+    }
+
+    /// Computes one step.
+    fn compute(&mut self, graph: &Graph, (i, step): (usize, &Step), keep: bool) -> Result<()> {
+        let mut to = self.take(step.to.buffer);
+        let mut saved = step.saved.filter(|_| keep).map(|slot| self.take(slot.buffer));
+        let done = self.step(graph, (i, step), &mut to, saved.as_mut());
+        self.buffers[step.to.buffer] = to;
+        if let (Some(slot), Some(saved)) = (step.saved, saved) {
+            self.buffers[slot.buffer] = saved;
+        }
+        done
     }
 
     /// Takes a buffer out of the run and makes it large enough for its value. The caller must put it back.
@@ -146,6 +154,23 @@ impl FusedRun {
                 let (x, y) = (&x.numbers()[..rows * input], &mut buffer.numbers_mut()[..rows * output]);
                 backend::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), activation))?;
             }
+            StepKernel::RowNorm(norm, [gamma, beta]) => {
+                let (x, y) = (self.dense(step.reads[0]), &mut buffer.numbers_mut()[..n * step.to.len()]);
+                norm.forward(&x.numbers()[..y.len()], y, gamma.as_deref(), beta.as_deref());
+            }
+            StepKernel::Softmax => {
+                let (x, y) = (self.dense(step.reads[0]), &mut buffer.numbers_mut()[..n * step.to.len()]);
+                softmax(&x.numbers()[..y.len()], y, step.to.c);
+            }
+            StepKernel::Matmul([a, b]) => {
+                let ((a, at), (b, bt)) = (self.viewed(step.reads[0], a), self.viewed(step.reads[1], b));
+                matmul((a, &at), (b, &bt), &mut buffer.numbers_mut()[..n * step.to.len()], activation);
+            }
+            StepKernel::Copy(view) => {
+                let (x, view) = self.viewed(step.reads[0], view);
+                gather(x, &view, &mut buffer.numbers_mut()[..n * step.to.len()]);
+            }
+            StepKernel::Alias => {}
             StepKernel::Max(pool) => pool.max(&x(0), &mut y),
             StepKernel::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
             StepKernel::Pick(pick) => pick.forward(&x(0), &mut y),
@@ -201,6 +226,12 @@ impl FusedRun {
         slot.map(self.n, self.buffers[slot.buffer].numbers())
     }
 
+    /// The buffer of a step, and where it holds what `view` selects for each picture.
+    pub(super) fn viewed(&self, step: usize, view: &View) -> (&[f32], View) {
+        let slot = &self.plan.steps[step].to;
+        (self.buffers[slot.buffer].numbers(), view.batch(self.n, slot.len()))
+    }
+
     /// The dropout mask of a step's node, in the layout of the step's value.
     pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
         let mask = self.masks.get(&step.node).context("dropout needs a mask in training mode")?;
@@ -254,9 +285,16 @@ impl FusedRun {
                 let value = self.seen[self.plan.node(step)].get().context("the operation has not run yet")?;
                 value.reshape(self.dims(id))?
             }
-            (Some(step), _) => slot(&self.plan.steps[step].to)?,
+            (Some(step), _) if self.plan.stores(step) => slot(&self.plan.steps[step].to)?,
             (None, Some(saved)) => slot(&saved)?,
-            (None, None) => {
+            _ => {
+                if let Some((step, view)) = self.plan.places[id].as_ref().filter(|(step, _)| self.plan.stores(*step)) {
+                    let (x, view) = self.viewed(*step, view);
+                    let mut elements = vec![0f32; view.elements()];
+                    gather(x, &view, &mut elements);
+                    let value = backend::tensor(elements, &self.dims(id))?;
+                    return Ok(self.seen[id].get_or_init(|| value));
+                }
                 let node = &graph.nodes[id];
                 let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
                 node.forward(&x)?

@@ -10,7 +10,7 @@ use crate::exec::pixel_window::PixelWindow;
 use crate::graph::{Graph, Node};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
+use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, gather, linear, matmul, pass, softmax};
 
 /// The changed part of a step's value for each window, stored as dense feature maps in a separate buffer.
 struct Part {
@@ -145,6 +145,42 @@ impl IncrementalRun<'_> {
                 let from = self.place(read).alone();
                 self.whole_value(to, |y| {
                     from.read(self.n, x.buffer.numbers(), y);
+                    Ok(())
+                })
+            }
+            StepKernel::RowNorm(norm, [gamma, beta]) => {
+                let x = self.whole(read)?;
+                self.whole_value(to, |y| {
+                    norm.forward(&x.buffer.numbers()[..y.len()], y, gamma.as_deref(), beta.as_deref());
+                    Ok(())
+                })
+            }
+            StepKernel::Softmax => {
+                let x = self.whole(read)?;
+                self.whole_value(to, |y| {
+                    softmax(&x.buffer.numbers()[..y.len()], y, to.c);
+                    Ok(())
+                })
+            }
+            StepKernel::Matmul([a, b]) => {
+                let (x, w) = (self.whole(read)?, self.whole(step.reads[1])?);
+                let [a, b] = [(read, a), (step.reads[1], b)].map(|(read, v)| v.batch(self.n, self.place(read).len()));
+                self.whole_value(to, |y| {
+                    matmul((x.buffer.numbers(), &a), (w.buffer.numbers(), &b), y, step.activation);
+                    Ok(())
+                })
+            }
+            StepKernel::Copy(view) => {
+                let (x, view) = (self.whole(read)?, view.batch(self.n, self.place(read).len()));
+                self.whole_value(to, |y| {
+                    gather(x.buffer.numbers(), &view, y);
+                    Ok(())
+                })
+            }
+            StepKernel::Alias => {
+                let x = self.whole(read)?;
+                self.whole_value(to, |y| {
+                    y.copy_from_slice(&x.buffer.numbers()[..y.len()]);
                     Ok(())
                 })
             }

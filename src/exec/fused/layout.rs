@@ -2,7 +2,7 @@
 //! that buffer.
 //!
 //! Channels are innermost. In a feature map `(N, C, H, W)`, channels are dimension 1. In any other value, they are the last
-//! dimension, so the memory order is that of the tensor.
+//! dimension, so the memory order is that of the tensor. A view that keeps the memory order shares the buffer of the value it reads.
 
 use super::segment::{Segment, Segments};
 use crate::backend;
@@ -111,23 +111,44 @@ impl Layout {
         let steps = &segments.steps;
         let mut uses = vec![0; steps.len()];
         steps.iter().flat_map(|s| s.reads.iter().chain(&s.add)).for_each(|&s| uses[s] += 1);
+        // Views assume that the values they read are contiguous.
+        let mut viewed = vec![false; steps.len()];
+        let views = steps.iter().filter(|s| !s.views.is_empty());
+        views.flat_map(|s| &s.reads).for_each(|&read| viewed[read] = true);
         let (mut slots, mut buffers) = (vec![None; steps.len()], vec![]);
+        let mut aliases = vec![];
         for (i, step) in steps.iter().enumerate().rev() {
-            let slot = *slots[i].get_or_insert_with(|| alone(&mut buffers, &shapes[step.last]));
+            if segments.is_alias(i, shapes) {
+                aliases.push(i);
+                continue;
+            }
+            let slot = *slots[i].get_or_insert_with(|| alone(&mut buffers, &shapes[step.last], step.maps));
             if step.pattern != Pattern::Concat {
                 continue;
             }
             let mut first = slot.first;
             for &read in &step.reads {
-                let own = whole(slot.buffer, &shapes[steps[read].last]);
-                let dense = matches!(steps[read].pattern, Pattern::Linear | Pattern::Flatten);
-                if uses[read] == 1 && !dense && slots[read].is_none() {
+                let own = whole(slot.buffer, &shapes[steps[read].last], steps[read].maps);
+                let dense = matches!(
+                    steps[read].pattern,
+                    Pattern::Linear
+                        | Pattern::Flatten
+                        | Pattern::View
+                        | Pattern::Matmul
+                        | Pattern::Softmax
+                        | Pattern::RowNorm(_)
+                );
+                if uses[read] == 1 && !dense && !viewed[read] && slots[read].is_none() {
                     slots[read] = Some(Slot { first, pitch: slot.pitch, ..own });
                 }
                 first += own.c;
             }
         }
-        let saved = steps.iter().map(|step| keeps(step).then(|| alone(&mut buffers, &shapes[step.last]))).collect();
+        for i in aliases {
+            let buffer = slots[steps[i].reads[0]].map_or(0, |slot: Slot| slot.buffer);
+            slots[i] = Some(whole(buffer, &shapes[steps[i].last], steps[i].maps));
+        }
+        let saved = steps.iter().map(|s| keeps(s).then(|| alone(&mut buffers, &shapes[s.last], s.maps))).collect();
         Self { slots: slots.into_iter().flatten().collect(), saved, buffers, uses }
     }
 }
@@ -138,17 +159,18 @@ fn keeps(step: &Segment) -> bool {
 }
 
 /// Adds a buffer for a value of this shape and returns its slot.
-fn alone(buffers: &mut Vec<usize>, shape: &[usize]) -> Slot {
-    let slot = whole(buffers.len(), shape);
+fn alone(buffers: &mut Vec<usize>, shape: &[usize], maps: bool) -> Slot {
+    let slot = whole(buffers.len(), shape, maps);
     buffers.push(slot.len());
     slot
 }
 
-fn whole(buffer: usize, shape: &[usize]) -> Slot {
+/// The slot of a value that fills a buffer.
+fn whole(buffer: usize, shape: &[usize], maps: bool) -> Slot {
     let (h, w, c) = match *shape {
-        [_, c, h, w] => (h, w, c),
+        [_, c, h, w] if maps => (h, w, c),
         [_, ref rows @ .., c] => (1, rows.iter().product(), c),
         _ => (1, 1, 1),
     };
-    Slot { buffer, first: 0, h, w, c, pitch: c, channels_first: shape.len() == 4 }
+    Slot { buffer, first: 0, h, w, c, pitch: c, channels_first: maps }
 }

@@ -5,6 +5,7 @@ use super::segment;
 use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
+use gradscope_engine::View;
 
 /// The steps of a network for one input size, and where their values are stored.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub(in crate::exec) struct Plan {
     pub(super) ends: Vec<Option<usize>>,
     /// For each node, the step that saves its value to compute the derivative of the step's activation.
     pub(super) saved: Vec<Option<usize>>,
+    /// For each node, the step that stores its elements, and where. `None` for nodes inside a step.
+    pub(super) places: Vec<Option<(usize, View)>>,
+    /// For each node, whether the gradient of its step is its own.
+    pub(super) whole: Vec<bool>,
     /// Number of consumers of each step's value.
     pub(super) uses: Vec<usize>,
 }
@@ -34,13 +39,27 @@ impl Plan {
         let layout = Layout::new(&segments, &shapes);
         let steps = step::steps(graph, &shapes, &segments, &layout)?;
         let mut last = vec![0; layout.buffers.len()];
+        let mut mapped = vec![false; steps.len()];
         for (i, step) in steps.iter().enumerate() {
             last[step.to.buffer] = i;
-            step.reads.iter().chain(&step.add).for_each(|&read| last[steps[read].to.buffer] = i);
+            for &read in step.reads.iter().chain(&step.add) {
+                last[steps[read].to.buffer] = i;
+                // A view may be computed when it is read.
+                if let StepKernel::Alias | StepKernel::Copy(_) = steps[read].work {
+                    last[steps[steps[read].reads[0]].to.buffer] = i;
+                }
+            }
         }
-        let mut mapped = vec![false; steps.len()];
-        for step in steps.iter().filter(|step| !matches!(step.work, StepKernel::Op)) {
-            step.reads.iter().chain(&step.add).for_each(|&read| mapped[read] = true);
+        if let Some(end) = segments.ends[graph.logits] {
+            mapped[end] = true;
+        }
+        for (i, step) in steps.iter().enumerate().rev() {
+            let reads = match step.work {
+                StepKernel::Op => false,
+                StepKernel::Alias | StepKernel::Copy(_) => mapped[i],
+                _ => true,
+            };
+            step.reads.iter().chain(&step.add).filter(|_| reads).for_each(|&read| mapped[read] = true);
         }
         let mut saved = vec![None; shapes.len()];
         for (i, segment) in segments.steps.iter().enumerate().filter(|(i, _)| steps[*i].saved.is_some()) {
@@ -55,6 +74,8 @@ impl Plan {
             shapes,
             ends: segments.ends,
             saved,
+            places: segments.places,
+            whole: segments.whole,
             uses: layout.uses,
         })
     }
@@ -66,6 +87,24 @@ impl Plan {
             StepKernel::Pass(Some(_)) => !graph.nodes[step.first].params.is_empty(),
             _ => false,
         })
+    }
+
+    /// Whether a run computes step `i`. A view that only unfused operations read is computed when they do.
+    pub(super) fn computes(&self, i: usize) -> bool {
+        match self.steps[i].work {
+            StepKernel::Alias => false,
+            StepKernel::Copy(_) => self.mapped[i],
+            _ => true,
+        }
+    }
+
+    /// Whether the buffer of step `i` holds its value after a run.
+    pub(super) fn stores(&self, i: usize) -> bool {
+        match self.steps[i].work {
+            StepKernel::Alias => self.stores(self.steps[i].reads[0]),
+            StepKernel::Copy(_) | StepKernel::Op => self.mapped[i],
+            _ => true,
+        }
     }
 
     /// The node whose value a step computes.

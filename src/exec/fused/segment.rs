@@ -2,9 +2,10 @@
 
 use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
-use gradscope_engine::{Activation, Saves};
+use gradscope_engine::{Activation, Saves, View};
+use std::collections::BTreeMap;
 
-/// A chain of nodes computed by one step.
+/// A chain of nodes computed by one step, or a view that a step copies.
 #[derive(Debug)]
 pub(super) struct Segment {
     /// The pattern of the first node of the chain.
@@ -17,10 +18,15 @@ pub(super) struct Segment {
     pub norm: Option<NodeId>,
     /// The steps whose values the segment reads.
     pub reads: Vec<usize>,
+    /// Where the elements that the segment reads are in the values of `reads`, if not all in order: for each factor of a matrix product,
+    /// and for a view. Without the batch dimension.
+    pub views: Vec<View>,
     /// The step whose value is added, if there is one.
     pub add: Option<usize>,
     /// The activation at the end of the chain.
     pub activation: Option<Activation>,
+    /// Whether the value is stored as feature maps, which are channels first as tensors.
+    pub maps: bool,
 }
 
 /// All segments of a graph, in execution order.
@@ -29,6 +35,28 @@ pub(super) struct Segments {
     pub steps: Vec<Segment>,
     /// For each node, the step that computes its value.
     pub ends: Vec<Option<usize>>,
+    /// For each node, the step that stores its elements, and where. `None` for nodes inside a step.
+    pub places: Vec<Option<(usize, View)>>,
+    /// For each node, whether all of its readers read it from the step in `ends`, so that the gradient of that step is the node's.
+    pub whole: Vec<bool>,
+}
+
+impl Segments {
+    /// Whether step `i` is a view of another step's value that keeps the order in memory.
+    pub fn is_alias(&self, i: usize, shapes: &[Vec<usize>]) -> bool {
+        let step = &self.steps[i];
+        let ([view], Pattern::View) = (&step.views[..], step.pattern) else { return false };
+        let from = &shapes[self.steps[step.reads[0]].last];
+        view.is_same(&in_order(&shapes[step.last], step.maps)) && view.elements() == from[1..].iter().product::<usize>()
+    }
+}
+
+/// Where the elements of a value are in a step that stores them in order.
+fn in_order(shape: &[usize], maps: bool) -> View {
+    match shape[1..] {
+        [c, h, w] if maps => View::dense(&[h, w, c]).permute(&[2, 0, 1]),
+        ref dims => View::dense(dims),
+    }
 }
 
 /// A chain of nodes whose inputs are not yet resolved to steps.
@@ -41,39 +69,182 @@ struct Chain {
     activation: Option<Activation>,
 }
 
+impl Chain {
+    fn last(&self) -> NodeId {
+        self.nodes[self.nodes.len() - 1]
+    }
+}
+
 /// Partitions the graph into segments.
 pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     let patterns: Vec<_> = (0..graph.nodes.len()).map(|id| pattern(graph, shapes, id)).collect();
     let mut taken = vec![false; patterns.len()];
-    let mut chains = vec![];
+    let mut chains: Vec<Option<Chain>> = patterns.iter().map(|_| None).collect();
     for id in 0..patterns.len() {
-        if !taken[id] && patterns[id] != Pattern::Same {
-            let chain = chain(graph, &patterns, &taken, id);
+        if !taken[id] && !matches!(patterns[id], Pattern::Same | Pattern::View) {
+            let chain = chain(graph, shapes, &patterns, &taken, id);
             chain.nodes.iter().for_each(|&n| taken[n] = true);
-            chains.push(chain);
+            let last = chain.last();
+            chains[last] = Some(chain);
         }
     }
-    chains.sort_by_key(|c| c.nodes.last().copied());
-    let mut ends = vec![None; patterns.len()];
-    for (step, chain) in chains.iter().enumerate() {
-        chain.nodes.last().into_iter().for_each(|&n| ends[n] = Some(step));
+    let count = patterns.len();
+    let all = Segments { steps: vec![], ends: vec![None; count], places: vec![None; count], whole: vec![true; count] };
+    let mut resolver = Resolver { graph, shapes, patterns, stored: BTreeMap::new(), all };
+    for (id, chain) in chains.into_iter().enumerate() {
+        match (chain, resolver.patterns[id]) {
+            (Some(chain), _) => resolver.chain(chain),
+            (None, Pattern::View) => resolver.view(id),
+            (None, Pattern::Same) => {
+                let root = resolver.root(id);
+                let place = resolver.all.places[root].clone();
+                // The value may have another shape, but not another number of elements.
+                let reshaped = |(step, view): (usize, View)| Some((step, view.reshape(&shapes[id][1..])?));
+                resolver.all.places[id] = place.and_then(reshaped);
+            }
+            _ => {}
+        }
     }
-    for id in (0..patterns.len()).filter(|&id| patterns[id] == Pattern::Same) {
-        ends[id] = ends[graph.nodes[id].inputs[0]];
+    resolver.stored(graph.logits, None);
+    for id in (0..count).filter(|&id| resolver.patterns[id] == Pattern::View) {
+        resolver.all.whole[id] = resolver.is_whole(id);
     }
-    let step =
-        |node: NodeId| ends[node].unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"));
-    let steps = chains.into_iter().map(|c| Segment {
-        pattern: c.pattern,
-        first: c.nodes[0],
-        last: c.nodes[c.nodes.len() - 1],
-        norm: c.norm,
-        reads: c.reads.iter().map(|&n| step(n)).collect(),
-        add: c.add.map(step),
-        activation: c.activation,
-    });
-    let steps = steps.collect();
-    Segments { steps, ends }
+    for id in (0..count).filter(|&id| resolver.patterns[id] == Pattern::Same) {
+        resolver.all.ends[id] = resolver.all.ends[resolver.root(id)];
+    }
+    resolver.all
+}
+
+/// Resolves nodes to the steps that store their values.
+struct Resolver<'a> {
+    graph: &'a Graph,
+    shapes: &'a [Vec<usize>],
+    patterns: Vec<Pattern>,
+    /// The steps that store a copy of a node's value, as maps or not.
+    stored: BTreeMap<(NodeId, bool), usize>,
+    all: Segments,
+}
+
+impl Resolver<'_> {
+    /// The node whose value node `id` forwards, or `id` itself.
+    fn root(&self, mut id: NodeId) -> NodeId {
+        while self.patterns[id] == Pattern::Same {
+            id = self.graph.nodes[id].inputs[0];
+        }
+        id
+    }
+
+    /// Appends a step, which stores the value of node `segment.last`.
+    fn push(&mut self, segment: Segment) -> usize {
+        let (id, step) = (segment.last, self.all.steps.len());
+        self.all.ends[id].get_or_insert(step);
+        self.all.steps.push(segment);
+        step
+    }
+
+    /// Appends the step of a chain.
+    fn chain(&mut self, chain: Chain) {
+        let (last, first) = (chain.last(), chain.nodes[0]);
+        let mut views = vec![];
+        // Whether the values that the chain reads must be maps; `None` if it takes both.
+        let wants = match chain.pattern {
+            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax => Some(false),
+            Pattern::Add | Pattern::Activation(_) | Pattern::Mask | Pattern::Other => None,
+            _ => Some(true),
+        };
+        let reads: Vec<_> = match chain.pattern {
+            Pattern::Matmul => {
+                let places = chain.reads.iter().map(|&id| {
+                    let root = self.root(id);
+                    self.all.places[root]
+                        .clone()
+                        .unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"))
+                });
+                let (steps, found) = places.unzip();
+                views = found;
+                steps
+            }
+            _ => chain.reads.iter().map(|&id| self.stored(id, wants)).collect(),
+        };
+        let maps = match chain.pattern {
+            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::Matmul => false,
+            Pattern::Add | Pattern::Activation(_) | Pattern::Mask => self.all.steps[reads[0]].maps,
+            Pattern::Other => !self.is_read_by_rows(last),
+            _ => true,
+        };
+        let maps = maps && self.shapes[last].len() == 4;
+        let add = chain.add.map(|id| self.stored(id, Some(maps)));
+        let Chain { pattern, norm, activation, .. } = chain;
+        let step = self.push(Segment { pattern, first, last, norm, reads, views, add, activation, maps });
+        self.all.places[last] = Some((step, in_order(&self.shapes[last], maps)));
+    }
+
+    /// Finds the place of a node that moves elements. Appends a step that copies them if no view describes the result.
+    fn view(&mut self, id: NodeId) {
+        let input = self.root(self.graph.nodes[id].inputs[0]);
+        let (step, x) =
+            self.all.places[input].clone().unwrap_or_else(|| unreachable!("a chain ends where a view begins"));
+        let place = match self.graph.nodes[id].op.view(&x, &self.shapes[id][1..]) {
+            Some(view) => (step, view),
+            None => (self.copy(id, step, x, false), View::dense(&self.shapes[id][1..])),
+        };
+        self.all.places[id] = Some(place);
+    }
+
+    /// The step that stores the value of node `id` in order: as maps, as rows or, if `maps` is `None`, as either of them. Appends it if there
+    /// is none yet.
+    fn stored(&mut self, id: NodeId, maps: Option<bool>) -> usize {
+        let id = self.root(id);
+        let rank = self.shapes[id].len();
+        let (step, view) = self.all.places[id]
+            .clone()
+            .unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"));
+        let wanted: Vec<_> =
+            [true, false].into_iter().filter(|&m| maps.is_none_or(|maps| m == maps) || rank != 4).collect();
+        let here = |step: usize| rank != 4 || wanted.contains(&self.all.steps[step].maps);
+        if let Some(own) = self.all.ends[id].filter(|&own| self.all.steps[own].last == id && here(own)) {
+            return own;
+        }
+        let known = wanted.iter().find_map(|&maps| self.stored.get(&(id, maps && rank == 4)).copied());
+        known.unwrap_or_else(|| {
+            let alike = |&&maps: &&bool| view.is_same(&in_order(&self.shapes[id], maps));
+            let maps = rank == 4 && *wanted.iter().find(alike).unwrap_or(&wanted[wanted.len() - 1]);
+            let own = self.copy(id, step, view, maps);
+            self.stored.insert((id, maps), own);
+            own
+        })
+    }
+
+    /// Appends a step that stores what `view` selects from the value of step `from`: the value of node `id`.
+    fn copy(&mut self, id: NodeId, from: usize, view: View, maps: bool) -> usize {
+        let (pattern, reads) = (Pattern::View, vec![from]);
+        self.push(Segment {
+            pattern,
+            first: id,
+            last: id,
+            norm: None,
+            reads,
+            views: vec![view],
+            add: None,
+            activation: None,
+            maps,
+        })
+    }
+
+    /// Whether all readers of a view read it from the step that stores it, rather than from the value that it views.
+    fn is_whole(&self, id: NodeId) -> bool {
+        let direct = |id| !matches!(self.patterns[id], Pattern::View | Pattern::Same | Pattern::Matmul);
+        let stores = [true, false].iter().filter(|&&maps| self.stored.contains_key(&(id, maps))).count();
+        stores < 2 && self.graph.readers(id).all(direct)
+    }
+
+    /// Whether a node is read by a step over the last dimension.
+    fn is_read_by_rows(&self, id: NodeId) -> bool {
+        let rows = |id| {
+            matches!(self.patterns[id], Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::Matmul)
+        };
+        self.graph.readers(id).any(rows)
+    }
 }
 
 /// The pattern of a node, or a more general pattern if fused steps do not support the node's shapes.
@@ -87,13 +258,14 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
         Pattern::Add if !alike || node.inputs.len() != 2 || node.inputs[0] == node.inputs[1] => Pattern::Other,
         Pattern::Conv(_) | Pattern::Max(_) | Pattern::Mean(..) | Pattern::Pick(_) if rank != 4 => Pattern::Other,
         Pattern::Affine | Pattern::BatchNorm(_) if rank != 2 && rank != 4 => Pattern::Other,
-        Pattern::Linear if rank == 4 => Pattern::Other,
         pattern => pattern,
     }
 }
 
 /// The longest chain of nodes, starting at `first`, that one step can compute.
-fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> Chain {
+fn chain(graph: &Graph, shapes: &[Vec<usize>], patterns: &[Pattern], taken: &[bool], first: NodeId) -> Chain {
+    // A linear layer over many rows runs as a convolution.
+    let rows = shapes[first].len() > 2;
     let inputs = &graph.nodes[first].inputs;
     let mut c = Chain {
         pattern: patterns[first],
@@ -108,7 +280,13 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
     }
     let long = matches!(
         c.pattern,
-        Pattern::Conv(_) | Pattern::Linear | Pattern::Affine | Pattern::BatchNorm(_) | Pattern::Add | Pattern::Pick(_)
+        Pattern::Conv(_)
+            | Pattern::Linear
+            | Pattern::Affine
+            | Pattern::BatchNorm(_)
+            | Pattern::Add
+            | Pattern::Pick(_)
+            | Pattern::Matmul
     );
     while let Some(next) =
         sole_consumer(graph, c.nodes[c.nodes.len() - 1]).filter(|&n| long && c.activation.is_none() && !taken[n])
@@ -117,13 +295,15 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
         match (c.pattern, patterns[next]) {
             (Pattern::Pick(first), Pattern::Pick(then)) => c.pattern = Pattern::Pick(first.then(then)),
             (Pattern::Pick(_), _) => break,
-            // A linear step writes only its result, so it cannot save its activation's input.
-            (Pattern::Linear, Pattern::Activation(a)) if a.saves() == Saves::Input => break,
+            // These steps write only their result, so they cannot save their activation's input.
+            (Pattern::Linear, Pattern::Activation(a)) if !rows && a.saves() == Saves::Input => break,
+            (Pattern::Matmul, Pattern::Activation(a)) if a.saves() == Saves::Input => break,
             (_, Pattern::Activation(a)) => c.activation = Some(a),
             (Pattern::Conv(_), Pattern::Affine) if c.norm.is_none() && c.add.is_none() => {
                 c.norm = Some(next);
             }
-            (pattern, Pattern::Add) if pattern != Pattern::Linear && c.add.is_none() => {
+            (Pattern::Matmul, Pattern::Add) => break,
+            (pattern, Pattern::Add) if (rows || pattern != Pattern::Linear) && c.add.is_none() => {
                 c.add = graph.nodes[next].inputs.iter().copied().find(|&i| i != last);
             }
             _ => break,

@@ -8,7 +8,9 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{Activation, Algorithm, Filter, Pool, Sizes, Slide, StridedSlice, WeightGradient};
+use gradscope_engine::{
+    Activation, Algorithm, Filter, Pool, RowNorm, Sizes, Slide, StridedSlice, View, WeightGradient,
+};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -42,6 +44,16 @@ pub(super) enum StepKernel {
     Normalized(Vec<f32>),
     Conv(Box<Packed>),
     Linear(Tensor),
+    /// Normalization of rows, with γ and β.
+    RowNorm(RowNorm, [Option<Vec<f32>>; 2]),
+    /// Softmax over the last dimension.
+    Softmax,
+    /// A product of matrices, and where they are in the values that the step reads.
+    Matmul([View; 2]),
+    /// The value that the step reads, in another shape but in the same order in memory.
+    Alias,
+    /// The elements of another value that a view selects, in the order of the step's slot.
+    Copy(View),
     Max(Pool),
     Mean(Windows),
     Flatten,
@@ -61,8 +73,8 @@ pub(super) enum StepKernel {
 impl StepKernel {
     /// Whether the kernel is linear, so that its gradient does not depend on the input.
     pub fn is_linear(&self) -> bool {
-        use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
-        matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
+        use StepKernel::{Alias, Conv, Copy, Flatten, Linear, Mean, Normalized, Pass, Pick};
+        matches!(self, Alias | Conv(_) | Copy(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
     }
 }
 
@@ -98,7 +110,14 @@ pub(super) struct Windows {
 impl Packed {
     fn new(node: &Node, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d) -> Result<Self> {
         let (op, weight) = (node.op.clone(), node.params[0].clone());
-        let (sizes, slide) = backend::sizes(x, weight.dims(), conv)?;
+        let (sizes, slide) = match *weight.dims() {
+            // A linear layer over the last dimension is a 1x1 convolution over its rows.
+            [output, input] => {
+                let rows = x[1..x.len() - 1].iter().product();
+                backend::sizes(&[1, input, 1, rows], &[output, input, 1, 1], conv)?
+            }
+            ref weight => backend::sizes(x, weight, conv)?,
+        };
         let sums = conv.accumulation.into();
         let forward = packed(&op, &weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
         Ok(Self {
@@ -198,6 +217,27 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
             (Pattern::Conv(conv), Some(x)) => {
                 let (scale, bias) = folded(own()?, affine);
                 (StepKernel::Conv(Box::new(Packed::new(&graph.nodes[segment.first], scale, x, &conv)?)), bias)
+            }
+            (Pattern::Linear, Some(x)) if x.len() > 2 => {
+                let conv = Packed::new(&graph.nodes[segment.first], None, x, &Conv2d::default())?;
+                (StepKernel::Conv(Box::new(conv)), own()?)
+            }
+            (Pattern::RowNorm(norm), _) => {
+                let flat =
+                    |i: usize| stored.get(i).map(|t| Ok(t.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)).transpose();
+                let parameters: [Result<_>; 2] = [0, 1].map(flat);
+                let [gamma, beta] = parameters;
+                (StepKernel::RowNorm(norm, [gamma?, beta?]), None)
+            }
+            (Pattern::Softmax, _) => (StepKernel::Softmax, None),
+            (Pattern::Matmul, _) => {
+                let [a, b] = [0, 1].map(|i| segment.views[i].clone());
+                (StepKernel::Matmul([a, b]), None)
+            }
+            (Pattern::View, _) if segments.is_alias(i, shapes) => (StepKernel::Alias, None),
+            (Pattern::View, _) => {
+                let view = &segment.views[0];
+                (StepKernel::Copy(if segment.maps { view.permute(&[1, 2, 0]) } else { view.clone() }), None)
             }
             (Pattern::Linear, _) => (StepKernel::Linear(stored[0].to_dtype(DType::F32)?), own()?),
             (Pattern::Max(pool), _) => (StepKernel::Max(windows(&pool)), None),

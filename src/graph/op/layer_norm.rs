@@ -2,8 +2,9 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::whitened::{Whitened, affine, affine_params, weigh};
-use super::{Op, Saved};
+use super::whitened::affine_params;
+use super::{Op, Pattern, Saved};
+use crate::backend::RowNorm;
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -54,15 +55,18 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl LayerNorm {
-    /// Reshapes `x` to `(rows, elements)`, where each row is normalized separately.
-    fn rows(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.contiguous()?.reshape(((), self.normalized_shape.iter().product::<usize>()))?)
+    fn norm(&self) -> RowNorm {
+        RowNorm { columns: self.normalized_shape.iter().product(), centered: true, epsilon: self.epsilon }
     }
 }
 
 impl Op for LayerNorm {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::RowNorm(self.norm().engine())
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -81,27 +85,19 @@ impl Op for LayerNorm {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let whitened = Whitened::of(&self.rows(x[0])?, self.epsilon)?;
-        affine(&whitened.y.reshape(x[0].dims())?, w)
+        self.norm().forward(x[0], w)
     }
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
-        let dy = self.rows(&weigh(dy, w)?)?;
-        Ok(whitened.vjp(&dy)?.reshape(at.dims(0)?)?)
+        self.norm().vjp(at.x(0)?, w, dy, false)
     }
 
     fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
-        let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
-        let dy = self.rows(&weigh(dy, w)?)?;
-        Ok(whitened.vjp_detached(&dy)?.reshape(at.dims(0)?)?)
+        self.norm().vjp(at.x(0)?, w, dy, true)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
-        let dy = self.rows(dy)?;
-        let sum = |t: Tensor| -> Result<Tensor> { Ok(t.sum(0)?.reshape(self.normalized_shape.as_slice())?) };
-        let grads = [(&dy * &whitened.y)?, dy].into_iter().map(sum);
-        grads.take(w.len()).collect()
+        let all = self.norm().vjp_params(at.x(0)?, dy)?;
+        all.iter().take(w.len()).map(|t| Ok(t.reshape(self.normalized_shape.as_slice())?)).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! Batched matrix multiplication of two values.
 
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved};
+use super::{Op, Pattern, Saved};
+use crate::backend;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -35,6 +36,10 @@ impl Op for Matmul {
         &SPEC
     }
 
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Matmul
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [[a @ .., m, k], [b @ .., l, p]] = x else {
             anyhow::bail!("expects two (N, …, rows, columns) inputs, got {x:?}");
@@ -44,23 +49,12 @@ impl Op for Matmul {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        product(x[0], x[1])
+        backend::batched_matmul(x[0], x[1])
     }
 
     /// The VJPs of the product `x y`: `dy yᵀ` for `x`, `xᵀ dy` for `y`.
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
         let other = at.x(1 - i)?.t()?;
-        if i == 0 { product(dy, &other) } else { product(&other, dy) }
+        if i == 0 { backend::batched_matmul(dy, &other) } else { backend::batched_matmul(&other, dy) }
     }
-}
-
-/// The product of matrices with any number of leading dimensions; candle supports at most two.
-fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let rows = |t: &Tensor| -> Result<Tensor> {
-        let [leading @ .., m, k] = t.dims() else { anyhow::bail!("not a matrix: {:?}", t.dims()) };
-        Ok(t.contiguous()?.reshape((leading.iter().product::<usize>(), *m, *k))?)
-    };
-    let y = rows(a)?.matmul(&rows(b)?)?;
-    let leading = &a.dims()[..a.rank() - 2];
-    Ok(y.reshape([leading, &y.dims()[1..]].concat())?)
 }

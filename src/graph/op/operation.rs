@@ -7,6 +7,7 @@ use crate::backend::Accumulation;
 use crate::graph::parameter::Parameter;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
+use gradscope_engine::View;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -45,6 +46,12 @@ pub trait Op: Debug + Send + Sync {
     /// How a fused run computes the operation, given the shape `x` of the first input.
     fn pattern(&self, _x: &[usize]) -> Pattern {
         Pattern::Other
+    }
+
+    /// Where this operation's elements, of shape `shape`, are in the value that `x` views, if it only moves elements; both without the
+    /// batch dimension. `None` if they must be copied. Only called for [`Pattern::View`].
+    fn view(&self, _x: &View, _shape: &[usize]) -> Option<View> {
+        None
     }
 
     /// `y = f(x; w)`: the operation's value for inputs `x` and parameters `w`.

@@ -1,7 +1,7 @@
 //! How the fused executor classifies operations.
 
 use crate::backend::{Conv2d, Pool2d};
-use gradscope_engine::{Activation, StridedSlice};
+use gradscope_engine::{Activation, RowNorm, StridedSlice};
 
 /// How the fused executor computes an operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +22,14 @@ pub enum Pattern {
     Max(Pool2d),
     /// Average pooling, and whether zeros in the padding are included in the mean.
     Mean(Pool2d, bool),
+    /// Layer or RMS normalization over the last dimensions.
+    RowNorm(RowNorm),
+    /// Softmax over the last dimension.
+    Softmax,
+    /// The product of two values, as matrices.
+    Matmul,
+    /// The same elements in another shape, which [`Op::view`](super::Op::view) describes.
+    View,
     /// Elementwise addition.
     Add,
     /// Concatenation of channels.

@@ -2,9 +2,10 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved};
+use super::{Op, Pattern, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use gradscope_engine::View;
 use std::sync::Arc;
 
 /// Reorders dimensions: dimension `i` of the output is dimension `dims[i]` of the input, and the batch dimension stays first.
@@ -37,6 +38,15 @@ pub(super) static SPEC: OpSpec = OpSpec {
 impl Op for Permute {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::View
+    }
+
+    fn view(&self, x: &View, _: &[usize]) -> Option<View> {
+        let inner: Vec<_> = self.dims[1..].iter().map(|d| d - 1).collect();
+        Some(x.permute(&inner))
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -2,10 +2,11 @@
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::{Case, Op, Saved};
+use super::{Case, Op, Pattern, Saved};
 use crate::tensor::elements;
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
+use gradscope_engine::View;
 use std::sync::Arc;
 
 /// Reshapes `(N, …)` to `(N, dims…)`; PyTorch's `view`.
@@ -46,6 +47,14 @@ impl Reshape {
 impl Op for Reshape {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::View
+    }
+
+    fn view(&self, x: &View, shape: &[usize]) -> Option<View> {
+        x.reshape(shape)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -2,8 +2,9 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::whitened::{Scaled, affine_params, weigh};
-use super::{Op, Saved};
+use super::whitened::affine_params;
+use super::{Op, Pattern, Saved};
+use crate::backend::RowNorm;
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -43,14 +44,18 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl RmsNorm {
-    fn rows(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.contiguous()?.reshape(((), self.features))?)
+    fn norm(&self) -> RowNorm {
+        RowNorm { columns: self.features, centered: false, epsilon: self.epsilon }
     }
 }
 
 impl Op for RmsNorm {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::RowNorm(self.norm().engine())
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -68,21 +73,18 @@ impl Op for RmsNorm {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        weigh(&Scaled::of(&self.rows(x[0])?, self.epsilon)?.y.reshape(x[0].dims())?, w)
+        self.norm().forward(x[0], w)
     }
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let scaled = Scaled::of(&self.rows(at.x(0)?)?, self.epsilon)?;
-        Ok(scaled.vjp(&self.rows(&weigh(dy, w)?)?)?.reshape(at.dims(0)?)?)
+        self.norm().vjp(at.x(0)?, w, dy, false)
     }
 
     fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
-        let scaled = Scaled::of(&self.rows(at.x(0)?)?, self.epsilon)?;
-        Ok(scaled.vjp_detached(&self.rows(&weigh(dy, w)?)?)?.reshape(at.dims(0)?)?)
+        self.norm().vjp(at.x(0)?, w, dy, true)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let scaled = Scaled::of(&self.rows(at.x(0)?)?, self.epsilon)?;
-        w.iter().map(|_| Ok((self.rows(dy)? * &scaled.y)?.sum(0)?)).collect()
+        Ok(self.norm().vjp_params(at.x(0)?, dy)?.into_iter().take(w.len()).collect())
     }
 }

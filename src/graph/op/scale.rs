@@ -1,10 +1,9 @@
 //! Scaling and shifting by constants.
 
 use super::argument::Argument;
+use super::formula::Formula;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved};
-use anyhow::Result;
-use candle_core::Tensor;
+use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
 /// `factor · x + shift`.
@@ -32,20 +31,26 @@ pub(super) static SPEC: OpSpec = OpSpec {
     draw: |d| Case::new(Scale { factor: -1.5, shift: d.between(0, 4) as f64 / 4.0 }, &[&d.map()]),
 };
 
-impl Op for Scale {
+impl Formula for Scale {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
     }
 
-    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        Ok(x[0].to_vec())
+    fn parameters(&self) -> [f64; 2] {
+        [self.factor, self.shift]
+    }
+}
+
+impl Pointwise for Scale {
+    const SAVES: Saves = Saves::Output;
+
+    #[inline(always)]
+    fn value<R: Real>(x: R, [factor, shift]: [R; 2]) -> R {
+        factor * x + shift
     }
 
-    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].affine(self.factor, self.shift)?)
-    }
-
-    fn vjp(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy * self.factor)?)
+    #[inline(always)]
+    fn slope<R: Real>(_: R, [factor, _]: [R; 2]) -> R {
+        factor
     }
 }

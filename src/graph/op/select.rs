@@ -2,9 +2,10 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved};
+use super::{Op, Pattern, Saved};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
+use gradscope_engine::View;
 use std::sync::Arc;
 
 /// Selects one index along a dimension and removes the dimension: `x[:, index]`. PyTorch's `select(dim, index)`.
@@ -50,6 +51,15 @@ impl Select {
 impl Op for Select {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::View
+    }
+
+    fn view(&self, x: &View, _: &[usize]) -> Option<View> {
+        let shape = [&[1], &x.dims[..]].concat();
+        Some(x.select(self.dim - 1, self.place(&shape).ok()?))
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -5,7 +5,7 @@ use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
-use gradscope_engine::StridedSlice;
+use gradscope_engine::{StridedSlice, View};
 use std::sync::Arc;
 
 /// Selects indices `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
@@ -86,8 +86,13 @@ impl Op for Slice {
         match (self.dim, x.len()) {
             (2, 4) => Pattern::Pick(StridedSlice { start: (start, 0), step: (step, 1), before: 0 }),
             (3, 4) => Pattern::Pick(StridedSlice { start: (0, start), step: (1, step), before: 0 }),
-            _ => Pattern::Other,
+            _ => Pattern::View,
         }
+    }
+
+    fn view(&self, x: &View, shape: &[usize]) -> Option<View> {
+        let dim = self.dim - 1;
+        Some(x.slice(dim, self.range(x.dims[dim]).start, shape[dim], self.step))
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -3,7 +3,8 @@
 use super::argument::Argument;
 use super::over_dim::{drawn, same_shape};
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved};
+use super::{Op, Pattern, Saved};
+use crate::backend;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -43,12 +44,16 @@ impl Op for Softmax {
         &SPEC
     }
 
+    fn pattern(&self, x: &[usize]) -> Pattern {
+        if self.dim + 1 == x.len() { Pattern::Softmax } else { Pattern::Other }
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         same_shape(x, self.dim)
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(candle_nn::ops::softmax(x[0], self.dim)?)
+        backend::softmax(x[0], self.dim)
     }
 
     fn softmax_dim(&self) -> Option<usize> {
@@ -56,7 +61,6 @@ impl Op for Softmax {
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let mean = (at.y()? * dy)?.sum_keepdim(self.dim)?;
-        Ok((at.y()? * dy.broadcast_sub(&mean)?)?)
+        backend::softmax_vjp(dy, at.y()?, self.dim)
     }
 }

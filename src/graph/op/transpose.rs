@@ -2,9 +2,10 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved};
+use super::{Op, Pattern, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
+use gradscope_engine::View;
 use std::sync::Arc;
 
 /// Swaps two dimensions other than the batch dimension; PyTorch's `transpose(dim0, dim1)`.
@@ -35,6 +36,14 @@ pub(super) static SPEC: OpSpec = OpSpec {
 impl Op for Transpose {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::View
+    }
+
+    fn view(&self, x: &View, _: &[usize]) -> Option<View> {
+        Some(x.transpose(self.dim0 - 1, self.dim1 - 1))
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -113,6 +113,35 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
         }
     }
+
+    #[inline(always)]
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
+        // SAFETY: the caller guarantees that the CPU supports AVX2 and that eight rows of eight elements are valid.
+        unsafe {
+            let mut rows = [_mm256_setzero_ps(); 8];
+            for row in 0..8 {
+                rows[row] = _mm256_loadu_ps(from.0.add(row * from.1));
+            }
+            let mut mixed = rows;
+            for i in 0..4 {
+                mixed[2 * i] = _mm256_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                mixed[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            for i in (0..8).step_by(4) {
+                for k in 0..2 {
+                    let (above, below) = (_mm256_castps_pd(mixed[i + k]), _mm256_castps_pd(mixed[i + k + 2]));
+                    rows[i + 2 * k] = _mm256_castpd_ps(_mm256_unpacklo_pd(above, below));
+                    rows[i + 2 * k + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(above, below));
+                }
+            }
+            // `rows[4 i + c]` now holds columns `c` and `4 + c` of rows `4 i` to `4 i + 3`.
+            for c in 0..4 {
+                let (above, below) = (rows[c], rows[4 + c]);
+                _mm256_storeu_ps(to.0.add(c * to.1), _mm256_permute2f128_ps::<0x20>(above, below));
+                _mm256_storeu_ps(to.0.add((4 + c) * to.1), _mm256_permute2f128_ps::<0x31>(above, below));
+            }
+        }
+    }
 }
 
 /// A mask with the sign bits of the first `n` lanes set.

@@ -108,6 +108,40 @@ impl Simd for Avx512 {
         // SAFETY: `v` exists, so the CPU supports AVX-512.
         unsafe { _mm512_reduce_add_ps(v.0) }
     }
+
+    #[inline(always)]
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
+        // SAFETY: the caller guarantees that the CPU supports AVX-512 and that sixteen rows of sixteen elements are valid.
+        unsafe {
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for row in 0..16 {
+                rows[row] = _mm512_loadu_ps(from.0.add(row * from.1));
+            }
+            let mut mixed = rows;
+            for i in 0..8 {
+                mixed[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                mixed[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            for i in (0..16).step_by(4) {
+                for k in 0..2 {
+                    let (above, below) = (_mm512_castps_pd(mixed[i + k]), _mm512_castps_pd(mixed[i + k + 2]));
+                    rows[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(above, below));
+                    rows[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(above, below));
+                }
+            }
+            // `rows[4 i + c]` now holds columns `c`, `4 + c`, `8 + c` and `12 + c` of rows `4 i` to `4 i + 3`.
+            for c in 0..4 {
+                let even = _mm512_shuffle_f32x4::<0x88>(rows[c], rows[4 + c]);
+                let odd = _mm512_shuffle_f32x4::<0xdd>(rows[c], rows[4 + c]);
+                let even_below = _mm512_shuffle_f32x4::<0x88>(rows[8 + c], rows[12 + c]);
+                let odd_below = _mm512_shuffle_f32x4::<0xdd>(rows[8 + c], rows[12 + c]);
+                _mm512_storeu_ps(to.0.add(c * to.1), _mm512_shuffle_f32x4::<0x88>(even, even_below));
+                _mm512_storeu_ps(to.0.add((4 + c) * to.1), _mm512_shuffle_f32x4::<0x88>(odd, odd_below));
+                _mm512_storeu_ps(to.0.add((8 + c) * to.1), _mm512_shuffle_f32x4::<0xdd>(even, even_below));
+                _mm512_storeu_ps(to.0.add((12 + c) * to.1), _mm512_shuffle_f32x4::<0xdd>(odd, odd_below));
+            }
+        }
+    }
 }
 
 /// A mask with the bits of the first `n` lanes set.

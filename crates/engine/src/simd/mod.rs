@@ -86,6 +86,20 @@ pub trait Simd: Copy + 'static {
     fn is_zero(v: Self::V) -> bool;
     /// The sum of all lanes.
     fn sum(v: Self::V) -> f32;
+    /// Transposes a block of `LANES` × `LANES` elements with row strides `from.1` and `to.1`.
+    ///
+    /// # Safety
+    /// The CPU must support the instruction set. `from` must be valid for reads and `to` for writes of `LANES` rows of `LANES` elements, and
+    /// they must not overlap.
+    #[inline(always)]
+    unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
+        for row in 0..Self::LANES {
+            for column in 0..Self::LANES {
+                // SAFETY: guaranteed by the caller.
+                unsafe { *to.0.add(column * to.1 + row) = *from.0.add(row * from.1 + column) }
+            }
+        }
+    }
 }
 
 /// Maximum number of lanes of any instruction set.
