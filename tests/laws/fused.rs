@@ -96,7 +96,9 @@ impl Draw {
         let wide = self.add(op::Linear { input: c, output: 2 * c, bias: true }, &[normed]);
         let wide = self.activation(wide);
         let narrow = self.add(op::Linear { input: 2 * c, output: c, bias: false }, &[wide]);
-        let sum = self.add(op::Add, &[tokens, narrow]);
+        let scale = self.add(op::Parameter { shape: vec![1, c], batch: false }, &[]);
+        let scaled = self.add(op::Mul, &[narrow, scale]);
+        let sum = self.add(op::Add, &[tokens, scaled]);
         let maps = self.add(op::Reshape { dims: vec![Some(h), Some(w), Some(c)] }, &[sum]);
         self.add(op::Permute { dims: vec![0, 3, 1, 2] }, &[maps])
     }
@@ -126,6 +128,16 @@ impl Draw {
         let turned = self.add(op::Transpose { dim0: 2, dim1: 3 }, &[k]);
         let scores = self.add(op::Matmul, &[q, turned]);
         let scores = self.add(op::Scale { factor: 0.3, shift: 0.0 }, &[scores]);
+        let scores = if some {
+            // A bias for pairs of tokens, as a table that is shifted and turned.
+            let table = self.add(op::Parameter { shape: vec![1, t, t], batch: false }, &[]);
+            let table = self.add(op::Scale { factor: -0.7, shift: 0.1 }, &[table]);
+            let bias = self.add(op::Reshape { dims: vec![Some(1), Some(t), None] }, &[table]);
+            let bias = self.add(op::Transpose { dim0: 2, dim1: 3 }, &[bias]);
+            self.add(op::Add, &[bias, scores])
+        } else {
+            scores
+        };
         let shares = self.add(op::Softmax { dim: 3 }, &[scores]);
         let mixed = self.add(op::Matmul, &[shares, v]);
         let rows = self.add(op::Transpose { dim0: 1, dim1: 2 }, &[mixed]);
@@ -380,7 +392,7 @@ fn parameter_gradients_are_also_available_with_summation_over_the_batch() {
             for p in graph.parameters().into_iter().filter(|p| p.trained && theirs.contains_key(&p.name)) {
                 let (a, b) = (&ours[&p.name], &theirs[&p.name]);
                 let far = greatest(&(a - b).unwrap());
-                assert!(far < 1e-3 * greatest(b).max(1e-2 * most), "{seed}, {}: {far}", p.name);
+                assert!(far <= 1e-3 * greatest(b).max(1e-2 * most), "{seed}, {}: {far}", p.name);
             }
         }
     }

@@ -69,18 +69,6 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
     });
 }
 
-/// Computes the elementwise product `y = x m`.
-///
-/// # Panics
-/// If the sizes differ.
-pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
-    for map in [x, m] {
-        assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} and {y:?} do not match");
-    }
-    let y = &*y;
-    thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
-}
-
 /// Computes partial results: `f` writes `N` values per channel for each range of pixels. Returns the number of ranges and the
 /// values.
 fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> (usize, Buffer) {
@@ -290,34 +278,6 @@ impl Task for Combine<'_> {
                     let z = S::load_part(self.z.at.add(pixel * self.z.pitch + c), n);
                     let v = S::fma(a, x, S::fma(b, z, shift));
                     finish::<S>(v, self.y.at.add(pixel * self.y.pitch + c), pixel, c, left, &exit);
-                }
-                c += S::LANES;
-            }
-        }
-    }
-}
-
-struct Multiply<'a> {
-    x: &'a Map<'a>,
-    m: &'a Map<'a>,
-    y: &'a MapMut<'a>,
-    range: Range<usize>,
-}
-
-impl Task for Multiply<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        for pixel in self.range.clone() {
-            let mut c = 0;
-            while c < self.y.c {
-                let n = (self.y.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of the pixel are in bounds of all maps.
-                unsafe {
-                    let x = S::load_part(self.x.at.add(pixel * self.x.pitch + c), n);
-                    let m = S::load_part(self.m.at.add(pixel * self.m.pitch + c), n);
-                    S::store_part(self.y.at.add(pixel * self.y.pitch + c), n, S::mul(x, m));
                 }
                 c += S::LANES;
             }

@@ -186,6 +186,66 @@ pub fn scatter_add(dy: &[f32], view: &View, dx: &mut [f32]) {
     walk::<true>(SharedPtr(dx.as_mut_ptr()), view, SharedPtr(dy.as_ptr().cast_mut()));
 }
 
+/// Computes `y = x + z`, where `view` selects an element of `z` for each of `x`, in row-major order. Broadcast dimensions have stride 0.
+///
+/// # Panics
+/// If `view` exceeds `z`, or the numbers of elements differ.
+pub fn add_view(x: &[f32], z: &[f32], view: &View, y: &mut [f32]) {
+    assert!(view.extent() <= z.len() && x.len() == view.elements() && y.len() == x.len(), "{view:?} does not match");
+    let mut view = view.merged();
+    if view.dims.is_empty() {
+        (view.dims, view.strides) = (vec![1], vec![1]);
+    }
+    let last = view.dims.len() - 1;
+    let (len, stride) = (view.dims[last].max(1), view.strides[last]);
+    let to = SharedPtr(y.as_mut_ptr());
+    thread_team::ranges(x.len() / len, GRAIN / len + 1, |rows| {
+        simd::run(Sum { x, z, view: &view, stride, len, y: to.get(), rows });
+    });
+}
+
+/// A task that adds some rows.
+struct Sum<'a> {
+    x: &'a [f32],
+    z: &'a [f32],
+    view: &'a View,
+    /// Distance between adjacent elements of a row of `z`.
+    stride: usize,
+    len: usize,
+    y: *mut f32,
+    rows: Range<usize>,
+}
+
+impl Task for Sum<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: `add_view` checked the lengths and that the view is in bounds; each row belongs to one task.
+        unsafe {
+            let (len, outer) = (self.len, self.view.dims.len() - 1);
+            for row in self.rows {
+                let (mut from, mut rest) = (self.view.offset, row);
+                for d in (0..outer).rev() {
+                    from += rest % self.view.dims[d] * self.view.strides[d];
+                    rest /= self.view.dims[d];
+                }
+                let (x, z, y) = (self.x.as_ptr().add(row * len), self.z.as_ptr().add(from), self.y.add(row * len));
+                let mut i = 0;
+                while i < len {
+                    let n = (len - i).min(S::LANES);
+                    match self.stride {
+                        1 => S::store_part(y.add(i), n, S::add(S::load_part(x.add(i), n), S::load_part(z.add(i), n))),
+                        0 => S::store_part(y.add(i), n, S::add(S::load_part(x.add(i), n), S::splat(*z))),
+                        stride => (i..i + n).for_each(|i| *y.add(i) = *x.add(i) + *z.add(i * stride)),
+                    }
+                    i += S::LANES;
+                }
+            }
+        }
+    }
+}
+
 /// Number of elements per task.
 const GRAIN: usize = 1 << 14;
 /// Number of columns that are transposed at once.

@@ -3,8 +3,8 @@
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Activation, Algorithm, Epilogue, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, linear, linear_vjp,
-    linear_weight_gradient, pass, sum_pictures,
+    Activation, Algorithm, Epilogue, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, gate_vjp, linear,
+    linear_vjp, linear_weight_gradient, multiply_maps, pass, sum_pictures,
 };
 
 /// Values in [-1, 1) from a Weyl sequence.
@@ -208,5 +208,38 @@ fn a_pass_adds_scales_and_masks_in_order() {
             if mask[i] > 0.0 { v.max(0.0) } else { 0.0 }
         };
         near("pass", &y, &(0..y.len()).map(value).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn gates_multiply_all_pixels_of_their_picture_and_collect_their_gradients() {
+    for level in available() {
+        set_level(level);
+        for (sizes, pitch) in [([1, 1, 1, 1], 1), ([2, 3, 5, 7], 9), ([3, 4, 4, 33], 33), ([2, 1, 9, 130], 131)] {
+            let [n, h, w, c] = sizes;
+            let (pixels, what) = (h * w, format!("{sizes:?} at {level:?}"));
+            let (x, dy, m) = (numbers(n * pixels * pitch, 1), numbers(n * pixels * pitch, 2), numbers(n * c, 3));
+            let add = numbers(n * pixels * c, 4);
+            let at = |all: &[f32], pixel: usize, i: usize| f64::from(all[pixel * pitch + i]);
+            let maps = (Map::new(&x, sizes, pitch), Map::new(&dy, sizes, pitch), Map::new(&add, sizes, c));
+            let mut y = vec![0.0; n * pixels * c];
+            let epilogue = Epilogue { add: Some(maps.2), ..Epilogue::default() };
+            multiply_maps(&maps.0, &Map::new(&m, [n, 1, 1, c], c), &mut MapMut::new(&mut y, sizes, c), epilogue);
+            let element = |i: usize| {
+                let (pixel, k) = (i / c, i % c);
+                at(&x, pixel, k) * f64::from(m[pixel / pixels * c + k]) + f64::from(add[i])
+            };
+            near(&format!("gated {what}"), &y, &(0..y.len()).map(element).collect::<Vec<_>>());
+            multiply_maps(&maps.0, &maps.1, &mut MapMut::new(&mut y, sizes, c), Epilogue::default());
+            let element = |i: usize| at(&x, i / c, i % c) * at(&dy, i / c, i % c);
+            near(&format!("product of {what}"), &y, &(0..y.len()).map(element).collect::<Vec<_>>());
+            let mut dm = vec![0.0; n * c];
+            gate_vjp(&maps.1, &maps.0, &mut dm);
+            let sum = |i: usize| {
+                let pixels = i / c * pixels..(i / c + 1) * pixels;
+                pixels.map(|pixel| at(&x, pixel, i % c) * at(&dy, pixel, i % c)).sum()
+            };
+            near(&format!("gradient of gates of {what}"), &dm, &(0..n * c).map(sum).collect::<Vec<f64>>());
+        }
     }
 }

@@ -5,7 +5,7 @@
 mod random;
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{RowNorm, View, gather, matmul, scatter_add, softmax, softmax_vjp};
+use gradscope_engine::{RowNorm, View, add_view, gather, matmul, scatter_add, softmax, softmax_vjp};
 use random::Random;
 
 fn near(what: &str, found: &[f32], expected: &[f64], scale: f64) {
@@ -65,6 +65,27 @@ fn gathered_and_scattered_elements_are_those_of_the_view() {
             let mut expected = x;
             at.iter().zip(&dy).for_each(|(&i, dy)| expected[i] += dy);
             assert_eq!(dx, expected, "{view:?} at {level:?}");
+        }
+    }
+}
+
+#[test]
+fn a_broadcast_sum_adds_the_element_of_the_view_to_each_element() {
+    for level in available() {
+        set_level(level);
+        let r = &mut Random(9);
+        for _ in 0..if cfg!(miri) { 10 } else { 300 } {
+            let (mut view, len) = drawn(r);
+            for d in 0..view.dims.len() {
+                if r.between(0, 2) == 0 {
+                    view.strides[d] = 0;
+                }
+            }
+            let (at, z) = (places(&view), r.numbers(len));
+            let x = r.numbers(at.len());
+            let mut y = vec![0.0; x.len()];
+            add_view(&x, &z, &view, &mut y);
+            assert_eq!(y, x.iter().zip(&at).map(|(x, &i)| x + z[i]).collect::<Vec<_>>(), "{view:?} at {level:?}");
         }
     }
 }

@@ -5,13 +5,13 @@ use super::forward::{FusedRun, dense};
 use super::layout::Slot;
 use super::step::{Step, StepKernel};
 use crate::backend;
-use crate::graph::op::Values;
+use crate::graph::op::{Values, sum_to_input};
 use crate::graph::{Graph, Node, NodeId};
 use crate::tensor::add_to;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{
-    Activation, Epilogue, Map, MapMut, View, channel_products, channel_sums, combine, linear_vjp,
+    Activation, Epilogue, Map, MapMut, View, channel_products, channel_sums, combine, gate_vjp, linear_vjp,
     linear_weight_gradient, matmul, multiply_maps, pass, scatter_add, softmax_vjp, sum_pictures,
 };
 use std::collections::BTreeMap;
@@ -196,6 +196,32 @@ impl<'a> BackwardPass<'a> {
                 })?;
             }
             StepKernel::Matmul(views) => self.product((step, views), gradient)?,
+            StepKernel::Mul => {
+                let (z, from) = (step.reads[1], run.map(x));
+                let factor = run.map(z);
+                self.write(x, |dx, epilogue| multiply_maps(&dy, &factor, dx, epilogue));
+                if factor.pixels() == from.pixels() {
+                    self.write(z, |dz, epilogue| multiply_maps(&dy, &from, dz, epilogue));
+                } else {
+                    self.give_dense(z, |dz| {
+                        gate_vjp(&dy, &from, &mut dz[..n * factor.c]);
+                        Ok(())
+                    })?;
+                }
+            }
+            StepKernel::AddBroadcast(_) => {
+                let z = step.reads[1];
+                if self.wanted[z] {
+                    let dy = gradient.at.tensor(
+                        n,
+                        gradient.buffer.numbers(),
+                        &[&[n], &run.plan.shapes[step.node][1..]].concat(),
+                    )?;
+                    let dims = [&[n], &run.plan.shapes[run.plan.node(z)][1..]].concat();
+                    self.give_tensor(z, &sum_to_input(&dy, &dims)?)?;
+                }
+                self.share(x, gradient.for_others());
+            }
             StepKernel::Alias => {
                 let (gradient, at) = (gradient.dense(n), run.plan.steps[x].to.alone());
                 self.share(x, Gradient { at, sloped: false, ..gradient });
@@ -241,7 +267,7 @@ impl<'a> BackwardPass<'a> {
             StepKernel::Mask => {
                 let (mask, at) = (run.mask(step)?, step.to.alone());
                 self.give(x, |dx| {
-                    multiply_maps(&dy, &at.map(n, mask.numbers()), dx);
+                    multiply_maps(&dy, &at.map(n, mask.numbers()), dx, Epilogue::default());
                     Ok(())
                 })?;
             }

@@ -9,8 +9,8 @@ use crate::graph::{Graph, Node, NodeId};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use gradscope_engine::{
-    Activation, Epilogue, Saves, View, channel_statistics, gather, linear, matmul, multiply_maps, pass, softmax,
-    to_channels_last_scaled,
+    Activation, Epilogue, Saves, View, add_view, channel_statistics, gather, linear, matmul, multiply_maps, pass,
+    softmax, to_channels_last_scaled,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -171,6 +171,12 @@ impl FusedRun {
                 gather(x, &view, &mut buffer.numbers_mut()[..n * step.to.len()]);
             }
             StepKernel::Alias => {}
+            StepKernel::Mul => multiply_maps(&x(0), &x(1), &mut y, epilogue),
+            StepKernel::AddBroadcast(view) => {
+                let (x, (z, view)) = (self.dense(step.reads[0]), self.viewed(step.reads[1], view));
+                let y = &mut buffer.numbers_mut()[..n * step.to.len()];
+                add_view(&x.numbers()[..y.len()], z, &view, y);
+            }
             StepKernel::Max(pool) => pool.max(&x(0), &mut y),
             StepKernel::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
             StepKernel::Pick(pick) => pick.forward(&x(0), &mut y),
@@ -193,7 +199,7 @@ impl FusedRun {
             }
             StepKernel::Mask => {
                 let mask = self.mask(step)?;
-                multiply_maps(&x(0), &step.to.alone().map(n, mask.numbers()), &mut y);
+                multiply_maps(&x(0), &step.to.alone().map(n, mask.numbers()), &mut y, Epilogue::default());
             }
             StepKernel::Concat(copies) => {
                 for (from, to) in copies {
@@ -201,9 +207,7 @@ impl FusedRun {
                 }
             }
             StepKernel::Op => {
-                let node = &graph.nodes[step.node];
-                let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
-                let value = batched(node.forward(&x)?, n)?;
+                let value = self.operation(graph, step.node)?;
                 if self.plan.mapped[place] {
                     backend::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
                 }
@@ -211,6 +215,16 @@ impl FusedRun {
             }
         }
         Ok(())
+    }
+
+    /// The value of a node, computed by the node itself.
+    fn operation(&self, graph: &Graph, id: NodeId) -> Result<Tensor> {
+        if let Some(value) = self.plan.constant(graph, id)? {
+            return batched(value.clone(), self.n);
+        }
+        let node = &graph.nodes[id];
+        let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
+        batched(node.forward(&x)?, self.n)
     }
 
     /// Whether every step that reads the input is a normalization. Normalizations read NCHW directly, so the input need not be
@@ -282,8 +296,15 @@ impl FusedRun {
             }
             // The buffer of an unfused operation holds its value only if a fused step reads it.
             (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Op) => {
-                let value = self.seen[self.plan.node(step)].get().context("the operation has not run yet")?;
-                value.reshape(self.dims(id))?
+                let own = self.plan.node(step);
+                match self.seen[own].get() {
+                    Some(value) => value.reshape(self.dims(id))?,
+                    // Constants are computed when they are read.
+                    None => {
+                        let value = self.plan.constant(graph, own)?.context("the operation has not run yet")?;
+                        batched(value.clone(), self.n)?.reshape(self.dims(id))?
+                    }
+                }
             }
             (Some(step), _) if self.plan.stores(step) => slot(&self.plan.steps[step].to)?,
             (None, Some(saved)) => slot(&saved)?,

@@ -10,7 +10,9 @@ use crate::exec::pixel_window::PixelWindow;
 use crate::graph::{Graph, Node};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, gather, linear, matmul, pass, softmax};
+use gradscope_engine::{
+    Epilogue, Map, MapMut, Pool, StridedSlice, add_view, crop, gather, linear, matmul, multiply_maps, pass, softmax,
+};
 
 /// The changed part of a step's value for each window, stored as dense feature maps in a separate buffer.
 struct Part {
@@ -167,6 +169,24 @@ impl IncrementalRun<'_> {
                 let [a, b] = [(read, a), (step.reads[1], b)].map(|(read, v)| v.batch(self.n, self.place(read).len()));
                 self.whole_value(to, |y| {
                     matmul((x.buffer.numbers(), &a), (w.buffer.numbers(), &b), y, step.activation);
+                    Ok(())
+                })
+            }
+            StepKernel::Mul => {
+                let (x, z) = (self.whole(read)?, self.whole(step.reads[1])?);
+                let add = step.add.map(|a| self.whole(a)).transpose()?;
+                let add = add.as_ref().map(|a| a.map());
+                let epilogue = Epilogue { add, activation: step.activation, ..Epilogue::default() };
+                self.whole_value(to, |y| {
+                    multiply_maps(&x.map(), &z.map(), &mut to.alone().map_mut(self.n, y), epilogue);
+                    Ok(())
+                })
+            }
+            StepKernel::AddBroadcast(view) => {
+                let (x, z) = (self.whole(read)?, self.whole(step.reads[1])?);
+                let view = view.batch(self.n, self.place(step.reads[1]).len());
+                self.whole_value(to, |y| {
+                    add_view(&x.buffer.numbers()[..y.len()], z.buffer.numbers(), &view, y);
                     Ok(())
                 })
             }

@@ -137,6 +137,7 @@ impl Layout {
                         | Pattern::Matmul
                         | Pattern::Softmax
                         | Pattern::RowNorm(_)
+                        | Pattern::AddBroadcast
                 );
                 if uses[read] == 1 && !dense && !viewed[read] && slots[read].is_none() {
                     slots[read] = Some(Slot { first, pitch: slot.pitch, ..own });

@@ -5,7 +5,9 @@ use super::segment;
 use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
+use candle_core::Tensor;
 use gradscope_engine::View;
+use std::sync::OnceLock;
 
 /// The steps of a network for one input size, and where their values are stored.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub(in crate::exec) struct Plan {
     pub(super) whole: Vec<bool>,
     /// Number of consumers of each step's value.
     pub(super) uses: Vec<usize>,
+    /// The value, for a batch size of 1, of each node that depends only on parameters and constants, computed on first use.
+    constants: Vec<Option<OnceLock<Tensor>>>,
+    /// For each step, whether it computes a constant that only other constants depend on.
+    inner: Vec<bool>,
 }
 
 impl Plan {
@@ -65,7 +71,11 @@ impl Plan {
         for (i, segment) in segments.steps.iter().enumerate().filter(|(i, _)| steps[*i].saved.is_some()) {
             saved[graph.nodes[segment.last].inputs[0]] = Some(i);
         }
+        let constant = segment::constants(graph, &shapes);
+        let inner = |step: &Step| constant[step.node] && graph.readers(step.node).all(|id| constant[id]);
         Ok(Self {
+            inner: steps.iter().map(inner).collect(),
+            constants: constant.iter().map(|&constant| constant.then(OnceLock::new)).collect(),
             input: input.to_vec(),
             steps,
             buffers: layout.buffers,
@@ -94,8 +104,20 @@ impl Plan {
         match self.steps[i].work {
             StepKernel::Alias => false,
             StepKernel::Copy(_) => self.mapped[i],
-            _ => true,
+            _ => !self.inner[i],
         }
+    }
+
+    /// The value of a node for a batch size of 1, if it depends only on parameters and constants.
+    pub(super) fn constant(&self, graph: &Graph, id: NodeId) -> Result<Option<&Tensor>> {
+        let Some(known) = &self.constants[id] else { return Ok(None) };
+        if let Some(value) = known.get() {
+            return Ok(Some(value));
+        }
+        let node = &graph.nodes[id];
+        let inputs = node.inputs.iter().map(|&i| self.constant(graph, i)).collect::<Result<Option<Vec<_>>>>()?;
+        let value = node.forward(&inputs.unwrap_or_default())?;
+        Ok(Some(known.get_or_init(|| value)))
     }
 
     /// Whether the buffer of step `i` holds its value after a run.

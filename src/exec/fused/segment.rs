@@ -77,7 +77,9 @@ impl Chain {
 
 /// Partitions the graph into segments.
 pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
-    let patterns: Vec<_> = (0..graph.nodes.len()).map(|id| pattern(graph, shapes, id)).collect();
+    let constant = constants(graph, shapes);
+    let kind = |id| if constant[id] { Pattern::Other } else { pattern(graph, shapes, id) };
+    let patterns: Vec<_> = (0..graph.nodes.len()).map(kind).collect();
     let mut taken = vec![false; patterns.len()];
     let mut chains: Vec<Option<Chain>> = patterns.iter().map(|_| None).collect();
     for id in 0..patterns.len() {
@@ -148,7 +150,8 @@ impl Resolver<'_> {
         let mut views = vec![];
         // Whether the values that the chain reads must be maps; `None` if it takes both.
         let wants = match chain.pattern {
-            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax => Some(false),
+            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::AddBroadcast => Some(false),
+            Pattern::Mul => factors(self.shapes, first, &chain.reads).and_then(|(_, maps)| maps),
             Pattern::Add | Pattern::Activation(_) | Pattern::Mask | Pattern::Other => None,
             _ => Some(true),
         };
@@ -164,11 +167,16 @@ impl Resolver<'_> {
                 views = found;
                 steps
             }
+            Pattern::Mul => {
+                let x = self.stored(chain.reads[0], wants);
+                let alike = wants.unwrap_or(self.all.steps[x].maps);
+                vec![x, self.stored(chain.reads[1], Some(alike))]
+            }
             _ => chain.reads.iter().map(|&id| self.stored(id, wants)).collect(),
         };
         let maps = match chain.pattern {
-            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::Matmul => false,
-            Pattern::Add | Pattern::Activation(_) | Pattern::Mask => self.all.steps[reads[0]].maps,
+            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::Matmul | Pattern::AddBroadcast => false,
+            Pattern::Mul | Pattern::Add | Pattern::Activation(_) | Pattern::Mask => self.all.steps[reads[0]].maps,
             Pattern::Other => !self.is_read_by_rows(last),
             _ => true,
         };
@@ -255,10 +263,39 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     let alike = node.inputs.iter().all(|&i| shapes[i] == shapes[id]);
     match node.op.pattern(x) {
         Pattern::Flatten if rank == 2 || (rank == 4 && x[2..].iter().product::<usize>() == 1) => Pattern::Same,
-        Pattern::Add if !alike || node.inputs.len() != 2 || node.inputs[0] == node.inputs[1] => Pattern::Other,
+        Pattern::Add | Pattern::Mul if node.inputs.len() != 2 || node.inputs[0] == node.inputs[1] => Pattern::Other,
+        Pattern::Add if !alike && node.inputs.iter().any(|&i| shapes[i] == shapes[id]) => Pattern::AddBroadcast,
+        Pattern::Add if !alike => Pattern::Other,
+        Pattern::Mul if factors(shapes, id, &node.inputs).is_none() => Pattern::Other,
         Pattern::Conv(_) | Pattern::Max(_) | Pattern::Mean(..) | Pattern::Pick(_) if rank != 4 => Pattern::Other,
         Pattern::Affine | Pattern::BatchNorm(_) if rank != 2 && rank != 4 => Pattern::Other,
         pattern => pattern,
+    }
+}
+
+/// For each node, whether its value depends only on parameters and constants.
+pub(super) fn constants(graph: &Graph, shapes: &[Vec<usize>]) -> Vec<bool> {
+    let mut constant = vec![false; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate().skip(1) {
+        // In training mode, some values depend on the batch.
+        let drawn = |&i: &NodeId| matches!(node.op.pattern(&shapes[i]), Pattern::Mask | Pattern::BatchNorm(_));
+        constant[id] = node.inputs.iter().all(|i| constant[*i] && !drawn(i));
+    }
+    constant
+}
+
+/// The factors of a product, with the one of the product's shape first, and how they must be stored: as maps, as rows, or both alike if
+/// `None`. The other factor has the same shape, or one element per channel. `None` for any other product.
+fn factors(shapes: &[Vec<usize>], id: NodeId, inputs: &[NodeId]) -> Option<([NodeId; 2], Option<bool>)> {
+    let shape = &shapes[id];
+    let [x, z] = if shapes[inputs[0]] == *shape { [inputs[0], inputs[1]] } else { [inputs[1], inputs[0]] };
+    let last = shape.len() - 1;
+    match &shapes[z][..] {
+        _ if shapes[x] != *shape => None,
+        same if same == shape => Some(([x, z], None)),
+        [_, c, 1, 1] if shape.len() == 4 && *c == shape[1] => Some(([x, z], Some(true))),
+        [_, ones @ .., c] if ones.iter().all(|&n| n == 1) && *c == shape[last] => Some(([x, z], Some(false))),
+        _ => None,
     }
 }
 
@@ -275,6 +312,10 @@ fn chain(graph: &Graph, shapes: &[Vec<usize>], patterns: &[Pattern], taken: &[bo
         add: None,
         activation: if let Pattern::Activation(a) = patterns[first] { Some(a) } else { None },
     };
+    // The value of the result's shape comes first.
+    if matches!(c.pattern, Pattern::Mul | Pattern::AddBroadcast) && shapes[inputs[0]] != shapes[first] {
+        c.reads.reverse();
+    }
     if c.pattern == Pattern::Add {
         (c.reads, c.add) = (vec![inputs[0]], Some(inputs[1]));
     }
@@ -287,6 +328,7 @@ fn chain(graph: &Graph, shapes: &[Vec<usize>], patterns: &[Pattern], taken: &[bo
             | Pattern::Add
             | Pattern::Pick(_)
             | Pattern::Matmul
+            | Pattern::Mul
     );
     while let Some(next) =
         sole_consumer(graph, c.nodes[c.nodes.len() - 1]).filter(|&n| long && c.activation.is_none() && !taken[n])

@@ -50,6 +50,10 @@ pub(super) enum StepKernel {
     Softmax,
     /// A product of matrices, and where they are in the values that the step reads.
     Matmul([View; 2]),
+    /// The product of two values; the second may have a single pixel per picture.
+    Mul,
+    /// The sum of two values, and which element of the second is added to each of the first, without the batch dimension.
+    AddBroadcast(View),
     /// The value that the step reads, in another shape but in the same order in memory.
     Alias,
     /// The elements of another value that a view selects, in the order of the step's slot.
@@ -234,6 +238,11 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
                 let [a, b] = [0, 1].map(|i| segment.views[i].clone());
                 (StepKernel::Matmul([a, b]), None)
             }
+            (Pattern::Mul, _) => (StepKernel::Mul, None),
+            (Pattern::AddBroadcast, Some(x)) => {
+                let z = &shapes[segments.steps[segment.reads[1]].last];
+                (StepKernel::AddBroadcast(broadcast(&x[1..], &z[1..])), None)
+            }
             (Pattern::View, _) if segments.is_alias(i, shapes) => (StepKernel::Alias, None),
             (Pattern::View, _) => {
                 let view = &segment.views[0];
@@ -275,6 +284,16 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
         })
     };
     segments.steps.iter().enumerate().map(ready).collect()
+}
+
+/// The element of a value of shape `z` that is broadcast to each element of a value of shape `x`. Missing dimensions come first.
+fn broadcast(x: &[usize], z: &[usize]) -> View {
+    let mut view = View { dims: x.to_vec(), strides: vec![0; x.len()], offset: 0 };
+    let dense = View::dense(z);
+    for d in (0..z.len()).filter(|&d| z[d] > 1) {
+        view.strides[x.len() - z.len() + d] = dense.strides[d];
+    }
+    view
 }
 
 /// Folds a subsequent scale and shift into a convolution. Returns the scales of the output channels and the new bias.

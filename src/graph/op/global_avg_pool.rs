@@ -2,7 +2,6 @@
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved, maps};
-use crate::backend::{Pool2d, Window};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -33,9 +32,7 @@ impl Op for GlobalAvgPool {
     }
 
     fn pattern(&self, x: &[usize]) -> Pattern {
-        let [_, _, h, w] = *x else { return Pattern::Other };
-        let whole = |size: usize| Window::new(size, 1, 0, 1);
-        Pattern::Mean(Pool2d { h: whole(h), w: whole(w), ceil_mode: false }, false)
+        Pattern::mean_of_maps(x)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::{Op, Saved, reduced};
+use super::{Op, Pattern, Saved, reduced};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -45,6 +45,10 @@ impl Mean {
 impl Op for Mean {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, x: &[usize]) -> Pattern {
+        if self.dims == [2, 3] { Pattern::mean_of_maps(x) } else { Pattern::Other }
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

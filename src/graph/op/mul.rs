@@ -2,7 +2,7 @@
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, rank, sum_to_input, together, with_rank};
-use super::{Op, Saved};
+use super::{Op, Pattern, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -30,6 +30,10 @@ pub(super) static SPEC: OpSpec = OpSpec {
 impl Op for Mul {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Mul
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

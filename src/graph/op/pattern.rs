@@ -1,6 +1,6 @@
 //! How the fused executor classifies operations.
 
-use crate::backend::{Conv2d, Pool2d};
+use crate::backend::{Conv2d, Pool2d, Window};
 use gradscope_engine::{Activation, RowNorm, StridedSlice};
 
 /// How the fused executor computes an operation.
@@ -30,8 +30,12 @@ pub enum Pattern {
     Matmul,
     /// The same elements in another shape, which [`Op::view`](super::Op::view) describes.
     View,
+    /// Multiplication.
+    Mul,
     /// Elementwise addition.
     Add,
+    /// Addition of a value that is broadcast.
+    AddBroadcast,
     /// Concatenation of channels.
     Concat,
     /// A strided slice of the pixels, padded with zero channels.
@@ -42,4 +46,13 @@ pub enum Pattern {
     Same,
     /// An operation without a fused kernel, computed by its own `forward`.
     Other,
+}
+
+impl Pattern {
+    /// The mean of whole feature maps, `(N, C, H, W)`, given their shape.
+    pub(super) fn mean_of_maps(x: &[usize]) -> Self {
+        let [_, _, h, w] = *x else { return Self::Other };
+        let whole = |size: usize| Window::new(size, 1, 0, 1);
+        Self::Mean(Pool2d { h: whole(h), w: whole(w), ceil_mode: false }, false)
+    }
 }
