@@ -56,6 +56,10 @@ soak SECONDS="60":
 sanitize:
     ASAN_OPTIONS=allocator_may_return_null=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p gradscope-engine --target x86_64-unknown-linux-gnu --target-dir target/sanitize --config 'profile.dev.package.gradscope-engine.opt-level=1'
 
+# Test the engine's unsafe code under Miri, with the scalar loops; needs a nightly toolchain with miri and rust-src. Large sizes are skipped
+miri *ARGS:
+    MIRIFLAGS="-Zmiri-disable-stacked-borrows -Zmiri-ignore-leaks -Zmiri-disable-isolation -Zmiri-permissive-provenance" GRADSCOPE_SIMD=scalar GRADSCOPE_FUZZ_SECONDS=20 RAYON_NUM_THREADS=1 cargo +nightly miri test -p gradscope-engine {{ARGS}}
+
 # Test the engine's scalar loops under valgrind
 valgrind:
     cargo test -p gradscope-engine --config 'target."cfg(all())".runner=["valgrind", "-q", "--error-exitcode=9"]' --config 'env.GRADSCOPE_SIMD="scalar"' --config 'env.GRADSCOPE_FUZZ_SECONDS="60"'

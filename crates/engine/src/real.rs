@@ -23,17 +23,22 @@ pub trait Real:
     /// `positive` if the value is greater than 0, else `otherwise`.
     fn choose(self, positive: Self, otherwise: Self) -> Self;
 
+    // Provided methods are inlined for the same reason as all code of tasks: otherwise, they lack the instruction set.
+
     /// `|x|`.
+    #[inline(always)]
     fn abs(self) -> Self {
         self.clone().at_least(-self)
     }
 
     /// `1 / (1 + e⁻ˣ)`.
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         Self::of(1.0) / (Self::of(1.0) + (-self).exp())
     }
 
     /// `x²`.
+    #[inline(always)]
     fn square(self) -> Self {
         self.clone() * self
     }
