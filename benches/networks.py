@@ -17,6 +17,11 @@ ROWS = [
     ("vgg16", IMAGENET, (1, 8)),
 ]
 
+# Depthwise convolutions, gates, layer norms and attention.
+TODAY = [(name, IMAGENET, (1, 8)) for name in (
+    "mobilenet_v3_large", "efficientnet_b0", "densenet121", "convnext_tiny", "swin_t", "deit_small_patch16_224", "vit_b_16",
+)]
+
 # Networks and batch sizes for training.
 TRAINED = [("lenet", (1, 28, 28), (64, 128)), ("shapes", (3, 64, 64), (64, 128)), ("resnet20", (3, 32, 32), (64, 128))]
 
@@ -85,7 +90,13 @@ class Shapes(nn.Module):
 
 def build(name):
     own = {"lenet": LeNet, "resnet20": ResNet20, "shapes": Shapes}
-    network = own[name]() if name in own else getattr(torchvision.models, name)(weights=None)
+    if name in own:
+        network = own[name]()
+    elif hasattr(torchvision.models, name):
+        network = getattr(torchvision.models, name)(weights=None)
+    else:
+        import timm
+        network = timm.create_model(name)
     return network.eval().requires_grad_(False)
 
 

@@ -10,10 +10,10 @@
 //! train    MODEL WEIGHTS SIZE BATCH RUNS
 //! ```
 //!
-//! `MODEL` is an architecture, or a file if `WEIGHTS` is `-`. `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the predicted class,
-//! with the data set `DATA`, or without one if `DATA` is `-`; `loop` is the Rust version of `loop.rhai`; `train` runs steps of SGD with
-//! momentum on batches of noise. `GRADSCOPE_EXACT=1` uses direct convolution for 3x3 convolutions, `GRADSCOPE_DEVICE=cuda:0` selects the
-//! device, and `GRADSCOPE_PRECISION=bf16` selects the precision.
+//! `MODEL` is an architecture, or a file if `WEIGHTS` is `-`. `SIZE` is `CxHxW`; gradients are those of one logit with respect to the
+//! picture. A method runs to completion for the predicted class, with the data set `DATA`, or without one if `DATA` is `-`; `loop` is the
+//! Rust version of `loop.rhai`; `train` runs steps of SGD with momentum on batches of noise. `GRADSCOPE_EXACT=1` uses direct convolution
+//! for 3x3 convolutions, `GRADSCOPE_DEVICE=cuda:0` selects the device, and `GRADSCOPE_PRECISION=bf16` selects the precision.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};

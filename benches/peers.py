@@ -2,7 +2,7 @@
 
     python3 benches/peers.py [--only TEXT] [--pairs N] [--threads N] [--no-networks] [--no-methods] [--no-memory]
 
-Needs torch, torchvision, safetensors and onnxruntime; for methods also captum, zennit, torchattacks, foolbox and grad-cam,
+Needs torch, torchvision, timm, safetensors and onnxruntime; for methods also captum, zennit, torchattacks, foolbox and grad-cam,
 and GRADSCOPE_SHARED for trained weights and data sets. Each row shows the ratio of the peer's time to ours (above 1, gradscope
 is faster): the median of the pairs, with minimum and maximum. PyTorch runs with parameter gradients disabled, in its faster
 memory layout and with its best batch size. Memory is the peak of a fresh process that runs only that row.
@@ -164,9 +164,9 @@ def chosen_networks(rows, form, first):
         os.remove(weights)
 
 
-def network_rows():
+def network_rows(rows):
     ratios, vgg16 = {}, []
-    for name, size, chosen, network, weights in chosen_networks(networks.ROWS, "{} {}", "network, batch"):
+    for name, size, chosen, network, weights in chosen_networks(rows, "{} {}", "network, batch"):
         text = "x".join(map(str, size))
         for batch in chosen:
             x = torch.rand(batch, *size)
@@ -301,7 +301,8 @@ def method_rows():
 
 
 if not options.no_networks:
-    network_rows()
+    network_rows(networks.ROWS)
+    network_rows(networks.TODAY)
     training_rows()
 if not options.no_methods:
     method_rows()

@@ -1,6 +1,6 @@
 //! Tensor arithmetic shared by several modules.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
 use std::collections::BTreeMap;
 
@@ -63,6 +63,20 @@ pub fn add_to<K: Ord>(all: &mut BTreeMap<K, Tensor>, key: K, value: Tensor) -> R
     };
     all.insert(key, sum);
     Ok(())
+}
+
+/// `x` tiled to a batch of `batch` rows; a single row is broadcast without a copy.
+pub fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
+    let (own, rest) = (x.dims()[0], x.dims()[1..].to_vec());
+    if own == batch {
+        return Ok(x);
+    }
+    ensure!(
+        own > 0 && batch.is_multiple_of(own),
+        "a layer cannot combine batches of {own} and {batch} rows: {batch} is not a multiple of {own}"
+    );
+    let times = x.unsqueeze(0)?.broadcast_as([&[batch / own, own][..], &rest].concat())?;
+    Ok(if own == 1 { times.squeeze(1)? } else { times.reshape([&[batch][..], &rest].concat())? })
 }
 
 /// The shape of one sample of a batch, such as `[C, H, W]` for `(N, C, H, W)`.

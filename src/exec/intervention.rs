@@ -2,6 +2,7 @@
 
 use super::trace::Trace;
 use crate::graph::{Graph, Node};
+use crate::tensor::repeated;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -37,6 +38,15 @@ impl Trace {
     /// The result is the same as that of [`Graph::forward_with`] with the same edit. A backward pass through the new trace treats
     /// an edit as the identity, so that the gradient at an edited node is that of the unmodified network.
     pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Intervention) -> Result<Trace> {
+        let ids: Vec<_> = (0..self.graph.nodes.len()).filter(|&id| chosen(&self.graph.nodes[id])).collect();
+        if let (&[id], Some(run)) = (&ids[..], self.shared_run())
+            && run.can_rerun(id)
+        {
+            let value = edited(&self.graph.nodes[id], self.value(id)?.clone(), edit)?;
+            if let Some(run) = run.rerun(&self.graph, id, &value)? {
+                return Ok(Self::fused_run(self.graph.clone(), run));
+            }
+        }
         let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;
         let mut changed = vec![false; values.len()];
         for (id, node) in self.graph.nodes.iter().enumerate() {
@@ -84,18 +94,4 @@ fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
 fn with_one_batch(values: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let batch = values.iter().map(|v| v.dims()[0]).max().unwrap_or(0);
     values.into_iter().map(|v| repeated(v, batch)).collect()
-}
-
-/// `x` tiled to a batch of `batch` rows; a single row is broadcast without a copy.
-fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
-    let (own, rest) = (x.dims()[0], x.dims()[1..].to_vec());
-    if own == batch {
-        return Ok(x);
-    }
-    ensure!(
-        own > 0 && batch.is_multiple_of(own),
-        "a layer cannot combine batches of {own} and {batch} rows: {batch} is not a multiple of {own}"
-    );
-    let times = x.unsqueeze(0)?.broadcast_as([&[batch / own, own][..], &rest].concat())?;
-    Ok(if own == 1 { times.squeeze(1)? } else { times.reshape([&[batch][..], &rest].concat())? })
 }

@@ -86,6 +86,14 @@ impl Trace {
         }
     }
 
+    /// Like [`fused`](Self::fused), as a shared run.
+    pub(super) fn shared_run(&self) -> Option<&Arc<FusedRun>> {
+        match &self.values {
+            Values::Each(_) => None,
+            Values::Fused(run) => Some(run),
+        }
+    }
+
     /// A trace with the same values whose network is [`Graph::exact`], for rule-based backward passes, which magnify rounding
     /// errors.
     pub fn exact(&self) -> Self {

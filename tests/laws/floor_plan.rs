@@ -251,12 +251,13 @@ const COMPUTING: [&str; 10] =
     ["tensor.rs", "backend", "math", "graph", "exec", "explain", "render", "model", "train", "script/api"];
 
 /// Global state in them that affects no result, with a description.
-const GLOBAL: [(&str, &str); 5] = [
+const GLOBAL: [(&str, &str); 6] = [
     ("backend/cpu/filters.rs", "a cache of packed weights by their identity"),
     ("backend/cuda/conv.rs", "a cache of cuDNN's descriptors"),
     ("backend/cuda/mod.rs", "compiled kernels"),
     ("backend/device.rs", "GRADSCOPE_PORTABLE, by which the tests reach the portable kernels"),
     ("exec/fused/buffer.rs", "a pool of freed buffers"),
+    ("exec/fused/packed.rs", "packed weights that several networks share, by their identity"),
 ];
 
 /// The statics and thread-locals in a source text whose value can change, one line each.

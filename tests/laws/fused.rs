@@ -311,6 +311,50 @@ fn random_networks_give_the_same_values_and_gradients_when_fused() {
 }
 
 #[test]
+fn a_picture_of_one_pixel_is_flattened_for_a_linear_layer() {
+    let mut builder = Builder::new(&[3, 1, 1]);
+    let flat = builder.add("flatten", op::Flatten, &[0]).unwrap();
+    let hidden = builder.add("fc1", op::Linear { input: 3, output: 5, bias: true }, &[flat]).unwrap();
+    let scaled = builder.add("norm", op::RmsNorm { features: 5, epsilon: 1e-3, affine: true }, &[hidden]).unwrap();
+    let end = builder.add("fc2", op::Linear { input: 5, output: 2, bias: true }, &[scaled]).unwrap();
+    let graph = Arc::new(loaded(&builder.finish(end).unwrap(), &mut Random(3)));
+    let x = Random(4).tensor(&[7, 3, 1, 1]).to_dtype(DType::F32).unwrap();
+    let (fused, plain) = (graph.forward(&x).unwrap(), graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap());
+    assert_same("scores", &fused.logits().unwrap(), &plain.logits().unwrap());
+    let seeds = vec![(end, Random(5).tensor(&[7, 2]).to_dtype(DType::F32).unwrap())];
+    for id in 0..=end {
+        assert_same("gradient", &walk(&fused, &seeds, id).unwrap(), &walk(&plain, &seeds, id).unwrap());
+    }
+}
+
+#[test]
+fn a_rerun_with_a_replaced_value_matches_one_node_by_node() {
+    let mut continued = 0;
+    for seed in 0..40 {
+        let graph = network(seed * 17);
+        let mut r = Random(seed);
+        let x = r.tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let (fused, plain) = (graph.forward(&x).unwrap(), graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap());
+        let seeds = vec![(graph.output, r.tensor(&[4, 4]).to_dtype(DType::F32).unwrap())];
+        for (id, node) in graph.nodes.iter().enumerate().skip(seed as usize % 3).step_by(3) {
+            let rerun = |trace: &Trace| {
+                let twice = |_: &_, y: Tensor| Ok(Tensor::cat(&[(&y * 0.5)?, (y + 0.3)?], 0)?);
+                trace.forward_with(&|n| n.name == node.name, &mut { twice }).unwrap()
+            };
+            let (ours, theirs) = (rerun(&fused), rerun(&plain));
+            continued += usize::from(ours.fused().is_some());
+            for (other, read) in graph.nodes.iter().enumerate() {
+                let what = format!("{seed}, {} after a change of {}", read.name, node.name);
+                assert_same(&what, ours.value(other).unwrap(), theirs.value(other).unwrap());
+            }
+            let what = format!("{seed}, gradient after a change of {}", node.name);
+            assert_same(&what, &walk(&ours, &seeds, id).unwrap(), &walk(&theirs, &seeds, id).unwrap());
+        }
+    }
+    assert!(continued > 100, "only {continued} fused reruns");
+}
+
+#[test]
 fn networks_run_on_pictures_of_other_sizes_than_they_were_built_for() {
     let mut ran = 0;
     for seed in 0..60 {

@@ -16,7 +16,7 @@ pub struct Map<'a> {
     pub w: usize,
     /// Number of channels.
     pub c: usize,
-    /// Stride between pixels, in elements.
+    /// Stride between pixels, in elements; 0 without channels.
     pub pitch: usize,
     life: PhantomData<&'a [f32]>,
 }
@@ -33,7 +33,7 @@ pub struct MapMut<'a> {
     pub w: usize,
     /// Number of channels.
     pub c: usize,
-    /// Stride between pixels, in elements.
+    /// Stride between pixels, in elements; 0 without channels.
     pub pitch: usize,
     life: PhantomData<&'a mut [f32]>,
 }
@@ -64,6 +64,11 @@ fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
 }
 
+/// The stride between pixels of `c` channels. Pixels without channels need no memory, so all of them lie at the first address.
+fn stride(c: usize, pitch: usize) -> usize {
+    if c == 0 { 0 } else { pitch }
+}
+
 fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
     let needed = needed([n, h, w, c], pitch);
     assert!(
@@ -80,7 +85,7 @@ impl<'a> Map<'a> {
     pub fn new(data: &'a [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         let [n, h, w, c] = sizes;
-        Self { at: data.as_ptr(), n, h, w, c, pitch, life: PhantomData }
+        Self { at: data.as_ptr(), n, h, w, c, pitch: stride(c, pitch), life: PhantomData }
     }
 
     /// Total number of pixels in the batch.
@@ -112,7 +117,7 @@ impl<'a> MapMut<'a> {
     pub unsafe fn from_raw(at: *mut f32, sizes: [usize; 4], pitch: usize) -> Self {
         needed(sizes, pitch);
         let [n, h, w, c] = sizes;
-        Self { at, n, h, w, c, pitch, life: PhantomData }
+        Self { at, n, h, w, c, pitch: stride(c, pitch), life: PhantomData }
     }
 
     /// Total number of pixels in the batch.

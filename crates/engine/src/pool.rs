@@ -231,12 +231,13 @@ impl Max<'_> {
     unsafe fn window<S: Simd>(&self, first: *const f32, taps: &[usize], to: *mut f32) {
         let mut c = 0;
         while c < self.y.c {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: guaranteed by the caller. Without taps, `first` may point outside the map, so the addition wraps.
             unsafe {
+                let first = first.wrapping_add(c);
                 if self.y.c - c >= S::LANES {
-                    self.channels::<S, true>(first.add(c), taps, to.add(c), S::LANES);
+                    self.channels::<S, true>(first, taps, to.add(c), S::LANES);
                 } else {
-                    self.channels::<S, false>(first.add(c), taps, to.add(c), self.y.c - c);
+                    self.channels::<S, false>(first, taps, to.add(c), self.y.c - c);
                 }
             }
             c += S::LANES;
@@ -354,9 +355,10 @@ impl MaxVjp<'_> {
     ) {
         let mut c = 0;
         while c < self.dx.c {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: guaranteed by the caller. Without taps, `first` may point outside the maps, so its additions wrap.
             unsafe {
-                let (first, from) = ((first.0.add(c), first.1.add(c)), (from.0.add(c), from.1.add(c)));
+                let first = (first.0.wrapping_add(c), first.1.wrapping_add(c));
+                let from = (from.0.add(c), from.1.add(c));
                 match (self.dx.c - c >= S::LANES, self.tiled) {
                     (true, true) => self.channels::<S, true, true>(first, taps, from, S::LANES),
                     (true, false) => self.channels::<S, true, false>(first, taps, from, S::LANES),

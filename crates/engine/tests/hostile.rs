@@ -7,8 +7,9 @@ mod random;
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Activation, Algorithm, Epilogue, Filter, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, crop,
-    linear, linear_vjp, linear_weight_gradient, pass, sum_pictures, to_channels_first, to_channels_last,
+    Activation, Algorithm, Epilogue, Filter, Map, MapMut, Pool, RowNorm, Sizes, Slide, StridedSlice, View,
+    WeightGradient, add_view, crop, gate_vjp, gather, linear, linear_vjp, linear_weight_gradient, matmul,
+    multiply_maps, pass, scatter_add, softmax, softmax_vjp, sum_pictures, to_channels_first, to_channels_last,
     to_channels_last_scaled,
 };
 use random::Random;
@@ -21,7 +22,7 @@ const FENCE: f32 = -12345.0;
 /// Number of fence elements on either side.
 const WIDTH: usize = 256;
 /// Number of elements of the largest slice.
-const MOST: usize = 1 << 13;
+const MOST: usize = if cfg!(miri) { 1 << 10 } else { 1 << 13 };
 /// Sizes that exceed any memory; some have products that overflow.
 const HUGE: [usize; 7] = [1 << 31, (1 << 31) + 1, 1 << 32, 1 << 33, usize::MAX, usize::MAX / 2 + 1, usize::MAX / 3];
 
@@ -40,7 +41,8 @@ impl Random {
         match self.below(24) {
             0 => HUGE[self.below(HUGE.len())],
             1 => 0,
-            _ => 1 + self.below(most),
+            // Under Miri, smaller sizes, so that more calls fit into the time.
+            _ => 1 + self.below(if cfg!(miri) { most.div_ceil(2) } else { most }),
         }
     }
 
@@ -251,6 +253,76 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
     (out, name, went.is_ok())
 }
 
+/// A random view, usually of contiguous or transposed elements, occasionally with any dimensions and strides.
+fn view(r: &mut Random, dims: &[usize]) -> View {
+    let mut view = catch_unwind(|| View::dense(dims)).unwrap_or(View { offset: 0, dims: vec![2], strides: vec![1] });
+    let rank = view.dims.len();
+    match r.below(8) {
+        0 => {
+            let d = r.below(rank);
+            view.strides[d] = r.size(9);
+        }
+        1 => view.offset = r.size(9),
+        2 => {
+            view.strides.pop();
+        }
+        3 | 4 if rank > 1 => view = view.transpose(rank - 2, rank - 1),
+        _ => {}
+    }
+    view
+}
+
+/// Like [`call`], for the kernels of transformers.
+fn call_on_tokens(r: &mut Random) -> (Fenced, &'static str, bool) {
+    let names = ["matmul", "gather", "scatter_add", "add_view", "softmax", "softmax_vjp", "norm", "norm_vjp", "gates"];
+    let which = r.below(names.len());
+    let [n, m, k, p] = r.maps();
+    CALLING.set(true);
+    let (a, b) = (view(r, &[n, m, k]), if usual(r) { view(r, &[n, k, p]) } else { view(r, &[n, p, p]) });
+    let count = |r: &mut Random, view: &View| {
+        let needed = catch_unwind(|| view.extent()).unwrap_or(0).min(MOST);
+        if usual(r) { needed } else { r.below(MOST) }
+    };
+    let (xs, ws) = (count(r, &a), count(r, &b));
+    let ys = match which {
+        0 => r.count(&[n, m, p]),
+        1 => r.count(&[n, m, k]),
+        _ => xs,
+    };
+    let others = if usual(r) { r.count(&[n, m, k]) } else { ws };
+    let [x, w, y] = [xs, ws, others].map(|count| r.numbers(count));
+    let parameters = if usual(r) { r.count(&[k]) } else { r.below(40) };
+    let gamma = r.numbers(parameters);
+    let norm = RowNorm { columns: k, centered: usual(r), epsilon: 1e-5 };
+    let mut out = Fenced::new(ys);
+    let slice = out.slice();
+    let went = catch_unwind(AssertUnwindSafe(|| match which {
+        0 => matmul((&x, &a), (&w, &b), slice, Some(Activation::Relu).filter(|_| xs > 9)),
+        1 => gather(&x, &a, slice),
+        2 => scatter_add(&y, &a, slice),
+        3 => add_view(&y, &w, &a, slice),
+        4 => softmax(&x, slice, k),
+        5 => softmax_vjp(&x, &y, slice, k),
+        6 => norm.forward(&x, slice, Some(&gamma), Some(&gamma[..]).filter(|_| xs > 9)),
+        7 => {
+            norm.vjp(&x, &y, slice, Some(&gamma), xs > 9);
+            norm.parameter_vjp(&x, &y);
+        }
+        _ => {
+            let map = Map::new(&x, [n, m, 1, k], k);
+            multiply_maps(
+                &map,
+                &Map::new(&w, [n, 1, 1, k], k),
+                &mut MapMut::new(slice, [n, m, 1, k], k),
+                Epilogue::default(),
+            );
+            gate_vjp(&map, &map, &mut slice[..n.saturating_mul(k).min(ys)]);
+        }
+    }));
+    CALLING.set(false);
+    (out, names[which], went.is_ok())
+}
+
 #[test]
 fn mismatched_sizes_panic_and_no_call_writes_outside_its_slice() {
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -268,10 +340,12 @@ fn mismatched_sizes_panic_and_no_call_writes_outside_its_slice() {
     while begun.elapsed() < limit {
         set_level(levels[r.below(levels.len())]);
         let seed = r.0;
-        let (out, name, ok) = call(&mut r);
+        let (out, name, ok) = if r.below(3) == 0 { call_on_tokens(&mut r) } else { call(&mut r) };
         assert!(out.is_whole(), "{name} wrote outside its slice with seed {seed}");
         let counts = went.entry(name).or_default();
         *(if ok { &mut counts.0 } else { &mut counts.1 }) += 1;
     }
-    assert!(went.len() == 14 && went.values().filter(|(ok, panics)| *ok > 0 && *panics > 0).count() > 9, "{went:?}");
+    let both = went.values().filter(|(ok, panics)| *ok > 0 && *panics > 0).count();
+    // Miri makes too few calls to see all outcomes.
+    assert!(cfg!(miri) || went.len() == 23 && both > 16, "{went:?}");
 }

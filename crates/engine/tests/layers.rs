@@ -157,6 +157,34 @@ fn pools_propagate_nan() {
 }
 
 #[test]
+fn maps_without_pixels_or_channels_are_left_alone() {
+    let pool = Pool { kernel: (2, 2), stride: (1, 1), padding: (1, 1), dilation: (1, 1) };
+    let pick = StridedSlice { start: (0, 0), step: (1, 1), before: 0 };
+    for level in available() {
+        set_level(level);
+        // Windows over a map without columns lie in its padding.
+        let (mut y, dy) = (vec![0f32; 40 * 9], numbers(40 * 9, 1));
+        pool.max(&Map::new(&[], [1, 3, 0, 40], 40), &mut MapMut::new(&mut y, [1, 4, 1, 40], 40));
+        assert!(y[..4 * 40].iter().all(|&v| v == f32::NEG_INFINITY), "{level:?}: {y:?}");
+        let (y, dy) = (Map::new(&y, [1, 4, 1, 40], 40), Map::new(&dy, [1, 4, 1, 40], 40));
+        pool.max_vjp(&Map::new(&[], [1, 3, 0, 40], 40), &y, &dy, &mut MapMut::new(&mut [], [1, 3, 0, 40], 40), false);
+        // No memory belongs to pixels without channels, whatever their pitch.
+        let (of, to) = ([2, 3, 3, 0], [2, 4, 4, 0]);
+        let (x, y) = (Map::new(&[], of, 3), Map::new(&[], to, 3));
+        pool.max(&x, &mut MapMut::new(&mut [], to, 3));
+        pool.max_vjp(&x, &y, &y, &mut MapMut::new(&mut [], of, 3), false);
+        pool.mean(&x, &mut MapMut::new(&mut [], to, 3), |_, _| 1.0);
+        pool.mean_vjp(&y, &mut MapMut::new(&mut [], of, 3), |_, _| 1.0);
+        pick.forward(&x, &mut MapMut::new(&mut [], of, 3));
+        pick.backward(&x, &mut MapMut::new(&mut [], of, 3));
+        pass(&x, &mut MapMut::new(&mut [], of, 3), Epilogue { add: Some(x), ..Epilogue::default() });
+        multiply_maps(&x, &x, &mut MapMut::new(&mut [], of, 3), Epilogue::default());
+        gate_vjp(&x, &x, &mut []);
+        sum_pictures(&x, &mut MapMut::new(&mut [], [1, 3, 3, 0], 3));
+    }
+}
+
+#[test]
 fn means_and_their_gradients_are_adjoint() {
     let pool = Pool { kernel: (3, 2), stride: (2, 2), padding: (1, 0), dilation: (1, 1) };
     let (x, dy) = (numbers(2 * 7 * 8 * 5, 1), numbers(2 * 4 * 4 * 5, 2));

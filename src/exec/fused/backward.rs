@@ -69,7 +69,7 @@ impl FusedRun {
         let plan = &*self.plan;
         let steps = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(|id| plan.ends[id]).collect::<Option<Vec<_>>>();
         let (starts, ends) = (steps(&mut seeds.iter().map(|s| s.0)), steps(&mut to.iter().copied()));
-        let (Some(starts), Some(ends)) = (starts, ends) else { return Ok(None) };
+        let (Some(starts), Some(ends), None) = (starts, ends, &self.base) else { return Ok(None) };
         // A node that forwards another node's value shares that node's gradient only if it is the sole consumer.
         let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
         let own = |pair: (&NodeId, &usize)| plan.whole[*pair.0] && own(pair);
@@ -217,7 +217,9 @@ impl<'a> BackwardPass<'a> {
                         gradient.buffer.numbers(),
                         &[&[n], &run.plan.shapes[step.node][1..]].concat(),
                     )?;
-                    let dims = [&[n], &run.plan.shapes[run.plan.node(z)][1..]].concat();
+                    let inputs = &self.graph.nodes[step.first].inputs;
+                    let other = inputs.iter().find(|&&i| run.plan.shapes[i] != run.plan.shapes[step.first]);
+                    let dims = run.dims(*other.unwrap_or(&inputs[0]));
                     self.give_tensor(z, &sum_to_input(&dy, &dims)?)?;
                 }
                 self.share(x, gradient.for_others());

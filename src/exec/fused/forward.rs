@@ -3,9 +3,11 @@
 use super::buffer::PooledBuffer;
 use super::layout::Slot;
 use super::plan::Plan;
+use super::rerun::Base;
 use super::step::{Step, StepKernel};
 use crate::backend;
 use crate::graph::{Graph, Node, NodeId};
+use crate::tensor::repeated;
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use gradscope_engine::{
@@ -23,11 +25,13 @@ pub struct FusedRun {
     /// Number of pictures in the batch.
     pub(super) n: usize,
     pub(super) buffers: Vec<PooledBuffer>,
-    seen: Vec<OnceLock<Tensor>>,
+    pub(super) seen: Vec<OnceLock<Tensor>>,
     /// The batch statistics of each step that is batch normalization in training mode.
-    statistics: Vec<OnceLock<Statistics>>,
+    pub(super) statistics: Vec<OnceLock<Statistics>>,
     /// The dropout masks, by node.
-    masks: Masks,
+    pub(super) masks: Masks,
+    /// The run that this one continues, if it is a rerun.
+    pub(super) base: Option<Base>,
 }
 
 /// Dropout masks by node.
@@ -84,7 +88,7 @@ impl FusedRun {
         let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
         seen[0].get_or_init(|| x.clone());
         let statistics = plan.steps.iter().map(|_| OnceLock::new()).collect();
-        Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen, statistics, masks: Masks::default() }
+        Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen, statistics, masks: Masks::default(), base: None }
     }
 
     /// Computes the steps in order. With `keep`, values are kept after their last use.
@@ -104,7 +108,7 @@ impl FusedRun {
     }
 
     /// Computes one step.
-    fn compute(&mut self, graph: &Graph, (i, step): (usize, &Step), keep: bool) -> Result<()> {
+    pub(super) fn compute(&mut self, graph: &Graph, (i, step): (usize, &Step), keep: bool) -> Result<()> {
         let mut to = self.take(step.to.buffer);
         let mut saved = step.saved.filter(|_| keep).map(|slot| self.take(slot.buffer));
         let done = self.step(graph, (i, step), &mut to, saved.as_mut());
@@ -116,7 +120,7 @@ impl FusedRun {
     }
 
     /// Takes a buffer out of the run and makes it large enough for its value. The caller must put it back.
-    fn take(&mut self, buffer: usize) -> PooledBuffer {
+    pub(super) fn take(&mut self, buffer: usize) -> PooledBuffer {
         let len = self.n * self.plan.buffers[buffer];
         let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::new(0));
         if taken.numbers().len() < len { PooledBuffer::new(len) } else { taken }
@@ -286,6 +290,10 @@ impl FusedRun {
     pub(in crate::exec) fn value(&self, graph: &Graph, id: NodeId) -> Result<&Tensor> {
         if let Some(value) = self.seen[id].get() {
             return Ok(value);
+        }
+        if let Some(base) = self.base.as_ref().filter(|base| !base.changed[id]) {
+            let value = repeated(base.run.value(graph, id)?.clone(), self.n)?;
+            return Ok(self.seen[id].get_or_init(|| value));
         }
         let slot = |slot: &Slot| slot.tensor(self.n, self.buffers[slot.buffer].numbers(), &self.dims(id));
         let kept = |step: usize| self.plan.steps[step].saved.filter(|s| !self.buffers[s.buffer].numbers().is_empty());

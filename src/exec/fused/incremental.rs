@@ -3,8 +3,9 @@
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, batched};
 use super::layout::Slot;
+use super::packed::Packed;
 use super::receptive_range::ReceptiveRange;
-use super::step::{Packed, Step, StepKernel, Windows};
+use super::step::{Step, StepKernel, Windows};
 use crate::backend::{self, Window};
 use crate::exec::pixel_window::PixelWindow;
 use crate::graph::{Graph, Node};
@@ -59,7 +60,9 @@ impl FusedRun {
         fill: &Tensor,
         tick: &dyn Fn(&Node) -> Result<()>,
     ) -> Result<Option<Tensor>> {
-        let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
+        let Some(end) =
+            self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.base.is_none() && self.input.rank() == 4)
+        else {
             return Ok(None);
         };
         // In training mode, every value depends on the whole batch.

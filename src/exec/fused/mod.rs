@@ -10,8 +10,10 @@ mod cache;
 mod forward;
 mod incremental;
 mod layout;
+mod packed;
 mod plan;
 mod receptive_range;
+mod rerun;
 mod segment;
 mod step;
 

@@ -136,6 +136,12 @@ impl Resolver<'_> {
         id
     }
 
+    /// The step that stores the elements of node `id`, and where.
+    fn place(&self, id: NodeId) -> (usize, View) {
+        let place = self.all.places[id].clone();
+        place.unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers or that begins a view"))
+    }
+
     /// Appends a step, which stores the value of node `segment.last`.
     fn push(&mut self, segment: Segment) -> usize {
         let (id, step) = (segment.last, self.all.steps.len());
@@ -157,12 +163,7 @@ impl Resolver<'_> {
         };
         let reads: Vec<_> = match chain.pattern {
             Pattern::Matmul => {
-                let places = chain.reads.iter().map(|&id| {
-                    let root = self.root(id);
-                    self.all.places[root]
-                        .clone()
-                        .unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"))
-                });
+                let places = chain.reads.iter().map(|&id| self.place(id));
                 let (steps, found) = places.unzip();
                 views = found;
                 steps
@@ -189,9 +190,7 @@ impl Resolver<'_> {
 
     /// Finds the place of a node that moves elements. Appends a step that copies them if no view describes the result.
     fn view(&mut self, id: NodeId) {
-        let input = self.root(self.graph.nodes[id].inputs[0]);
-        let (step, x) =
-            self.all.places[input].clone().unwrap_or_else(|| unreachable!("a chain ends where a view begins"));
+        let (step, x) = self.place(self.graph.nodes[id].inputs[0]);
         let place = match self.graph.nodes[id].op.view(&x, &self.shapes[id][1..]) {
             Some(view) => (step, view),
             None => (self.copy(id, step, x, false), View::dense(&self.shapes[id][1..])),
@@ -202,15 +201,11 @@ impl Resolver<'_> {
     /// The step that stores the value of node `id` in order: as maps, as rows or, if `maps` is `None`, as either of them. Appends it if there
     /// is none yet.
     fn stored(&mut self, id: NodeId, maps: Option<bool>) -> usize {
-        let id = self.root(id);
-        let rank = self.shapes[id].len();
-        let (step, view) = self.all.places[id]
-            .clone()
-            .unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"));
+        let (rank, root, (step, view)) = (self.shapes[id].len(), self.root(id), self.place(id));
         let wanted: Vec<_> =
             [true, false].into_iter().filter(|&m| maps.is_none_or(|maps| m == maps) || rank != 4).collect();
         let here = |step: usize| rank != 4 || wanted.contains(&self.all.steps[step].maps);
-        if let Some(own) = self.all.ends[id].filter(|&own| self.all.steps[own].last == id && here(own)) {
+        if let Some(own) = self.all.ends[root].filter(|&own| self.all.steps[own].last == root && here(own)) {
             return own;
         }
         let known = wanted.iter().find_map(|&maps| self.stored.get(&(id, maps && rank == 4)).copied());

@@ -1,18 +1,15 @@
 //! Executable steps of a plan.
 
 use super::layout::{Layout, Slot};
+use super::packed::Packed;
 use super::segment::{Segment, Segments};
 use crate::backend::{self, Conv2d, Pool2d, Window};
-use crate::graph::op::{Op, Pattern};
-use crate::graph::{Graph, Node, NodeId};
-use crate::sync::LockUnpoisoned;
+use crate::graph::op::Pattern;
+use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{
-    Activation, Algorithm, Filter, Pool, RowNorm, Sizes, Slide, StridedSlice, View, WeightGradient,
-};
-use rayon::prelude::*;
-use std::sync::{Arc, Mutex, OnceLock};
+use gradscope_engine::{Activation, Pool, RowNorm, StridedSlice, View};
+use std::sync::Arc;
 
 /// One step of a plan.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub(super) enum StepKernel {
     Input,
     /// The input, scaled per channel during the conversion to channels last.
     Normalized(Vec<f32>),
-    Conv(Box<Packed>),
+    Conv(Arc<Packed>),
     Linear(Tensor),
     /// Normalization of rows, with γ and β.
     RowNorm(RowNorm, [Option<Vec<f32>>; 2]),
@@ -82,26 +79,6 @@ impl StepKernel {
     }
 }
 
-/// A convolution's weights, packed for the forward and backward directions; for the backward direction, on first use.
-#[derive(Debug)]
-pub(super) struct Packed {
-    /// The weight as it is stored in the graph.
-    weight: Tensor,
-    /// The convolution, which computes the effective weight from the stored one.
-    op: Arc<dyn Op>,
-    /// Scales of the output channels from a folded batch norm, if any.
-    scale: Option<Vec<f32>>,
-    sizes: Sizes,
-    slide: Slide,
-    sums: Algorithm,
-    pub forward: Filter,
-    backward: OnceLock<Filter>,
-    /// The forward filter for large batches, if it differs from the one for small batches.
-    many: OnceLock<Filter>,
-    /// Forward filters for crops of the feature map, by input and output size.
-    pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
-}
-
 /// The windows of an average pooling step.
 #[derive(Debug)]
 pub(super) struct Windows {
@@ -109,86 +86,6 @@ pub(super) struct Windows {
     windows: Pool2d,
     include_pad: bool,
     size: (usize, usize),
-}
-
-impl Packed {
-    fn new(node: &Node, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d) -> Result<Self> {
-        let (op, weight) = (node.op.clone(), node.params[0].clone());
-        let (sizes, slide) = match *weight.dims() {
-            // A linear layer over the last dimension is a 1x1 convolution over its rows.
-            [output, input] => {
-                let rows = x[1..x.len() - 1].iter().product();
-                backend::sizes(&[1, input, 1, rows], &[output, input, 1, 1], conv)?
-            }
-            ref weight => backend::sizes(x, weight, conv)?,
-        };
-        let sums = conv.accumulation.into();
-        let forward = packed(&op, &weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
-        Ok(Self {
-            weight,
-            op,
-            scale,
-            sizes,
-            slide,
-            sums,
-            forward,
-            backward: OnceLock::new(),
-            many: OnceLock::new(),
-            pieces: Mutex::default(),
-        })
-    }
-
-    /// The filter that computes the input gradient, packed on first use.
-    pub fn backward(&self) -> Result<&Filter> {
-        if let Some(filter) = self.backward.get() {
-            return Ok(filter);
-        }
-        let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.sums);
-        let filter = packed(&self.op, &self.weight, self.scale.as_deref(), pack)?;
-        Ok(self.backward.get_or_init(|| filter))
-    }
-
-    /// The forward filter for crops of size `from` with outputs of size `to`. The padding is either zero or the layer's padding.
-    pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
-        let sizes = Sizes { from, to, ..self.sizes };
-        let known = || self.pieces.lock_unpoisoned();
-        if let Some((_, filter)) = known().iter().find(|(s, _)| *s == sizes) {
-            return Ok(filter.clone());
-        }
-        // No lock is held here, because packing uses all cores.
-        let less = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
-        let filter = Arc::new(self.many()?.fitted(sizes, less));
-        known().push((sizes, filter.clone()));
-        Ok(filter)
-    }
-
-    fn many(&self) -> Result<&Filter> {
-        if !self.forward.has_more() {
-            return Ok(&self.forward);
-        }
-        if let Some(filter) = self.many.get() {
-            return Ok(filter);
-        }
-        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Algorithm::LargeBatch);
-        let filter = packed(&self.op, &self.weight, self.scale.as_deref(), pack)?;
-        Ok(self.many.get_or_init(|| filter))
-    }
-
-    /// The kernel that computes the gradient of the convolution's weights.
-    pub fn weight_gradient(&self) -> WeightGradient {
-        WeightGradient::new(self.sizes, self.slide, self.sums)
-    }
-
-    /// Whether a batch norm is folded into the convolution's weights.
-    pub fn is_folded(&self) -> bool {
-        self.scale.is_some()
-    }
-
-    /// The convolution's windows along height and width.
-    pub fn windows(&self) -> (Window, Window) {
-        let Slide { kernel: k, stride: s, padding: p, dilation: d, .. } = self.slide;
-        (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
-    }
 }
 
 impl Windows {
@@ -220,11 +117,11 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
         let (work, bias) = match (segment.pattern, x) {
             (Pattern::Conv(conv), Some(x)) => {
                 let (scale, bias) = folded(own()?, affine);
-                (StepKernel::Conv(Box::new(Packed::new(&graph.nodes[segment.first], scale, x, &conv)?)), bias)
+                (StepKernel::Conv(Packed::of(&graph.nodes[segment.first], scale, x, &conv)?), bias)
             }
-            (Pattern::Linear, Some(x)) if x.len() > 2 => {
-                let conv = Packed::new(&graph.nodes[segment.first], None, x, &Conv2d::default())?;
-                (StepKernel::Conv(Box::new(conv)), own()?)
+            (Pattern::Linear, _) if shapes[segment.first].len() > 2 => {
+                let y = &shapes[segment.first];
+                (StepKernel::Conv(Packed::of(&graph.nodes[segment.first], None, y, &Conv2d::default())?), own()?)
             }
             (Pattern::RowNorm(norm), _) => {
                 let flat =
@@ -239,9 +136,11 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
                 (StepKernel::Matmul([a, b]), None)
             }
             (Pattern::Mul, _) => (StepKernel::Mul, None),
-            (Pattern::AddBroadcast, Some(x)) => {
-                let z = &shapes[segments.steps[segment.reads[1]].last];
-                (StepKernel::AddBroadcast(broadcast(&x[1..], &z[1..])), None)
+            (Pattern::AddBroadcast, _) => {
+                let y = &shapes[segment.first];
+                let mut inputs = graph.nodes[segment.first].inputs.iter().map(|&i| &shapes[i]);
+                let z = inputs.find(|z| *z != y).unwrap_or(y);
+                (StepKernel::AddBroadcast(broadcast(&y[1..], &z[1..])), None)
             }
             (Pattern::View, _) if segments.is_alias(i, shapes) => (StepKernel::Alias, None),
             (Pattern::View, _) => {
@@ -302,23 +201,6 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
     let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
     let bias = own.iter().zip(&scale).zip(&shift).map(|((b, a), s)| b * a + s).collect();
     (Some(scale), Some(bias))
-}
-
-/// Packs the effective weight of a convolution, multiplied by the scales of its output channels. The product is not kept, since it is as
-/// large as the weight.
-fn packed(
-    op: &Arc<dyn Op>,
-    weight: &Tensor,
-    scale: Option<&[f32]>,
-    pack: impl FnOnce(&[f32]) -> Filter,
-) -> Result<Filter> {
-    let weight = op.effective(&[weight.to_dtype(DType::F32)?])?.remove(0);
-    let Some(scale) = scale else { return backend::with::<f32, _>(&weight, pack) };
-    let mut scaled = backend::with::<f32, _>(&weight, <[f32]>::to_vec)?;
-    let size = scaled.len() / scale.len().max(1);
-    let channels = scaled.par_chunks_mut(size.max(1)).zip(scale);
-    channels.for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));
-    Ok(pack(&scaled))
 }
 
 /// The scale and shift of each channel that node `norm` applies.
