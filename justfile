@@ -58,7 +58,7 @@ sanitize:
 
 # Test the engine's unsafe code under Miri, with the scalar loops; needs a nightly toolchain with miri and rust-src. Large sizes are skipped
 miri *ARGS:
-    MIRIFLAGS="-Zmiri-disable-stacked-borrows -Zmiri-ignore-leaks -Zmiri-disable-isolation -Zmiri-permissive-provenance" GRADSCOPE_SIMD=scalar GRADSCOPE_FUZZ_SECONDS=20 RAYON_NUM_THREADS=1 cargo +nightly miri test -p gradscope-engine {{ARGS}}
+    MIRIFLAGS="-Zmiri-disable-stacked-borrows -Zmiri-ignore-leaks -Zmiri-disable-isolation -Zmiri-permissive-provenance" GRADSCOPE_SIMD=scalar GRADSCOPE_FUZZ_SECONDS=150 RAYON_NUM_THREADS=1 cargo +nightly miri test -p gradscope-engine {{ARGS}}
 
 # Test the engine's scalar loops under valgrind
 valgrind:

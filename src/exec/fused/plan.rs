@@ -5,7 +5,7 @@ use super::segment;
 use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use gradscope_engine::View;
 use std::sync::OnceLock;
 
@@ -108,6 +108,11 @@ impl Plan {
         }
     }
 
+    /// Whether a node depends only on parameters and constants.
+    pub(super) fn is_constant(&self, id: NodeId) -> bool {
+        self.constants[id].is_some()
+    }
+
     /// The value of a node for a batch size of 1, if it depends only on parameters and constants.
     pub(super) fn constant(&self, graph: &Graph, id: NodeId) -> Result<Option<&Tensor>> {
         let Some(known) = &self.constants[id] else { return Ok(None) };
@@ -116,7 +121,7 @@ impl Plan {
         }
         let node = &graph.nodes[id];
         let inputs = node.inputs.iter().map(|&i| self.constant(graph, i)).collect::<Result<Option<Vec<_>>>>()?;
-        let value = node.forward(&inputs.unwrap_or_default())?;
+        let value = node.forward(&inputs.unwrap_or_default())?.to_dtype(DType::F32)?;
         Ok(Some(known.get_or_init(|| value)))
     }
 

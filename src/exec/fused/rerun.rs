@@ -23,7 +23,8 @@ impl FusedRun {
     /// Whether the value of node `at` can be replaced: it must be the value of a step that other steps read only as such.
     pub(in crate::exec) fn can_rerun(&self, at: NodeId) -> bool {
         let plan = &self.plan;
-        let own = plan.ends[at].filter(|&step| plan.node(step) == at && plan.whole[at] && at > 0);
+        let own =
+            plan.ends[at].filter(|&step| plan.node(step) == at && plan.whole[at] && !plan.is_constant(at) && at > 0);
         let trains = || plan.steps.iter().any(|s| matches!(s.work, StepKernel::BatchNorm(..) | StepKernel::Mask));
         own.is_some_and(|step| !matches!(plan.steps[step].work, StepKernel::Alias)) && self.base.is_none() && !trains()
     }
