@@ -2,9 +2,12 @@
 
 use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
+use crate::simd::{self, Simd, Task};
 use crate::thread_team;
+use crate::transpose::transpose;
+use std::ops::Range;
 
-/// Side length of the square blocks that are transposed at once.
+/// Number of pixels that are transposed at once.
 const SIDE: usize = 16;
 /// Number of elements per task.
 const GRAIN: usize = 1 << 14;
@@ -16,22 +19,9 @@ const GRAIN: usize = 1 << 14;
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
     assert!(x.len() == y.n * c * pixels, "a slice of {} elements does not match {y:?}", x.len());
-    let (at, pitch) = (SharedPtr(y.at), y.pitch);
-    let blocks = pixels.div_ceil(SIDE);
-    thread_team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
-        for i in range {
-            let (n, p) = (i / blocks, i % blocks * SIDE);
-            let count = SIDE.min(pixels - p);
-            for start in (0..c).step_by(SIDE) {
-                let channels = SIDE.min(c - start);
-                let from = &x[(n * c + start) * pixels + p..];
-                // SAFETY: each pixel lies inside the map and is written by one task.
-                unsafe {
-                    transpose(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count)
-                };
-            }
-        }
-    });
+    // Only `y` is written.
+    let first = SharedPtr(x.as_ptr().cast_mut());
+    turn::<true>(first, (SharedPtr(y.at), y.pitch), [y.n, pixels, c]);
 }
 
 /// Like [`to_channels_last`], but applies a scale and a shift per channel. Efficient only for a small number of channels.
@@ -71,49 +61,50 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
     assert!(y.len() == x.n * c * pixels, "a slice of {} elements does not match {x:?}", y.len());
-    let at = SharedPtr(y.as_mut_ptr());
+    // Only `y` is written.
+    turn::<false>(SharedPtr(y.as_mut_ptr()), (SharedPtr(x.at.cast_mut()), x.pitch), [x.n, pixels, c]);
+}
+
+/// Copies the channels-first maps at `first` to the channels-last maps at `last` or, unless `TO_LAST`, in the opposite direction.
+fn turn<const TO_LAST: bool>(first: SharedPtr, last: (SharedPtr, usize), [n, pixels, c]: [usize; 3]) {
     let blocks = pixels.div_ceil(SIDE);
-    thread_team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
-        for i in range {
-            let (n, p) = (i / blocks, i % blocks * SIDE);
-            let count = SIDE.min(pixels - p);
-            for start in (0..c).step_by(SIDE) {
-                let channels = SIDE.min(c - start);
-                // SAFETY: the map holds these pixels, and each pixel is written by one task.
-                unsafe {
-                    let from = x.at.add((n * pixels + p) * x.pitch + start);
-                    let from = std::slice::from_raw_parts(from, (count - 1) * x.pitch + channels);
-                    transpose(from, x.pitch, at.get().add((n * c + start) * pixels + p), pixels, count, channels);
-                }
-            }
-        }
+    thread_team::ranges(n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+        let last = (last.0.get(), last.1);
+        simd::run(Turn::<TO_LAST> { first: first.get(), last, pixels, c, blocks, range });
     });
 }
 
-/// Transposes a matrix: `to[j][i] = from[i][j]` for `i < rows` and `j < columns`. `from_apart` and `to_apart` are the row
-/// strides.
-///
-/// # Safety
-/// `to` must be valid for writes of `columns` rows of `rows` elements with a row stride of `to_apart`.
-#[inline]
-unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
-    // SAFETY: `i` is below `rows` and `j` below `columns`; indexing `from` is bounds-checked.
-    unsafe {
-        if rows == SIDE && columns == SIDE {
-            let mut square = [[0f32; SIDE]; SIDE];
-            for (i, row) in square.iter_mut().enumerate() {
-                row.copy_from_slice(&from[i * from_apart..][..SIDE]);
-            }
-            for j in 0..SIDE {
-                let to = to.add(j * to_apart).cast::<[f32; SIDE]>();
-                to.write_unaligned(std::array::from_fn(|i| square[i][j]));
-            }
-            return;
-        }
-        for i in 0..rows {
-            let row = &from[i * from_apart..][..columns];
-            for (j, v) in row.iter().enumerate() {
-                *to.add(j * to_apart + i) = *v;
+/// A task that copies some blocks of pixels.
+struct Turn<const TO_LAST: bool> {
+    first: *mut f32,
+    /// The channels-last maps, and the stride between their pixels.
+    last: (*mut f32, usize),
+    /// Number of pixels per picture.
+    pixels: usize,
+    c: usize,
+    /// Number of blocks per picture.
+    blocks: usize,
+    range: Range<usize>,
+}
+
+impl<const TO_LAST: bool> Task for Turn<TO_LAST> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let ((last, pitch), pixels, c) = (self.last, self.pixels, self.c);
+        for i in self.range {
+            let (n, p) = (i / self.blocks, i % self.blocks * SIDE);
+            let count = SIDE.min(pixels - p);
+            // SAFETY: the callers of `turn` checked that all pixels lie inside both maps; each pixel belongs to one task. Without channels,
+            // there is nothing at `first`.
+            unsafe {
+                let (first, last) = (self.first.wrapping_add(n * c * pixels + p), last.add((n * pixels + p) * pitch));
+                if TO_LAST {
+                    transpose::<S>((first, pixels), (last, pitch), (c, count));
+                } else {
+                    transpose::<S>((last, pitch), (first, pixels), (count, c));
+                }
             }
         }
     }

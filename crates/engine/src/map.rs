@@ -55,10 +55,11 @@ unsafe impl Sync for MapMut<'_> {}
 fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
-    // Maps without channels need no memory, but iterating over their pixels takes time.
+    // Empty maps need no memory, but iterating over their rows and pixels takes time.
+    let empty = [n, h, w, c].contains(&0);
     assert!(
-        c > 0 || product([n, h, w]) <= MOST_TAPS,
-        "feature maps of {n}x{h}x{w} pixels without channels are too large"
+        !empty || product([n, h, w].map(|size| size.max(1))) <= MOST_TAPS,
+        "empty feature maps of {n}x{h}x{w}x{c} are too large"
     );
     assert!(pitch >= c, "a pitch of {pitch} is less than the number of channels, {c}");
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }

@@ -56,13 +56,9 @@ struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Matrix `i` of a view of several.
-    fn of(numbers: &'a [f32], view: &View, mut i: usize) -> Self {
+    fn of(numbers: &'a [f32], view: &View, i: usize) -> Self {
         let rank = view.dims.len();
-        let mut at = view.offset;
-        for d in (0..rank - 2).rev() {
-            at += i % view.dims[d] * view.strides[d];
-            i /= view.dims[d];
-        }
+        let at = view.block(rank - 2, i);
         // An empty matrix may start past the end of the slice.
         Self {
             numbers: numbers.get(at..).unwrap_or_default(),

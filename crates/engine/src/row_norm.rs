@@ -70,12 +70,12 @@ impl RowNorm {
         thread_team::ranges(len / self.columns, GRAIN / self.columns + 1, f);
     }
 
-    /// The mean that is subtracted from a row, and the factor by which it is scaled.
+    /// The row at `x`, with its mean and standard deviation.
     ///
     /// # Safety
     /// The CPU must support the instruction set `S`, and `x` must be valid for reads of a row.
     #[inline(always)]
-    unsafe fn statistics<S: Simd>(&self, x: *const f32) -> (f32, f32) {
+    unsafe fn row<S: Simd>(&self, x: *const f32) -> Row<S> {
         // SAFETY: guaranteed by the caller; lanes past the end do not contribute.
         unsafe {
             let (c, count) = (self.columns, self.columns as f32);
@@ -96,8 +96,29 @@ impl RowNorm {
                 squares += (*x.add(i) - mean) * (*x.add(i) - mean);
                 i += 1;
             }
-            (mean, 1.0 / (squares / count + self.epsilon).sqrt())
+            let inverse = 1.0 / (squares / count + self.epsilon).sqrt();
+            Row { x, mean: S::splat(mean), inverse: S::splat(inverse) }
         }
+    }
+}
+
+/// A row, the mean that is subtracted from it, and the factor by which it is scaled.
+#[derive(Clone, Copy)]
+struct Row<S: Simd> {
+    x: *const f32,
+    mean: S::V,
+    inverse: S::V,
+}
+
+impl<S: Simd> Row<S> {
+    /// `n` lanes of the normalized row, `x̂`, at `i`.
+    ///
+    /// # Safety
+    /// The row must have `i + n` elements.
+    #[inline(always)]
+    unsafe fn normalized(&self, i: usize, n: usize) -> S::V {
+        // SAFETY: guaranteed by the caller; the mean exists, so the CPU supports the instruction set.
+        unsafe { S::mul(S::sub(S::load_part(self.x.add(i), n), self.mean), self.inverse) }
     }
 }
 
@@ -134,14 +155,15 @@ impl Task for Forward<'_> {
         unsafe {
             let c = self.norm.columns;
             for row in self.rows {
-                let (x, y) = (self.x.as_ptr().add(row * c), self.y.add(row * c));
-                let (mean, inverse) = self.norm.statistics::<S>(x);
-                let (mean, inverse) = (S::splat(mean), S::splat(inverse));
+                let (x, y) = (self.norm.row::<S>(self.x.as_ptr().add(row * c)), self.y.add(row * c));
                 let mut i = 0;
                 while i < c {
                     let n = (c - i).min(S::LANES);
-                    let v = S::mul(S::sub(S::load_part(x.add(i), n), mean), inverse);
-                    let v = S::fma(v, parameter::<S>(self.gamma, i, n, 1.0), parameter::<S>(self.beta, i, n, 0.0));
+                    let v = S::fma(
+                        x.normalized(i, n),
+                        parameter::<S>(self.gamma, i, n, 1.0),
+                        parameter::<S>(self.beta, i, n, 0.0),
+                    );
                     S::store_part(y.add(i), n, v);
                     i += S::LANES;
                 }
@@ -171,18 +193,15 @@ impl Task for Backward<'_> {
         unsafe {
             let c = self.norm.columns;
             for row in self.rows {
-                let (x, dy) = (self.x.as_ptr().add(row * c), self.dy.as_ptr().add(row * c));
+                let (x, dy) = (self.norm.row::<S>(self.x.as_ptr().add(row * c)), self.dy.as_ptr().add(row * c));
                 let dx = self.dx.add(row * c);
-                let (mean, inverse) = self.norm.statistics::<S>(x);
-                let (mean, inverse) = (S::splat(mean), S::splat(inverse));
                 let (mut sums, mut products) = (S::splat(0.0), S::splat(0.0));
                 let mut i = 0;
                 while i < c {
                     let n = (c - i).min(S::LANES);
                     let g = S::mul(S::load_part(dy.add(i), n), parameter::<S>(self.gamma, i, n, 1.0));
-                    let x = S::mul(S::sub(S::load_part(x.add(i), n), mean), inverse);
                     sums = S::add(sums, g);
-                    products = S::fma(g, x, products);
+                    products = S::fma(g, x.normalized(i, n), products);
                     i += S::LANES;
                 }
                 let sum = if self.norm.centered { S::sum(sums) / c as f32 } else { 0.0 };
@@ -192,9 +211,8 @@ impl Task for Backward<'_> {
                 while i < c {
                     let n = (c - i).min(S::LANES);
                     let g = S::mul(S::load_part(dy.add(i), n), parameter::<S>(self.gamma, i, n, 1.0));
-                    let x = S::mul(S::sub(S::load_part(x.add(i), n), mean), inverse);
-                    let v = S::sub(S::sub(g, sum), S::mul(x, product));
-                    S::store_part(dx.add(i), n, S::mul(v, inverse));
+                    let v = S::sub(S::sub(g, sum), S::mul(x.normalized(i, n), product));
+                    S::store_part(dx.add(i), n, S::mul(v, x.inverse));
                     i += S::LANES;
                 }
             }
@@ -220,16 +238,13 @@ impl Task for Parameters<'_> {
         unsafe {
             let c = self.norm.columns;
             for row in self.rows {
-                let (x, dy) = (self.x.as_ptr().add(row * c), self.dy.as_ptr().add(row * c));
-                let (mean, inverse) = self.norm.statistics::<S>(x);
-                let (mean, inverse) = (S::splat(mean), S::splat(inverse));
+                let (x, dy) = (self.norm.row::<S>(self.x.as_ptr().add(row * c)), self.dy.as_ptr().add(row * c));
                 let mut i = 0;
                 while i < c {
                     let n = (c - i).min(S::LANES);
                     let dy = S::load_part(dy.add(i), n);
-                    let x = S::mul(S::sub(S::load_part(x.add(i), n), mean), inverse);
                     let (gamma, beta) = (self.to.add(i), self.to.add(c + i));
-                    S::store_part(gamma, n, S::fma(dy, x, S::load_part(gamma, n)));
+                    S::store_part(gamma, n, S::fma(dy, x.normalized(i, n), S::load_part(gamma, n)));
                     S::store_part(beta, n, S::add(dy, S::load_part(beta, n)));
                     i += S::LANES;
                 }

@@ -145,6 +145,17 @@ impl View {
         })
     }
 
+    /// Index of the first element of block `i`, where blocks are the indices of the first `rank` dimensions in row-major order.
+    #[inline(always)]
+    pub(crate) fn block(&self, rank: usize, mut i: usize) -> usize {
+        let mut at = self.offset;
+        for d in (0..rank).rev() {
+            at += i % self.dims[d] * self.strides[d];
+            i /= self.dims[d];
+        }
+        at
+    }
+
     /// Whether both views have the same elements in the same order, whatever their dimensions.
     pub fn is_same(&self, other: &Self) -> bool {
         self.merged() == other.merged()
@@ -225,11 +236,7 @@ impl Task for Sum<'_> {
         unsafe {
             let (len, outer) = (self.len, self.view.dims.len() - 1);
             for row in self.rows {
-                let (mut from, mut rest) = (self.view.offset, row);
-                for d in (0..outer).rev() {
-                    from += rest % self.view.dims[d] * self.view.strides[d];
-                    rest /= self.view.dims[d];
-                }
+                let from = self.view.block(outer, row);
                 let (x, z, y) = (self.x.as_ptr().add(row * len), self.z.as_ptr().add(from), self.y.add(row * len));
                 let mut i = 0;
                 while i < len {
