@@ -39,12 +39,10 @@ impl Trace {
     /// an edit as the identity, so that the gradient at an edited node is that of the unmodified network.
     pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Intervention) -> Result<Trace> {
         let ids: Vec<_> = (0..self.graph.nodes.len()).filter(|&id| chosen(&self.graph.nodes[id])).collect();
-        if let (&[id], Some(run)) = (&ids[..], self.shared_run())
-            && run.can_rerun(id)
-        {
-            let value = edited(&self.graph.nodes[id], self.value(id)?.clone(), edit)?;
-            if let Some(run) = run.rerun(&self.graph, id, &value)? {
-                return Ok(Self::fused_run(self.graph.clone(), run));
+        if let (&[id], Some(run)) = (&ids[..], self.shared_run()) {
+            let rerun = run.rerun(&self.graph, id, |value| edited(&self.graph.nodes[id], value, edit))?;
+            if let Some(rerun) = rerun {
+                return Ok(Self::fused_run(self.graph.clone(), rerun));
             }
         }
         let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;

@@ -71,8 +71,9 @@ impl FusedRun {
         let (starts, ends) = (steps(&mut seeds.iter().map(|s| s.0)), steps(&mut to.iter().copied()));
         let (Some(starts), Some(ends), None) = (starts, ends, &self.base) else { return Ok(None) };
         // A node that forwards another node's value shares that node's gradient only if it is the sole consumer.
-        let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
-        let own = |pair: (&NodeId, &usize)| plan.whole[*pair.0] && own(pair);
+        let own = |(&id, &step): (&NodeId, &usize)| {
+            plan.whole[id] && (plan.node(step) == id || (plan.uses[step] == 1 && !starts.contains(&step)))
+        };
         if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
         }
@@ -209,18 +210,11 @@ impl<'a> BackwardPass<'a> {
                     })?;
                 }
             }
-            StepKernel::AddBroadcast(_) => {
+            StepKernel::AddBroadcast { inner, .. } => {
                 let z = step.reads[1];
                 if self.wanted[z] {
-                    let dy = gradient.at.tensor(
-                        n,
-                        gradient.buffer.numbers(),
-                        &[&[n], &run.plan.shapes[step.node][1..]].concat(),
-                    )?;
-                    let inputs = &self.graph.nodes[step.first].inputs;
-                    let other = inputs.iter().find(|&&i| run.plan.shapes[i] != run.plan.shapes[step.first]);
-                    let dims = run.dims(*other.unwrap_or(&inputs[0]));
-                    self.give_tensor(z, &sum_to_input(&dy, &dims)?)?;
+                    let dy = gradient.at.tensor(n, gradient.buffer.numbers(), &run.dims(step.node))?;
+                    self.give_tensor(z, &sum_to_input(&dy, &[&[n], &inner[..]].concat())?)?;
                 }
                 self.share(x, gradient.for_others());
             }

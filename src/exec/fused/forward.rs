@@ -8,7 +8,7 @@ use super::step::{Step, StepKernel};
 use crate::backend;
 use crate::graph::{Graph, Node, NodeId};
 use crate::tensor::repeated;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
 use gradscope_engine::{
     Activation, Epilogue, Saves, View, add_view, channel_statistics, gather, linear, matmul, multiply_maps, pass,
@@ -176,7 +176,7 @@ impl FusedRun {
             }
             StepKernel::Alias => {}
             StepKernel::Mul => multiply_maps(&x(0), &x(1), &mut y, epilogue),
-            StepKernel::AddBroadcast(view) => {
+            StepKernel::AddBroadcast { view, .. } => {
                 let (x, (z, view)) = (self.dense(step.reads[0]), self.viewed(step.reads[1], view));
                 let y = &mut buffer.numbers_mut()[..n * step.to.len()];
                 add_view(&x.numbers()[..y.len()], z, &view, y);
@@ -308,26 +308,21 @@ impl FusedRun {
                 match self.seen[own].get() {
                     Some(value) => value.reshape(self.dims(id))?,
                     // Constants are computed when they are read.
-                    None => {
-                        let value = self.plan.constant(graph, own)?.context("the operation has not run yet")?;
-                        batched(value.clone(), self.n)?.reshape(self.dims(id))?
-                    }
+                    None if self.plan.is_constant(own) => self.operation(graph, own)?.reshape(self.dims(id))?,
+                    None => bail!("the operation has not run yet"),
                 }
             }
             (Some(step), _) if self.plan.stores(step) => slot(&self.plan.steps[step].to)?,
             (None, Some(saved)) => slot(&saved)?,
-            _ => {
-                if let Some((step, view)) = self.plan.places[id].as_ref().filter(|(step, _)| self.plan.stores(*step)) {
+            _ => match self.plan.places[id].as_ref().filter(|(step, _)| self.plan.stores(*step)) {
+                Some((step, view)) => {
                     let (x, view) = self.viewed(*step, view);
                     let mut elements = vec![0f32; view.elements()];
                     gather(x, &view, &mut elements);
-                    let value = backend::tensor(elements, &self.dims(id))?;
-                    return Ok(self.seen[id].get_or_init(|| value));
+                    backend::tensor(elements, &self.dims(id))?
                 }
-                let node = &graph.nodes[id];
-                let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
-                node.forward(&x)?
-            }
+                None => self.operation(graph, id)?,
+            },
         };
         Ok(self.seen[id].get_or_init(|| value))
     }

@@ -185,7 +185,7 @@ impl IncrementalRun<'_> {
                     Ok(())
                 })
             }
-            StepKernel::AddBroadcast(view) => {
+            StepKernel::AddBroadcast { view, .. } => {
                 let (x, z) = (self.whole(read)?, self.whole(step.reads[1])?);
                 let view = view.batch(self.n, self.place(step.reads[1]).len());
                 self.whole_value(to, |y| {

@@ -4,7 +4,7 @@
 //! Channels are innermost. In a feature map `(N, C, H, W)`, channels are dimension 1. In any other value, they are the last
 //! dimension, so the memory order is that of the tensor. A view that keeps the memory order shares the buffer of the value it reads.
 
-use super::segment::{Segment, Segments};
+use super::segment::{Segment, Segments, is_over_rows};
 use crate::backend;
 use crate::graph::op::Pattern;
 use anyhow::Result;
@@ -129,16 +129,8 @@ impl Layout {
             let mut first = slot.first;
             for &read in &step.reads {
                 let own = whole(slot.buffer, &shapes[steps[read].last], steps[read].maps);
-                let dense = matches!(
-                    steps[read].pattern,
-                    Pattern::Linear
-                        | Pattern::Flatten
-                        | Pattern::View
-                        | Pattern::Matmul
-                        | Pattern::Softmax
-                        | Pattern::RowNorm(_)
-                        | Pattern::AddBroadcast
-                );
+                let pattern = steps[read].pattern;
+                let dense = is_over_rows(pattern) || matches!(pattern, Pattern::Flatten | Pattern::View);
                 if uses[read] == 1 && !dense && !viewed[read] && slots[read].is_none() {
                     slots[read] = Some(Slot { first, pitch: slot.pitch, ..own });
                 }

@@ -71,7 +71,7 @@ impl Plan {
         for (i, segment) in segments.steps.iter().enumerate().filter(|(i, _)| steps[*i].saved.is_some()) {
             saved[graph.nodes[segment.last].inputs[0]] = Some(i);
         }
-        let constant = segment::constants(graph, &shapes);
+        let constant = &segments.constant;
         let inner = |step: &Step| constant[step.node] && graph.readers(step.node).all(|id| constant[id]);
         Ok(Self {
             inner: steps.iter().map(inner).collect(),

@@ -6,9 +6,9 @@ use super::forward::{FusedRun, Masks};
 use super::step::StepKernel;
 use crate::backend;
 use crate::graph::{Graph, NodeId};
-use crate::tensor::{compute_dtype, repeated};
+use crate::tensor::repeated;
 use anyhow::Result;
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use std::sync::{Arc, OnceLock};
 
 /// The run that another run continues.
@@ -20,21 +20,26 @@ pub(super) struct Base {
 }
 
 impl FusedRun {
-    /// Whether the value of node `at` can be replaced: it must be the value of a step that other steps read only as such.
-    pub(in crate::exec) fn can_rerun(&self, at: NodeId) -> bool {
+    /// The step that computes node `at`, if its value can be replaced: other steps must read it only from there.
+    fn replaceable(&self, at: NodeId) -> Option<usize> {
         let plan = &self.plan;
-        let own =
-            plan.ends[at].filter(|&step| plan.node(step) == at && plan.whole[at] && !plan.is_constant(at) && at > 0);
-        let trains = || plan.steps.iter().any(|s| matches!(s.work, StepKernel::BatchNorm(..) | StepKernel::Mask));
-        own.is_some_and(|step| !matches!(plan.steps[step].work, StepKernel::Alias)) && self.base.is_none() && !trains()
+        let own = plan.ends[at].filter(|&step| plan.node(step) == at && plan.whole[at] && !plan.is_constant(at))?;
+        let trains = plan.steps.iter().any(|s| matches!(s.work, StepKernel::BatchNorm(..) | StepKernel::Mask));
+        let shares = matches!(plan.steps[own].work, StepKernel::Alias);
+        (at > 0 && self.base.is_none() && !trains && !shares).then_some(own)
     }
 
-    /// Reruns the network with the value of node `at` replaced by `value`, `(K, …)`, where K is a multiple of the batch size: row `r`
-    /// belongs to picture `r % N`. `None` if that is [not possible](Self::can_rerun).
-    pub(in crate::exec) fn rerun(self: &Arc<Self>, graph: &Graph, at: NodeId, value: &Tensor) -> Result<Option<Self>> {
+    /// Reruns the network with the value of node `at` replaced by `edit` of it, `(K, …)`, where K is a multiple of the batch size: row `r`
+    /// belongs to picture `r % N`. `None` if the value cannot be replaced; `edit` is not called then.
+    pub(in crate::exec) fn rerun(
+        self: &Arc<Self>,
+        graph: &Graph,
+        at: NodeId,
+        edit: impl FnOnce(Tensor) -> Result<Tensor>,
+    ) -> Result<Option<Self>> {
         let plan = self.plan.clone();
-        let fits = compute_dtype(value.dtype()) == DType::F32 && !backend::runs_portably(value);
-        let Some(own) = plan.ends[at].filter(|_| fits && self.can_rerun(at)) else { return Ok(None) };
+        let Some(own) = self.replaceable(at) else { return Ok(None) };
+        let value = edit(self.value(graph, at)?.clone())?;
         let n = value.dims()[0];
         let mut changed = vec![false; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -51,7 +56,6 @@ impl FusedRun {
             masks: Masks::default(),
             base,
         };
-        let value = value.to_dtype(DType::F32)?.contiguous()?;
         let mut stale = vec![false; plan.steps.len()];
         for (i, step) in plan.steps.iter().enumerate() {
             let mut reads = step.reads.iter().chain(&step.add);

@@ -39,6 +39,8 @@ pub(super) struct Segments {
     pub places: Vec<Option<(usize, View)>>,
     /// For each node, whether all of its readers read it from the step in `ends`, so that the gradient of that step is the node's.
     pub whole: Vec<bool>,
+    /// For each node, whether its value depends only on parameters and constants.
+    pub constant: Vec<bool>,
 }
 
 impl Segments {
@@ -91,7 +93,8 @@ pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
         }
     }
     let count = patterns.len();
-    let all = Segments { steps: vec![], ends: vec![None; count], places: vec![None; count], whole: vec![true; count] };
+    let (ends, places, whole) = (vec![None; count], vec![None; count], vec![true; count]);
+    let all = Segments { steps: vec![], ends, places, whole, constant };
     let mut resolver = Resolver { graph, shapes, patterns, stored: BTreeMap::new(), all };
     for (id, chain) in chains.into_iter().enumerate() {
         match (chain, resolver.patterns[id]) {
@@ -156,8 +159,8 @@ impl Resolver<'_> {
         let mut views = vec![];
         // Whether the values that the chain reads must be maps; `None` if it takes both.
         let wants = match chain.pattern {
-            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::AddBroadcast => Some(false),
-            Pattern::Mul => factors(self.shapes, first, &chain.reads).and_then(|(_, maps)| maps),
+            pattern if is_over_rows(pattern) => Some(false),
+            Pattern::Mul => factors(self.shapes, first, &chain.reads).flatten(),
             Pattern::Add | Pattern::Activation(_) | Pattern::Mask | Pattern::Other => None,
             _ => Some(true),
         };
@@ -176,7 +179,7 @@ impl Resolver<'_> {
             _ => chain.reads.iter().map(|&id| self.stored(id, wants)).collect(),
         };
         let maps = match chain.pattern {
-            Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::Matmul | Pattern::AddBroadcast => false,
+            pattern if is_over_rows(pattern) => false,
             Pattern::Mul | Pattern::Add | Pattern::Activation(_) | Pattern::Mask => self.all.steps[reads[0]].maps,
             Pattern::Other => !self.is_read_by_rows(last),
             _ => true,
@@ -243,11 +246,14 @@ impl Resolver<'_> {
 
     /// Whether a node is read by a step over the last dimension.
     fn is_read_by_rows(&self, id: NodeId) -> bool {
-        let rows = |id| {
-            matches!(self.patterns[id], Pattern::Linear | Pattern::RowNorm(_) | Pattern::Softmax | Pattern::Matmul)
-        };
-        self.graph.readers(id).any(rows)
+        self.graph.readers(id).any(|id| is_over_rows(self.patterns[id]))
     }
+}
+
+/// Whether a pattern works on rows, the last dimension of a value, and is stored as such.
+pub(super) fn is_over_rows(pattern: Pattern) -> bool {
+    use Pattern::{AddBroadcast, Linear, Matmul, RowNorm, Softmax};
+    matches!(pattern, Linear | RowNorm(_) | Softmax | AddBroadcast | Matmul)
 }
 
 /// The pattern of a node, or a more general pattern if fused steps do not support the node's shapes.
@@ -269,27 +275,28 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
 }
 
 /// For each node, whether its value depends only on parameters and constants.
-pub(super) fn constants(graph: &Graph, shapes: &[Vec<usize>]) -> Vec<bool> {
+fn constants(graph: &Graph, shapes: &[Vec<usize>]) -> Vec<bool> {
     let mut constant = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate().skip(1) {
         // In training mode, some values depend on the batch.
-        let drawn = |&i: &NodeId| matches!(node.op.pattern(&shapes[i]), Pattern::Mask | Pattern::BatchNorm(_));
-        constant[id] = node.inputs.iter().all(|i| constant[*i] && !drawn(i));
+        let pattern = node.inputs.first().map(|&i| node.op.pattern(&shapes[i]));
+        let drawn = matches!(pattern, Some(Pattern::Mask | Pattern::BatchNorm(_)));
+        constant[id] = !drawn && node.inputs.iter().all(|&i| constant[i]);
     }
     constant
 }
 
-/// The factors of a product, with the one of the product's shape first, and how they must be stored: as maps, as rows, or both alike if
-/// `None`. The other factor has the same shape, or one element per channel. `None` for any other product.
-fn factors(shapes: &[Vec<usize>], id: NodeId, inputs: &[NodeId]) -> Option<([NodeId; 2], Option<bool>)> {
+/// How the two factors of a product must be stored: as maps, as rows, or both alike if `None`. One factor has the product's shape, the other
+/// has the same shape, or one element per channel. `None` for any other product.
+fn factors(shapes: &[Vec<usize>], id: NodeId, inputs: &[NodeId]) -> Option<Option<bool>> {
     let shape = &shapes[id];
-    let [x, z] = if shapes[inputs[0]] == *shape { [inputs[0], inputs[1]] } else { [inputs[1], inputs[0]] };
-    let last = shape.len() - 1;
-    match &shapes[z][..] {
-        _ if shapes[x] != *shape => None,
-        same if same == shape => Some(([x, z], None)),
-        [_, c, 1, 1] if shape.len() == 4 && *c == shape[1] => Some(([x, z], Some(true))),
-        [_, ones @ .., c] if ones.iter().all(|&n| n == 1) && *c == shape[last] => Some(([x, z], Some(false))),
+    let (x, z) = (&shapes[inputs[0]], &shapes[inputs[1]]);
+    let z = if x == shape { z } else { x };
+    match &z[..] {
+        _ if inputs.iter().all(|&i| shapes[i] != *shape) => None,
+        same if same == shape => Some(None),
+        [_, c, 1, 1] if shape.len() == 4 && *c == shape[1] => Some(Some(true)),
+        [_, ones @ .., c] if ones.iter().all(|&n| n == 1) && shape.last() == Some(c) => Some(Some(false)),
         _ => None,
     }
 }

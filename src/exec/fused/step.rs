@@ -49,8 +49,12 @@ pub(super) enum StepKernel {
     Matmul([View; 2]),
     /// The product of two values; the second may have a single pixel per picture.
     Mul,
-    /// The sum of two values, and which element of the second is added to each of the first, without the batch dimension.
-    AddBroadcast(View),
+    /// The sum of two values: the shape of the second, and which of its elements is added to each of the first, both without the batch
+    /// dimension.
+    AddBroadcast {
+        inner: Vec<usize>,
+        view: View,
+    },
     /// The value that the step reads, in another shape but in the same order in memory.
     Alias,
     /// The elements of another value that a view selects, in the order of the step's slot.
@@ -140,7 +144,7 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
                 let y = &shapes[segment.first];
                 let mut inputs = graph.nodes[segment.first].inputs.iter().map(|&i| &shapes[i]);
                 let z = inputs.find(|z| *z != y).unwrap_or(y);
-                (StepKernel::AddBroadcast(broadcast(&y[1..], &z[1..])), None)
+                (StepKernel::AddBroadcast { view: broadcast(&y[1..], &z[1..]), inner: z[1..].to_vec() }, None)
             }
             (Pattern::View, _) if segments.is_alias(i, shapes) => (StepKernel::Alias, None),
             (Pattern::View, _) => {

@@ -4,9 +4,8 @@ use super::argument::Argument;
 use super::channels;
 use super::in_training::Tracked;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
-use super::whitened::Whitened;
 use super::{Case, Op, Pattern, Saved, trained};
-use crate::backend::{batch_norm, batch_norm_vjp, channel_affine};
+use crate::backend::{RowNorm, batch_norm, batch_norm_vjp, channel_affine};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -74,9 +73,9 @@ impl BatchNorm {
         Ok(rows.reshape(turned)?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// `x` normalized with each channel's mean and variance over the batch.
-    fn whitened(&self, x: &Tensor) -> Result<Whitened> {
-        Whitened::of(&Self::rows(x)?, self.epsilon)
+    /// The norm of each channel over the batch, for values in [`rows`](Self::rows).
+    fn norm(&self, rows: &Tensor) -> RowNorm {
+        RowNorm { columns: rows.dims()[1], centered: true, epsilon: self.epsilon }
     }
 }
 
@@ -107,8 +106,9 @@ impl Op for BatchNorm {
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
         if self.training {
-            let whitened = Self::unrowed(&self.whitened(x[0])?.y, x[0].dims())?;
-            return channel_affine(&whitened, &w[0], &w[1]);
+            let rows = Self::rows(x[0])?;
+            let normalized = self.norm(&rows).forward(&rows, &[])?;
+            return channel_affine(&Self::unrowed(&normalized, x[0].dims())?, &w[0], &w[1]);
         }
         batch_norm(x[0], [&w[0], &w[1], &w[2], &w[3]], self.epsilon)
     }
@@ -116,20 +116,22 @@ impl Op for BatchNorm {
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         if self.training {
             let dy = channel_affine(dy, &w[0], &w[1].zeros_like()?)?;
-            return Self::unrowed(&self.whitened(at.x(0)?)?.vjp(&Self::rows(&dy)?)?, &at.dims(0)?);
+            let rows = Self::rows(at.x(0)?)?;
+            return Self::unrowed(&self.norm(&rows).vjp(&rows, &[], &Self::rows(&dy)?, false)?, &at.dims(0)?);
         }
         batch_norm_vjp(dy, &w[0], &w[3], self.epsilon)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let whitened = if self.training {
-            self.whitened(at.x(0)?)?.y
+        let normalized = if self.training {
+            let rows = Self::rows(at.x(0)?)?;
+            self.norm(&rows).forward(&rows, &[])?
         } else {
             let inverse = self.inverse(w)?;
             Self::rows(&channel_affine(at.x(0)?, &inverse, &(w[2].neg()? * &inverse)?)?)?
         };
         let dy = Self::rows(dy)?;
-        Ok(vec![(&dy * &whitened)?.sum(1)?, dy.sum(1)?, w[2].zeros_like()?, w[3].zeros_like()?])
+        Ok(vec![(&dy * &normalized)?.sum(1)?, dy.sum(1)?, w[2].zeros_like()?, w[3].zeros_like()?])
     }
 
     fn in_training(&self) -> Option<Arc<dyn Op>> {

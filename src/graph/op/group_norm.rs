@@ -2,9 +2,8 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::whitened::{Whitened, affine_params};
-use super::{Op, Saved, channels, sum_by_channel};
-use crate::backend::channel_affine;
+use super::{Op, Saved, affine_params, channels, sum_by_channel};
+use crate::backend::{RowNorm, channel_affine};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -52,13 +51,10 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl GroupNorm {
-    /// The normalized value, one row per picture and group.
-    fn whitened(&self, x: &Tensor) -> Result<Whitened> {
-        Whitened::of(&self.rows(x)?, self.epsilon)
-    }
-
-    fn rows(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.contiguous()?.reshape((x.dims()[0] * self.groups, ()))?)
+    /// The norm of the channels of a picture's group, for values of shape `x`.
+    fn norm(&self, x: &[usize]) -> RowNorm {
+        let columns = x[1..].iter().product::<usize>() / self.groups;
+        RowNorm { columns, centered: true, epsilon: self.epsilon }
     }
 }
 
@@ -84,7 +80,7 @@ impl Op for GroupNorm {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let y = self.whitened(x[0])?.y.reshape(x[0].dims())?;
+        let y = self.norm(x[0].dims()).forward(x[0], &[])?;
         Ok(match w {
             [weight, bias] => channel_affine(&y, weight, bias)?,
             _ => y,
@@ -92,20 +88,18 @@ impl Op for GroupNorm {
     }
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let dy = weighed(dy, w)?;
-        Ok(self.whitened(at.x(0)?)?.vjp(&self.rows(&dy)?)?.reshape(at.dims(0)?)?)
+        self.norm(dy.dims()).vjp(at.x(0)?, &[], &weighed(dy, w)?, false)
     }
 
     fn vjp_detached(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Tensor> {
-        let dy = weighed(dy, w)?;
-        Ok(self.whitened(at.x(0)?)?.vjp_detached(&self.rows(&dy)?)?.reshape(at.dims(0)?)?)
+        self.norm(dy.dims()).vjp(at.x(0)?, &[], &weighed(dy, w)?, true)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         if w.is_empty() {
             return Ok(vec![]);
         }
-        let y = self.whitened(at.x(0)?)?.y.reshape(dy.dims())?;
+        let y = self.norm(dy.dims()).forward(at.x(0)?, &[])?;
         Ok(vec![sum_by_channel(&(dy * y)?)?, sum_by_channel(dy)?])
     }
 }

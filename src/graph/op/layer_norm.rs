@@ -2,8 +2,7 @@
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
-use super::whitened::affine_params;
-use super::{Op, Pattern, Saved};
+use super::{Op, Pattern, Saved, affine_params};
 use crate::backend::RowNorm;
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};

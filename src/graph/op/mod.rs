@@ -74,7 +74,6 @@ mod tanh;
 mod together;
 mod transpose;
 mod weighted;
-mod whitened;
 mod windows;
 
 pub use argument::{Argument, DefaultValue};
@@ -90,4 +89,4 @@ pub use spec::{Build, Case, DefaultRule, Family, FromShapes, Inputs, OpSpec, Sha
 pub use std_conv::StdConv;
 pub use together::sum_to_input;
 
-use operation::{channels, maps, sum_by_channel, trained};
+use operation::{affine_params, channels, maps, sum_by_channel, trained};

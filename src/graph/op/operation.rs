@@ -171,6 +171,12 @@ pub(super) fn trained(name: &str, shape: &[usize]) -> Parameter {
     Parameter { name: name.into(), shape: shape.to_vec(), trained: true }
 }
 
+/// The parameters of a norm, of shape `shape`: `weight` if `affine`, and `bias` if both `affine` and `bias`.
+pub(super) fn affine_params(shape: &[usize], affine: bool, bias: bool) -> Vec<Parameter> {
+    let names = ["weight", "bias"].into_iter().take(usize::from(affine) + usize::from(affine && bias));
+    names.map(|name| trained(name, shape)).collect()
+}
+
 /// The number of channels, dimension 1, of the first input.
 pub(super) fn channels(x: &[&[usize]]) -> Result<usize> {
     x.first().and_then(|shape| shape.get(1)).copied().context("expects an input with channels")

@@ -1,8 +1,7 @@
 //! Convolution with standardized weights.
 
-use super::whitened::Whitened;
 use super::{Conv, Op, OpSpec, Pattern, Saved};
-use crate::backend::Accumulation;
+use crate::backend::{Accumulation, RowNorm};
 use crate::graph::Parameter;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
@@ -19,8 +18,9 @@ pub struct StdConv {
 }
 
 impl StdConv {
-    fn standardized(&self, weight: &Tensor) -> Result<Whitened> {
-        Whitened::of(&weight.flatten_from(1)?, self.epsilon)
+    /// The norm of the weights of an output channel.
+    fn norm(&self, weight: &Tensor) -> RowNorm {
+        RowNorm { columns: weight.dims()[1..].iter().product(), centered: true, epsilon: self.epsilon }
     }
 }
 
@@ -31,14 +31,14 @@ impl Op for StdConv {
 
     fn effective(&self, stored: &[Tensor]) -> Result<Vec<Tensor>> {
         let (weight, bias) = stored.split_first().context("the layer has no parameter \"weight\"")?;
-        let standardized = self.standardized(weight)?.y.reshape(weight.shape())?;
+        let standardized = self.norm(weight).forward(weight, &[])?;
         Ok(std::iter::once(standardized).chain(bias.iter().cloned()).collect())
     }
 
     fn effective_vjp(&self, stored: &[Tensor], mut dw: Vec<Tensor>) -> Result<Vec<Tensor>> {
         let weight = stored.first().context("the layer has no parameter \"weight\"")?;
         if let Some(first) = dw.first_mut() {
-            *first = self.standardized(weight)?.vjp(&first.flatten_from(1)?)?.reshape(weight.shape())?;
+            *first = self.norm(weight).vjp(weight, &[], first, false)?;
         }
         Ok(dw)
     }
