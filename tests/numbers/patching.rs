@@ -19,20 +19,22 @@ fn fixture() -> Value {
 }
 
 /// A network of the fixture, the picture and the other picture.
-fn pair(label: &str) -> (Model, Tensor, Tensor) {
+fn pair(label: &str, dtype: DType) -> (Model, Tensor, Tensor) {
     if label == "tiny" {
         let other: Vec<f32> = common::uniform(98, 192).into_iter().map(|v| 0.5 + 0.4 * v).collect();
         return (tiny(), common::picture(), Tensor::from_vec(other, (1, 3, 8, 8), &Device::Cpu).unwrap());
     }
-    let (model, x) = network(label, DType::F32);
+    let (model, x) = network(label, dtype);
     let other: Vec<f32> = uniform("other", x.elem_count()).into_iter().map(|u| (u * 0.5 + 0.5) as f32).collect();
-    let other = Tensor::from_vec(other, x.dims(), &Device::Cpu).unwrap();
+    let other = Tensor::from_vec(other, x.dims(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
     (model, x, other)
 }
 
 /// The figures of the last step, for the class of the fixture.
 fn figures(label: &str, set: &[(&str, &str)]) -> Vec<Figure> {
-    let (host, (model, x, other)) = (host(), pair(label));
+    // The two probabilities differ by 3e-5 in one network: in f32, even PyTorch's difference is off by 6e-4.
+    let dtype = if set.contains(&("measure", "probability")) { DType::F64 } else { DType::F32 };
+    let (host, (model, x, other)) = (host(), pair(label, dtype));
     let mut session = Session::new(&host, model, "picture", x).unwrap();
     session.set_target(fixture()["class"].as_u64().map(|class| class as usize)).unwrap();
     session.open(host.method("patching").unwrap());
@@ -77,9 +79,7 @@ fn patched_units_restore_what_they_restore_with_hooks() {
             let pairs = ours.into_iter().zip(theirs).chain(wholes);
             let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             println!("{label}, {kind}: {:e}", apart / greatest);
-            // An effect of hundreds is a quotient of two scores that hardly differ, so that their rounding errors are magnified.
-            let tolerance = if greatest > 100.0 { 3e-3 } else { TOLERANCE };
-            assert!(apart <= tolerance * greatest, "{label}, {kind}: {apart:e} of {greatest}");
+            assert!(apart <= TOLERANCE * greatest, "{label}, {kind}: {apart:e} of {greatest}");
         }
     }
 }
@@ -109,7 +109,7 @@ fn larger_maps_are_moved_in_blocks() {
 
 #[test]
 fn outside_the_box_the_pictures_are_the_same() {
-    let (_, x, other) = pair("tiny");
+    let (_, x, other) = pair("tiny", DType::F32);
     let figures = figures("tiny", &[("box", "2 3 6 8")]);
     let mixed = figures.iter().find(|f| f.title == "other").unwrap().values().unwrap().data.clone();
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();

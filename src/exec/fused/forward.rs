@@ -84,7 +84,7 @@ impl FusedRun {
 
     /// A run that has not started: all buffers are empty.
     fn before(plan: Arc<Plan>, x: &Tensor) -> Self {
-        let buffers = plan.buffers.iter().map(|_| PooledBuffer::new(0)).collect();
+        let buffers = plan.buffers.iter().map(|_| PooledBuffer::empty()).collect();
         let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
         seen[0].get_or_init(|| x.clone());
         let statistics = plan.steps.iter().map(|_| OnceLock::new()).collect();
@@ -102,7 +102,7 @@ impl FusedRun {
             }
             let over =
                 plan.last.iter().enumerate().filter(|&(buffer, &last)| !keep && last == i && Some(buffer) != kept);
-            over.for_each(|(buffer, _)| self.buffers[buffer] = PooledBuffer::new(0));
+            over.for_each(|(buffer, _)| self.buffers[buffer] = PooledBuffer::empty());
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl FusedRun {
     /// Takes a buffer out of the run and makes it large enough for its value. The caller must put it back.
     pub(super) fn take(&mut self, buffer: usize) -> PooledBuffer {
         let len = self.n * self.plan.buffers[buffer];
-        let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::new(0));
+        let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::empty());
         if taken.numbers().len() < len { PooledBuffer::new(len) } else { taken }
     }
 

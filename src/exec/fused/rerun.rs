@@ -50,7 +50,7 @@ impl FusedRun {
             plan: plan.clone(),
             input: repeated(self.input.clone(), n)?,
             n,
-            buffers: plan.buffers.iter().map(|_| PooledBuffer::new(0)).collect(),
+            buffers: plan.buffers.iter().map(|_| PooledBuffer::empty()).collect(),
             seen: plan.shapes.iter().map(|_| OnceLock::new()).collect(),
             statistics: plan.steps.iter().map(|_| OnceLock::new()).collect(),
             masks: Masks::default(),
