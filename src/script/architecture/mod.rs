@@ -198,7 +198,7 @@ impl Architectures {
         sources: &[CardValues],
     ) -> Result<(Card, Graph), Unbuilt> {
         let what = || format!("building the architecture \"{name}\"");
-        let card = self.card(script, name, purpose.sizes.channels).with_context(what)?;
+        let card = self.card(script, name, &purpose).with_context(what)?;
         let card = self.sized(script, name, card, &purpose).with_context(what)?;
         let card = card.with_values(sources).with_context(what)?;
         let input = Handle::input(&card.input, &card.mean, &card.std, purpose).with_context(what)?;
@@ -249,18 +249,18 @@ impl Architectures {
         Report::run(&texts, error, None, || functions(&self.engine))
     }
 
-    /// The card of the architecture `name`, adapted to pictures with `channels` channels if specified.
-    fn card(&self, script: &Script, name: &str, channels: Option<usize>) -> Result<Card> {
+    /// The card of the architecture `name`, adapted to the number of channels in `purpose` if specified. A strict build has no class names.
+    fn card(&self, script: &Script, name: &str, purpose: &Purpose) -> Result<Card> {
         let o = &script.options(name)?;
         let input = o.sizes("input")?;
         let input =
             input.try_into().ok().context("`input` of MODEL must be the input shape, [channels, height, width]")?;
         let [own, height, width]: [usize; 3] = input;
-        let channels = channels.unwrap_or(own);
+        let channels = purpose.sizes.channels.unwrap_or(own);
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, own)?, per_channel(o, "std", 1.0, own)?);
         let (mean, std) = (for_channels(mean, channels), for_channels(std, channels));
-        let (labels, synonyms) = self.labels(o)?;
+        let (labels, synonyms) = if purpose.strict { (vec![], vec![]) } else { self.labels(o)? };
         let picture = o.raw("picture").map(options::text).transpose()?.filter(|_| channels == own);
         let picture = picture.unwrap_or_else(|| source::own(channels).into());
         let (name, summary) = (name.to_string(), script.summary());
