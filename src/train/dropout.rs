@@ -10,17 +10,17 @@ use candle_core::Tensor;
 use rand::Rng;
 use std::sync::Arc;
 
-/// Dropout masks for a batch of the pictures `numbers`, one per dropout node: 0 for dropped values, `1 / (1 − p)` for kept values. A
+/// Dropout masks for the batch `x` of the pictures `numbers`, one per dropout node: 0 for dropped values, `1 / (1 − p)` for kept values. A
 /// picture's mask does not depend on the rest of the batch.
-pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: usize, like: &Tensor) -> Result<Masks> {
+pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: usize, x: &Tensor) -> Result<Masks> {
+    let shapes = graph.shapes(&x.dims()[1..])?;
     let dropping = |id: &NodeId| graph.nodes[*id].op.dropout().is_some_and(|d| d.p > 0.0);
     let masks = (0..graph.nodes.len()).filter(dropping).map(|id| {
-        let node = &graph.nodes[id];
-        let op = node.op.dropout().unwrap_or_default();
-        let shape = [&[numbers.len()], &node.shape[1..]].concat();
+        let op = graph.nodes[id].op.dropout().unwrap_or_default();
+        let shape = [&[numbers.len()], &shapes[id][1..]].concat();
         let rows = numbers.iter().map(|&n| row(op, &shape[1..], batches.of_picture(epoch, n, 1 + id as u64)));
-        let mask = Tensor::from_vec(rows.flatten().collect::<Vec<f32>>(), shape, like.device())?;
-        Ok((id, mask.to_dtype(like.dtype())?))
+        let mask = Tensor::from_vec(rows.flatten().collect::<Vec<f32>>(), shape, x.device())?;
+        Ok((id, mask.to_dtype(x.dtype())?))
     });
     Ok(Arc::new(masks.collect::<Result<_>>()?))
 }

@@ -1,7 +1,9 @@
 //! Dropout in training.
 
 use super::train::{card, digits};
+use gradscope::backend::Conv2d;
 use gradscope::graph::{Builder, Graph, op};
+use gradscope::model::Card;
 use gradscope::train::{Optimizer, Schedule, Trainer, TrainingOptions};
 
 /// A linear classifier with dropout on its pixels.
@@ -40,6 +42,20 @@ fn kept_units_are_scaled_to_preserve_the_mean() {
     let sum = |v: Vec<f32>| v.into_iter().map(f64::from).sum::<f64>();
     let (with, without) = (sum(moved(trainer(0.3, false))), sum(moved(trainer(0.0, false))));
     assert!((with / without - 1.0).abs() < 0.25, "{with} and {without}");
+}
+
+#[test]
+fn dropout_fits_pictures_of_any_size() {
+    let mut b = Builder::new(&[1, 28, 28]);
+    let x = b.add("drop", op::Dropout { p: 0.5, channels: false, training: false }, &[0]).unwrap();
+    let x = b.add("conv", op::Conv { input: 1, output: 10, kernel: (3, 3), slide: Conv2d::default(), bias: true }, &[x]).unwrap();
+    let x = b.add("avgpool", op::GlobalAvgPool, &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    for side in [20, 28, 36] {
+        let card = Card { input: [1, side, side], ..card() };
+        let mut trainer = Trainer::new(&graph, &card, digits("digits", 80), TrainingOptions::default()).unwrap();
+        assert!(trainer.step().unwrap().unwrap().loss.is_finite(), "{side}x{side}");
+    }
 }
 
 #[test]
