@@ -134,9 +134,11 @@ impl Card {
         if self.sources.hub.is_empty() || weights.is_some() { &self.name } else { &self.sources.hub }
     }
 
-    /// The card with a name for each class of `graph`; a network with a single logit may name only its positive class.
+    /// The card with a name for each class of `graph`; a network with a single logit may name only its positive class. Names in the
+    /// metadata of the network's file are dropped if their number is wrong: they may be of another kind, such as a text recognizer's
+    /// alphabet.
     ///
-    /// Errors if the number of class names is wrong.
+    /// Errors if the number of class names from any other source is wrong.
     pub fn fitted_to(mut self, graph: &Graph) -> Result<Self> {
         let labels = self.labels.len();
         let classes = match graph.scores {
@@ -151,6 +153,10 @@ impl Card {
             }
             _ => graph.classes(),
         };
+        if labels != classes && matches!(self.sources.labels, card::Source::File { .. }) {
+            (self.labels, self.synonyms) = ([].into(), [].into());
+            return Ok(self);
+        }
         ensure!(
             labels == 0 || labels == classes,
             "the network \"{}\" has {classes} scores but {labels} class names (from {})",

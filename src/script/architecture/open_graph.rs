@@ -1,6 +1,7 @@
 //! Opens files that contain a network's graph: ONNX and `.pt2`.
 
 use super::Architectures;
+use super::open_model::joined;
 use crate::backend;
 use crate::data::read_whole;
 use crate::graph::{Graph, Node};
@@ -43,15 +44,21 @@ impl Architectures {
             false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &options)?,
         };
         interrupt::check()?;
-        let mut sources = vec![of_metadata(&file, &network.metadata)?];
+        let metadata = of_metadata(&file, &network.metadata)?;
+        let named = metadata.labels.as_ref().map_or(0, |given| given.value.len());
+        let mut sources = vec![metadata];
         sources.extend(cards);
         sources.extend(built_in(&network, &file));
         sources.push(flags.clone());
         let (card, graph) = of_graph(&file, &network.graph, &network.output, &sources)?;
+        let dropped = named > 0 && card.labels.is_empty();
         let card =
             self.with_class_names(Card { summary: "Network from an exported graph".into(), ..card }, graph.classes())?;
         let graph = graph.placed(self.guard.options())?;
-        let (hash, taken) = (hash(&network.graph)?, note_of_output(&card, &network));
+        let names =
+            format!("ignoring the {named} class names in the file's metadata, whose number does not match the output");
+        let names = if dropped { names.as_str() } else { "" };
+        let (hash, taken) = (hash(&network.graph)?, joined(&[&note_of_output(&card, &network), names]));
         Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: taken.into() })
     }
 

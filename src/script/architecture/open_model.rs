@@ -390,7 +390,7 @@ fn alternatives(chosen: &Candidate, others: &[Candidate]) -> String {
 }
 
 /// Joins the nonempty texts with semicolons.
-fn joined(texts: &[&str]) -> String {
+pub(super) fn joined(texts: &[&str]) -> String {
     texts.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("; ")
 }
 
