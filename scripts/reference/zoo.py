@@ -103,6 +103,19 @@ class MnistExample(nn.Module):
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
+class MnistDigitRecognizer(nn.Module):
+    """The network of the PyPI package digit-recognizer-py."""
+
+    def __init__(self):
+        super().__init__()
+        blocks = [(nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for i, o in [(1, 32), (32, 64), (64, 128)]]
+        self.conv_layers = nn.Sequential(*[layer for block in blocks for layer in block])
+        self.fc_layers = nn.Sequential(nn.Linear(1152, 256), nn.ReLU(), nn.Linear(256, 10))
+
+    def forward(self, x):
+        return self.fc_layers(self.conv_layers(x).flatten(1))
+
+
 class MnistShallow(nn.Module):
     def __init__(self, activation=F.relu):
         super().__init__()
@@ -243,6 +256,42 @@ class Shapes(nn.Module):
         return self.fc(F.relu(self.conv4(x)).mean((2, 3)))
 
 
+class TransformerBlock(nn.Module):
+    """A pre-norm block with timm's names."""
+
+    def __init__(self, dim, heads, hidden):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = (nn.LayerNorm(dim, eps=1e-6) for _ in range(2))
+        self.attn = nn.ModuleDict({"qkv": nn.Linear(dim, 3 * dim), "proj": nn.Linear(dim, dim)})
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(dim, hidden), "fc2": nn.Linear(hidden, dim)})
+
+    def forward(self, x):
+        n, t, c = x.shape
+        q, k, v = self.attn.qkv(self.norm1(x)).reshape(n, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        x = x + self.attn.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, c))
+        return x + self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))
+
+
+class ShapesVit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(32, 96, 2, stride=2)})
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, 96))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 65, 96))
+        self.blocks = nn.Sequential(*[TransformerBlock(96, 4, 192) for _ in range(4)])
+        self.norm = nn.LayerNorm(96, eps=1e-6)
+        self.head = nn.Linear(96, 10)
+
+    def forward(self, x):
+        x = F.relu(self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2)))
+        x = self.patch_embed.proj(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), 1, -1), x], 1) + self.pos_embed
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
 class CifarBlock(nn.Module):
     """A basic block with an option-A shortcut, He et al. 2015, section 4.2."""
 
@@ -359,6 +408,7 @@ def own():
     nets = {name: (LeNet, digits, [1, 28, 28]) for name in ("digits", "lenet")}
     nets["mnist_tutorial"] = (MnistTutorial, digits, [1, 28, 28])
     nets["mnist_example"] = (MnistExample, digits, [1, 28, 28])
+    nets["mnist_digit_recognizer"] = (MnistDigitRecognizer, digits, [1, 28, 28])
     nets["mnist_shallow"] = (MnistShallow, digits, [1, 28, 28])
     nets["mnist_softmax"] = (MnistSoftmax, digits, [1, 28, 28])
     for width in (1, 2, 4, 8, 16):
@@ -373,6 +423,7 @@ def own():
     nets["lenet_captum"] = (LeNetCaptum, (half, half), [3, 32, 32])
     nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
     nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])
+    nets["shapes_vit"] = (ShapesVit, (half, [0.25] * 3), [3, 64, 64])
     nets["darknet_tiny"] = (DarknetTiny, ([0.0] * 3, [1.0] * 3), [3, 64, 64])
     nets["style_transformer"] = (StyleTransformer, ([m / 255 for m in CAFFE], [1 / 255] * 3), [3, 48, 52])
     for name, blocks in {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}.items():

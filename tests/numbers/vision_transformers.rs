@@ -14,7 +14,7 @@ use gradscope::script::folders::Folders;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Relative to the norm of the compared values, in f32.
 const LOGITS: f64 = 1e-5;
@@ -49,7 +49,7 @@ fn assert_near(what: &str, ours: &Tensor, expected: &Value, tolerance: f64) {
 }
 
 /// Small transformers of every family with random weights, opened from their weight files: name, network, and the reference.
-fn small_transformers() -> Vec<(String, Model, Value)> {
+static SMALL_TRANSFORMERS: LazyLock<Vec<(String, Model, Value)>> = LazyLock::new(|| {
     let file: Value = serde_json::from_str(include_str!("../fixtures/vision_transformers.json")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
@@ -58,11 +58,11 @@ fn small_transformers() -> Vec<(String, Model, Value)> {
         (name.clone(), open(&path), expected.clone())
     };
     file["small"].as_object().unwrap().iter().map(opened).collect()
-}
+});
 
 #[test]
 fn transformers_of_any_size_are_known_by_their_weights_and_compute_what_their_libraries_compute() {
-    for (name, model, expected) in small_transformers() {
+    for (name, model, expected) in &*SMALL_TRANSFORMERS {
         assert_eq!(model.card.name, expected["family"], "{name}");
         let size: Vec<_> = numbers(&expected["input"]).iter().map(|&n| n as usize).collect();
         assert_eq!(model.card.input[..], size, "the picture's size of {name}");
@@ -124,7 +124,7 @@ fn trained_transformers_give_the_logits_and_gradients_of_their_references() {
 
 #[test]
 fn transformers_compute_each_picture_of_a_batch_as_if_it_were_alone() {
-    for (name, model, _) in small_transformers() {
+    for (name, model, _) in &*SMALL_TRANSFORMERS {
         let [c, h, w] = model.card.input;
         let pixels = uniform("batch", 3 * c * h * w).into_iter().map(|u| (u * 0.5 + 0.5) as f32).collect();
         let batch = Tensor::from_vec(pixels, (3, c, h, w), &Device::Cpu).unwrap();

@@ -102,7 +102,7 @@ const FAMILIES: &[Family] = &[
         "stages.-1",
     ),
     own(&["cct_cifar10"], "norm"),
-    own(&["vit_mnist"], "blocks.-1.norm1"),
+    own(&["vit_mnist", "shapes_vit"], "blocks.-1.norm1"),
     // Small networks.
     own(&["tiniest_cifar10"], "l6"),
     own(&["darknet_tiny"], "leaky15"),
@@ -112,6 +112,7 @@ const FAMILIES: &[Family] = &[
     own(&["convnetjs"], "pool3"),
     own(&["mnist_tutorial"], "relu_1"),
     own(&["mnist_example"], "pool"),
+    own(&["mnist_digit_recognizer"], "conv_layers.8"),
     own(&["mnist_strided"], "relu2"),
     own(&["mnist_strided2_tanh"], "tanh2"),
     // No map other than the picture.
