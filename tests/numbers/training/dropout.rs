@@ -48,7 +48,9 @@ fn kept_units_are_scaled_to_preserve_the_mean() {
 fn dropout_fits_pictures_of_any_size() {
     let mut b = Builder::new(&[1, 28, 28]);
     let x = b.add("drop", op::Dropout { p: 0.5, channels: false, training: false }, &[0]).unwrap();
-    let x = b.add("conv", op::Conv { input: 1, output: 10, kernel: (3, 3), slide: Conv2d::default(), bias: true }, &[x]).unwrap();
+    let x = b
+        .add("conv", op::Conv { input: 1, output: 10, kernel: (3, 3), slide: Conv2d::default(), bias: true }, &[x])
+        .unwrap();
     let x = b.add("avgpool", op::GlobalAvgPool, &[x]).unwrap();
     let graph = b.finish(x).unwrap();
     for side in [20, 28, 36] {
