@@ -1,7 +1,7 @@
 //! Times convolutions, one per line of input; `scripts/bench/layers.py` runs this and PyTorch alternately.
 //!
-//! An input line is `way input output size kernel stride padding batch runs`, where `way` is forward, backward,
-//! forward-exact or backward-exact. The output line is the median time of the runs in seconds. Weights rotate through
+//! An input line is `way input output size kernel stride padding batch runs`, where `way` is forward or backward,
+//! optionally followed by `-exact` or `-bf16`. The output line is the median time of the runs in seconds. Weights rotate through
 //! more copies than fit into the cache, as when a whole network runs.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
@@ -24,8 +24,9 @@ fn main() {
             Slide { kernel: pair(k), stride: pair(stride), padding: pair(padding), dilation: pair(1), groups: 1 };
         let w = vec![0.01f32; output * input * k * k];
         let (x, y) = ([batch, size, size, input], [batch, to, to, output]);
-        let sums = match (words[0].ends_with("-exact"), batch) {
-            (true, _) => Algorithm::Direct,
+        let sums = match (words[0].rsplit('-').next(), batch) {
+            (Some("exact"), _) => Algorithm::Direct,
+            (Some("bf16"), _) => Algorithm::Bf16,
             (_, 0..4) => Algorithm::SmallBatch,
             _ => Algorithm::LargeBatch,
         };

@@ -1,5 +1,6 @@
 //! Convolutions and their input gradients, which are the same operation with transposed weights.
 
+use crate::bf16;
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
 use crate::few_channels::FewChannels;
@@ -7,6 +8,7 @@ use crate::im2col::{Patches, TapRun};
 use crate::map::{Map, MapMut};
 use crate::packed::Packed;
 use crate::product::multiply;
+use crate::simd;
 use crate::size::{MOST_PADDING, MOST_TAPS, bounded, positive, product};
 use crate::tile::Epilogue;
 use crate::weight_view::WeightView;
@@ -62,7 +64,7 @@ pub struct Sizes {
     pub to: (usize, usize),
 }
 
-/// The algorithm used for 3x3 and 5x5 convolutions with stride 1.
+/// The algorithm used for convolutions.
 ///
 /// Winograd transforms spread a NaN or infinity over the whole tile and, in a weight gradient, over all taps. Where a direct sum
 /// is exactly 0, they may produce rounding noise.
@@ -70,11 +72,14 @@ pub struct Sizes {
 pub enum Algorithm {
     /// Direct convolution, without transforms.
     Direct,
-    /// Winograd transforms for small batches: faster than direct convolution, but with larger rounding errors.
+    /// Winograd transforms for 3x3 and 5x5 kernels with stride 1 and small batches: faster than direct convolution, but with larger rounding errors.
     SmallBatch,
     /// Winograd transforms for large batches: they need less arithmetic than those for small batches, but more memory for the
     /// weights.
     LargeBatch,
+    /// Products of inputs and weights rounded to bf16, accumulated in f32, if the CPU [has an instruction](crate::simd::multiplies_bf16)
+    /// for them and they are faster than products of f32 values; else the same as `SmallBatch`.
+    Bf16,
 }
 
 /// Weights of a convolution, packed for either the convolution or its input gradient, and for one feature map size.
@@ -278,6 +283,9 @@ struct Part<'a> {
     offset: (Offset<'a>, Offset<'a>),
 }
 
+/// Minimum number of elements of a patch for products in bf16. For shorter sums, reading and writing the maps takes most of the time.
+const SHORT: usize = 32;
+
 /// Packs weights for the algorithm that is fastest for the given sizes.
 fn ready<'a>(
     s: Shape,
@@ -290,7 +298,10 @@ fn ready<'a>(
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
     let place = |&(ky, kx): &(usize, usize)| ky * slide.kernel.1 + kx;
     let square = slide.kernel == (3, 3) || slide.kernel == (5, 5);
-    if plain && algorithm != Algorithm::Direct && square && Winograd::pays(s.c, s.o, s.out) {
+    let bf16 = algorithm == Algorithm::Bf16 && simd::multiplies_bf16();
+    // On large maps, Winograd transforms save more arithmetic than products in bf16.
+    let large = !bf16 || s.out.0.min(s.out.1) >= 8;
+    if plain && algorithm != Algorithm::Direct && square && large && Winograd::pays(s.c, s.o, s.out) {
         let taps: Vec<_> = taps(phases[0]).iter().map(place).collect();
         return Prepared::Winograd(Winograd::new((s.c, s.o), &taps, slide.padding, (from, s.out, algorithm), weight));
     }
@@ -316,18 +327,34 @@ fn ready<'a>(
         });
         return Prepared::FewChannels(FewChannels::new(s.o, parts));
     }
-    let parts = parts.map(|(taps, patches)| {
-        let of = |k: usize| (k % s.c, taps[k / s.c]);
-        let weights = Arc::new(Packed::new(s.groups, patches.len(), s.o, weight, of));
-        (patches, weights)
-    });
     let parts: Vec<_> = parts.collect();
     // All phases of a stride use the same algorithm.
     let direct = s.groups == 1 && phases.len() == 1 && s.apart == (1, 1);
-    if direct && parts.iter().all(|(patches, _)| Direct::pays(patches, s.o)) {
-        return Prepared::Direct(Direct { parts });
-    }
-    Prepared::Patches(parts, s.groups)
+    let direct = direct && parts.iter().all(|(_, patches)| Direct::pays(patches, s.o));
+    let pack = |(taps, patches): (Vec<usize>, Patches)| {
+        let pairs = bf16 && patches.len() >= SHORT;
+        // Where the elements of a patch are padded to `c` channels per tap.
+        let of = |k: usize, c: usize| (k % c, taps[k / c]);
+        match (pairs, direct) {
+            (false, _) => {
+                let weights = Packed::new(s.groups, patches.len(), s.o, weight, |k| of(k, s.c));
+                (patches, Arc::new(weights))
+            }
+            (true, false) => {
+                let some = |k: usize| (k < patches.len()).then(|| of(k, s.c));
+                let weights = Packed::in_pairs(s.groups, bf16::lanes(patches.len()), s.o, weight, some);
+                (patches, Arc::new(weights))
+            }
+            (true, true) => {
+                let patches = Patches { c: bf16::lanes(s.c), ..patches };
+                let some = |k: usize| (k < 2 * patches.len()).then(|| of(k, 2 * patches.c)).filter(|(c, _)| *c < s.c);
+                let weights = Packed::in_pairs(1, patches.len(), s.o, weight, some);
+                (patches, Arc::new(weights))
+            }
+        }
+    };
+    let parts = parts.into_iter().map(pack).collect();
+    if direct { Prepared::Direct(Direct { parts }) } else { Prepared::Patches(parts, s.groups) }
 }
 
 /// The input patches from which a convolution computes its output pixels.

@@ -1,13 +1,14 @@
 //! Direct convolution for layers with few weights. Each picture is copied once with zero padding, and tiles of adjacent pixels read
 //! their taps from the copy.
 
+use crate::bf16::{PairsTask, to_pairs};
 use crate::buffer::Scratch;
 use crate::im2col::{Patches, TapRun, copy, zero};
 use crate::map::{Map, MapMut};
 use crate::packed::Packed;
-use crate::simd::{Simd, Task, run_with};
+use crate::simd::Simd;
 use crate::thread_team;
-use crate::tile::{Epilogue, Exit, finish, with_rows};
+use crate::tile::{Epilogue, Exit, finish, multiply_add, with_rows};
 use std::sync::Arc;
 
 /// Maximum number of weights that fit in the cache while a band of rows is computed.
@@ -15,7 +16,8 @@ const WEIGHTS: usize = 1 << 16;
 /// Target size, in elements, of the copy of a band of rows.
 const BAND: usize = 1 << 15;
 
-/// Weights of a direct convolution, packed for each phase of the stride.
+/// Weights of a direct convolution, packed for each phase of the stride. If they are pairs of bf16 values, the patches count pairs of
+/// channels instead of channels; an odd channel is paired with 0.
 #[derive(Debug)]
 pub(crate) struct Direct {
     pub parts: Vec<(Patches, Arc<Packed>)>,
@@ -53,7 +55,7 @@ impl Direct {
             thread_team::run(x.n * bands, |i| {
                 let (n, band) = (i / bands, i % bands);
                 let rows = band * rows / bands..(band + 1) * rows / bands;
-                run_with(weights.level, Band { x, y, patches, weights, reach, n, rows, epilogue });
+                weights.run(Band { x, y, patches, weights, reach, n, rows, epilogue });
             });
         }
     }
@@ -88,11 +90,9 @@ struct Band<'a> {
     epilogue: Epilogue<'a>,
 }
 
-impl Task for Band<'_> {
-    type Out = ();
-
+impl PairsTask for Band<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd, const PAIRS: bool>(self) {
         // SAFETY: the scratch memory has `height` rows of `width` elements, which cover all elements that the taps read, according to
         // `reach`; each output row belongs to one task.
         unsafe {
@@ -101,7 +101,7 @@ impl Task for Band<'_> {
             let height = (self.rows.len().max(1) - 1) * p.step.0 + (self.reach.bottom - self.reach.top) as usize + 1;
             let mut scratch = Scratch::new(height * width + 64);
             let a = scratch.at();
-            self.fill::<S>(a, width, height);
+            self.fill::<S, PAIRS>(a, width, height);
             // The offset of each run of taps from the start of a pixel's patch, and the length of the run.
             let start = |r: &TapRun| {
                 let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
@@ -111,7 +111,7 @@ impl Task for Band<'_> {
             for panel in 0..self.weights.panels() {
                 for row in self.rows.start..self.rows.end {
                     let line = a.add((row - self.rows.start) * p.step.0 * width);
-                    self.row::<S>((line, &starts), panel, row);
+                    self.row::<S, PAIRS>((line, &starts), panel, row);
                 }
             }
         }
@@ -119,12 +119,12 @@ impl Task for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies the input rows of the band to `a`, with zeros outside the feature map.
+    /// Copies the input rows of the band to `a`, with zeros outside the feature map; with `PAIRS`, rounded to pairs of bf16 values.
     ///
     /// # Safety
-    /// The CPU must support the instruction set `S`, and `a` must be valid for writes of `height` rows of `width` elements.
+    /// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for writes of `height` rows of `width` elements.
     #[inline(always)]
-    unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
+    unsafe fn fill<S: Simd, const PAIRS: bool>(&self, a: *mut f32, width: usize, height: usize) {
         // SAFETY: rows outside the map are not read, and columns are clamped to it; at most `before + inside` of the `columns`
         // columns of each row are copied, and the others are zeroed.
         unsafe {
@@ -143,11 +143,14 @@ impl Band<'_> {
                 zero::<S>(to, before * p.c);
                 let from = x.at.add(((self.n * x.h + row as usize) * x.w + skip) * x.pitch);
                 let to = to.add(before * p.c);
-                if x.pitch == p.c {
-                    copy::<S>(from, to, inside * p.c);
-                } else {
-                    for j in 0..inside {
-                        copy::<S>(from.add(j * x.pitch), to.add(j * p.c), p.c);
+                match (PAIRS, x.pitch == if PAIRS { 2 * p.c } else { p.c }) {
+                    (false, true) => copy::<S>(from, to, inside * p.c),
+                    (true, true) => to_pairs::<S>(from, to, inside * x.pitch),
+                    (_, false) => {
+                        for j in 0..inside {
+                            let (from, to) = (from.add(j * x.pitch), to.add(j * p.c));
+                            if PAIRS { to_pairs::<S>(from, to, x.c) } else { copy::<S>(from, to, p.c) }
+                        }
                     }
                 }
                 zero::<S>(to.add(inside * p.c), (columns - before - inside) * p.c);
@@ -158,11 +161,16 @@ impl Band<'_> {
     /// Computes one output row for one panel of weights.
     ///
     /// # Safety
-    /// The CPU must support the instruction set `S`. `line` must point to the first element of the copied band that output row `row` reads,
+    /// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `line` must point to the first element of the copied band that output row `row` reads,
     /// and must be valid for reads of the runs `starts` of every pixel of the row. `panel` must be the index of a panel of the weights, and
     /// no other thread may access the panel's channels of the output row.
     #[inline(always)]
-    unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
+    unsafe fn row<S: Simd, const PAIRS: bool>(
+        &self,
+        (line, starts): (*const f32, &[(usize, usize)]),
+        panel: usize,
+        row: usize,
+    ) {
         // SAFETY: the tiles partition the output row, and the caller guarantees that `panel` is in bounds.
         unsafe {
             let (p, w) = (self.patches, self.weights);
@@ -176,9 +184,9 @@ impl Band<'_> {
                 let a = line.add(start * p.step.1 * p.c);
                 let place = (self.n, row, start);
                 if width > S::LANES {
-                    with_rows!(end - start, S, S::ROWS, tile::<2>(self, (a, starts), rows, to, place));
+                    with_rows!(end - start, S, S::ROWS, tile::<2, PAIRS>(self, (a, starts), rows, to, place));
                 } else {
-                    with_rows!(end - start, S, 12, tile::<1>(self, (a, starts), rows, to, place));
+                    with_rows!(end - start, S, 12, tile::<1, PAIRS>(self, (a, starts), rows, to, place));
                 }
             }
         }
@@ -188,11 +196,11 @@ impl Band<'_> {
 /// Computes `M` adjacent pixels of `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`. `a` must point to the patch of the first of `M` pixels in the copied band, and `b` to the
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must point to the patch of the first of `M` pixels in the copied band, and `b` to the
 /// rows of a panel that is `V` vectors wide. The `M` pixels starting at `place` must be in bounds of the output and have channels
 /// `column..column + columns`, which no other thread may access.
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const V: usize>(
+unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     band: &Band,
     (a, starts): (*const f32, &[(usize, usize)]),
     b: *const f32,
@@ -202,7 +210,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     // SAFETY: guaranteed by the caller.
     unsafe {
         let p = band.patches;
-        let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
+        let sums = sums::<S, M, V, PAIRS>(a, starts, b, p.step.1 * p.c);
         let exit = Exit { epilogue: band.epilogue, more: false, last: true };
         for m in 0..M {
             let pixel = p.pixel((place.0, place.1, place.2 + m));
@@ -218,10 +226,10 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 /// Computes the sums of a tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`. For each pixel `m < M`, `a + m · apart` must be valid for reads of the runs in `starts`,
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). For each pixel `m < M`, `a + m · apart` must be valid for reads of the runs in `starts`,
 /// each given by its offset and length. `b` must be valid for reads of one row of `V` vectors per element of the runs.
 #[inline(always)]
-unsafe fn sums<S: Simd, const M: usize, const V: usize>(
+unsafe fn sums<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     a: *const f32,
     starts: &[(usize, usize)],
     mut b: *const f32,
@@ -231,7 +239,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for &(start, count) in starts {
-            sums = run::<S, M, V>(sums, a.add(start), b, count, apart);
+            sums = run::<S, M, V, PAIRS>(sums, a.add(start), b, count, apart);
             b = b.add(count * V * S::LANES);
         }
         sums
@@ -241,10 +249,10 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
 /// Adds one run of taps to the sums of a tile. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`. For each pixel `m < M`, `a + m · apart` must be valid for reads of `count` elements. `b`
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). For each pixel `m < M`, `a + m · apart` must be valid for reads of `count` elements. `b`
 /// must be valid for reads of `count` rows of `V` vectors.
 #[inline(always)]
-unsafe fn run<S: Simd, const M: usize, const V: usize>(
+unsafe fn run<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     mut sums: [[S::V; V]; M],
     a: *const f32,
     mut b: *const f32,
@@ -264,7 +272,7 @@ unsafe fn run<S: Simd, const M: usize, const V: usize>(
             for m in 0..M {
                 let v = S::splat(*at[m / 3].wrapping_add(m % 3 * apart));
                 for j in 0..V {
-                    sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                    sums[m][j] = multiply_add::<S, PAIRS>(v, row[j], sums[m][j]);
                 }
             }
             for at in &mut at {

@@ -12,14 +12,14 @@ pub(crate) const BLOCK: usize = 96;
 /// Multiplies the rows at `a` (row stride `STRIDE`) by rows `k..k + count` of the weight panels `panels`, and writes the products to
 /// the output pixels `pixels`.
 ///
-/// `column` is the first output channel of the group.
+/// `column` is the first output channel of the group. With `PAIRS`, elements are pairs of bf16 values.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`. `a` must be valid for reads of `pixels.len()` rows of `count` elements. `weights` must
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for reads of `pixels.len()` rows of `count` elements. `weights` must
 /// contain rows `k..k + count` and all of `panels`. Each index in `pixels` must be in bounds of `y`, and no other thread may access the
 /// channels of these pixels that `panels` covers.
 #[inline(always)]
-pub(crate) unsafe fn block<S: Simd>(
+pub(crate) unsafe fn block<S: Simd, const PAIRS: bool>(
     (a, pixels): (*const f32, &[usize]),
     (weights, group, panels): (&Packed, usize, std::ops::Range<usize>),
     (k, count): (usize, usize),
@@ -39,9 +39,14 @@ pub(crate) unsafe fn block<S: Simd>(
                 let (a, pixels) = (a.add(start * STRIDE), &pixels[start..end]);
                 let prefetch = Prefetch::after(panel, (count, width), (t, tiles));
                 if width > S::LANES {
-                    with_rows!(pixels.len(), S, S::ROWS, tile::<2>((a, pixels), (panel, prefetch), count, to, exit));
+                    with_rows!(
+                        pixels.len(),
+                        S,
+                        S::ROWS,
+                        tile::<2, PAIRS>((a, pixels), (panel, prefetch), count, to, exit)
+                    );
                 } else {
-                    with_rows!(pixels.len(), S, 12, tile::<1>((a, pixels), (panel, prefetch), count, to, exit));
+                    with_rows!(pixels.len(), S, 12, tile::<1, PAIRS>((a, pixels), (panel, prefetch), count, to, exit));
                 }
             }
         }
@@ -77,11 +82,11 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 /// Computes one tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`. `a` must be valid for reads of `M` rows of `count` elements (row stride `STRIDE`), and
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for reads of `M` rows of `count` elements (row stride `STRIDE`), and
 /// `panel` for reads of `count` rows of `V` vectors. `pixels` must hold the indices of `M` pixels of `y` with channels
 /// `column..column + columns`, which no other thread may access.
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const V: usize>(
+unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     (a, pixels): (*const f32, &[usize]),
     (panel, prefetch): (*const f32, Prefetch),
     count: usize,
@@ -90,7 +95,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
+        let sums = multiply::<S, M, V, PAIRS>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
         for m in 0..M {
             let pixel = pixels[m];
             for j in 0..V {

@@ -4,7 +4,11 @@
 //! A convolution is a matrix product of patches and weights. A block of patches is copied into the cache and multiplied, tile by
 //! tile, by prepacked weights. Kernels are vectorized over output channels, so feature maps are never transposed. The input
 //! gradient is the same product with transposed weights.
+//!
+//! Products can also be computed in bf16 ([`Algorithm::Bf16`]): values stay f32 in memory, and patches and weights are rounded to pairs of
+//! bf16 values of two successive terms of a sum. A pair fills a 32-bit lane, so both kinds of products share all loops.
 
+mod bf16;
 pub mod simd;
 pub mod thread_team;
 mod size;

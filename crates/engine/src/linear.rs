@@ -234,8 +234,12 @@ impl Back<'_> {
             let (_, input, output) = self.sizes;
             let dy = self.dy.as_ptr().add(row * output);
             let w = self.w.as_ptr().add(column);
-            let sums =
-                multiply::<S, R, 2>(output, (dy, output, 1), (w, input), Prefetch(w.wrapping_add(8 * input), input));
+            let sums = multiply::<S, R, 2, false>(
+                output,
+                (dy, output, 1),
+                (w, input),
+                Prefetch(w.wrapping_add(8 * input), input),
+            );
             for i in 0..R {
                 for j in 0..2 {
                     let at = (row + i) * input + column + j * S::LANES;

@@ -71,7 +71,7 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        let sums = multiply::<S, M, V>(count, (a.at, 1, a.apart), (b.at, b.apart), Prefetch(b.at, b.apart));
+        let sums = multiply::<S, M, V, false>(count, (a.at, 1, a.apart), (b.at, b.apart), Prefetch(b.at, b.apart));
         for m in 0..M {
             for j in 0..V {
                 let to = to.add(m * apart + j * S::LANES);

@@ -1,5 +1,6 @@
 //! Weights, packed in the order in which tiles read them.
 
+use crate::bf16::{self, PairsTask};
 use crate::buffer::Buffer;
 use crate::simd::{self, Level};
 use crate::thread_team;
@@ -12,13 +13,17 @@ pub(crate) const MOST_WIDE: usize = 32;
 const ROWS: usize = 16;
 
 /// Matrices `(groups, k, o)`, stored in panels of columns that are two vectors wide. The `k` rows of a panel are contiguous. The
-/// last panel is padded with zeros, or only one vector wide if that suffices.
+/// last panel is padded with zeros, or only one vector wide if that suffices. Elements are f32 values, or pairs of bf16 values of two
+/// successive rows, which then count as one.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub level: Level,
     lanes: usize,
+    /// Number of rows.
     pub k: usize,
     pub o: usize,
+    /// Whether the elements are pairs of bf16 values.
+    pub pairs: bool,
     /// Whether all elements are finite. Only then can rows with zero input be skipped, since 0 · NaN is NaN.
     pub finite: bool,
     numbers: Buffer,
@@ -35,6 +40,11 @@ fn all_finite(numbers: &[f32]) -> bool {
 }
 
 impl Packed {
+    /// Runs a task on the weights with the instruction set for which they are packed.
+    pub fn run(&self, task: impl PairsTask) {
+        bf16::run(self.level, self.pairs, task);
+    }
+
     /// Packs a matrix whose row `k` holds the weights for the input channel and tap that `of(k)` returns.
     pub fn new(groups: usize, k: usize, o: usize, w: WeightView, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
         let mut packed = Self::zeros(groups, k, o);
@@ -65,6 +75,53 @@ impl Packed {
                     }
                 }
                 if !all_finite(panel) {
+                    bad.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        packed.finite = !bad.into_inner();
+        packed
+    }
+
+    /// Packs a matrix as pairs of bf16 values. Row `i` holds rows `2i` and `2i + 1`, which are the weights for the input channel and tap
+    /// that `of` returns, or zeros if it returns `None`. `k` is the number of pairs.
+    pub fn in_pairs(
+        groups: usize,
+        k: usize,
+        o: usize,
+        w: WeightView,
+        of: impl Fn(usize) -> Option<(usize, usize)> + Sync,
+    ) -> Self {
+        let mut packed = Self::zeros(groups, k, o);
+        packed.pairs = true;
+        let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
+        let panels = packed.panels();
+        let grain = (1 << 14) / (k * 2 * packed.lanes).max(1) + 1;
+        let bad = AtomicBool::new(false);
+        thread_team::ranges(groups * panels, grain, |range| {
+            for i in range {
+                let (g, b) = (i / panels, i % panels);
+                let (width, first) = (packed.width(b), b * 2 * packed.lanes);
+                let count = (o - first).min(width);
+                // SAFETY: each panel is written by one task.
+                let panel = unsafe {
+                    let start = at.get().add(g * packed.group() + first * k);
+                    std::slice::from_raw_parts_mut(start, width * k)
+                };
+                let mut finite = true;
+                for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
+                    let starts: [[Option<usize>; 2]; ROWS] = std::array::from_fn(|row| {
+                        [0, 1].map(|half| of(2 * (block * ROWS + row) + half).map(|(c, tap)| w.start(g, c, tap)))
+                    });
+                    for j in 0..count {
+                        for (row, starts) in rows.chunks_exact_mut(width).zip(starts) {
+                            let [low, high] = starts.map(|start| start.map_or(0.0, |start| w.at(start, first + j)));
+                            row[j] = bf16::pair(low, high);
+                            finite &= bf16::is_finite(row[j]);
+                        }
+                    }
+                }
+                if !finite {
                     bad.store(true, Ordering::Relaxed);
                 }
             }
@@ -108,7 +165,8 @@ impl Packed {
 
     fn zeros(groups: usize, k: usize, o: usize) -> Self {
         let level = simd::level();
-        let mut packed = Self { level, lanes: level.lanes(), k, o, finite: true, numbers: Buffer::default() };
+        let mut packed =
+            Self { level, lanes: level.lanes(), k, o, pairs: false, finite: true, numbers: Buffer::default() };
         packed.numbers = Buffer::zeros(groups * packed.group());
         packed
     }

@@ -1,5 +1,6 @@
 //! Matrix products of patches and weights, parallelized over all cores.
 
+use crate::bf16::{PairsTask, to_pairs};
 use crate::buffer::Scratch;
 use crate::gemm::{BLOCK, block, within_zeros};
 use crate::im2col::{CHUNK, Patches, STRIDE, copy};
@@ -37,7 +38,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
         let (b, g, share) = (i / shares / groups, i / shares % groups, i % shares);
         let range = thread_team::part(pixels, b, blocks);
         let panels = share * panels / shares..(share + 1) * panels / shares;
-        run_with(weights.level, Block { x, y, patches, weights, g, range, panels, epilogue, later });
+        weights.run(Block { x, y, patches, weights, g, range, panels, epilogue, later });
     });
 }
 
@@ -49,7 +50,7 @@ fn in_stages(
     (pixels, threads): (usize, usize),
     (epilogue, later): (Epilogue, Option<Later>),
 ) {
-    let mut scratch = Scratch::new(patches.len().div_ceil(CHUNK).max(1) * pixels * STRIDE);
+    let mut scratch = Scratch::new(weights.k.div_ceil(CHUNK).max(1) * pixels * STRIDE);
     let a = SharedPtr(scratch.at());
     let mut places = [0; FEW];
     let places = &mut places[..pixels];
@@ -57,13 +58,18 @@ fn in_stages(
     let parts = (4 * threads).min(pixels);
     thread_team::run_some(threads, parts, |i| {
         let range = thread_team::part(pixels, i, parts);
-        run_with(weights.level, Copies { x, patches, g, range, a: a.get(), pixels });
+        weights.run(Copies { x, patches, g, range, a: a.get(), pixels });
     });
-    let chunks = Chunks { a: a.get(), pixels, k: patches.len(), finite: weights.finite };
+    let chunks = Chunks { a: a.get(), pixels, k: weights.k, finite: weights.finite };
     let chunks = run_with(weights.level, chunks);
     thread_team::run_some(threads, weights.panels(), |panel| {
-        run_with(weights.level, Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue, later });
+        weights.run(Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue, later });
     });
+}
+
+/// Number of elements of a patch whose products are summed at a time: `CHUNK` f32 values or pairs of bf16 values.
+const fn chunk<const PAIRS: bool>() -> usize {
+    if PAIRS { 2 * CHUNK } else { CHUNK }
 }
 
 /// A task that copies the patches of some pixels, chunk by chunk.
@@ -76,20 +82,26 @@ struct Copies<'a> {
     pixels: usize,
 }
 
-impl Task for Copies<'_> {
-    type Out = ();
-
+impl PairsTask for Copies<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd, const PAIRS: bool>(self) {
         // SAFETY: `in_stages` allocated space for all chunks of all patches; the pixels of `range` lie within the grid, and each
-        // patch is copied by one task.
+        // patch is copied by one task. The scratch memory has room for a chunk of unrounded elements.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
+            let size = chunk::<PAIRS>();
+            let mut scratch = Scratch::new(size);
             for i in self.range {
                 let place = p.place(i);
-                for (chunk, from) in (0..k).step_by(CHUNK).enumerate() {
+                for (chunk, from) in (0..k).step_by(size).enumerate() {
                     let to = self.a.add((chunk * self.pixels + i) * STRIDE);
-                    p.gather::<S>(self.x, self.g * p.c, place, (from, (from + CHUNK).min(k)), to);
+                    let part = (from, (from + size).min(k));
+                    if PAIRS {
+                        p.gather::<S>(self.x, self.g * p.c, place, part, scratch.at());
+                        to_pairs::<S>(scratch.at(), to, part.1 - part.0);
+                    } else {
+                        p.gather::<S>(self.x, self.g * p.c, place, part, to);
+                    }
                 }
             }
         }
@@ -136,11 +148,9 @@ struct Panel<'a> {
     later: Option<Later<'a>>,
 }
 
-impl Task for Panel<'_> {
-    type Out = ();
-
+impl PairsTask for Panel<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd, const PAIRS: bool>(self) {
         // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong
         // to one task.
         unsafe {
@@ -149,7 +159,7 @@ impl Task for Panel<'_> {
                 let a = self.a.add(chunk * self.places.len() * STRIDE + some.start % CHUNK);
                 let weights = (self.weights, self.g, self.panel..self.panel + 1);
                 let y = (self.y, self.g * self.weights.o);
-                block::<S>((a, self.places), weights, (some.start, some.len()), y, &exit);
+                block::<S, PAIRS>((a, self.places), weights, (some.start, some.len()), y, &exit);
             }
             activate::<S>(self.later, (self.y, self.places), (self.weights, self.g, self.panel..self.panel + 1));
         }
@@ -169,12 +179,10 @@ struct Block<'a> {
     later: Option<Later<'a>>,
 }
 
-impl Task for Block<'_> {
-    type Out = ();
-
+impl PairsTask for Block<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements; `range` holds at most `BLOCK` pixels of the grid,
+    unsafe fn run<S: Simd, const PAIRS: bool>(self) {
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements and a chunk of unrounded elements; `range` holds at most `BLOCK` pixels of the grid,
         // whose channels of these panels are written by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
@@ -194,24 +202,37 @@ impl Task for Block<'_> {
                     place = p.next(place);
                 }
             }
-            let mut scratch = Scratch::new(BLOCK * STRIDE);
+            let mut scratch = Scratch::new(BLOCK * STRIDE + chunk::<PAIRS>());
             let a = scratch.at();
+            let unrounded = a.add(BLOCK * STRIDE);
             let mut from = 0;
             loop {
-                let to = (from + CHUNK).min(k);
+                let to = (from + chunk::<PAIRS>()).min(k);
                 for i in 0..count {
-                    let to_row = a.add(i * STRIDE);
-                    if flat {
-                        copy::<S>(self.x.at.add((start + i) * self.x.pitch + self.g * p.c + from), to_row, to - from);
-                    } else {
-                        p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), to_row);
+                    let (row, n) = (a.add(i * STRIDE), to - from);
+                    let here = self.x.at.wrapping_add((start + i) * self.x.pitch + self.g * p.c + from);
+                    match (flat, PAIRS) {
+                        (true, true) => to_pairs::<S>(here, row, n),
+                        (true, false) => copy::<S>(here, row, n),
+                        (false, true) => {
+                            p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), unrounded);
+                            to_pairs::<S>(unrounded, row, n);
+                        }
+                        (false, false) => p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), row),
                     }
                 }
+                let (first, columns) = if PAIRS { (from / 2, (to - from).div_ceil(2)) } else { (from, to - from) };
                 let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
                 let weights = (self.weights, self.g, self.panels.clone());
                 let y = (self.y, self.g * self.weights.o);
-                let some = if self.weights.finite { within_zeros::<S>(a, count, to - from) } else { 0..to - from };
-                block::<S>((a.add(some.start), &pixels[..count]), weights, (from + some.start, some.len()), y, &exit);
+                let some = if self.weights.finite { within_zeros::<S>(a, count, columns) } else { 0..columns };
+                block::<S, PAIRS>(
+                    (a.add(some.start), &pixels[..count]),
+                    weights,
+                    (first + some.start, some.len()),
+                    y,
+                    &exit,
+                );
                 from = to;
                 if from >= k {
                     break;

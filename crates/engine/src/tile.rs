@@ -112,13 +112,24 @@ impl Prefetch {
     }
 }
 
-/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` have stride `bk`.
+/// `a · b + c`, or with `PAIRS`, the products of pairs of bf16 values added to `c`.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`. `a` must be valid for reads of `M` rows (stride `am`) of `k` elements (stride `ak`), and
+/// With `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16).
+#[inline(always)]
+pub(crate) unsafe fn multiply_add<S: Simd, const PAIRS: bool>(a: S::V, b: S::V, c: S::V) -> S::V {
+    // SAFETY: guaranteed by the caller; the vectors exist, so the CPU supports the instruction set.
+    unsafe { if PAIRS { S::dot_pairs(a, b, c) } else { S::fma(a, b, c) } }
+}
+
+/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` have stride `bk`. With `PAIRS`,
+/// each element of `a` and `b` is a pair of bf16 values.
+///
+/// # Safety
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for reads of `M` rows (stride `am`) of `k` elements (stride `ak`), and
 /// `b` for reads of `k` rows (stride `bk`) of `V` vectors.
 #[inline(always)]
-pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
+pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     k: usize,
     (mut a, am, ak): (*const f32, usize, usize),
     (mut b, bk): (*const f32, usize),
@@ -137,7 +148,7 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
             for m in 0..M {
                 let v = S::splat(*a.add(m * am));
                 for j in 0..V {
-                    sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                    sums[m][j] = multiply_add::<S, PAIRS>(v, row[j], sums[m][j]);
                 }
             }
             // After the last row, these may point past the end.
@@ -328,20 +339,20 @@ unsafe fn apply<S: Simd, const FULL: bool, const PLAIN: bool, const N: usize>(
 
 /// Calls a function that is generic over the number of rows of a tile, with `$m` rows (1 to 12).
 macro_rules! with_rows {
-    ($m:expr, $S:ident, $limit:expr, $f:ident::<$V:literal>($($arg:expr),*)) => {
+    ($m:expr, $S:ident, $limit:expr, $f:ident::<$V:literal $(, $P:ident)?>($($arg:expr),*)) => {
         match $m {
-            1 => $f::<$S, 1, $V>($($arg),*),
-            2 => $f::<$S, 2, $V>($($arg),*),
-            3 => $f::<$S, 3, $V>($($arg),*),
-            4 => $f::<$S, 4, $V>($($arg),*),
-            5 if $limit >= 5 => $f::<$S, 5, $V>($($arg),*),
-            6 if $limit >= 6 => $f::<$S, 6, $V>($($arg),*),
-            7 if $limit >= 7 => $f::<$S, 7, $V>($($arg),*),
-            8 if $limit >= 8 => $f::<$S, 8, $V>($($arg),*),
-            9 if $limit >= 9 => $f::<$S, 9, $V>($($arg),*),
-            10 if $limit >= 10 => $f::<$S, 10, $V>($($arg),*),
-            11 if $limit >= 11 => $f::<$S, 11, $V>($($arg),*),
-            12 if $limit >= 12 => $f::<$S, 12, $V>($($arg),*),
+            1 => $f::<$S, 1, $V $(, $P)?>($($arg),*),
+            2 => $f::<$S, 2, $V $(, $P)?>($($arg),*),
+            3 => $f::<$S, 3, $V $(, $P)?>($($arg),*),
+            4 => $f::<$S, 4, $V $(, $P)?>($($arg),*),
+            5 if $limit >= 5 => $f::<$S, 5, $V $(, $P)?>($($arg),*),
+            6 if $limit >= 6 => $f::<$S, 6, $V $(, $P)?>($($arg),*),
+            7 if $limit >= 7 => $f::<$S, 7, $V $(, $P)?>($($arg),*),
+            8 if $limit >= 8 => $f::<$S, 8, $V $(, $P)?>($($arg),*),
+            9 if $limit >= 9 => $f::<$S, 9, $V $(, $P)?>($($arg),*),
+            10 if $limit >= 10 => $f::<$S, 10, $V $(, $P)?>($($arg),*),
+            11 if $limit >= 11 => $f::<$S, 11, $V $(, $P)?>($($arg),*),
+            12 if $limit >= 12 => $f::<$S, 12, $V $(, $P)?>($($arg),*),
             _ => unreachable!("a tile has at most {} rows", $limit),
         }
     };

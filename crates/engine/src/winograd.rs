@@ -390,7 +390,7 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
     unsafe {
         let w = stage.w;
         let a = stage.v.add(f * w.v_apart(stage.count) + (chunk * stage.count + start) * w.row());
-        let sums = multiply::<S, M, V>(count, (a, w.row(), 1), (panel, V * S::LANES), prefetch);
+        let sums = multiply::<S, M, V, false>(count, (a, w.row(), 1), (panel, V * S::LANES), prefetch);
         let to = stage.m.add(f * w.m_apart(stage.count) + start * w.width() + b * 2 * S::LANES);
         for m in 0..M {
             for j in 0..V {

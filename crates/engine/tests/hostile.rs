@@ -5,7 +5,7 @@
 #[path = "common/random.rs"]
 mod random;
 
-use gradscope_engine::simd::{available, set_level};
+use gradscope_engine::simd::{Bf16, available, set_bf16, set_level};
 use gradscope_engine::{
     Activation, Algorithm, Epilogue, Filter, Map, MapMut, Pool, RowNorm, Sizes, Slide, StridedSlice, View,
     WeightGradient, add_view, crop, gate_vjp, gather, linear, linear_vjp, linear_weight_gradient, matmul,
@@ -154,7 +154,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
         r.count(&[output, input.checked_div(slide.groups).unwrap_or(1), slide.kernel.0, slide.kernel.1])
     };
     let weights = r.numbers(weights);
-    let sums = [Algorithm::Direct, Algorithm::SmallBatch, Algorithm::LargeBatch][r.below(3)];
+    let sums = [Algorithm::Direct, Algorithm::SmallBatch, Algorithm::LargeBatch, Algorithm::Bf16][r.below(4)];
     let sizes = Sizes { input, output, from: (h, w), to };
     let pool = Pool { kernel: slide.kernel, stride: slide.stride, padding: slide.padding, dilation: slide.dilation };
     let pick = StridedSlice {
@@ -291,13 +291,14 @@ fn call_on_tokens(r: &mut Random) -> (Fenced, &'static str, bool) {
     };
     let others = if usual(r) { r.count(&[n, m, k]) } else { ws };
     let [x, w, y] = [xs, ws, others].map(|count| r.numbers(count));
+    let algorithm = [Algorithm::Direct, Algorithm::Bf16][r.below(2)];
     let parameters = if usual(r) { r.count(&[k]) } else { r.below(40) };
     let gamma = r.numbers(parameters);
     let norm = RowNorm { columns: k, centered: usual(r), epsilon: 1e-5 };
     let mut out = Fenced::new(ys);
     let slice = out.slice();
     let went = catch_unwind(AssertUnwindSafe(|| match which {
-        0 => matmul((&x, &a), (&w, &b), slice, Some(Activation::Relu).filter(|_| xs > 9)),
+        0 => matmul((&x, &a), (&w, &b), slice, Some(Activation::Relu).filter(|_| xs > 9), algorithm),
         1 => gather(&x, &a, slice),
         2 => scatter_add(&y, &a, slice),
         3 => add_view(&y, &w, &a, slice),
@@ -339,6 +340,7 @@ fn mismatched_sizes_panic_and_no_call_writes_outside_its_slice() {
     let levels = available();
     while begun.elapsed() < limit {
         set_level(levels[r.below(levels.len())]);
+        set_bf16([Bf16::Detected, Bf16::Emulated, Bf16::Off][r.below(3)]);
         let seed = r.0;
         let (out, name, ok) = if r.below(3) == 0 { call_on_tokens(&mut r) } else { call(&mut r) };
         assert!(out.is_whole(), "{name} wrote outside its slice with seed {seed}");

@@ -5,7 +5,7 @@
 mod random;
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{RowNorm, View, add_view, gather, matmul, scatter_add, softmax, softmax_vjp};
+use gradscope_engine::{Algorithm, RowNorm, View, add_view, gather, matmul, scatter_add, softmax, softmax_vjp};
 use random::Random;
 
 fn near(what: &str, found: &[f32], expected: &[f64], scale: f64) {
@@ -124,7 +124,7 @@ fn products_of_views_match_plain_sums() {
             let (a, b) = (view(m, k), view(k, p));
             let (x, w) = (r.numbers(a.extent()), r.numbers(b.extent()));
             let mut y = vec![0.0; n * heads * m * p];
-            matmul((&x, &a), (&w, &b), &mut y, None);
+            matmul((&x, &a), (&w, &b), &mut y, None, Algorithm::Direct);
             let (a, b) = (places(&a), places(&b));
             let element = |i: usize| {
                 let (matrix, row, column) = (i / (m * p), i / p % m, i % p);

@@ -21,6 +21,16 @@ pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
     unsafe { task.run::<Avx512>() }
 }
 
+/// Runs a task compiled for AVX-512 with products of bf16 pairs.
+///
+/// # Safety
+/// The CPU must support AVX-512F, AVX-512DQ, AVX512-BF16, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx512dq,avx512bf16,avx2,fma")]
+pub(super) unsafe fn run_bf16<T: Task>(task: T) -> T::Out {
+    // SAFETY: the caller guarantees that the CPU supports the instruction set.
+    unsafe { task.run::<Avx512>() }
+}
+
 /// Defines functions that map vectors to a vector, lane by lane.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
@@ -107,6 +117,31 @@ impl Simd for Avx512 {
     fn sum(v: Vector) -> f32 {
         // SAFETY: `v` exists, so the CPU supports AVX-512.
         unsafe { _mm512_reduce_add_ps(v.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn round_pairs(first: Vector, second: Vector) -> Vector {
+        // SAFETY: the caller guarantees that the CPU supports AVX512-BF16. Both types are 64 bytes of plain data.
+        unsafe { Vector(std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(second.0, first.0))) }
+    }
+
+    #[inline(always)]
+    unsafe fn zip_pairs(low: Vector, high: Vector) -> Vector {
+        // SAFETY: the caller guarantees that the CPU supports AVX512-BF16. Both types are 32 bytes of plain data.
+        unsafe {
+            let [low, high] = [low, high]
+                .map(|v| _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v.0))));
+            Vector(_mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32::<16>(high))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(a: Vector, b: Vector, c: Vector) -> Vector {
+        // SAFETY: the caller guarantees that the CPU supports AVX512-BF16. Both types are 64 bytes of plain data.
+        unsafe {
+            let [a, b] = [a, b].map(|v| std::mem::transmute::<__m512, __m512bh>(v.0));
+            Vector(_mm512_dpbf16_ps(c.0, a, b))
+        }
     }
 
     #[inline(always)]

@@ -86,6 +86,33 @@ pub trait Simd: Copy + 'static {
     fn is_zero(v: Self::V) -> bool;
     /// The sum of all lanes.
     fn sum(v: Self::V) -> f32;
+    /// Rounds `2 LANES` consecutive elements, given as two vectors, to pairs of bf16: lane `i` holds elements `2i` and `2i + 1`.
+    ///
+    /// # Safety
+    /// The task must run with [`run_bf16`].
+    #[inline(always)]
+    unsafe fn round_pairs(first: Self::V, second: Self::V) -> Self::V {
+        let _ = (first, second);
+        unreachable!("this instruction set has no bf16 pairs")
+    }
+    /// Rounds two vectors to bf16 and pairs their lanes: lane `i` holds `low[i]` and `high[i]`.
+    ///
+    /// # Safety
+    /// The task must run with [`run_bf16`].
+    #[inline(always)]
+    unsafe fn zip_pairs(low: Self::V, high: Self::V) -> Self::V {
+        let _ = (low, high);
+        unreachable!("this instruction set has no bf16 pairs")
+    }
+    /// `a₀ · b₀ + a₁ · b₁ + c`, where each lane of `a` and `b` holds a pair of bf16 values. Denormal values may count as 0.
+    ///
+    /// # Safety
+    /// The task must run with [`run_bf16`].
+    #[inline(always)]
+    unsafe fn dot_pairs(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let _ = (a, b, c);
+        unreachable!("this instruction set has no bf16 pairs")
+    }
     /// Transposes a block of `LANES` × `LANES` elements with row strides `from.1` and `to.1`.
     ///
     /// # Safety
@@ -178,6 +205,46 @@ pub fn set_level(level: Level) {
     }
 }
 
+/// Whether kernels may multiply pairs of bf16 values; see [`multiplies_bf16`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Bf16 {
+    /// If the CPU has an instruction for it.
+    Detected,
+    /// Never.
+    Off,
+    /// If the CPU has an instruction for it, or in plain arithmetic if [`Level::Scalar`] is in use. For tests.
+    Emulated,
+}
+
+static BF16: AtomicU8 = AtomicU8::new(Bf16::Detected as u8);
+
+/// Selects whether kernels may multiply pairs of bf16 values, for tests and benchmarks. Does not affect weights that are already packed.
+pub fn set_bf16(bf16: Bf16) {
+    BF16.store(bf16 as u8, Ordering::Relaxed);
+}
+
+/// Whether the instruction set in use multiplies pairs of bf16 values: AVX-512 on CPUs with AVX512-BF16. Products in AMX tiles are not
+/// used.
+pub fn multiplies_bf16() -> bool {
+    let level = level();
+    match BF16.load(Ordering::Relaxed) {
+        off if off == Bf16::Off as u8 => false,
+        emulated if emulated == Bf16::Emulated as u8 && level == Level::Scalar => true,
+        _ => level == Level::Avx512 && has_bf16(),
+    }
+}
+
+/// Whether the CPU supports AVX512-BF16.
+fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        has(Level::Avx512) && is_x86_feature_detected!("avx512bf16")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// The name of an instruction set, as used by the environment variable `GRADSCOPE_SIMD`.
 pub fn name(level: Level) -> &'static str {
     match level {
@@ -226,6 +293,24 @@ pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
     assert!(has(level), "this CPU does not support {}", name(level));
     // SAFETY: the CPU supports the instruction set, as asserted above.
     unsafe { run_at(level, task) }
+}
+
+/// Runs a task that multiplies pairs of bf16 values with the given instruction set.
+///
+/// # Panics
+/// If the CPU or the instruction set has no products of bf16 pairs.
+pub(crate) fn run_bf16<T: Task>(level: Level, task: T) -> T::Out {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => {
+            assert!(has_bf16(), "this CPU does not support AVX512-BF16");
+            // SAFETY: the CPU supports the instruction sets, as asserted above.
+            unsafe { avx512::run_bf16(task) }
+        }
+        // SAFETY: plain arithmetic runs everywhere.
+        Level::Scalar => unsafe { task.run::<scalar::Scalar>() },
+        _ => panic!("{} has no products of bf16 pairs", name(level)),
+    }
 }
 
 /// Runs a task with the given instruction set, without checking that the CPU supports it.

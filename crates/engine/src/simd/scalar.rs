@@ -1,6 +1,7 @@
 //! Scalar arithmetic on arrays of four elements, for any CPU.
 
 use super::Simd;
+use crate::bf16::{pair, unpair};
 
 /// Plain arithmetic on arrays of four elements, which the compiler may vectorize.
 #[derive(Clone, Copy)]
@@ -128,5 +129,24 @@ impl Simd for Scalar {
     #[inline(always)]
     fn sum(v: [f32; 4]) -> f32 {
         (v[0] + v[1]) + (v[2] + v[3])
+    }
+
+    #[inline(always)]
+    unsafe fn round_pairs([a, b, c, d]: [f32; 4], [e, f, g, h]: [f32; 4]) -> [f32; 4] {
+        [pair(a, b), pair(c, d), pair(e, f), pair(g, h)]
+    }
+
+    #[inline(always)]
+    unsafe fn zip_pairs(low: [f32; 4], high: [f32; 4]) -> [f32; 4] {
+        zip(low, high, pair)
+    }
+
+    #[inline(never)]
+    unsafe fn dot_pairs(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        let products = zip(a, b, |a, b| {
+            let ((a0, a1), (b0, b1)) = (unpair(a), unpair(b));
+            a0 * b0 + a1 * b1
+        });
+        zip(products, c, |a, b| a + b)
     }
 }
