@@ -43,7 +43,7 @@ pub fn batched_matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let shape = [lead, &[*m, *p]].concat();
     if fits(&[a, b]) {
         let mut y = vec![0f32; shape.iter().product()];
-        strided(a, |a| strided(b, |b| engine::matmul(a, b, &mut y, None)))??;
+        strided(a, |a| strided(b, |b| engine::matmul(a, b, &mut y, None, engine::Algorithm::Direct)))??;
         return tensor(y, &shape);
     }
     // candle supports at most two leading dimensions.

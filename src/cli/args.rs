@@ -139,7 +139,7 @@ pub enum CliCommand {
 }
 
 /// Script folders, and the device and precision of computations.
-#[derive(Group, Debug)]
+#[derive(Group, Clone, Debug)]
 pub struct HostArgs {
     /// Folder of methods, searched before ./plugins, the user's folder and the built-in methods
     #[arg(long, value_name = "DIR", global = true)]
@@ -152,8 +152,8 @@ pub struct HostArgs {
     pub device: String,
     /// Precision of weights and computations: f32, f64, tf32 (CUDA only), bf16 or f16
     ///
-    /// bf16 and f16 halve the memory of the weights; computations still run in f32, with the rounded weights. f64 is for checking
-    /// results and is much slower than f32.
+    /// bf16 and f16 halve the memory of the weights; values and sums stay f32. On CPUs with AVX512-BF16, bf16 also rounds the factors of
+    /// products, which is faster; AMX is not used yet. f64 is for checking results and is much slower than f32.
     #[arg(long, value_name = "DTYPE", default_value = "f32", global = true)]
     pub precision: String,
     /// Compute convolutions directly instead of with Winograd transforms: slower, but with smaller rounding errors
@@ -301,6 +301,10 @@ pub struct RunArgs {
     /// Stop after this time (seconds, or 10m, 2h) with exit code 1, keeping what was written so far
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<Deadline>,
+    /// Run the method in f32 as well, and report how well the result in the selected --precision agrees: correlation of the figures,
+    /// top-1 class and logits
+    #[arg(long)]
+    pub check_precision: bool,
     /// How to draw pictures in the terminal; auto: as set in config.rhai, or else the best protocol the terminal supports
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,

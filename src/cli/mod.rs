@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod card;
 mod check;
+mod check_precision;
 mod completions;
 pub mod config;
 mod deadline;

@@ -1,6 +1,7 @@
 //! `gradscope run`: runs a method on one or more pictures.
 
 use super::args::{HostArgs, RunArgs};
+use super::check_precision::InF32;
 use super::draw::FigurePrinter;
 use super::out;
 use super::progress::ProgressLine;
@@ -40,6 +41,7 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
     if names.len() > 1 && (args.sheet.is_some() || args.film.is_some()) {
         return Err(usage::usage(anyhow!("--sheet and --film support only one picture; --out supports several")));
     }
+    let in_f32 = if args.check_precision { InF32::open(host_args, &args.question.network)? } else { None };
     let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
     let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
@@ -48,7 +50,13 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
     for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
-        documents.extend(one(&host, &model, picture, (folder.as_deref(), screen.as_ref()), args, &stop)?);
+        documents.extend(one(
+            (&host, &model, in_f32.as_ref()),
+            picture,
+            (folder.as_deref(), screen.as_ref()),
+            args,
+            &stop,
+        )?);
     }
     if args.json {
         let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
@@ -76,16 +84,14 @@ struct Asked<'a> {
 }
 
 fn one(
-    host: &Host,
-    model: &Model,
-    picture: Asked,
+    (host, model, in_f32): (&Host, &Model, Option<&InF32>),
+    asked: Asked,
     (out, screen): (Option<&Path>, Option<&FigurePrinter>),
     args: &RunArgs,
     stop: &StopFlag,
 ) -> Result<Option<serde_json::Value>> {
-    let Asked { name, asked, picture } = picture;
-    let mut session = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
-    session.opened_as(asked);
+    let mut session = open::session(host, model.clone(), (asked.name, asked.picture), &args.method, &args.question)?;
+    session.opened_as(asked.asked);
     if args.steps.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--steps: the method \"{}\" has no steps", args.method)));
     }
@@ -109,12 +115,35 @@ fn one(
             "the scores of {count} pictures are not finite; these pictures count neither as correct nor as fooled"
         ));
     }
+    if let Some(in_f32) = in_f32 {
+        compare(in_f32, asked, (&mut session, &frame), args, (&bar, stop))?;
+    }
     write_files(args, out, &session, host, &frame)?;
     kept.end()?;
     if let Some(screen) = screen {
         show(&session, &frame, args, screen)?;
     }
     args.json.then(|| result::document(&session, host, &frame)).transpose()
+}
+
+/// Runs the method in f32 with the same target class and reports how well the result in `frame` agrees.
+fn compare(
+    in_f32: &InF32,
+    Asked { name, picture, .. }: Asked,
+    (session, frame): (&mut Session, &Frame),
+    args: &RunArgs,
+    (bar, stop): (&ProgressLine, &StopFlag),
+) -> Result<()> {
+    let InF32 { host, model } = in_f32;
+    let mut other = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
+    if let Some(class) = session.target() {
+        other.set_target(Some(class))?;
+    }
+    let mut unsaved = Checkpoint::new(None, false, &mut other)?;
+    let reference = answer(host, &mut other, args.steps, bar, stop, &mut unsaved)?;
+    bar.end();
+    out::tell(&session.compare_with_f32(frame, (&other, &reference))?.to_string());
+    Ok(())
 }
 
 /// Writes the requested files. Each figure is rendered only once, even if several files contain it.

@@ -20,9 +20,9 @@ pub struct RunOptions {
 /// How weights are stored and results are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
-    /// The dtype of the weights. bf16 and f16 only save memory: computations are in f32.
+    /// The dtype of the weights. Activations and sums are in f32 even if weights are stored in bf16 or f16.
     pub storage: DType,
-    /// How convolutions compute their sums.
+    /// How convolutions and matrix products compute their sums.
     pub accumulation: Accumulation,
 }
 
@@ -38,7 +38,7 @@ const NAMES: [(&str, Precision); 5] = [
     ("f32", Precision { storage: DType::F32, accumulation: Accumulation::Winograd }),
     ("f64", Precision { storage: DType::F64, accumulation: Accumulation::Direct }),
     ("tf32", Precision { storage: DType::F32, accumulation: Accumulation::Tf32 }),
-    ("bf16", Precision { storage: DType::BF16, accumulation: Accumulation::Winograd }),
+    ("bf16", Precision { storage: DType::BF16, accumulation: Accumulation::Bf16 }),
     ("f16", Precision { storage: DType::F16, accumulation: Accumulation::Winograd }),
 ];
 

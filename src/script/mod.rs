@@ -6,6 +6,7 @@
 pub mod summary;
 pub(crate) mod sandbox;
 pub mod report;
+pub mod agreement;
 pub mod group_folders;
 pub mod folders;
 pub mod method;

@@ -4,7 +4,7 @@ use super::TrainingOptions;
 use super::batch::Batches;
 use super::perceptual::Perceptual;
 use super::{dropout, fingerprint, init};
-use crate::backend;
+use crate::backend::{self, Accumulation};
 use crate::data::{Dataset, Preprocess};
 use crate::exec::{BatchStatistics, Masks, ScoresNotFinite, Trace};
 use crate::explain::{Walk, loss_of_labels};
@@ -120,6 +120,11 @@ impl Trainer {
         let graph = match bare {
             true => init::draw(graph, options.init, options.seed)?,
             false => graph.to(graph.dtype(), &graph.device())?,
+        };
+        // Rounding factors to bf16 would change the gradients, too.
+        let graph = match graph.accumulation() {
+            Accumulation::Bf16 => graph.with_accumulation(Accumulation::Winograd),
+            _ => graph,
         };
         let batches = options.batches(data.len());
         let begun = fingerprint::of_weights(&graph.weights())?.into();

@@ -129,6 +129,46 @@ fn every_run_of_a_network_uses_the_accumulation_of_its_convolutions() {
     assert_ne!(numbers(&relevance(&trace)), numbers(&relevance(&trace.exact())));
 }
 
+#[test]
+fn networks_in_bf16_agree_with_f32_within_its_rounding() {
+    let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let gradient = |graph: &Arc<Graph>, x: &Tensor| {
+        let trace = graph.forward(x).unwrap();
+        // The gradient of the class scores, weighted differently.
+        let seed = Random(5).tensor(trace.value(graph.logits).unwrap().dims()).to_dtype(DType::F32).unwrap();
+        let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) };
+        numbers(walk.run().unwrap().input().unwrap())
+    };
+    for name in NETWORKS {
+        let plain = Arc::new(drawn(name).with_accumulation(Accumulation::Winograd));
+        let options = RunOptions { device: Device::Cpu, precision: "bf16".parse().unwrap() };
+        let bf16 = Arc::new(plain.placed(&options).unwrap());
+        let x = pictures(&plain);
+        let [expected, found] = [&plain, &bf16].map(|g| numbers(&g.logits(&x).unwrap()));
+        let apart: Vec<_> = expected.iter().zip(&found).map(|(a, b)| a - b).collect();
+        assert!(norm(&apart) <= 2e-2 * norm(&expected), "{name}: {found:?}, not {expected:?}");
+        // Where random weights flip many ReLUs, rounding only the weights may do as much harm.
+        let weights = Arc::new(plain.to(DType::BF16, &Device::Cpu).unwrap());
+        let exact = gradient(&plain, &x);
+        let [lost, by_weights] = [&bf16, &weights].map(|g| {
+            let found = gradient(g, &x);
+            1.0 - exact.iter().zip(&found).map(|(a, b)| a * b).sum::<f64>() / norm(&exact) / norm(&found)
+        });
+        assert!(
+            lost <= 0.01f64.max(1.5 * by_weights),
+            "{name}: correlation of the input gradient {} {by_weights}",
+            1.0 - lost
+        );
+        // Direct convolution uses the rounded weights in f32.
+        let stored = Arc::new(plain.with_accumulation(Accumulation::Direct).to(DType::BF16, &Device::Cpu).unwrap());
+        let [rounded, exact] = [&stored, &bf16.exact()].map(|g| numbers(&g.logits(&x).unwrap()));
+        assert_eq!(rounded, exact, "{name}");
+        if gradscope_engine::simd::multiplies_bf16() {
+            assert_ne!(rounded, found, "{name}: nothing was multiplied in bf16");
+        }
+    }
+}
+
 /// The text that a one-shot method returns, on the embedded network.
 fn told(host: &Host, plugin: &str, body: &str) -> String {
     let model = Architectures::new(host.models().clone(), host.guard()).open("shapes", None).unwrap();

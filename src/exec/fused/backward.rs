@@ -291,8 +291,8 @@ impl<'a> BackwardPass<'a> {
             let mut buffer = PooledBuffer::new(n * view.elements());
             let dx = &mut buffer.numbers_mut()[..n * view.elements()];
             match i {
-                0 => matmul((dy.0, &dy.1), (other, &at), dx, None),
-                _ => matmul((other, &at), (dy.0, &dy.1), dx, None),
+                0 => matmul((dy.0, &dy.1), (other, &at), dx, None, run.plan.algorithm),
+                _ => matmul((other, &at), (dy.0, &dy.1), dx, None, run.plan.algorithm),
             }
             self.scatter(step.reads[i], view, dx);
         }

@@ -168,7 +168,8 @@ impl FusedRun {
             }
             StepKernel::Matmul([a, b]) => {
                 let ((a, at), (b, bt)) = (self.viewed(step.reads[0], a), self.viewed(step.reads[1], b));
-                matmul((a, &at), (b, &bt), &mut buffer.numbers_mut()[..n * step.to.len()], activation);
+                let y = &mut buffer.numbers_mut()[..n * step.to.len()];
+                matmul((a, &at), (b, &bt), y, activation, self.plan.algorithm);
             }
             StepKernel::Copy(view) => {
                 let (x, view) = self.viewed(step.reads[0], view);

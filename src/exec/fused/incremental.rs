@@ -171,7 +171,13 @@ impl IncrementalRun<'_> {
                 let (x, w) = (self.whole(read)?, self.whole(step.reads[1])?);
                 let [a, b] = [(read, a), (step.reads[1], b)].map(|(read, v)| v.batch(self.n, self.place(read).len()));
                 self.whole_value(to, |y| {
-                    matmul((x.buffer.numbers(), &a), (w.buffer.numbers(), &b), y, step.activation);
+                    matmul(
+                        (x.buffer.numbers(), &a),
+                        (w.buffer.numbers(), &b),
+                        y,
+                        step.activation,
+                        self.run.plan.algorithm,
+                    );
                     Ok(())
                 })
             }

@@ -6,7 +6,7 @@ use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::View;
+use gradscope_engine::{Algorithm, View};
 use std::sync::OnceLock;
 
 /// The steps of a network for one input size, and where their values are stored.
@@ -15,6 +15,8 @@ pub(in crate::exec) struct Plan {
     /// The input shape, excluding the batch dimension.
     pub(super) input: Vec<usize>,
     pub(super) steps: Vec<Step>,
+    /// How matrix products are computed.
+    pub(super) algorithm: Algorithm,
     /// Number of elements per picture of each buffer.
     pub(super) buffers: Vec<usize>,
     /// The last step that uses each buffer.
@@ -78,6 +80,7 @@ impl Plan {
             constants: constant.iter().map(|&constant| constant.then(OnceLock::new)).collect(),
             input: input.to_vec(),
             steps,
+            algorithm: graph.accumulation().into(),
             buffers: layout.buffers,
             last,
             mapped,

@@ -3,7 +3,7 @@
 use super::layout::{Layout, Slot};
 use super::packed::Packed;
 use super::segment::{Segment, Segments};
-use crate::backend::{self, Conv2d, Pool2d, Window};
+use crate::backend::{self, Accumulation, Conv2d, Pool2d, Window};
 use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
@@ -111,6 +111,7 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
         let plain = segment.pattern == Pattern::Affine && segment.activation.is_none() && segment.add.is_none();
         plain && segments.steps[segment.reads[0]].last == 0
     };
+    let accumulation = graph.accumulation();
     let ready = |(i, segment): (usize, &Segment)| {
         let x = segment.reads.first().map(|&r| shapes[segments.steps[r].last].as_slice());
         let affine = segment.norm.map(|norm| numbers(graph, norm)).transpose()?;
@@ -123,9 +124,11 @@ pub(super) fn steps(graph: &Graph, shapes: &[Vec<usize>], segments: &Segments, l
                 let (scale, bias) = folded(own()?, affine);
                 (StepKernel::Conv(Packed::of(&graph.nodes[segment.first], scale, x, &conv)?), bias)
             }
-            (Pattern::Linear, _) if shapes[segment.first].len() > 2 => {
+            // A linear layer over a single row reads its weights only once, so packing them pays only if that halves them.
+            (Pattern::Linear, _) if shapes[segment.first].len() > 2 || accumulation == Accumulation::Bf16 => {
+                let conv = Conv2d { accumulation, ..Conv2d::default() };
                 let y = &shapes[segment.first];
-                (StepKernel::Conv(Packed::of(&graph.nodes[segment.first], None, y, &Conv2d::default())?), own()?)
+                (StepKernel::Conv(Packed::of(&graph.nodes[segment.first], None, y, &conv)?), own()?)
             }
             (Pattern::RowNorm(norm), _) => {
                 let flat =

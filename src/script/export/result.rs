@@ -6,6 +6,7 @@ use crate::data::{Dataset, source};
 use crate::model::card;
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Figure};
+use crate::script::agreement::Agreement;
 use crate::script::host::Host;
 use crate::script::session::Session;
 use crate::script::summary::Frame;
@@ -53,6 +54,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
         "device": device_text(&graph.device()),
         "precision": graph.precision().to_string(),
         "exact": graph.accumulation() == Accumulation::Direct,
+        "against_f32": session.agreement().map(Agreement::document),
         "picture": session.picture(),
         "file": source::file(session.picture()),
         "data": session.data().opened().map(|set| data(set, model)),

@@ -11,6 +11,7 @@ mod target;
 
 pub use target::Target;
 
+use super::agreement::Agreement;
 use super::api::LabeledTrace;
 use super::host::Host;
 use super::method::Method;
@@ -18,7 +19,7 @@ use super::method::context::{Cx, NoObserver, Observer};
 use super::method::data::Data;
 use super::method::params::Params;
 use super::method::remarks::Remarks;
-use super::summary::MethodCard;
+use super::summary::{Frame, MethodCard};
 use crate::data::source::numbered;
 use crate::exec::ScoresNotFinite;
 use crate::model::{Ablation, Model};
@@ -52,6 +53,8 @@ pub struct Session {
     steps: History,
     cursor: usize,
     told: Remarks,
+    /// How well the result agrees with that in f32, if compared.
+    agreement: Option<Agreement>,
     /// Whether the steps after the current one were computed with different parameters or a different version of the script.
     outdated: bool,
     /// Whether the parameter `stop` was turned off only to let an attack continue after fooling the network.
@@ -81,6 +84,7 @@ impl Session {
             steps: History::default(),
             cursor: 0,
             told: Remarks::default(),
+            agreement: None,
             outdated: false,
             unstopped: false,
             observer: Arc::new(NoObserver),
@@ -138,6 +142,26 @@ impl Session {
     /// The error if no class is predicted because the scores are not finite.
     pub fn unnamed(&self) -> Option<&ScoresNotFinite> {
         self.top.as_ref().err()
+    }
+
+    /// Compares the result in `frame` with that of the same run in f32, and keeps the comparison.
+    pub fn compare_with_f32(&mut self, frame: &Frame, (other, in_f32): (&Self, &Frame)) -> Result<&Agreement> {
+        let logits = |s: &Self| {
+            let graph = s.method.as_ref().map_or_else(|| s.model.graph.clone(), |m| m.exactly(&s.model).graph);
+            graph.logits(&s.input)
+        };
+        let class = |s: &Self| s.top.as_ref().ok().copied().flatten();
+        let agreement = Agreement::new(
+            [&frame.figures, &in_f32.figures],
+            [&logits(self)?, &logits(other)?],
+            [class(self), class(other)],
+        )?;
+        Ok(self.agreement.insert(agreement))
+    }
+
+    /// How well the result agrees with that in f32; `None` unless [compared](Self::compare_with_f32).
+    pub fn agreement(&self) -> Option<&Agreement> {
+        self.agreement.as_ref()
     }
 
     /// The open method, if any.
@@ -297,6 +321,7 @@ impl Session {
         self.steps = History::default();
         self.cursor = 0;
         self.told = Remarks::default();
+        self.agreement = None;
         self.outdated = false;
     }
 

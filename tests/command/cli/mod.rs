@@ -276,6 +276,26 @@ fn the_result_says_how_precisely_it_was_computed() {
 }
 
 #[test]
+fn a_precision_can_be_compared_with_f32() {
+    let result = |args: &[&str]| -> (Value, String) {
+        let folder = TempDir::new().unwrap();
+        let out = gradscope(folder.path(), &[args, &["--check-precision", "--json"]].concat());
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        (serde_json::from_slice(&out.stdout).unwrap(), text(&out.stderr))
+    };
+    for precision in ["bf16", "f16"] {
+        let (result, said) = result(&["--precision", precision, "run", "saliency"]);
+        let found = &result["against_f32"];
+        assert!(found["same_top1"] == true && said.contains("same top-1 class"), "{found} {said}");
+        let apart = found["largest_logit_difference"].as_f64().unwrap();
+        assert!(apart > 0.0 && apart < 0.5, "{precision}: {apart}");
+        let correlation = found["figures"][0]["correlation"].as_f64().unwrap();
+        assert!(correlation > 0.97 && correlation < 1.0, "{precision}: {correlation}");
+    }
+    assert_eq!(result(&["run", "saliency"]).0["against_f32"], Value::Null, "f32 is not compared with itself");
+}
+
+#[test]
 fn the_result_contains_the_parameters_used_not_those_requested() {
     let used = |method: &str, set: &[&str]| {
         let set = set.iter().flat_map(|pair| ["--set", pair]);
