@@ -88,6 +88,15 @@ fn refusal(method: &str, name: &str, model: &Model) -> Option<&'static str> {
     listed.or(by_network)
 }
 
+#[test]
+fn the_documentation_lists_every_refusal() {
+    let document = include_str!("../../docs/methods.md");
+    for (method, _, says) in REFUSALS {
+        let row = document.lines().find(|line| line.contains(&format!("`{method}`")) && line.contains(says));
+        assert!(row.is_some(), "docs/methods.md has no row for {method}: {says}");
+    }
+}
+
 /// Two pictures of the network's size.
 pub fn pictures(model: &Model) -> Dataset {
     let [c, h, w] = model.card.input;
