@@ -282,7 +282,7 @@ class ShapesVit(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, 96))
         self.pos_embed = nn.Parameter(torch.zeros(1, 65, 96))
         self.blocks = nn.Sequential(*[TransformerBlock(96, 4, 192) for _ in range(4)])
-        self.norm = nn.LayerNorm(96, eps=1e-6)
+        self.norm = nn.LayerNorm(96)
         self.head = nn.Linear(96, 10)
 
     def forward(self, x):
