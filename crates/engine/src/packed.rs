@@ -39,6 +39,15 @@ fn all_finite(numbers: &[f32]) -> bool {
     sums.iter().sum::<f32>() + rest.iter().map(|v| 0.0 * v).sum::<f32>() == 0.0
 }
 
+/// The columns of a panel: its group, its first column, the number of columns, and the number including those of padding.
+#[derive(Clone, Copy)]
+struct Columns {
+    group: usize,
+    first: usize,
+    count: usize,
+    width: usize,
+}
+
 impl Packed {
     /// Runs a task on the weights with the instruction set for which they are packed.
     pub fn run(&self, task: impl PairsTask) {
@@ -47,40 +56,22 @@ impl Packed {
 
     /// Packs a matrix whose row `k` holds the weights for the input channel and tap that `of(k)` returns.
     pub fn new(groups: usize, k: usize, o: usize, w: WeightView, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
-        let mut packed = Self::zeros(groups, k, o);
-        let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
-        let panels = packed.panels();
-        let grain = (1 << 15) / (k * 2 * packed.lanes).max(1) + 1;
-        let bad = AtomicBool::new(false);
-        thread_team::ranges(groups * panels, grain, |range| {
-            for i in range {
-                let (g, b) = (i / panels, i % panels);
-                let (width, first) = (packed.width(b), b * 2 * packed.lanes);
-                let count = (o - first).min(width);
-                // SAFETY: each panel is written by one task.
-                let panel = unsafe {
-                    let start = at.get().add(g * packed.group() + first * k);
-                    std::slice::from_raw_parts_mut(start, width * k)
-                };
-                // Packs several rows at a time because they are contiguous in `w` in one of the two directions.
-                for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
-                    let starts: [usize; ROWS] = std::array::from_fn(|row| {
-                        let (c, tap) = of((block * ROWS + row).min(k - 1));
-                        w.start(g, c, tap)
-                    });
-                    for j in 0..count {
-                        for (row, start) in rows.chunks_exact_mut(width).zip(starts) {
-                            row[j] = w.at(start, first + j);
-                        }
+        let packed = Self::zeros(groups, k, o);
+        packed.by_panel(groups, |panel, Columns { group, first, count, width }| {
+            // Packs several rows at a time because they are contiguous in `w` in one of the two directions.
+            for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
+                let starts: [usize; ROWS] = std::array::from_fn(|row| {
+                    let (c, tap) = of((block * ROWS + row).min(k - 1));
+                    w.start(group, c, tap)
+                });
+                for j in 0..count {
+                    for (row, start) in rows.chunks_exact_mut(width).zip(starts) {
+                        row[j] = w.at(start, first + j);
                     }
                 }
-                if !all_finite(panel) {
-                    bad.store(true, Ordering::Relaxed);
-                }
             }
-        });
-        packed.finite = !bad.into_inner();
-        packed
+            all_finite(panel)
+        })
     }
 
     /// Packs a matrix as pairs of bf16 values. Row `i` holds rows `2i` and `2i + 1`, which are the weights for the input channel and tap
@@ -92,42 +83,48 @@ impl Packed {
         w: WeightView,
         of: impl Fn(usize) -> Option<(usize, usize)> + Sync,
     ) -> Self {
-        let mut packed = Self::zeros(groups, k, o);
-        packed.pairs = true;
-        let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
-        let panels = packed.panels();
-        let grain = (1 << 14) / (k * 2 * packed.lanes).max(1) + 1;
+        let packed = Self { pairs: true, ..Self::zeros(groups, k, o) };
+        packed.by_panel(groups, |panel, Columns { group, first, count, width }| {
+            let mut finite = true;
+            for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
+                let starts: [[Option<usize>; 2]; ROWS] = std::array::from_fn(|row| {
+                    [0, 1].map(|half| of(2 * (block * ROWS + row) + half).map(|(c, tap)| w.start(group, c, tap)))
+                });
+                for j in 0..count {
+                    for (row, starts) in rows.chunks_exact_mut(width).zip(starts) {
+                        let [low, high] = starts.map(|start| start.map_or(0.0, |start| w.at(start, first + j)));
+                        row[j] = bf16::pair(low, high);
+                        finite &= bf16::is_finite(row[j]);
+                    }
+                }
+            }
+            finite
+        })
+    }
+
+    /// Fills all panels in parallel. `fill` writes a panel's rows and returns whether all its elements are finite.
+    fn by_panel(mut self, groups: usize, fill: impl Fn(&mut [f32], Columns) -> bool + Sync) -> Self {
+        let at = SharedPtr(self.numbers.numbers_mut().as_mut_ptr());
+        let (k, panels) = (self.k, self.panels());
+        let grain = (1 << 15) / (k * 2 * self.lanes).max(1) + 1;
         let bad = AtomicBool::new(false);
         thread_team::ranges(groups * panels, grain, |range| {
             for i in range {
-                let (g, b) = (i / panels, i % panels);
-                let (width, first) = (packed.width(b), b * 2 * packed.lanes);
-                let count = (o - first).min(width);
+                let (group, b) = (i / panels, i % panels);
+                let (width, first) = (self.width(b), b * 2 * self.lanes);
+                let count = (self.o - first).min(width);
                 // SAFETY: each panel is written by one task.
                 let panel = unsafe {
-                    let start = at.get().add(g * packed.group() + first * k);
+                    let start = at.get().add(group * self.group() + first * k);
                     std::slice::from_raw_parts_mut(start, width * k)
                 };
-                let mut finite = true;
-                for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
-                    let starts: [[Option<usize>; 2]; ROWS] = std::array::from_fn(|row| {
-                        [0, 1].map(|half| of(2 * (block * ROWS + row) + half).map(|(c, tap)| w.start(g, c, tap)))
-                    });
-                    for j in 0..count {
-                        for (row, starts) in rows.chunks_exact_mut(width).zip(starts) {
-                            let [low, high] = starts.map(|start| start.map_or(0.0, |start| w.at(start, first + j)));
-                            row[j] = bf16::pair(low, high);
-                            finite &= bf16::is_finite(row[j]);
-                        }
-                    }
-                }
-                if !finite {
+                if !fill(panel, Columns { group, first, count, width }) {
                     bad.store(true, Ordering::Relaxed);
                 }
             }
         });
-        packed.finite = !bad.into_inner();
-        packed
+        self.finite = !bad.into_inner();
+        self
     }
 
     /// Packs a matrix whose rows are written by `of(k, columns, entries)`, for all groups at once. `columns` holds the first
