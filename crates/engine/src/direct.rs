@@ -122,7 +122,8 @@ impl Band<'_> {
     /// Copies the input rows of the band to `a`, with zeros outside the feature map; with `PAIRS`, rounded to pairs of bf16 values.
     ///
     /// # Safety
-    /// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for writes of `height` rows of `width` elements.
+    /// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be
+    /// valid for writes of `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd, const PAIRS: bool>(&self, a: *mut f32, width: usize, height: usize) {
         // SAFETY: rows outside the map are not read, and columns are clamped to it; at most `before + inside` of the `columns`
@@ -143,15 +144,12 @@ impl Band<'_> {
                 zero::<S>(to, before * p.c);
                 let from = x.at.add(((self.n * x.h + row as usize) * x.w + skip) * x.pitch);
                 let to = to.add(before * p.c);
-                match (PAIRS, x.pitch == if PAIRS { 2 * p.c } else { p.c }) {
-                    (false, true) => copy::<S>(from, to, inside * p.c),
-                    (true, true) => to_pairs::<S>(from, to, inside * x.pitch),
-                    (_, false) => {
-                        for j in 0..inside {
-                            let (from, to) = (from.add(j * x.pitch), to.add(j * p.c));
-                            if PAIRS { to_pairs::<S>(from, to, x.c) } else { copy::<S>(from, to, p.c) }
-                        }
-                    }
+                // All pixels at once, unless there is a gap after each of them or its last channel is paired with 0.
+                let adjacent = x.pitch == x.c && (!PAIRS || x.c.is_multiple_of(2));
+                let (pixels, count) = if adjacent { (1, inside * x.c) } else { (inside, x.c) };
+                for j in 0..pixels {
+                    let (from, to) = (from.add(j * x.pitch), to.add(j * p.c));
+                    if PAIRS { to_pairs::<S>(from, to, count) } else { copy::<S>(from, to, count) }
                 }
                 zero::<S>(to.add(inside * p.c), (columns - before - inside) * p.c);
             }
@@ -161,9 +159,10 @@ impl Band<'_> {
     /// Computes one output row for one panel of weights.
     ///
     /// # Safety
-    /// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `line` must point to the first element of the copied band that output row `row` reads,
-    /// and must be valid for reads of the runs `starts` of every pixel of the row. `panel` must be the index of a panel of the weights, and
-    /// no other thread may access the panel's channels of the output row.
+    /// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `line` must
+    /// point to the first element of the copied band that output row `row` reads, and must be valid for reads of the runs `starts` of every
+    /// pixel of the row. `panel` must be the index of a panel of the weights, and no other thread may access the panel's channels of the
+    /// output row.
     #[inline(always)]
     unsafe fn row<S: Simd, const PAIRS: bool>(
         &self,
@@ -196,9 +195,9 @@ impl Band<'_> {
 /// Computes `M` adjacent pixels of `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must point to the patch of the first of `M` pixels in the copied band, and `b` to the
-/// rows of a panel that is `V` vectors wide. The `M` pixels starting at `place` must be in bounds of the output and have channels
-/// `column..column + columns`, which no other thread may access.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must point
+/// to the patch of the first of `M` pixels in the copied band, and `b` to the rows of a panel that is `V` vectors wide. The `M` pixels
+/// starting at `place` must be in bounds of the output and have channels `column..column + columns`, which no other thread may access.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     band: &Band,
@@ -226,8 +225,9 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
 /// Computes the sums of a tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). For each pixel `m < M`, `a + m · apart` must be valid for reads of the runs in `starts`,
-/// each given by its offset and length. `b` must be valid for reads of one row of `V` vectors per element of the runs.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). For each pixel
+/// `m < M`, `a + m · apart` must be valid for reads of the runs in `starts`, each given by its offset and length. `b` must be valid for
+/// reads of one row of `V` vectors per element of the runs.
 #[inline(always)]
 unsafe fn sums<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     a: *const f32,
@@ -249,8 +249,8 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
 /// Adds one run of taps to the sums of a tile. This is a separate function so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). For each pixel `m < M`, `a + m · apart` must be valid for reads of `count` elements. `b`
-/// must be valid for reads of `count` rows of `V` vectors.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). For each pixel
+/// `m < M`, `a + m · apart` must be valid for reads of `count` elements. `b` must be valid for reads of `count` rows of `V` vectors.
 #[inline(always)]
 unsafe fn run<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     mut sums: [[S::V; V]; M],

@@ -3,10 +3,13 @@
 
 #[path = "common/random.rs"]
 mod random;
+#[path = "common/sizes.rs"]
+mod sizes;
 
 use gradscope_engine::simd::{Bf16, Level, level, multiplies_bf16, set_bf16, set_level};
 use gradscope_engine::{Activation, Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide, View, matmul};
 use random::Random;
+use sizes::output_size;
 use std::sync::{Mutex, MutexGuard};
 
 /// Number of random cases.
@@ -72,12 +75,8 @@ impl Case {
         from: (usize, usize),
         slide: Slide,
     ) -> Option<Self> {
-        let Slide { kernel: k, stride: s, padding: p, dilation: d, groups } = slide;
-        let count = |size: usize, k: usize, s: usize, p: usize, d: usize| {
-            (size + 2 * p).checked_sub(d * (k - 1) + 1).map(|rest| rest / s + 1)
-        };
-        let to = (count(from.0, k.0, s.0, p.0, d.0)?, count(from.1, k.1, s.1, p.1, d.1)?);
-        let sizes = Sizes { input, output, from, to };
+        let Slide { kernel: k, groups, .. } = slide;
+        let sizes = Sizes { input, output, from, to: output_size(from, slide)? };
         let backward = r.between(0, 1) == 1;
         let [x, _] = maps(n, sizes, backward);
         let x = r.numbers(x.iter().product());
@@ -118,9 +117,16 @@ impl Case {
     }
 
     fn run(&self, filter: &Filter, epilogue: Epilogue) -> Vec<f32> {
+        self.run_with_gaps(0, filter, epilogue)
+    }
+
+    /// Runs the filter on an input with `gap` NaNs between the channels of adjacent pixels, and none after the last pixel.
+    fn run_with_gaps(&self, gap: usize, filter: &Filter, epilogue: Epilogue) -> Vec<f32> {
         let [x, y] = maps(self.n, self.sizes, self.backward);
+        let gaps = vec![f32::NAN; gap];
+        let input = self.x.chunks(x[3]).collect::<Vec<_>>().join(&gaps[..]);
         let mut out = vec![7.0; y.iter().product()];
-        filter.run(&Map::new(&self.x, x, x[3]), &mut MapMut::new(&mut out, y, y[3]), epilogue);
+        filter.run(&Map::new(&input, x, x[3] + gap), &mut MapMut::new(&mut out, y, y[3]), epilogue);
         out
     }
 
@@ -152,9 +158,11 @@ fn convolutions_and_their_gradients_sum_products_of_rounded_values_in_f32() {
             if filter.is_winograd() {
                 continue;
             }
-            let out = case.run(&filter, Epilogue::default());
-            for (i, (found, sum)) in out.iter().zip(case.sums(|v| v)).enumerate() {
-                assert!(close(*found, sum), "{how}: {found}, not {sum:?}, at {i} in the {}", case.describe());
+            for gap in 0..3 {
+                let out = case.run_with_gaps(gap, &filter, Epilogue::default());
+                for (i, (found, sum)) in out.iter().zip(case.sums(|v| v)).enumerate() {
+                    assert!(close(*found, sum), "{how}: {found}, not {sum:?}, at {i} in the {}", case.describe());
+                }
             }
         }
     });

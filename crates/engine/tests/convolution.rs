@@ -3,10 +3,13 @@
 
 #[path = "common/random.rs"]
 mod random;
+#[path = "common/sizes.rs"]
+mod sizes;
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{Activation, Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient};
 use random::Random;
+use sizes::output_size;
 
 struct Case {
     n: usize,
@@ -27,11 +30,8 @@ impl Case {
         from: (usize, usize),
         slide: Slide,
     ) -> Option<Self> {
-        let count = |size: usize, k: usize, s: usize, p: usize, d: usize| {
-            (size + 2 * p).checked_sub(d * (k - 1) + 1).map(|rest| rest / s + 1)
-        };
-        let Slide { kernel: k, stride: s, padding: p, dilation: d, groups } = slide;
-        let to = (count(from.0, k.0, s.0, p.0, d.0)?, count(from.1, k.1, s.1, p.1, d.1)?);
+        let Slide { kernel: k, groups, .. } = slide;
+        let to = output_size(from, slide)?;
         let (x_pitch, y_pitch) = (input + r.between(0, 1) * 5, output + r.between(0, 1) * 3);
         Some(Self {
             n,
