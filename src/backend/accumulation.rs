@@ -13,8 +13,8 @@ pub enum Accumulation {
     Winograd,
     /// On a CUDA device, products of f32 values rounded to TF32 (10 mantissa bits). On other devices, the same as `Winograd`.
     Tf32,
-    /// On CPUs that multiply bf16, products of inputs and weights rounded to bf16 (7 mantissa bits), accumulated in f32, where they are faster
-    /// than Winograd transforms. Elsewhere, the same as `Winograd`.
+    /// On CPUs that multiply bf16, products of inputs and weights rounded to bf16 (7 mantissa bits), accumulated in f32, where they are
+    /// faster than Winograd transforms. Elsewhere, the same as `Winograd`.
     Bf16,
 }
 

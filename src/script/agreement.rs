@@ -11,8 +11,8 @@ use std::fmt;
 /// How well a result agrees with that of the same run in f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
-    /// The title of each figure with raw values, and Pearson's correlation with the figure in f32; `None` if one of the two is constant or not
-    /// finite, or their shapes differ.
+    /// The title of each figure with raw values, and Pearson's correlation with the figure in f32; `None` if one of the two is constant or
+    /// not finite, or their shapes differ.
     pub figures: Vec<(String, Option<f64>)>,
     /// Whether the predicted classes are the same.
     pub same_class: bool,

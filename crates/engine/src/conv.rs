@@ -72,7 +72,8 @@ pub struct Sizes {
 pub enum Algorithm {
     /// Direct convolution, without transforms.
     Direct,
-    /// Winograd transforms for 3x3 and 5x5 kernels with stride 1 and small batches: faster than direct convolution, but with larger rounding errors.
+    /// Winograd transforms for 3x3 and 5x5 kernels with stride 1 and small batches: faster than direct convolution, but with larger
+    /// rounding errors.
     SmallBatch,
     /// Winograd transforms for large batches: they need less arithmetic than those for small batches, but more memory for the
     /// weights.

@@ -15,9 +15,9 @@ pub(crate) const BLOCK: usize = 96;
 /// `column` is the first output channel of the group. With `PAIRS`, elements are pairs of bf16 values.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for reads of `pixels.len()` rows of `count` elements. `weights` must
-/// contain rows `k..k + count` and all of `panels`. Each index in `pixels` must be in bounds of `y`, and no other thread may access the
-/// channels of these pixels that `panels` covers.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be
+/// valid for reads of `pixels.len()` rows of `count` elements. `weights` must contain rows `k..k + count` and all of `panels`. Each index
+/// in `pixels` must be in bounds of `y`, and no other thread may access the channels of these pixels that `panels` covers.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd, const PAIRS: bool>(
     (a, pixels): (*const f32, &[usize]),
@@ -82,9 +82,9 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 /// Computes one tile of `M` pixels and `V` vectors of channels.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for reads of `M` rows of `count` elements (row stride `STRIDE`), and
-/// `panel` for reads of `count` rows of `V` vectors. `pixels` must hold the indices of `M` pixels of `y` with channels
-/// `column..column + columns`, which no other thread may access.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be
+/// valid for reads of `M` rows of `count` elements (row stride `STRIDE`), and `panel` for reads of `count` rows of `V` vectors. `pixels`
+/// must hold the indices of `M` pixels of `y` with channels `column..column + columns`, which no other thread may access.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     (a, pixels): (*const f32, &[usize]),

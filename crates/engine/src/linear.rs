@@ -80,8 +80,8 @@ pub fn linear_weight_gradient(dy: &[f32], x: &[f32], dw: &mut [f32], (n, input, 
     by_columns(sizes, |level, columns| run_with(level, Products { dy, x, dw: at.get(), sizes, columns }));
 }
 
-/// Splits `input` columns, in units of two vectors, into ranges of a similar amount of work, and calls `f` with the instruction set and each
-/// range on all cores.
+/// Splits `input` columns, in units of two vectors, into ranges of a similar amount of work, and calls `f` with the instruction set and
+/// each range on all cores.
 fn by_columns((n, input, output): (usize, usize, usize), f: impl Fn(Level, Range<usize>) + Sync) {
     let level = simd::level();
     let width = 2 * level.lanes();

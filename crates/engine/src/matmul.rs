@@ -191,7 +191,8 @@ impl Product<'_> {
     /// Copies `count` columns of `b`, starting at `first`, to a panel of `width` columns, padded with zeros.
     ///
     /// # Safety
-    /// The CPU must support the instruction set `S`. The panel must be valid for writes of `width` columns for each row of `b`, and the columns must be in bounds of `b`.
+    /// The CPU must support the instruction set `S`. The panel must be valid for writes of `width` columns for each row of `b`, and the
+    /// columns must be in bounds of `b`.
     #[inline(always)]
     unsafe fn pack<S: Simd>(&self, panel: *mut f32, (first, count): (usize, usize), width: usize) {
         // SAFETY: guaranteed by the caller.
@@ -240,9 +241,9 @@ unsafe fn strided_to_pairs<S: Simd>((from, stride): (*const f32, usize), to: *mu
 /// columns, and `panel` with the number of its rows.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`simd::run_bf16`]. `a` must be valid for reads of `M`
-/// rows and `panel` for reads of `V` vectors of columns for each of its rows. Rows `row..row + M` must be in bounds of the output, and no
-/// other thread may access them.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`simd::run_bf16`]. `a` must be valid for reads of
+/// `M` rows and `panel` for reads of `V` vectors of columns for each of its rows. Rows `row..row + M` must be in bounds of the output, and
+/// no other thread may access them.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     product: &Product,

@@ -182,8 +182,8 @@ struct Block<'a> {
 impl PairsTask for Block<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd, const PAIRS: bool>(self) {
-        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements and a chunk of unrounded elements; `range` holds at most `BLOCK` pixels of the grid,
-        // whose channels of these panels are written by one task.
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements and a chunk of unrounded elements; `range` holds at most `BLOCK`
+        // pixels of the grid, whose channels of these panels are written by one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());
             let mut places = [(0, 0, 0); BLOCK];

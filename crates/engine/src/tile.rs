@@ -122,12 +122,12 @@ pub(crate) unsafe fn multiply_add<S: Simd, const PAIRS: bool>(a: S::V, b: S::V, 
     unsafe { if PAIRS { S::dot_pairs(a, b, c) } else { S::fma(a, b, c) } }
 }
 
-/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` have stride `bk`. With `PAIRS`,
-/// each element of `a` and `b` is a pair of bf16 values.
+/// Computes `sums[m][j] = Σₖ a(m, k) · b(k, j)`, where `a(m, k)` is at `a + m·am + k·ak` and the rows of `b` have stride `bk`. With
+/// `PAIRS`, each element of `a` and `b` is a pair of bf16 values.
 ///
 /// # Safety
-/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be valid for reads of `M` rows (stride `am`) of `k` elements (stride `ak`), and
-/// `b` for reads of `k` rows (stride `bk`) of `V` vectors.
+/// The CPU must support the instruction set `S`; with `PAIRS`, the task must run with [`run_bf16`](crate::simd::run_bf16). `a` must be
+/// valid for reads of `M` rows (stride `am`) of `k` elements (stride `ak`), and `b` for reads of `k` rows (stride `bk`) of `V` vectors.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     k: usize,

@@ -15,8 +15,8 @@ const LABELS: [&str; 6] = ["labels", "names", "classes", "class_names", "id2labe
 /// Keys under which exporters write the input size.
 const SIZE: [&str; 3] = ["imgsz", "size", "image_size"];
 
-/// Reads the metadata of the file named `file`: `mean`, `std`, `labels` (also `names`, `classes`, `class_names`, `id2label`, `character`), `imgsz` (also
-/// `size`), `crop` and `interpolation`. Values are lists in JSON's or Python's syntax, or separated by commas. Other keys are
+/// Reads the metadata of the file named `file`: `mean`, `std`, `labels` (also `names`, `classes`, `class_names`, `id2label`, `character`),
+/// `imgsz` (also `size`), `crop` and `interpolation`. Values are lists in JSON's or Python's syntax, or separated by commas. Other keys are
 /// ignored.
 ///
 /// Errors if a value is invalid.

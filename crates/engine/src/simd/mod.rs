@@ -116,8 +116,8 @@ pub trait Simd: Copy + 'static {
     /// Transposes a block of `LANES` × `LANES` elements with row strides `from.1` and `to.1`.
     ///
     /// # Safety
-    /// The CPU must support the instruction set. `from` must be valid for reads and `to` for writes of `LANES` rows of `LANES` elements, and
-    /// they must not overlap.
+    /// The CPU must support the instruction set. `from` must be valid for reads and `to` for writes of `LANES` rows of `LANES` elements,
+    /// and they must not overlap.
     #[inline(always)]
     unsafe fn transpose(from: (*const f32, usize), to: (*mut f32, usize)) {
         for row in 0..Self::LANES {
