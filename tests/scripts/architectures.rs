@@ -540,3 +540,21 @@ fn a_picture_that_does_not_fit_a_network_is_an_error_with_both_sizes() {
         }
     }
 }
+
+#[test]
+fn a_library_that_a_library_imports_is_compiled_again_after_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("lib")).unwrap();
+    write("lib/outer.rhai", "import   \"lib/inner\" as inner;\nfn classes() { inner::classes() }");
+    write(
+        "net.rhai",
+        "import \"lib/outer\" as outer;\nconst MODEL = #{ input: [1, 4, 4] };\n\
+         fn build(x) { x.flatten(\"flatten\").linear(\"fc\", outer::classes()) }",
+    );
+    let models = within(folder.path());
+    for classes in [3, 3, 5, 3] {
+        write("lib/inner.rhai", &format!("fn classes() {{ {classes} }}"));
+        assert_eq!(models.build("net").unwrap().1.classes(), classes);
+    }
+}

@@ -1,12 +1,12 @@
 //! Compiles methods and calls their functions, converting errors to reports.
 
-use super::libraries::{CompiledLibraries, imported};
+use super::libraries::CompiledLibraries;
 use crate::interrupt;
 use crate::panics::caught;
 use crate::script::engine;
 use crate::script::folders::ScriptSource;
 use crate::script::method::Method;
-use crate::script::report::{Texts, raise};
+use crate::script::report::{Libraries, Texts, raise};
 use crate::script::sandbox::bounded_text::text;
 use crate::script::sandbox::guard::Guard;
 use crate::script::sandbox::nesting::{DEEPEST, is_shallow};
@@ -14,6 +14,7 @@ use crate::script::sandbox::stack;
 use crate::script::summary::Report;
 use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Compiles a method and reads its declarations.
@@ -37,6 +38,20 @@ pub(in crate::script) fn compile(
     let constants = read.captures(&ast, &imported).constants();
     let method = Method::new(source, (ast, constants), plugin, imported);
     method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
+}
+
+/// Selects the libraries imported by the script `text`, directly or indirectly, from all libraries that the engine has compiled.
+fn imported(text: &str, all: &Libraries) -> Libraries {
+    let (mut wanted, mut found) = (vec![text], BTreeMap::new());
+    while let Some(text) = wanted.pop() {
+        let names = text.split("import \"").skip(1).filter_map(|rest| rest.split('"').next());
+        for (name, text) in names.filter_map(|name| all.get_key_value(name)) {
+            if found.insert(name.clone(), text.clone()).is_none() {
+                wanted.push(text);
+            }
+        }
+    }
+    found.into()
 }
 
 fn declarations(engine: &Engine, text: &str) -> Result<(AST, Option<Map>), Box<EvalAltResult>> {

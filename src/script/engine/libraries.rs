@@ -49,17 +49,3 @@ impl CompiledLibraries {
         all
     }
 }
-
-/// Selects the libraries imported by the script `text`, directly or indirectly, from all libraries that the engine has compiled.
-pub(super) fn imported(text: &str, all: &Libraries) -> Libraries {
-    let (mut wanted, mut found) = (vec![text], BTreeMap::new());
-    while let Some(text) = wanted.pop() {
-        let names = text.split("import \"").skip(1).filter_map(|rest| rest.split('"').next());
-        for (name, text) in names.filter_map(|name| all.get_key_value(name)) {
-            if found.insert(name.clone(), text.clone()).is_none() {
-                wanted.push(text);
-            }
-        }
-    }
-    found.into()
-}

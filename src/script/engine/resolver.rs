@@ -1,9 +1,9 @@
 //! Finds, compiles and caches the libraries that scripts import.
 
 use super::captured::Captures;
-use super::libraries::{CompiledLibraries, imported};
+use super::libraries::CompiledLibraries;
 use crate::script::folders::Folders;
-use crate::script::report::{Libraries, raise_at};
+use crate::script::report::raise_at;
 use crate::sync::LockUnpoisoned;
 use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 use std::cell::RefCell;
@@ -18,15 +18,21 @@ pub(super) struct Resolver {
     compiled: Mutex<BTreeMap<String, Compiled>>,
 }
 
-/// A compiled library, with its own source code and that of all libraries it imports, by name.
+/// Source code of libraries by name.
+type Sources = BTreeMap<String, String>;
+
+/// A compiled library, with its own source code and that of all libraries compiled into it.
 struct Compiled {
     ast: AST,
-    texts: Libraries,
+    sources: Sources,
 }
 
+/// A library that is being compiled: its name, and the sources of the libraries compiled into it so far.
+type Importing = (String, Sources);
+
 thread_local! {
-    /// The names of the libraries being imported on this thread, outermost first.
-    static IMPORTING: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
+    /// The libraries that are being compiled on this thread, outermost first.
+    static IMPORTING: RefCell<Vec<Importing>> = const { RefCell::new(vec![]) };
 }
 
 impl Resolver {
@@ -37,46 +43,52 @@ impl Resolver {
 
     fn library(&self, engine: &Engine, path: &str, position: Position) -> Result<AST, Box<EvalAltResult>> {
         let circle = IMPORTING.with_borrow(|open| {
-            let from = open.iter().position(|p| p == path)?;
-            Some(open[from..].iter().map(String::as_str).chain([path]).collect::<Vec<_>>().join(" -> "))
+            let from = open.iter().position(|(name, _)| name == path)?;
+            Some(open[from..].iter().map(|(name, _)| name.as_str()).chain([path]).collect::<Vec<_>>().join(" -> "))
         });
         if let Some(circle) = circle {
             return Err(raise_at(anyhow::anyhow!("circular import: {circle}"), position));
         }
-        match self.unchanged(path) {
-            Some(ast) => Ok(ast),
-            None => self.compile(engine, path, position),
-        }
+        let (ast, sources) = match self.unchanged(path) {
+            Some(compiled) => compiled,
+            None => self.compile(engine, path, position)?,
+        };
+        IMPORTING.with_borrow_mut(|open| {
+            if let Some((_, of_importer)) = open.last_mut() {
+                of_importer.extend(sources);
+            }
+        });
+        Ok(ast)
     }
 
-    /// The compiled library, if it was compiled before and none of its texts has changed since.
-    fn unchanged(&self, path: &str) -> Option<AST> {
+    /// The compiled library and its sources, if it was compiled before and none of the sources has changed since.
+    fn unchanged(&self, path: &str) -> Option<(AST, Sources)> {
         let compiled = self.compiled.lock_unpoisoned();
         let library = compiled.get(path)?;
         let same = |(name, text): (&String, &String)| {
             self.folders.find(name).ok().flatten().is_some_and(|source| source.text == *text)
         };
-        if !library.texts.iter().all(same) {
+        if !library.sources.iter().all(same) {
             return None;
         }
-        library.texts.iter().for_each(|(name, text)| self.read.add(name, text));
-        Some(library.ast.clone())
+        library.sources.iter().for_each(|(name, text)| self.read.add(name, text));
+        Some((library.ast.clone(), library.sources.clone()))
     }
 
-    fn compile(&self, engine: &Engine, path: &str, position: Position) -> Result<AST, Box<EvalAltResult>> {
+    fn compile(&self, engine: &Engine, path: &str, position: Position) -> Result<(AST, Sources), Box<EvalAltResult>> {
         let missing = || EvalAltResult::ErrorModuleNotFound(path.into(), position);
         let source = self.folders.find(path).map_err(|e| raise_at(e, position))?.ok_or_else(missing)?;
         self.read.add(path, &source.text);
-        IMPORTING.with_borrow_mut(|open| open.push(path.into()));
+        IMPORTING.with_borrow_mut(|open| open.push((path.into(), Sources::new())));
         let ast = engine.compile_into_self_contained(&Scope::new(), &source.text);
-        IMPORTING.with_borrow_mut(Vec::pop);
+        let (_, mut sources) = IMPORTING.with_borrow_mut(Vec::pop).unwrap_or_default();
         let mut ast = ast.map_err(|e| Box::new(EvalAltResult::ErrorInModule(path.into(), e, position)))?;
         self.read.set_captures(path, Captures::of(&ast));
         ast.set_source(path);
-        let mut texts = (*imported(&source.text, &self.read.libraries())).clone();
-        texts.insert(path.into(), source.text);
-        self.compiled.lock_unpoisoned().insert(path.into(), Compiled { ast: ast.clone(), texts: texts.into() });
-        Ok(ast)
+        sources.insert(path.into(), source.text);
+        let compiled = Compiled { ast: ast.clone(), sources: sources.clone() };
+        self.compiled.lock_unpoisoned().insert(path.into(), compiled);
+        Ok((ast, sources))
     }
 }
 
