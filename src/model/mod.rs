@@ -134,40 +134,38 @@ impl Card {
         if self.sources.hub.is_empty() || weights.is_some() { &self.name } else { &self.sources.hub }
     }
 
-    /// The card with a name for each class of `graph`; a network with a single logit may name only its positive class. Names in the
-    /// metadata of the network's file are dropped if their number is wrong: they may be of another kind, such as a text recognizer's
-    /// alphabet.
+    /// The card with a name for each class of `graph`; a network with a single logit may name only its positive class.
     ///
-    /// Errors if the number of class names from any other source is wrong.
+    /// Errors if the number of class names is wrong.
     pub fn fitted_to(mut self, graph: &Graph) -> Result<Self> {
-        let labels = self.labels.len();
-        let classes = match graph.scores {
-            // Class names refer to channels. In a list of boxes, the channels may be any dimension.
-            Scores::Places => {
-                let shape = &graph.nodes[graph.logits].shape;
-                if shape[2..].contains(&labels) { labels } else { shape[1] }
-            }
-            Scores::Pair if labels == 1 => {
-                self.labels = [format!("not {}", self.labels[0]), self.labels[0].clone()].into();
-                return Ok(self);
-            }
-            _ => graph.classes(),
-        };
-        if labels != classes && matches!(self.sources.labels, card::Source::File { .. }) {
-            (self.labels, self.synonyms) = ([].into(), [].into());
-            return Ok(self);
-        }
+        let (names, classes) = (self.labels.len(), class_names_for(graph, self.labels.len()));
         ensure!(
-            labels == 0 || labels == classes,
-            "the network \"{}\" has {classes} scores but {labels} class names (from {})",
+            names == 0 || names == classes,
+            "the network \"{}\" has {classes} scores but {names} class names (from {})",
             self.name,
             self.sources.labels.text("labels")
         );
+        if graph.scores == Scores::Pair && names == 1 {
+            self.labels = [format!("not {}", self.labels[0]), self.labels[0].clone()].into();
+        }
         Ok(self)
     }
 
     /// The name of class `class`, or its index if the class has no name.
     pub fn label(&self, class: usize) -> String {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+}
+
+/// The number of class names that the output of `graph` takes, if there are `given` names.
+pub(crate) fn class_names_for(graph: &Graph, given: usize) -> usize {
+    match graph.scores {
+        // Class names refer to channels. In a list of boxes, the channels may be any dimension.
+        Scores::Places => {
+            let shape = &graph.nodes[graph.logits].shape;
+            if shape[2..].contains(&given) { given } else { shape[1] }
+        }
+        Scores::Pair if given == 1 => 1,
+        _ => graph.classes(),
     }
 }

@@ -384,3 +384,25 @@ fn a_graph_file_given_as_weights_is_opened_as_a_graph() {
     let error = architectures.open("resnet18", Some(&file)).err().unwrap().to_string();
     assert!(error.contains("already contains a network") && error.contains("-m "), "{error}");
 }
+
+#[test]
+fn class_names_in_the_metadata_that_do_not_match_the_output_are_ignored_with_a_note() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/graphs/two_outputs.onnx");
+    let architectures = Architectures::new(Folders::models(None).embedded_only(), &Arc::default());
+    let folder = tempfile::tempdir().unwrap();
+    let open = |names: &str| {
+        // An entry of the field `metadata_props`, number 14, of the model.
+        let text = |number: u8, text: &str| [&[number << 3 | 2, text.len() as u8], text.as_bytes()].concat();
+        let entry = [text(1, "character"), text(2, names)].concat();
+        let model = [fs::read(&file).unwrap(), vec![14 << 3 | 2, entry.len() as u8], entry].concat();
+        let path = folder.path().join("net.onnx");
+        fs::write(&path, model).unwrap();
+        architectures.open(path.to_str().unwrap(), None).unwrap()
+    };
+    let fitting = open("a\nb\nc\nd");
+    assert_eq!(&fitting.card.labels[..], ["a", "b", "c", "d"]);
+    assert!(!fitting.taken.contains("ignoring"), "{}", fitting.taken);
+    let other = open("a\nb\nc");
+    assert!(other.card.labels.is_empty());
+    assert!(other.taken.contains("ignoring the 3 class names in the file's metadata"), "{}", other.taken);
+}

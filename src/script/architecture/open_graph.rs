@@ -8,7 +8,7 @@ use crate::graph::{Graph, Node};
 use crate::interrupt::{self, InterruptProbe};
 use crate::model::card::{CardValues, Given, PerChannel, Source, beside, of_graph, of_metadata};
 use crate::model::onnx::{self, Network, ReadOptions};
-use crate::model::{Card, Model, pt2};
+use crate::model::{Card, Model, class_names_for, pt2};
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
@@ -44,21 +44,23 @@ impl Architectures {
             false => onnx::read(read_whole(path, MAX_BYTES)?, path.parent(), &options)?,
         };
         interrupt::check()?;
-        let metadata = of_metadata(&file, &network.metadata)?;
-        let named = metadata.labels.as_ref().map_or(0, |given| given.value.len());
+        let mut metadata = of_metadata(&file, &network.metadata)?;
+        // They may be names of another kind, such as a text recognizer's alphabet.
+        let other =
+            metadata.labels.take_if(|names| names.value.len() != class_names_for(&network.graph, names.value.len()));
         let mut sources = vec![metadata];
         sources.extend(cards);
         sources.extend(built_in(&network, &file));
         sources.push(flags.clone());
         let (card, graph) = of_graph(&file, &network.graph, &network.output, &sources)?;
-        let dropped = named > 0 && card.labels.is_empty();
         let card =
             self.with_class_names(Card { summary: "Network from an exported graph".into(), ..card }, graph.classes())?;
         let graph = graph.placed(self.guard.options())?;
-        let names =
-            format!("ignoring the {named} class names in the file's metadata, whose number does not match the output");
-        let names = if dropped { names.as_str() } else { "" };
-        let (hash, taken) = (hash(&network.graph)?, joined(&[&note_of_output(&card, &network), names]));
+        let ignored = other.map_or(String::new(), |names| {
+            let count = names.value.len();
+            format!("ignoring the {count} class names in the file's metadata, whose number does not match the output")
+        });
+        let (hash, taken) = (hash(&network.graph)?, joined(&[&note_of_output(&card, &network), &ignored]));
         Ok(Model { card: card.into(), graph: graph.into(), hash: hash.into(), taken: taken.into() })
     }
 
