@@ -67,9 +67,9 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
 
 /// The features of a layer whose channel dimension is not 1, such as a layer of tokens, pooled over its positions.
 fn pooled_by_channel(asked: &Features, id: NodeId, on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Tensor> {
-    let node = &asked.model.graph.nodes[id];
+    let shapes = asked.model.graph.shapes(&asked.model.card.input)?;
     let flat = Features { pool: FeaturePooling::Flat, ..asked.clone() }.rows(None, on)?;
-    let value = flat.reshape([&[asked.numbers.len()], &node.shape[1..]].concat())?;
+    let value = flat.reshape([&[asked.numbers.len()], &shapes[id][1..]].concat())?;
     let [_, height, width] = asked.model.card.input;
     asked.pool.rows(&asked.model.graph.channels_first(id, &value, (height, width))?)
 }
