@@ -104,7 +104,7 @@ fn table(outcomes: &[Outcome]) -> String {
     groups.sort_by_key(|(key, _)| *key);
     let columns = ["method", "source", "cases", "agree", "error f64", "error f32"].map(String::from).to_vec();
     let rows = groups.iter().map(|((method, source), group)| row(method, source, group)).collect();
-    text(&Figure { title: String::new(), body: Body::Table { columns, rows } }, usize::MAX).unwrap_or_default()
+    text(&Figure::new(String::new(), Body::Table { columns, rows }), usize::MAX).unwrap_or_default()
 }
 
 fn row(method: &str, source: &str, group: &[&Outcome]) -> Vec<String> {

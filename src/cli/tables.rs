@@ -125,7 +125,7 @@ fn as_json(rows: Vec<Value>) -> Result<ExitCode> {
 
 pub(super) fn as_table(columns: &[&str], rows: Vec<Vec<String>>) -> Result<ExitCode> {
     let columns = columns.iter().map(ToString::to_string).collect();
-    let figure = Figure { title: String::new(), body: Body::Table { columns, rows } };
+    let figure = Figure::new(String::new(), Body::Table { columns, rows });
     out::say(&text(&figure, usize::MAX).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }

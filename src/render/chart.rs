@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn bar_lengths_are_proportional_to_their_values() {
         let bar = |value| Bar { label: "b".into(), value };
-        let image = draw(&Figure { title: "b".into(), body: Body::Bars { bars: vec![bar(1.0), bar(0.5)] } });
+        let image = draw(&Figure::new("b", Body::Bars { bars: vec![bar(1.0), bar(0.5)] }));
         let of = Colormap::Viridis.color(0.4);
         let length = |y| (0..SIZE.0).filter(|&x| *image.get_pixel(x, y) == of).count();
         let (whole, half) = (length(45), length(85));
@@ -256,14 +256,14 @@ mod tests {
     fn empty_curves_and_curves_with_nan_are_drawn() {
         for points in [vec![], vec![(0.0, f32::NAN)], vec![(0.0, 1.0)], vec![(0.0, f32::INFINITY), (1.0, 2.0)]] {
             let series = vec![Series { label: "s".into(), points }];
-            draw(&Figure { title: "c".into(), body: Body::Line { axis: "x".into(), series } });
+            draw(&Figure::new("c", Body::Line { axis: "x".into(), series }));
         }
     }
 
     #[test]
     fn values_that_are_not_finite_are_marked_in_curves_and_bars_and_counted_above_points() {
         let marked = |body| {
-            let image = draw(&Figure { title: "t".into(), body });
+            let image = draw(&Figure::new("t", body));
             image.enumerate_pixels().filter(|(_, y, p)| **p == NOT_FINITE && *y > 38).count()
         };
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -280,7 +280,7 @@ mod tests {
                 files: [].into(),
                 colors: [].into(),
             };
-            let figure = Figure { title: "t".into(), body: Body::Scatter { points } };
+            let figure = Figure::new("t", Body::Scatter { points });
             assert_eq!(figure.warning().unwrap(), "1 of 6 not finite");
             let dots = draw(&figure).pixels().filter(|p| **p == category(0)).count();
             assert_eq!(dots, 18, "two of three points");

@@ -76,12 +76,12 @@ mod tests {
 
     fn picture(value: f32, h: usize, w: usize) -> Figure {
         let pixels = Array::new(vec![1, h, w], vec![value; h * w]).unwrap();
-        Figure { title: "gray".into(), body: Body::Image { pixels } }
+        Figure::new("gray", Body::Image { pixels })
     }
 
     #[test]
     fn figures_are_placed_side_by_side_under_a_heading() {
-        let words = Figure { title: "words".into(), body: Body::Text { text: "none".into() } };
+        let words = Figure::new("words", Body::Text { text: "none".into() });
         let figures = [picture(1.0, 10, 10), words.clone(), picture(0.5, 300, 150)];
         let sheet = ContactSheet::of(&figures, Colormap::Gray).paint("step 3").unwrap();
         assert_eq!(sheet.dimensions(), (2 * 264 + 8, 276 + 8 + 16));

@@ -1,6 +1,7 @@
 //! Figures: the displayable results of a method, with their raw values.
 
 use anyhow::{Result, ensure};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A row-major array that is cheap to clone.
@@ -17,8 +18,10 @@ pub struct Array {
 /// A picture, chart or text in the result of a method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Title on screen and base name of the figure's file (`title.npy`).
+    /// Title of the figure, and base name of its file (`title.npy`).
     pub title: String,
+    /// What the figure shows, in a few words for the screen; empty to show the title.
+    pub caption: String,
     /// Content of the figure.
     pub body: Body,
 }
@@ -193,6 +196,22 @@ pub struct Series {
     pub label: String,
     /// Points `(x, y)` of the curve, in the order in which they are connected.
     pub points: Vec<(f32, f32)>,
+}
+
+impl Figure {
+    /// A figure without a caption.
+    pub fn new(title: impl Into<String>, body: Body) -> Self {
+        Self { title: title.into(), caption: String::new(), body }
+    }
+
+    /// What the figure shows: its caption, or else its title with spaces.
+    pub fn words(&self) -> Cow<'_, str> {
+        match self.caption.as_str() {
+            "" if self.title.contains('_') => self.title.replace('_', " ").into(),
+            "" => (&self.title).into(),
+            caption => caption.into(),
+        }
+    }
 }
 
 impl Array {

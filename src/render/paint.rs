@@ -93,6 +93,7 @@ mod tests {
         let values = Array::new(vec![1, 1, 2, 2], data).unwrap();
         Figure {
             title: "t".into(),
+            caption: String::new(),
             body: Body::Map { values, scale, over, note: String::new(), cells: Cells::default() },
         }
     }
@@ -132,6 +133,7 @@ mod tests {
         let tiles = Array::new(vec![count, side, side], data).unwrap();
         Figure {
             title: "t".into(),
+            caption: String::new(),
             body: Body::Montage {
                 tiles,
                 scale: Scale::Range,

@@ -68,6 +68,7 @@ mod tests {
         let values = Array::new(vec![1, 2, 2], vec![0.0, 0.25, 0.5, 0.75]).unwrap();
         let figure = Figure {
             title: "m".into(),
+            caption: String::new(),
             body: Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() },
         };
         let reading = read(&figure, (0.9, 0.4)).unwrap();
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn every_channel_of_a_picture_is_read() {
         let pixels = Array::new(vec![3, 1, 2], vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).unwrap();
-        let figure = Figure { title: "p".into(), body: Body::Image { pixels } };
+        let figure = Figure::new("p", Body::Image { pixels });
         assert_eq!(read(&figure, (0.5, 0.0)).unwrap().values, [0.2, 0.4, 0.6]);
     }
 
@@ -97,7 +98,7 @@ mod tests {
             frames: vec![],
             cells: Cells::default(),
         };
-        let figure = Figure { title: "wall".into(), body };
+        let figure = Figure::new("wall", body);
         let reading = read(&figure, (0.75, 0.25)).unwrap();
         assert_eq!((reading.tile, &reading.values[..]), (Some(1), &[1.0][..]));
         assert_eq!(read(&figure, (0.5, 0.25)), None);

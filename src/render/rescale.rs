@@ -100,6 +100,7 @@ mod tests {
         let values = Array::new(vec![1, data.len()], data.to_vec()).unwrap();
         Figure {
             title: "map".into(),
+            caption: String::new(),
             body: Body::Map { values, scale, over: None, note: String::new(), cells: Cells::default() },
         }
     }

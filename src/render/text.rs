@@ -151,6 +151,7 @@ mod tests {
         let values = Array::new(vec![1, 2], vec![-0.5, 20.0]).unwrap();
         let figure = Figure {
             title: "cam".into(),
+            caption: String::new(),
             body: Body::Map {
                 values,
                 scale: Scale::Positive,
@@ -167,6 +168,7 @@ mod tests {
         let row = |class, label: &str, probability| ClassRow { class, label: label.into(), probability, logit: 0.0 };
         let figure = Figure {
             title: "classes".into(),
+            caption: String::new(),
             body: Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)], of: 20 },
         };
         let expected = "   3 cat   75.00%  ███████\n  12 dog   25.00%  ██";

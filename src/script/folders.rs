@@ -56,6 +56,11 @@ impl Folders {
         Self { folders, embedded }
     }
 
+    /// Whether a script is the user's own: not embedded, or a changed copy of an embedded one.
+    pub fn is_own(&self, source: &ScriptSource) -> bool {
+        source.path.is_some() && self.embedded_script(&source.name).is_none_or(|built_in| built_in.text != source.text)
+    }
+
     /// Restricts the search to the files embedded in the binary.
     pub fn embedded_only(mut self) -> Self {
         self.folders.clear();

@@ -18,6 +18,26 @@ pub struct MethodRow {
     pub path: Option<PathBuf>,
     /// Line of the error that prevents the script or its newest version from loading, if any.
     pub broken: Option<usize>,
+    /// Whether the script is the user's own: not embedded, or a changed copy of an embedded one.
+    pub own: bool,
+    /// Why the method cannot run on the open network and data set, such as `needs a data set`, if it cannot.
+    pub unmet: Option<&'static str>,
+}
+
+impl MethodRow {
+    /// The method's title: the summary up to its first colon, such as `Grad-CAM`, or else the name.
+    pub fn title(&self) -> &str {
+        self.split().map_or(&self.name, |(title, _)| title)
+    }
+
+    /// What the method tells: the summary after its title.
+    pub fn about(&self) -> &str {
+        self.split().map_or(&self.summary, |(_, about)| about)
+    }
+
+    fn split(&self) -> Option<(&str, &str)> {
+        self.summary.split_once(": ").filter(|(title, _)| self.broken.is_none() && title.chars().count() <= 40)
+    }
 }
 
 /// One row in the list of available architectures.

@@ -1,7 +1,7 @@
 //! Lays out the screen for any terminal size.
 
-use super::panel::{Height, PANELS, Panel, PanelPlace, Small};
-use super::state::{Pane, State};
+use super::panel::{self, PANELS, Panel, PanelPlace};
+use super::state::{Pane, State, WIDE};
 use super::view::error_pane;
 use ratatui::layout::{Constraint, Layout, Rect};
 
@@ -23,6 +23,11 @@ pub struct Areas {
 /// The smallest supported terminal size, in columns and rows.
 pub const LEAST: (u16, u16) = (40, 8);
 
+/// The height from which the left column shows all its panels, in rows.
+const TALL: u16 = 46;
+/// Minimum width of a panel in the row below the figures, in columns.
+const NARROWEST: u16 = 26;
+
 /// Size of a row or column that fills the remaining space.
 const REST: u16 = u16::MAX;
 
@@ -34,71 +39,87 @@ pub fn areas(state: &State) -> Areas {
     }
     let [header, middle, status] = rows(Rect::new(0, 0, width, height), [1, REST, 1]);
     let areas = Areas { header, status, ..Areas::default() };
-    match () {
-        () if width < 60 || height < 16 || state.zoomed => alone(state, areas, middle),
-        () if width >= 100 && height >= 28 => large(state, areas, middle),
-        () => small(state, areas, middle),
+    match width < 60 || height < 16 || state.zoomed {
+        true => alone(state, areas, middle),
+        false => together(state, areas, middle),
     }
 }
 
 /// Lays out only the focused panel and the step scrubber.
 fn alone(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
-    let [pane, scrubber, fault] = rows(middle, [REST, 1, fault]);
+    let [pane, scrubber, fault] = rows(middle, [REST, scrubber_height(state), fault]);
     Areas { panes: vec![(state.focus, pane)], scrubber, fault, ..areas }
 }
 
-/// Lays out a small terminal, with one list at a time on the left. A [`Small::Focused`] panel replaces the list and the center while
-/// it is focused.
-fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
-    let fault = error_pane::height(state).min(middle.height / 2);
-    let few = if middle.height > 18 { 5 } else { 4 };
-    let [main, scrubber, below] = rows(middle, [REST, 1, if fault > 0 { fault } else { few }]);
-    let of = |small: Small| PANELS.iter().filter(move |panel| panel.small == small).map(|panel| panel.pane);
-    let mut panes = vec![(state.focus, main)];
-    if !of(Small::Focused).any(|pane| pane == state.focus) {
-        let [list, middle] = columns(main, [if main.width < 76 { 20 } else { 24 }, REST]);
-        panes = vec![(state.left, list)];
-        panes.extend(of(Small::Always).zip(shared(middle, of(Small::Always).count(), Layout::vertical)));
-    }
-    if fault > 0 {
-        return Areas { panes, scrubber, fault: below, ..areas };
-    }
-    panes.extend(of(Small::Bottom).zip(shared(below, of(Small::Bottom).count(), Layout::horizontal)));
-    Areas { panes, scrubber, ..areas }
+/// Lays out the left column, the figures, and the row below them.
+fn together(state: &State, areas: Areas, middle: Rect) -> Areas {
+    let wide = state.size.0 >= WIDE.0 && state.size.1 >= WIDE.1;
+    let listing = matches!(panel::of(state.focus).place, PanelPlace::Left);
+    let list = match (wide, listing) {
+        (true, _) => (middle.width * 23 / 100).clamp(26, 38),
+        (false, true) => 30.min(middle.width / 2),
+        (false, false) => 0,
+    };
+    let [list, right] = columns(middle, [list, REST]);
+    let mut panes = left(state, list);
+    let fault = error_pane::height(state).min(right.height / 2);
+    let below = if fault > 0 && !wide { 0 } else { below_height(state, right) };
+    let [figures, scrubber, fault, below] = rows(right, [REST, scrubber_height(state), fault, below]);
+    panes.extend(of(|place| matches!(place, PanelPlace::Center)).map(|panel| (panel.pane, figures)));
+    let visible = below_panels(state, below.width);
+    let shares = visible.iter().map(|_| Constraint::Fill(1));
+    panes.extend(visible.iter().map(|panel| panel.pane).zip(Layout::horizontal(shares).split(below).iter().copied()));
+    panes.retain(|(_, area)| !area.is_empty());
+    Areas { panes, scrubber, fault, ..areas }
 }
 
-/// Lays out a large terminal, with all panels visible.
-fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
-    let log = if middle.height > 32 { 5 } else { 4 };
-    let fault = error_pane::height(state).min(middle.height / 3);
-    let [main, bottom] = rows(middle, [REST, log.max(fault)]);
-    let right = (main.width * 30 / 100).clamp(32, 46);
-    let [left, center, right] = columns(main, [(main.width * 19 / 100).clamp(22, 32), REST, right]);
-    let [center, scrubber] = rows(center, [REST, 1]);
-    let in_column = |panel: &Panel| match panel.place {
-        PanelPlace::Left(height) => Some((0, height)),
-        PanelPlace::Center => Some((1, Height::Rest)),
-        PanelPlace::Right(height) => Some((2, height)),
-        PanelPlace::Bottom => None,
-    };
-    let mut panes = Vec::new();
-    for (number, column) in [left, center, right].into_iter().enumerate() {
-        let within = |panel: &'static Panel| in_column(panel).filter(|(at, _)| *at == number).map(|(_, h)| (panel, h));
-        let (panels, heights): (Vec<_>, Vec<_>) = PANELS.iter().filter_map(within).unzip();
-        let heights = heights.into_iter().map(|height| match height {
-            Height::Rows(rows) => Constraint::Length(rows(state, column.height)),
-            Height::Rest => Constraint::Fill(1),
-        });
-        let areas = Layout::vertical(heights).split(column);
-        panes.extend(panels.iter().map(|panel| panel.pane).zip(areas.iter().copied()));
+/// The panels of the left column: all of them if it is tall, otherwise the one that was focused last.
+fn left(state: &State, column: Rect) -> Vec<(Pane, Rect)> {
+    let all = of(|place| matches!(place, PanelPlace::Left));
+    let shown: Vec<_> = all.map(|panel| panel.pane).filter(|p| column.height >= TALL || *p == state.left).collect();
+    let areas = Layout::vertical(shown.iter().map(|_| Constraint::Fill(1))).split(column);
+    shown.into_iter().zip(areas.iter().copied()).collect()
+}
+
+/// The panels in the row below the figures. If not all of them fit, those that come first and the focused one are shown.
+fn below_panels(state: &State, width: u16) -> Vec<&'static Panel> {
+    if matches!(panel::of(state.focus).place, PanelPlace::Drawer) {
+        return vec![panel::of(state.focus)];
     }
-    if fault > 0 {
-        return Areas { panes, scrubber, fault: bottom, ..areas };
+    let wanted = |panel: &&Panel| rows_of(panel, state).is_some();
+    let mut shown: Vec<_> = PANELS.iter().filter(wanted).collect();
+    let room = usize::from(width / NARROWEST).max(1);
+    while shown.len() > room {
+        let last = shown.iter().rposition(|panel| panel.pane != state.focus);
+        shown.remove(last.unwrap_or(0));
     }
-    let below = || PANELS.iter().filter(|panel| matches!(panel.place, PanelPlace::Bottom)).map(|panel| panel.pane);
-    panes.extend(below().zip(shared(bottom, below().count(), Layout::horizontal)));
-    Areas { panes, scrubber, ..areas }
+    shown
+}
+
+/// The rows that a panel in the row below the figures needs for its content; `None` if it is not shown there.
+fn rows_of(panel: &Panel, state: &State) -> Option<u16> {
+    let PanelPlace::Below(rows) = panel.place else { return None };
+    rows(state).or((panel.pane == state.focus).then_some(1))
+}
+
+/// Height of the row below the figures: as much as its panels need, at most about a third of the screen.
+fn below_height(state: &State, right: Rect) -> u16 {
+    let most = (right.height * 26 / 100).clamp(6, 14);
+    if matches!(panel::of(state.focus).place, PanelPlace::Drawer) {
+        return most.max(8);
+    }
+    let rows = below_panels(state, right.width).into_iter().filter_map(|panel| rows_of(panel, state)).max();
+    rows.map_or(0, |rows| (rows + 2).clamp(4, most))
+}
+
+/// The height of the step scrubber: one row if the method has steps.
+fn scrubber_height(state: &State) -> u16 {
+    u16::from(state.stepped())
+}
+
+fn of(fits: fn(&PanelPlace) -> bool) -> impl Iterator<Item = &'static Panel> {
+    PANELS.iter().filter(move |panel| fits(&panel.place))
 }
 
 impl Areas {
@@ -118,11 +139,6 @@ impl Areas {
         let inside = row > area.y && row + 1 < area.bottom();
         Some((*pane, inside.then(|| usize::from(row - area.y - 1))))
     }
-}
-
-/// Divides an area into `count` equal parts.
-fn shared(area: Rect, count: usize, split: fn(Vec<Constraint>) -> Layout) -> Vec<Rect> {
-    split(vec![Constraint::Fill(1); count]).split(area).to_vec()
 }
 
 /// Splits an area into rows of the given heights. [`REST`] fills the remaining height.

@@ -1,10 +1,11 @@
 //! Applies events to the state and returns the resulting effects. The state is not modified anywhere else.
 
-use super::action::{model_picker, picture_picker, pointed, request, views, worker_updates};
+use super::action::{model_picker, picture_picker, pointed, request, steps, views, worker_updates};
 use super::effect::Effect;
 use super::event::Event;
-use super::panel::{self, PANELS, Small};
-use super::state::{Popup, Rest, State, Tone};
+use super::keymap::Action;
+use super::panel::{self, PANELS, PanelPlace};
+use super::state::{Pane, Popup, Rest, SETTLING, State, Tone};
 use super::{action::lens_actions, layout, popup, router};
 use std::time::Duration;
 
@@ -53,6 +54,11 @@ fn pass_time(state: &mut State) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|(_, until)| *until <= state.now) {
         state.toast = None;
     }
+    if state.run.playing && state.run.settling.take_if(|until| *until <= state.now).is_some() {
+        let key = state.bindings.key_of(Action::Play);
+        state.say(format!("paused after {} s; {key} continues", SETTLING.as_secs()));
+        return steps::play(state);
+    }
     let rested = state.resting.as_ref().is_some_and(|(_, until)| *until <= state.now);
     match state.resting.take_if(|_| rested) {
         Some((Rest::Method(name), _)) => request::run_method(state, name),
@@ -63,20 +69,36 @@ fn pass_time(state: &mut State) -> Vec<Effect> {
 
 /// Clamps every cursor to its list and scrolls the list so that the cursor is visible.
 fn settle(state: &mut State) {
-    if panel::of(state.focus).small == Small::Left {
+    if matches!(panel::of(state.focus).place, PanelPlace::Left) {
         state.left = state.focus;
     }
+    if state.focus == Pane::LOG {
+        state.read = state.log.len();
+    }
+    remember_method(state);
     let areas = layout::areas(state);
     for panel in PANELS {
         if let Some(list) = &panel.list {
-            let rows = (list.rows)(state);
-            state.cursor_mut(panel.pane).fit(rows, areas.rows(panel.pane));
+            let (rows, height) = ((list.rows)(state), areas.rows(panel.pane));
+            state.cursor_mut(panel.pane).fit(rows, height - (list.reserved)(height).min(height));
         }
     }
     if let Some(Popup::Picker(picker)) = &mut state.popup {
         let height = popup::picker_rows(state.size, picker);
         picker.list.fit(picker.hits.len(), height);
     }
+}
+
+/// Lists the current method among the recent ones, unless the user is browsing the list. The cursor stays on its row.
+fn remember_method(state: &mut State) {
+    let Some(name) = state.method.as_ref().map(|m| m.name.clone()).filter(|_| state.focus != Pane::METHODS) else {
+        return;
+    };
+    let before = state.method_rows().len();
+    state.method_list.used(&name);
+    let more = state.method_rows().len().saturating_sub(before);
+    let list = state.cursor_mut(Pane::METHODS);
+    (list.cursor, list.offset) = (list.cursor + more, list.offset + more);
 }
 
 /// Number of effects that request a new result from the worker.

@@ -129,6 +129,7 @@ impl Worker {
         self.tell_picture();
         self.tell_method();
         self.answer(Request::Run);
+        self.tell_methods();
         Ok(())
     }
 
@@ -287,6 +288,7 @@ impl Worker {
         }
         self.tell_branches();
         self.tell(Update::Model(card(self.session.model())));
+        self.tell_methods();
         self.tell_picture();
         self.tell_method();
         self.answer(Request::View);

@@ -301,7 +301,7 @@ impl Worker {
 
     /// Sends updates that describe what is open.
     fn introduce(&mut self) {
-        self.tell(Update::Methods(self.host.methods()));
+        self.tell_methods();
         let (rows, errors) = self.architectures.list();
         self.tell(Update::Models(rows));
         errors.into_iter().for_each(|e| self.tell(Update::Log(format!("{e:#}"))));
@@ -310,6 +310,10 @@ impl Worker {
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
+    }
+
+    fn tell_methods(&self) {
+        self.tell(Update::Methods(self.host.methods_for(self.session.model(), self.session.data())));
     }
 
     fn tell_picture(&self) {
@@ -445,7 +449,7 @@ impl Worker {
         }
         let reloaded = self.reload();
         if !files.is_empty() || !matches!(reloaded, Ok(false)) {
-            self.tell(Update::Methods(self.host.methods()));
+            self.tell_methods();
         }
         match (reloaded, self.dropped) {
             (Err(error), _) => self.tell(Update::Failed(Report::of(error))),

@@ -207,7 +207,7 @@ fn partial_pictures_are_labeled_in_every_size_and_used_values_shown() {
             frames: vec![],
             cells: Cells::default(),
         };
-        let figures = [12, 80].map(|long| Figure { title: "f".repeat(long), body: body.clone() }).to_vec();
+        let figures = [12, 80].map(|long| Figure::new("f".repeat(long), body.clone())).to_vec();
         let used = vec![("strength".to_owned(), "0.125".to_owned())];
         tell(&mut state, Update::Frame(Frame { figures, used, ..map_frame(0) }));
         press(&mut state, "3");

@@ -306,6 +306,8 @@ fn a_filter_narrows_the_list_and_escape_clears_it() {
 fn enter_runs_the_method_that_matches_the_filter_best() {
     let mut state = opened(140, 40);
     let row = |name: &str, summary: &str| MethodRow {
+        own: false,
+        unmet: None,
         name: name.into(),
         group: "attribution".into(),
         summary: summary.into(),

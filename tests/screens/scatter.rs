@@ -24,7 +24,7 @@ pub fn scattered(columns: u16, rows: u16) -> State {
         files: [].into(),
         colors: [].into(),
     };
-    let figures = vec![Figure { title: "map".into(), body: Body::Scatter { points } }];
+    let figures = vec![Figure::new("map", Body::Scatter { points })];
     tell(&mut state, Update::Frame(Frame { figures, ..map_frame(0) }));
     press(&mut state, "3");
     state

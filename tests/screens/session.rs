@@ -91,13 +91,18 @@ fn key(name: &str) -> Key {
 
 pub fn methods() -> Update {
     let row = |name: &str, group: &str, summary: &str| MethodRow {
+        own: false,
+        unmet: None,
         name: name.into(),
         group: group.into(),
         summary: summary.into(),
         path: Some(format!("plugins/{name}.rhai").into()),
         broken: None,
     };
-    Update::Methods(vec![row("glow", "attribution", "Shows what glows."), row("push", "attack", "Pushes a little.")])
+    Update::Methods(vec![
+        row("glow", "attribution", "Glow: what in the picture glows."),
+        row("push", "attack", "Push: pushes a little until the prediction changes."),
+    ])
 }
 
 /// The same, with the second method broken.
@@ -221,14 +226,14 @@ pub fn map_frame(generation: u64) -> Frame {
         note: String::new(),
         cells: Cells::default(),
     };
-    frame(generation, 0, 1, vec![Figure { title: "glow".into(), body }])
+    frame(generation, 0, 1, vec![Figure::new("glow", body)])
 }
 
 /// The frame of `push`: the picture, the perturbation, and the verdict.
 pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
     let added = (0..256).map(|i| if i % 3 == 0 { 0.02 } else { -0.03 } * step as f32).collect::<Vec<_>>();
     let added = Array::new(vec![1, 16, 16], added).expect("sizes agree");
-    let figure = |title: &str, body| Figure { title: title.into(), body };
+    let figure = |title: &str, body| Figure::new(title, body);
     let fooled = step >= 2;
     let verdict = Body::Badge { text: if fooled { "fooled" } else { "holds" }.into(), good: fooled };
     let figures = vec![

@@ -171,7 +171,7 @@ fn show(stage: &mut PictureStage, buf: &mut Buffer, area: Rect, figure: &Visible
 fn cost(pixel: impl Fn(usize, usize, usize) -> f32) -> f64 {
     let data: Vec<f32> = (0..3 * 360_000).map(|i| pixel(i / 360_000, i / 600 % 600, i % 600)).collect();
     let pixels = Array::new(vec![3, 600, 600], data).unwrap();
-    let figure = Figure { title: "picture".into(), body: Body::Image { pixels } };
+    let figure = Figure::new("picture", Body::Image { pixels });
     let mut png = std::io::Cursor::new(vec![]);
     let image = gradscope::render::paint(&figure, Colormap::default()).unwrap();
     image.write_to(&mut png, image::ImageFormat::Png).unwrap();
@@ -204,7 +204,7 @@ fn only_changed_cells_are_written() {
     let dot = |bright: usize| {
         let data = (0..3 * 64).map(|i| if i % 64 == bright { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
         let body = Body::Image { pixels: Array::new(vec![3, 8, 8], data).unwrap() };
-        let figure = VisibleFigure::new(Figure { title: "dot".into(), body }, bright as u64);
+        let figure = VisibleFigure::new(Figure::new("dot", body), bright as u64);
         let mut stage = PictureStage::still(cells::HALVES, Depth::True, (8, 16));
         let mut buf = Buffer::empty(Rect::new(0, 0, 8, 4));
         show(&mut stage, &mut buf, Rect::new(0, 0, 8, 4), &figure);

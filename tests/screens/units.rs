@@ -33,7 +33,7 @@ fn opened_units(busy: bool) -> State {
         cells,
     };
     let mut frame = map_frame(state.asked);
-    frame.figures = vec![Figure { title: "wall".into(), body: tiles }, Figure { title: "map".into(), body: map }];
+    frame.figures = vec![Figure::new("wall", tiles), Figure::new("map", map)];
     tell(&mut state, Update::Frame(frame));
     tell(&mut state, Update::Busy(busy));
     state

@@ -27,15 +27,10 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("line", |series: Map, title: &str| out(line(&series, title, &Map::new())));
     engine.register_fn("line", |series: Map, title: &str, options: Map| out(line(&series, title, &options)));
     engine.register_fn("table", |columns: Array, rows: Array, title: &str| out(table(&columns, &rows, title)));
-    engine.register_fn("text", |text: &str, title: &str| Figure {
-        title: title.into(),
-        body: Body::Text { text: text.into() },
-    });
+    engine.register_fn("text", |text: &str, title: &str| Figure::new(title, Body::Text { text: text.into() }));
+    engine.register_fn("caption", |figure: Figure, text: &str| Figure { caption: text.into(), ..figure });
     engine.register_fn("brief", |number: FLOAT| brief(number as f32));
-    engine.register_fn("badge", |text: &str, good: bool| Figure {
-        title: text.into(),
-        body: Body::Badge { text: text.into(), good },
-    });
+    engine.register_fn("badge", |text: &str, good: bool| Figure::new(text, Body::Badge { text: text.into(), good }));
 }
 
 /// Converts the value returned by a method to figures. The value is a figure, an array of figures, or `()`.
@@ -107,7 +102,7 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
         _ => bail!("`grid` must be [rows, columns]"),
     };
     let cells = cells(&o, grid, grid[0] * grid[1])?;
-    Ok(Figure { title: title.into(), body: Body::Map { values, scale: scale(options, default)?, over, note, cells } })
+    Ok(Figure::new(title, Body::Map { values, scale: scale(options, default)?, over, note, cells }))
 }
 
 /// A heatmap of the relevance at the input, summed over channels and drawn over the input picture.
@@ -120,11 +115,11 @@ fn relevance_map(relevance: &Relevance) -> Result<Figure> {
         note: String::new(),
         cells: Cells::default(),
     };
-    Ok(Figure { title: "relevance".into(), body })
+    Ok(Figure::new("relevance", body))
 }
 
 fn image(t: &Tensor, title: &str) -> Result<Figure> {
-    Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
+    Ok(Figure::new(title, Body::Image { pixels: picture(t)? }))
 }
 
 /// A figure that shows a grid of `K` tiles, given as `(K, H, W)` or `(K, C, H, W)`.
@@ -159,7 +154,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
         frames: colors(&o, "frames", count)?,
         cells: cells(&o, [0, 0], count)?,
     };
-    Ok(Figure { title: title.into(), body })
+    Ok(Figure::new(title, body))
 }
 
 /// Reads what `count` cells stand for: `units`, the unit of the network that each shows, and `choose: #{ parameter: values }`, the
@@ -202,13 +197,13 @@ pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result
 /// has no class scores.
 fn classes(run: &LabeledTrace, count: usize) -> Result<Figure> {
     if let Err(none) = run.trace.graph.check_classes() {
-        return Ok(Figure { title: "classes".into(), body: Body::Text { text: none.to_string() } });
+        return Ok(Figure::new("classes", Body::Text { text: none.to_string() }));
     }
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
         rows => Body::Classes { rows: rows?, of: run.trace.logits()?.dim(1)? },
     };
-    Ok(Figure { title: "classes".into(), body })
+    Ok(Figure::new("classes", body))
 }
 
 /// The `count` most likely classes of the first picture, most likely first.
@@ -238,7 +233,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
     };
     ensure!(labels.len() == amounts.len(), "got {} labels for {} bars", labels.len(), amounts.len());
     let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: bounded_text::text(l), value }).collect();
-    Ok(Figure { title: title.into(), body: Body::Bars { bars } })
+    Ok(Figure::new(title, Body::Bars { bars }))
 }
 
 /// A plot of the curves `series`, a map `#{ name: [y, …] }`. The x axis is the index of each value unless set by the options
@@ -254,7 +249,7 @@ fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
         Ok(Series { label: label.to_string(), points: xs.into_iter().zip(ys).collect() })
     };
     let series = series.iter().map(curve).collect::<Result<_>>()?;
-    Ok(Figure { title: title.into(), body: Body::Line { axis, series } })
+    Ok(Figure::new(title, Body::Line { axis, series }))
 }
 
 /// Reads an array of numbers.
@@ -268,7 +263,7 @@ fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
     let row =
         |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row must be an array of cells");
     let rows = rows.iter().map(row).collect::<Result<_>>()?;
-    Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
+    Ok(Figure::new(title, Body::Table { columns: texts(columns), rows }))
 }
 
 /// Formats a value for a table cell. A number that is exact in f32 gets the fewest digits that identify it as f32: 99.1, not

@@ -60,7 +60,7 @@ fn ledger(relevance: &Relevance) -> Result<Figure> {
     };
     let columns = ["layer", "in", "out", "bias", "epsilon", "missing", "other"].map(String::from).to_vec();
     let rows = relevance.ledger.iter().rev().map(row).collect();
-    Ok(Figure { title: "ledger".into(), body: Body::Table { columns, rows } })
+    Ok(Figure::new("ledger", Body::Table { columns, rows }))
 }
 
 /// Formats an amount of relevance with six decimals; nonzero amounts below 1e-3 in magnitude get four significant digits.
@@ -81,7 +81,7 @@ fn coverage(graph: &Graph, composite: &Composite) -> Figure {
     };
     let rows = passed(graph).map(row).collect();
     let columns = ["layer", "kind", "rule", ""].map(String::from).to_vec();
-    Figure { title: "coverage".into(), body: Body::Table { columns, rows } }
+    Figure::new("coverage", Body::Table { columns, rows })
 }
 
 /// Names of the layers that change values but have no rule; relevance is propagated through them like a gradient.

@@ -16,7 +16,7 @@ pub(super) fn register(engine: &mut Engine) {
         let figure = move |t: &Tensor, title: &str, options: &Map| -> Result<Figure> {
             let points = points(t, options)?;
             let body = if name == "scatter" { Body::Scatter { points } } else { Body::Sheet { points } };
-            Ok(Figure { title: title.into(), body })
+            Ok(Figure::new(title, body))
         };
         engine.register_fn(name, move |t: Tensor, title: &str| out(figure(&t, title, &Map::new())));
         engine.register_fn(name, move |t: Tensor, title: &str, options: Map| out(figure(&t, title, &options)));

@@ -109,11 +109,11 @@ mod tests {
     fn map(title: &str) -> Figure {
         let values = Array::new(vec![1, 1, 2, 2], vec![0.0, 0.5, 1.0, 0.25]).unwrap();
         let body = Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() };
-        Figure { title: title.into(), body }
+        Figure::new(title, body)
     }
 
     fn words(title: &str) -> Figure {
-        Figure { title: title.into(), body: Body::Text { text: "x".into() } }
+        Figure::new(title, Body::Text { text: "x".into() })
     }
 
     #[test]

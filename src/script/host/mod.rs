@@ -9,11 +9,13 @@ use super::engine::compile::{self, protected};
 use super::engine::{self, CompiledLibraries};
 use super::folders::{Folders, ScriptSource};
 use super::method::Method;
+use super::method::data::Data;
 use super::report::Texts;
 use super::report::suggest::unknown;
 use super::sandbox::guard::Guard;
 use super::summary::{MethodRow, Report};
 use crate::exec::RunOptions;
+use crate::model::Model;
 use crate::panics;
 use anyhow::{Result, bail};
 use call_method::MethodCaller;
@@ -123,16 +125,28 @@ impl Host {
 
     /// Lists all methods. A method that does not compile is listed with the line of its error.
     pub fn methods(&self) -> Vec<MethodRow> {
-        self.plugins.names().into_iter().map(|name| self.row(name)).collect()
+        self.plugins.names().into_iter().map(|name| self.row(name, |_| None)).collect()
     }
 
-    fn row(&self, name: String) -> MethodRow {
-        let path = self.plugins.find(&name).ok().flatten().and_then(|s| s.path);
+    /// Lists all methods, each with the reason why it cannot run on this network and data set, if it cannot.
+    pub fn methods_for(&self, model: &Model, data: &Data) -> Vec<MethodRow> {
+        let unmet = |method: &Method| method.needs.iter().find_map(|need| need.unmet(model, data));
+        self.plugins.names().into_iter().map(|name| self.row(name, unmet)).collect()
+    }
+
+    fn row(&self, name: String, unmet: impl Fn(&Method) -> Option<&'static str>) -> MethodRow {
+        let source = self.plugins.find(&name).ok().flatten();
+        let own = source.as_ref().is_some_and(|source| self.plugins.is_own(source));
+        let path = source.and_then(|source| source.path);
         match self.method(&name) {
-            Ok(m) => MethodRow { name, group: m.group.clone(), summary: m.summary().into(), path, broken: None },
+            Ok(m) => {
+                let (group, summary, unmet) = (m.group.clone(), m.summary().into(), unmet(&m));
+                MethodRow { name, group, summary, path, broken: None, own, unmet }
+            }
             Err(e) => {
                 let line = e.downcast_ref::<Report>().and_then(|r| r.place.as_ref()).map_or(1, |p| p.1);
-                MethodRow { name, group: String::new(), summary: format!("{e:#}"), path, broken: Some(line) }
+                let (group, summary) = (String::new(), format!("{e:#}"));
+                MethodRow { name, group, summary, path, broken: Some(line), own, unmet: None }
             }
         }
     }

@@ -4,6 +4,7 @@ pub mod params;
 pub mod remarks;
 pub mod data;
 pub mod context;
+pub mod needs;
 
 use super::engine::captured::Constants;
 use super::folders::{GROUP, ScriptSource};
@@ -11,6 +12,7 @@ use super::report::{Libraries, Texts};
 use super::summary::Report;
 use crate::model::Model;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use needs::Need;
 use params::Param;
 use rhai::{AST, Array, Dynamic, Map};
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub struct Method {
     pub attack: bool,
     /// Whether to use direct convolution even where Winograd transforms are faster, because the method amplifies rounding errors.
     pub exact: bool,
+    /// What the method needs besides a network and a picture.
+    pub needs: Vec<Need>,
     /// The compiled source code and its origin.
     pub source: Arc<ScriptSource>,
     pub(super) ast: Arc<AST>,
@@ -62,6 +66,7 @@ impl Method {
             }
             None => source.group.clone().unwrap_or_else(|| GROUP.into()),
         };
+        let needs = plugin.remove("needs").map_or(Ok(vec![]), needs)?;
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
         let mut switch = |name: &str| {
             let value = plugin.remove(name).map_or(Ok(false), |b| b.as_bool());
@@ -70,7 +75,7 @@ impl Method {
         let (batched, exact) = (switch("batched")?, switch("exact")?);
         let attack = switch("attack")? || group == "attack";
         if let Some(wrong) = plugin.keys().next() {
-            bail!("PLUGIN has no field \"{wrong}\"; its fields are group, params, batched, exact, attack");
+            bail!("PLUGIN has no field \"{wrong}\"; its fields are group, params, needs, batched, exact, attack");
         }
         let stepped = form(&ast)?;
         let doc = ast.doc().lines().map(|l| l.trim_start_matches("//!").trim()).collect::<Vec<_>>().join("\n");
@@ -83,6 +88,7 @@ impl Method {
             batched,
             attack,
             exact,
+            needs,
             source: Arc::new(source),
             ast: Arc::new(ast),
             constants,
@@ -124,6 +130,14 @@ impl Method {
     pub fn summary(&self) -> &str {
         self.doc.lines().next().unwrap_or_default()
     }
+}
+
+/// Reads `needs: ["data"]`.
+fn needs(list: Dynamic) -> Result<Vec<Need>> {
+    let names = list.try_cast::<Array>().context("PLUGIN's `needs` must be an array of names, such as [\"data\"]")?;
+    let name =
+        |name: Dynamic| name.into_string().map_err(|t| anyhow!("PLUGIN's `needs` may contain only strings, got {t}"));
+    names.into_iter().map(|entry| Need::named(&name(entry)?)).collect()
 }
 
 fn params(list: Option<Array>) -> Result<Vec<Param>> {

@@ -135,8 +135,8 @@ fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
 
 fn told(session: &Session, frame: &Frame) -> Result<Map> {
     let (mut tensors, mut tables) = (Map::new(), Map::new());
-    for Figure { title, body } in &frame.figures {
-        let figure = Figure { title: title.clone(), body: body.clone() };
+    for figure in &frame.figures {
+        let Figure { title, body, .. } = figure;
         if let Some(values) = figure.values() {
             let tensor = Tensor::from_slice(&values.data, values.shape.clone(), session.input().device())?;
             tensors.insert(title.as_str().into(), Dynamic::from(tensor));

@@ -7,7 +7,7 @@ use crate::worker::message::Command;
 
 /// Quits. While steps are playing, the key must be pressed twice.
 pub fn quit(state: &mut State) -> Vec<Effect> {
-    if state.run.playing && !state.leaving {
+    if state.run.playing && state.run.settling.is_none() && !state.leaving {
         state.leaving = true;
         state.say("Still running. Press q again to quit");
         state.note(Tone::Plain, "q was pressed while steps were playing");

@@ -11,6 +11,7 @@ pub fn play(state: &mut State) -> Vec<Effect> {
         return Vec::new();
     }
     state.run.playing = !state.run.playing;
+    state.run.settling = None;
     ask(if state.run.playing { Command::Play } else { Command::Pause })
 }
 

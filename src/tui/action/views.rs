@@ -9,13 +9,13 @@ use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
 pub fn views(state: &State) -> Vec<(View, String)> {
     let figures = seen(state);
     let mut views = Vec::new();
-    if figures.len() > 1 {
+    if figures.len() > 1 || with_input(state) {
         views.push((View::All, "all".to_owned()));
     }
     for (index, figure) in figures.iter().enumerate() {
-        views.push((View::One(index), figure.title.clone()));
+        views.push((View::One(index), figure.title.replace('_', " ")));
         if matches!(figure.body, Body::Map { over: Some(_), .. }) {
-            views.push((View::Bare(index), "bare".to_owned()));
+            views.push((View::Bare(index), "map alone".to_owned()));
         }
     }
     if state.picture.is_some() {
@@ -76,7 +76,10 @@ fn chosen(state: &State) -> Vec<(Figure, u64)> {
     let figures = seen(state);
     let one = |index: usize| figures.get(index).map(|f| ((*f).clone(), id(state.run.id, index, false)));
     let figure = match present(state) {
-        Some(View::All) => return (0..figures.len()).filter_map(one).collect(),
+        Some(View::All) => {
+            let input = input(state).filter(|_| with_input(state));
+            return (0..figures.len()).filter_map(one).chain(input).collect();
+        }
         Some(View::One(index)) => one(index),
         Some(View::Bare(index)) => figures.get(index).map(|f| (bare(f), id(state.run.id, index, true))),
         Some(View::Input) => input(state),
@@ -98,7 +101,7 @@ fn beside(state: &State) -> Option<Vec<(Figure, u64)>> {
     let theirs = theirs.or_else(|| shown(&other.frame).next())?;
     let named = |figure: &Figure, branch: &str, id: u64| {
         let title = format!("{branch}: {}", figure.title);
-        (Figure { title, body: figure.body.clone() }, id)
+        (Figure { caption: title.clone(), title, body: figure.body.clone() }, id)
     };
     let name = branches::caption(state, state.run.frame.as_ref()?);
     Some(vec![
@@ -107,9 +110,19 @@ fn beside(state: &State) -> Option<Vec<(Figure, u64)>> {
     ])
 }
 
+/// Whether the model's input is shown beside the figures: if the first figure is a picture or a map over one, and no figure is the input.
+fn with_input(state: &State) -> bool {
+    let Some(input) = &state.picture else { return false };
+    let figures = seen(state);
+    let is_input =
+        |figure: &&Figure| matches!(&figure.body, Body::Image { pixels } if pixels.data == input.pixels.data);
+    let beside = |figure: &&Figure| matches!(figure.body, Body::Image { .. } | Body::Map { over: Some(_), .. });
+    !state.run.foreign && figures.first().is_some_and(beside) && !figures.iter().any(|figure| is_input(figure))
+}
+
 fn input(state: &State) -> Option<(Figure, u64)> {
     let picture = state.picture.as_ref()?;
-    let figure = Figure { title: picture.name.clone(), body: Body::Image { pixels: picture.pixels.clone() } };
+    let figure = Figure::new("input", Body::Image { pixels: picture.pixels.clone() });
     Some((figure, id(picture.id, 0, false)))
 }
 

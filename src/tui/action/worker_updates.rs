@@ -2,11 +2,12 @@
 
 use super::{branches, picture_picker};
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, Report};
-use crate::tui::effect::Effect;
+use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{
-    ErrorPane, LayerTree, OpenPicture, Pane, Progress, Rest, ShownRun, State, Tone, class_rows, headline, short,
+    ErrorPane, LayerTree, OpenPicture, Pane, Progress, Rest, SETTLING, ShownRun, State, Tone, class_rows, headline,
+    short,
 };
-use crate::worker::message::Update;
+use crate::worker::message::{Command, Update};
 
 /// Applies a worker message to the state.
 pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
@@ -24,7 +25,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Target(target) => state.target = target,
         Update::Ablated(units) => state.ablated = units,
         Update::Branches { at, count } => branches::open(state, at, count),
-        Update::Frame(frame) => show(state, frame),
+        Update::Frame(frame) => return show(state, frame),
         Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),
         Update::Busy(busy) => set_busy(state, busy),
         Update::Reloaded { method, millis } => reloaded(state, &method, millis),
@@ -47,11 +48,12 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
 }
 
 fn methods(state: &mut State, rows: Vec<MethodRow>) {
-    let under = state.method_under_cursor().map(|m| m.name.clone());
+    let under = state.method_under_cursor().map(|m| m.name.clone()).filter(|_| state.focus == Pane::METHODS);
     state.methods = rows;
     let wanted = under.or(state.method.as_ref().map(|m| m.name.clone()));
-    let place = state.listed().iter().position(|m| Some(&m.name) == wanted.as_ref());
-    state.cursor_mut(Pane::METHODS).go(place.unwrap_or(0));
+    if let Some(place) = wanted.and_then(|name| state.reveal_method(&name)) {
+        state.cursor_mut(Pane::METHODS).go(place);
+    }
 }
 
 fn model(state: &mut State, card: ModelCard) {
@@ -72,9 +74,13 @@ fn method(state: &mut State, card: MethodCard) {
     if new {
         state.run = ShownRun { id: state.run.id, foreign: true, frame: state.run.frame.take(), ..ShownRun::default() };
         state.cursor_mut(Pane::PARAMETERS).go(0);
-        let place = state.listed().iter().position(|m| m.name == card.name);
-        if let (Some(row), false) = (place, matches!(state.resting, Some((Rest::Method(_), _)))) {
-            state.cursor_mut(Pane::METHODS).go(row);
+        let browsing = matches!(state.resting, Some((Rest::Method(_), _)))
+            || state.method_under_cursor().is_some_and(|row| row.name == card.name);
+        if !browsing {
+            state.method_list.used(&card.name);
+            if let Some(row) = state.reveal_method(&card.name) {
+                state.cursor_mut(Pane::METHODS).go(row);
+            }
         }
     }
     state.method = Some(card);
@@ -91,7 +97,8 @@ fn find_layer(state: &mut State) {
     }
 }
 
-fn show(state: &mut State, frame: Frame) {
+/// Shows a frame. The first frame of a method whose steps refine one result is followed by the others.
+fn show(state: &mut State, frame: Frame) -> Vec<Effect> {
     state.run.id = next_id(state);
     state.run.foreign = frame.generation < state.asked && state.run.foreign;
     state.run.history.retain(|step, _| *step < frame.kept.max(frame.step));
@@ -108,7 +115,18 @@ fn show(state: &mut State, frame: Frame) {
         state.note(Tone::Good, line);
     }
     branches::keep(state, &frame);
+    let first = frame.step == 0 && frame.kept == 1 && !frame.partial && frame.done.is_none();
+    let settles = first && !state.run.foreign && !state.run.playing && state.settles();
+    if let Some(name) = state.method.as_ref().map(|m| m.name.clone()).filter(|_| !frame.partial && !state.run.foreign) {
+        state.method_list.ran(&name, state.stepped(), &frame);
+    }
     state.run.frame = Some(frame);
+    if settles {
+        state.run.playing = true;
+        state.run.settling = Some(state.now + SETTLING);
+        return ask(Command::Play);
+    }
+    Vec::new()
 }
 
 /// Closes the error pane after a newer result, unless the error is in a script and a script is still broken.

@@ -1,6 +1,6 @@
 //! The classes panel: class probabilities and their changes since the previous step.
 
-use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
+use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::render::ClassRow;
 use crate::script::session::Target;
 use crate::tui::effect::{Effect, ask};
@@ -19,12 +19,9 @@ use ratatui::text::{Line, Span};
 /// The classes panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::CLASSES,
-    place: PanelPlace::Right(Height::Rows(|state, column| {
-        (state.classes().len() as u16 + 2).clamp(5, (column / 3).max(5))
-    })),
-    small: Small::Bottom,
+    place: PanelPlace::Below(|state| Some(state.classes().len() as u16).filter(|count| *count > 0)),
     keys: KEYS,
-    list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {} }),
+    list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {}, reserved: |_| 0 }),
     act,
     title: |state, theme, _| {
         let changes = state.stepped() && !state.run.foreign;

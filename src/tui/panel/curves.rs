@@ -1,6 +1,6 @@
 //! The curves panel: probabilities and the method's values by step.
 
-use super::spec::{BLANK, Panel};
+use super::spec::{BLANK, Panel, PanelPlace};
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
@@ -25,7 +25,18 @@ struct Group {
 }
 
 /// The curves panel.
-pub const PANEL: Panel = Panel { pane: Pane::CURVES, keys: KEYS, act, title, draw, ..BLANK };
+pub const PANEL: Panel = Panel {
+    pane: Pane::CURVES,
+    place: PanelPlace::Below(|state| (!groups(state).is_empty()).then_some(ROWS)),
+    keys: KEYS,
+    act,
+    title,
+    draw,
+    ..BLANK
+};
+
+/// Height of a chart in rows.
+const ROWS: u16 = 10;
 
 const KEYS: &[Binding] = &[
     bind(&[K::Left], A::Left, "Curves", "previous curves", ""),

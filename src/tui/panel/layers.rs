@@ -1,6 +1,6 @@
 //! The layers panel: a tree of modules with kinds, output shapes and parameter counts.
 
-use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
+use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::tui::action::request;
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
@@ -17,10 +17,9 @@ use ratatui::text::{Line, Span};
 /// The layers panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::LAYERS,
-    place: PanelPlace::Left(Height::Rest),
-    small: Small::Left,
+    place: PanelPlace::Left,
     keys: KEYS,
-    list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest }),
+    list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest, reserved: |_| 0 }),
     act,
     title: |state, theme, area| match state.layer_filter.as_str() {
         "" => title(state, area).map_or_else(Vec::new, |text| vec![Span::styled(text, theme.frame)]),

@@ -17,9 +17,9 @@ use ratatui::text::{Line, Span};
 /// The log panel. Its cursor is the number of lines scrolled back.
 pub const PANEL: Panel = Panel {
     pane: Pane::LOG,
-    place: PanelPlace::Bottom,
+    place: PanelPlace::Drawer,
     keys: KEYS,
-    list: Some(List { rows: |state| state.log.len(), clickable: false, moved: |_| {} }),
+    list: Some(List { rows: |state| state.log.len(), clickable: false, moved: |_| {}, reserved: |_| 0 }),
     act,
     draw,
     ..BLANK

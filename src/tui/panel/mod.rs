@@ -13,7 +13,7 @@ mod methods;
 mod parameters;
 mod spec;
 
-pub use spec::{BLANK, Height, List, Panel, PanelPlace, Small};
+pub use spec::{BLANK, List, Panel, PanelPlace};
 
 use super::effect::Effect;
 use super::event::Key;
@@ -99,9 +99,10 @@ pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
 /// Draws a panel and its frame.
 pub fn draw(buf: &mut Buffer, panel: &Panel, area: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
     let focused = state.focus == panel.pane && state.popup.is_none();
-    let number = Span::styled(format!(" {} ", index(panel.pane) + 1), if focused { theme.focus } else { theme.strong });
     let style = if focused { theme.focus } else { theme.frame };
-    let name = Span::styled(format!("{} ", panel.pane.title()), style);
+    let number = Span::styled(format!(" {} ", index(panel.pane) + 1), style);
+    let heading = (panel.heading)(state).unwrap_or_else(|| panel.pane.title());
+    let name = Span::styled(format!("{heading} "), if focused { theme.focus } else { theme.strong });
     let title = [vec![number, name], (panel.title)(state, theme, area)].concat();
     let inner = framed(buf, area, Line::from(title), style);
     (panel.draw)(buf, inner, state, theme, stage);

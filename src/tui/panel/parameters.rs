@@ -1,6 +1,6 @@
 //! The parameters panel: values and bounds, and the documentation of the parameter under the cursor.
 
-use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
+use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::render::short;
 use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::action::{parameters, pickers};
@@ -10,7 +10,7 @@ use crate::tui::keymap::{Action as A, Binding, row as bind};
 use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{mark, row};
+use crate::tui::view::widget::{cut, mark, row};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -18,12 +18,9 @@ use ratatui::text::{Line, Span};
 /// The parameters panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::PARAMETERS,
-    place: PanelPlace::Right(Height::Rows(|state, column| {
-        (state.params().len() as u16 + 3).clamp(4, (column / 3).max(4))
-    })),
-    small: Small::Left,
+    place: PanelPlace::Below(|state| Some(state.params().len() as u16 + 1).filter(|rows| *rows > 1)),
     keys: KEYS,
-    list: Some(List { rows: |state| state.params().len(), clickable: true, moved: |_| {} }),
+    list: Some(List { rows: |state| state.params().len(), clickable: true, moved: |_| {}, reserved: |_| 0 }),
     act,
     draw,
     ..BLANK
@@ -79,7 +76,13 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         }
     }
     if let Some(param) = params.get(cursor.cursor).filter(|_| room < usize::from(inner.height)) {
-        row(buf, inner, usize::from(inner.height) - 1, Line::styled(param.doc.clone(), theme.dim), Line::default());
+        row(
+            buf,
+            inner,
+            usize::from(inner.height) - 1,
+            Line::styled(cut(&param.doc, usize::from(inner.width)), theme.dim),
+            Line::default(),
+        );
     }
 }
 

@@ -14,17 +14,17 @@ use ratatui::text::Span;
 pub struct Panel {
     /// Name of the panel.
     pub pane: Pane,
-    /// Position of the panel on a large terminal.
+    /// Where the panel is shown.
     pub place: PanelPlace,
-    /// When the panel is shown on a small terminal.
-    pub small: Small,
+    /// Text shown as its heading instead of its name, if any.
+    pub heading: fn(&State) -> Option<String>,
     /// Keys that work only in this panel.
     pub keys: &'static [Binding],
     /// The panel's list, if any.
     pub list: Option<List>,
     /// Performs an action; `None` if the panel ignores it. A panel without a list also receives cursor movements.
     pub act: fn(&mut State, Action) -> Option<Vec<Effect>>,
-    /// Text shown after the panel's name in its title, given the frame's area.
+    /// Text shown after the heading in the panel's title, given the frame's area.
     pub title: fn(&State, &Theme, Rect) -> Vec<Span<'static>>,
     /// Pictures to draw in the panel, given the area inside its frame and the size of a cell in pixels.
     pub pictures: for<'a> fn(&'a State, Rect, (u16, u16)) -> WantedPictures<'a>,
@@ -32,39 +32,19 @@ pub struct Panel {
     pub draw: fn(&mut Buffer, Rect, &State, &Theme, &PictureStage),
 }
 
-/// Position of a panel on a large terminal. Panels in the same column are stacked in the order of their numbers.
+/// Where a panel is shown. Panels in the same place are arranged in the order of their numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum PanelPlace {
-    /// The panel is in the left column and has this height.
-    Left(Height),
-    /// The panel is in the center, above the step scrubber.
-    Center,
-    /// The panel is in the right column and has this height.
-    Right(Height),
-    /// The panel is in the row at the bottom.
-    Bottom,
-}
-
-/// Height of a panel in its column.
-#[derive(Clone, Copy, Debug)]
-pub enum Height {
-    /// A number of rows, including the frame, computed from the state and the height of the column.
-    Rows(fn(&State, u16) -> u16),
-    /// The panel fills the remaining height of the column.
-    Rest,
-}
-
-/// When a panel is shown on a small terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Small {
-    /// The panel is always shown, in the center.
-    Always,
-    /// The panel is shown on the left if it is the most recently focused `Left` panel.
+    /// In the left column, which is hidden on a small terminal unless one of its panels is focused. If there is room for only one, it
+    /// is the most recently focused.
     Left,
-    /// The panel is always shown, in a few rows at the bottom.
-    Bottom,
-    /// The panel is shown only while focused, replacing the center and the left.
-    Focused,
+    /// To the right of the left column; always shown.
+    Center,
+    /// In the row below the center, if it has something to show or is focused. The function returns the number of rows that its
+    /// content needs, or `None` if it has nothing to show.
+    Below(fn(&State) -> Option<u16>),
+    /// In place of the row below the center, only while focused.
+    Drawer,
 }
 
 /// A list with a cursor in a panel.
@@ -76,13 +56,15 @@ pub struct List {
     pub clickable: bool,
     /// Called after the cursor has moved to another row.
     pub moved: fn(&mut State),
+    /// Number of rows inside the frame that are not used by the list, given the number of rows inside the frame.
+    pub reserved: fn(usize) -> usize,
 }
 
 /// A panel without content, used as the base in struct update syntax.
 pub const BLANK: Panel = Panel {
     pane: Pane(""),
-    place: PanelPlace::Right(Height::Rest),
-    small: Small::Focused,
+    place: PanelPlace::Drawer,
+    heading: |_| None,
     keys: &[],
     list: None,
     act: |_, _| None,

@@ -7,6 +7,7 @@ mod layer_tree;
 mod lens;
 mod list_cursor;
 mod log;
+mod method_list;
 mod pane;
 mod picker;
 mod popup;
@@ -22,12 +23,13 @@ pub use layer_tree::{LayerTree, TreeRow, shape, short};
 pub use lens::Lens;
 pub use list_cursor::ListCursor;
 pub use log::{LogLine, Tone};
+pub use method_list::{MethodList, MethodListRow, RECENT, Took};
 pub use pane::Pane;
 pub use picker::{Choice, Item, Picker};
 pub use popup::Popup;
 pub use prompt::Prompt;
 pub use scatter_view::ScatterView;
-pub use shown_run::{OpenPicture, Progress, REST, Rest, ShownRun, class_rows};
+pub use shown_run::{OpenPicture, Progress, REST, Rest, SETTLING, ShownRun, class_rows};
 pub use view::{View, ViewKey, Visible, VisibleFigure};
 
 use crate::render::ClassRow;
@@ -62,6 +64,8 @@ pub struct State {
     pub cursors: BTreeMap<Pane, ListCursor>,
     /// All methods.
     pub methods: Vec<MethodRow>,
+    /// The folded groups of the list of methods, and the recently used methods.
+    pub method_list: MethodList,
     /// The text that filters the list of methods.
     pub method_filter: String,
     /// The method or layer on which the cursor rests, and when to use it.
@@ -116,6 +120,8 @@ pub struct State {
     pub fault: Option<ErrorPane>,
     /// Lines of the log, oldest first.
     pub log: Vec<LogLine>,
+    /// Number of lines of the log that the user has seen.
+    pub read: usize,
     /// The message in the status line, and when it disappears.
     pub toast: Option<(String, Duration)>,
     /// The command history, latest last.
@@ -132,6 +138,9 @@ pub struct State {
     pub scripts: BTreeMap<String, PathBuf>,
 }
 
+/// The terminal size in columns and rows from which the left column is always shown.
+pub const WIDE: (u16, u16) = (100, 26);
+
 /// Maximum number of lines in the log.
 const LOG_LINES: usize = 500;
 
@@ -144,7 +153,7 @@ const TOAST: Duration = Duration::from_secs(4);
 impl State {
     /// The initial state in a terminal with this many columns and rows.
     pub fn new(columns: u16, rows: u16) -> Self {
-        let focus = if columns < 60 || rows < 16 { Pane::FIGURES } else { Pane::METHODS };
+        let focus = if columns < WIDE.0 || rows < WIDE.1 { Pane::FIGURES } else { Pane::METHODS };
         Self { size: (columns, rows), focus, ..Self::default() }
     }
 
@@ -160,7 +169,10 @@ impl State {
 
     /// The method under the cursor, if any.
     pub fn method_under_cursor(&self) -> Option<&MethodRow> {
-        self.listed().get(self.cursor(Pane::METHODS).cursor).copied()
+        match self.method_rows().get(self.cursor(Pane::METHODS).cursor)? {
+            MethodListRow::Method(row) => Some(row),
+            MethodListRow::Group { .. } => None,
+        }
     }
 
     /// The parameter under the cursor, if any.
@@ -178,6 +190,7 @@ impl State {
         self.log.push(LogLine { at: self.now, tone, text: text.into() });
         let surplus = self.log.len().saturating_sub(LOG_LINES);
         self.log.drain(..surplus);
+        self.read = self.read.saturating_sub(surplus);
     }
 
     /// Shows a message in the status line for a few seconds.
@@ -188,7 +201,9 @@ impl State {
     /// The methods that match the filter.
     pub fn listed(&self) -> Vec<&MethodRow> {
         let text = self.method_filter.to_lowercase();
-        let hit = |m: &&MethodRow| m.name.contains(&text) || m.group.contains(&text) || m.summary.contains(&text);
+        let hit = |m: &&MethodRow| {
+            m.name.contains(&text) || m.group.contains(&text) || m.summary.to_lowercase().contains(&text)
+        };
         self.methods.iter().filter(hit).collect()
     }
 
@@ -309,14 +324,22 @@ impl State {
         self.method.as_ref().is_some_and(|m| m.stepped)
     }
 
+    /// Whether the steps of the current method refine one result, so that they are computed at once. Attacks and training wait, because
+    /// each of their steps is of interest.
+    pub fn settles(&self) -> bool {
+        const WAITING: [&str; 4] = ["attack", "robustness", "defense", "training"];
+        self.stepped() && self.method_row().is_some_and(|method| !WAITING.contains(&method.group.as_str()))
+    }
+
     /// Time since app start at which the screen next changes without an event; `None` if it does not change.
     pub fn due(&self) -> Option<Duration> {
         let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
         let rest = self.resting.as_ref().map(|(_, at)| *at);
         let toast = self.toast.as_ref().map(|(_, at)| *at);
+        let settling = self.run.settling.filter(|_| self.run.playing);
         // The data rate is shown until the connection has been idle for a while.
         let rate = (self.rate >= RATE).then(|| self.now + Duration::from_millis(1050));
-        [spin, rest, toast, rate].into_iter().flatten().min()
+        [spin, rest, toast, rate, settling].into_iter().flatten().min()
     }
 }
 

@@ -31,6 +31,8 @@ pub struct ShownRun {
     pub history: BTreeMap<usize, Vec<ClassRow>>,
     /// Whether the steps of the method are playing.
     pub playing: bool,
+    /// When to pause steps that are playing because the method settles; `None` if the user plays them.
+    pub settling: Option<Duration>,
     /// Whether the frame's method, model or picture is no longer current.
     pub foreign: bool,
 }
@@ -45,6 +47,9 @@ pub struct Progress {
     /// Total number of units; 0 if unknown.
     pub total: usize,
 }
+
+/// How long the steps of a method that settles are played before they are paused.
+pub const SETTLING: Duration = Duration::from_secs(10);
 
 /// How long the cursor must rest on a method or layer before it is used.
 pub const REST: Duration = Duration::from_millis(180);

@@ -17,6 +17,15 @@ pub fn brief(value: f64) -> String {
     }
 }
 
+/// Formats a number of milliseconds: `15 ms`, `2.4 s`, or minutes and seconds.
+pub fn millis(millis: f64) -> String {
+    match millis {
+        ..1000.0 => format!("{millis:.0} ms"),
+        ..100_000.0 => format!("{:.1} s", millis / 1000.0),
+        _ => clock(Duration::from_secs_f64((millis / 1000.0).min(1e9))),
+    }
+}
+
 /// Formats a duration as minutes and seconds: 62 seconds as `1:02`.
 pub fn clock(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)

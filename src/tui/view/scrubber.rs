@@ -1,6 +1,6 @@
 //! The step scrubber: the current step, the number of steps, and why the method finished.
 
-use super::widget::put;
+use super::widget::{cut, put};
 use crate::tui::keymap::Action;
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
@@ -8,11 +8,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Draws the step scrubber, or the summary of a method without steps.
+/// Draws the step scrubber. `area` is empty if the method has no steps.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
-    if !state.stepped() {
-        let text = state.method.as_ref().map_or("", |m| m.doc.lines().next().unwrap_or(""));
-        put(buf, (area.x, area.y), Line::styled(format!(" {text}"), theme.dim), area.width);
+    if area.is_empty() {
         return;
     }
     let (step, kept, stride, done) = match &state.run.frame {
@@ -21,17 +19,21 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     };
     let track = track(area);
     let sign = if state.run.playing { "▶" } else { "‖" };
-    let done = done.map_or_else(String::new, |why| format!(": {why}"));
+    let room = usize::from(track.x.saturating_sub(area.x + 1));
+    let steps = format!("/{}", kept - 1);
+    let stride = if stride > 1 { format!(" 1 in {stride} kept") } else { String::new() };
+    let used = " ‖ step ".len() + step.to_string().len() + steps.len() + stride.len();
+    let done = done.map_or_else(String::new, |why| cut(&format!(": {why}"), room.saturating_sub(used)).into_owned());
     let words = Line::from(vec![
         Span::raw(format!(" {sign} step ")),
         Span::styled(step.to_string(), theme.strong),
-        Span::raw(format!("/{}{done}", kept - 1)),
-        Span::styled(if stride > 1 { format!(" 1 in {stride} kept") } else { String::new() }, theme.warn),
+        Span::raw(format!("{steps}{done}")),
+        Span::styled(stride, theme.warn),
     ]);
-    put(buf, (area.x, area.y), words, track.x.saturating_sub(area.x + 1));
+    put(buf, (area.x, area.y), words, room as u16);
     draw_track(buf, track, step, kept, theme);
     let key = |action| state.bindings.key_of(action);
-    let hint = format!(" {} back  {} fwd  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
+    let hint = format!(" {} back  {} next  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
     put(buf, (track.right(), area.y), Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
 }
 

@@ -61,6 +61,30 @@ fn shown(mut line: Line<'_>) -> Line<'_> {
     line
 }
 
+/// Cuts a text to `width` characters. A text that is cut ends with an ellipsis.
+pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    match text.chars().count() <= width {
+        true => text.into(),
+        false => (text.chars().take(width.saturating_sub(1)).collect::<String>() + "…").into(),
+    }
+}
+
+/// Cuts a name to `width` characters in the middle, so that its start and end remain: `features.3…squeeze`.
+pub fn cut_middle(text: &str, width: usize) -> Cow<'_, str> {
+    let count = text.chars().count();
+    if count <= width {
+        return text.into();
+    }
+    let (start, end) = (width.saturating_sub(1) / 2, width.saturating_sub(1).div_ceil(2));
+    let letters = |from: usize, to: usize| text.chars().skip(from).take(to - from).collect::<String>();
+    format!("{}…{}", letters(0, start), letters(count - end, count)).into()
+}
+
+/// Draws a horizontal line in the first row of an area.
+pub fn rule(buf: &mut Buffer, area: Rect, style: Style) {
+    buf.set_string(area.x, area.y, "─".repeat(usize::from(area.width)), style);
+}
+
 /// Highlights row `y` of an area as the row under the cursor.
 pub fn mark(buf: &mut Buffer, area: Rect, y: usize, focused: bool, theme: &Theme) {
     if let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) {

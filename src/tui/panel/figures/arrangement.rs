@@ -92,21 +92,58 @@ fn aspect(figure: &Figure) -> f64 {
     }
 }
 
-/// Tiles of the grid that maximizes the size of the smallest picture. `shapes` are the aspect ratios of the pictures.
+/// The area from which all pictures are equally large, in columns and rows.
+const WALL: (u16, u16) = (130, 38);
+/// The weight of the size of the smallest picture beside the main one, relative to the size of the main one.
+const BESIDE: f64 = 0.4;
+
+/// Tiles of the pictures: the first as large as possible and the others beside or below it; on a large area, all equally large. `shapes`
+/// are the aspect ratios of the pictures.
 fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
+    let grid = grid(area, shapes, cell);
+    let [main, rest @ ..] = shapes else { return Vec::new() };
+    if rest.is_empty() || (rest.len() > 1 && area.width >= WALL.0 && area.height >= WALL.1) {
+        return grid;
+    }
+    let split = |main: Rect, strip: Rect| -> Vec<Rect> {
+        [Rect { width: main.width.saturating_sub(1), ..main }]
+            .into_iter()
+            .chain(self::grid(strip, rest, cell))
+            .collect()
+    };
+    let beside = (12..area.width.saturating_sub(12)).map(|width| {
+        let left = Rect { width: area.width - width, ..area };
+        split(left, Rect { x: left.right(), width, ..area })
+    });
+    let below = (6..area.height.saturating_sub(6)).map(|height| {
+        let above = Rect { height: area.height - height, ..area };
+        split(above, Rect { y: above.bottom(), height, ..area })
+    });
+    let value = |tiles: &Vec<Rect>| {
+        let sizes = tiles.iter().zip(shapes).map(|(tile, shape)| size(*tile, *shape, cell));
+        let smallest = sizes.clone().skip(1).fold(f64::MAX, f64::min);
+        size(tiles[0], *main, cell) + BESIDE * smallest
+    };
+    beside.chain(below).chain([grid]).max_by(|a, b| value(a).total_cmp(&value(b))).unwrap_or_default()
+}
+
+/// The square root of a picture's area in pixels in a tile, below which there are two rows of captions.
+fn size(tile: Rect, shape: f64, cell: (u16, u16)) -> f64 {
+    let width = f64::from(tile.width) * f64::from(cell.0);
+    let height = f64::from(tile.height.saturating_sub(2)) * f64::from(cell.1);
+    height.min(width / shape) * shape.sqrt()
+}
+
+/// Tiles of the grid that maximizes the size of the smallest picture. `shapes` are the aspect ratios of the pictures.
+fn grid(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
     let count = shapes.len() as u16;
     if count == 0 || area.is_empty() {
         return Vec::new();
     }
-    let widest = shapes.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let size = |columns: u16| {
-        let rows = count.div_ceil(columns);
-        let width = f64::from(area.width / columns) * f64::from(cell.0);
-        let height = f64::from((area.height / rows).saturating_sub(2)) * f64::from(cell.1);
-        height.min(width / widest)
-    };
-    let columns = (1..=count).max_by(|a, b| size(*a).total_cmp(&size(*b))).unwrap_or(1);
-    let (width, height) = (area.width / columns, area.height / count.div_ceil(columns));
+    let tile = |columns: u16| Rect::new(0, 0, area.width / columns, area.height / count.div_ceil(columns));
+    let smallest = |columns: u16| shapes.iter().map(|shape| size(tile(columns), *shape, cell)).fold(f64::MAX, f64::min);
+    let columns = (1..=count).max_by(|a, b| smallest(*a).total_cmp(&smallest(*b))).unwrap_or(1);
+    let Rect { width, height, .. } = tile(columns);
     let at = |i: u16| Rect::new(area.x + i % columns * width, area.y + i / columns * height, width, height);
     (0..count).map(at).map(|tile| Rect { width: tile.width.saturating_sub(u16::from(columns > 1)), ..tile }).collect()
 }

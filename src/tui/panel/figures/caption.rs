@@ -6,7 +6,7 @@ use crate::tui::picture::blocks::{self, Blocks};
 use crate::tui::state::{State, VisibleFigure, shape};
 use crate::tui::theme::Theme;
 use crate::tui::view::format::brief;
-use crate::tui::view::widget::row;
+use crate::tui::view::widget::{cut, row};
 use image::RgbImage;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -30,18 +30,16 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
     let read = reading.is_some();
     let about = format!("{zoom}{}", reading.unwrap_or(about));
-    let (room, letters) = (usize::from(area.width), figure.title.chars().count());
+    let words = figure.words();
+    let (room, letters) = (usize::from(area.width), words.chars().count());
     let fits = |about: &str| letters + 1 + about.chars().count() <= room;
     let (title, about) = match part {
-        _ if fits(&about) => (figure.title.clone(), about),
+        _ if fits(&about) => (words.clone().into_owned(), about),
         _ if read => (String::new(), about),
         // A warning about missing parts or non-finite values takes precedence.
-        Some(part) if fits(&part) => (figure.title.clone(), part),
-        Some(part) => {
-            let kept: String = figure.title.chars().take(room.saturating_sub(part.chars().count() + 2)).collect();
-            (kept + "…", part)
-        }
-        None => (figure.title.clone(), String::new()),
+        Some(part) if fits(&part) => (words.clone().into_owned(), part),
+        Some(part) => (cut(&words, room.saturating_sub(part.chars().count() + 1)).into_owned(), part),
+        None => (cut(&words, room).into_owned(), String::new()),
     };
     let style = if read {
         theme.focus

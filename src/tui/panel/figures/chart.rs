@@ -16,7 +16,7 @@ use ratatui::text::{Line, Span};
 pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let figure = &visible.figure;
     let warning = Line::styled(visible.warning.clone().unwrap_or_default(), theme.bad);
-    row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), warning);
+    row(buf, area, 0, Line::styled(figure.words(), theme.strong), warning);
     let area = below_title(area);
     if area.is_empty() {
         return;

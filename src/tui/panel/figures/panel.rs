@@ -7,11 +7,11 @@ use crate::tui::action::{lens_actions, units, views};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::panel::spec::{BLANK, Panel, PanelPlace, Small};
+use crate::tui::panel::spec::{BLANK, Panel, PanelPlace};
 use crate::tui::picture::{PictureStage, Placement, WantedPictures};
 use crate::tui::state::{Pane, State, VisibleFigure};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{put, row};
+use crate::tui::view::widget::{cut, put, row};
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -21,7 +21,7 @@ use ratatui::text::{Line, Span};
 pub const PANEL: Panel = Panel {
     pane: Pane::FIGURES,
     place: PanelPlace::Center,
-    small: Small::Always,
+    heading: |state| state.method_row().map(|method| method.title().to_owned()),
     keys: KEYS,
     act,
     title,
@@ -78,10 +78,10 @@ fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> WantedPictures<'_> 
 
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
     let note = Line::from(vec![Span::raw(" "), freshness(state, theme), Span::raw(" ")]);
-    let width = note.width() as u16;
-    if width > 2 && inner.width > width + 2 {
-        put(buf, (inner.right() - 1 - width, inner.bottom()), note, inner.width + 2);
-    }
+    let width = if note.width() > 2 { (note.width() as u16).min(inner.width.saturating_sub(2)) } else { 0 };
+    put(buf, (inner.right() - 1 - width, inner.bottom()), note, width);
+    let room = inner.width.saturating_sub(width + 3);
+    put(buf, (inner.x + 1, inner.bottom()), tabs(state, theme, usize::from(room)), room);
     let arrangement = arrange(&state.visible.figures, inner, stage.cell);
     for (tile, figure) in &arrangement.pictures {
         draw_picture(buf, *tile, figure, state, theme, stage);
@@ -111,30 +111,47 @@ fn draw_picture(
     }
 }
 
-/// The names of all views with the current one highlighted, or only the current one if they do not fit in the title.
+/// What the method tells, cut to the title.
 fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
+    let Some(method) = state.method_row() else { return Vec::new() };
+    let room = usize::from(area.width).saturating_sub(method.title().chars().count() + 9);
+    match cut(method.about().trim_end_matches('.'), room) {
+        about if room > 20 => vec![Span::styled(format!(" {about} "), theme.dim)],
+        _ => Vec::new(),
+    }
+}
+
+/// The names of all views with the current one highlighted, or only the current one if they do not fit in `room` columns.
+fn tabs(state: &State, theme: &Theme, room: usize) -> Line<'static> {
     let (present, all) = (views::present(state), views::views(state));
+    if all.len() < 2 {
+        return Line::default();
+    }
     let at = all.iter().position(|(view, _)| Some(*view) == present).unwrap_or(0);
     let length: usize = all.iter().map(|(_, name)| name.chars().count() + 3).sum();
-    if length + 13 > usize::from(area.width) {
+    if length + 1 > room {
         let name = all.get(at).map_or("", |(_, name)| name);
-        return vec![
-            Span::styled(format!("{name} "), theme.strong),
-            Span::styled(format!("{}/{} ", at + 1, all.len()), theme.dim),
-        ];
+        let count = format!(" {}/{} ", at + 1, all.len());
+        let name = cut(name, room.saturating_sub(count.len() + 1)).into_owned();
+        return Line::from(vec![Span::styled(format!(" {name}"), theme.strong), Span::styled(count, theme.dim)]);
     }
-    let mut spans = Vec::new();
+    let mut spans = vec![Span::raw(" ")];
     for (number, (_, name)) in all.iter().enumerate() {
         if number > 0 {
             spans.push(Span::styled("│ ", theme.frame));
         }
         spans.push(Span::styled(format!("{name} "), if number == at { theme.strong } else { theme.dim }));
     }
-    spans
+    Line::from(spans)
 }
 
 fn freshness(state: &State, theme: &Theme) -> Span<'static> {
+    let begins = state.stepped() && !state.settles() && state.run.frame.as_ref().is_some_and(|f| f.kept == 1);
     match (state.stale(), state.busy.is_some(), &state.fault) {
+        (false, false, _) if begins => {
+            let key = |action| state.bindings.key_of(action);
+            Span::styled(format!("{} steps, {} runs", key(A::Step(1)), key(A::Play)), theme.focus)
+        }
         (true, true, _) => Span::styled("updating (previous result shown)", theme.warn),
         (true, false, Some(_)) => Span::styled("failed (previous result shown)", theme.bad),
         (true, false, None) => Span::styled("outdated", theme.warn),
