@@ -235,7 +235,7 @@ fn the_header_names_where_the_card_of_the_model_comes_from() {
     let mut state = opened(140, 40);
     state.model.as_mut().unwrap().origins = vec!["config.json".into(), "--mean".into()];
     let screen = text(&drawn(&state, Depth::None));
-    assert!(screen.lines().next().unwrap().contains("model tiny  card config.json, --mean  picture"), "{screen}");
+    assert!(screen.lines().next().unwrap().contains("card config.json, --mean · blocks · cpu"), "{screen}");
 }
 
 #[test]

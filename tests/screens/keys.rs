@@ -7,7 +7,7 @@ use gradscope::tui::action::views::present;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Mouse};
 use gradscope::tui::layout;
-use gradscope::tui::state::{Pane, Popup, State, View};
+use gradscope::tui::state::{MethodListRow, Pane, Popup, State, View};
 use gradscope::tui::view::scrubber;
 use gradscope::worker::message::{Command, Update};
 
@@ -18,16 +18,69 @@ fn set(name: &str, value: &str) -> Command {
 #[test]
 fn a_method_runs_when_the_cursor_rests_on_it() {
     let mut state = opened(140, 40);
-    assert!(press(&mut state, "j").is_empty(), "moving alone asks nothing");
+    press(&mut state, "G Enter j");
+    assert_eq!(state.method_under_cursor().map(|m| &*m.name), Some("push"), "its group was unfolded");
     assert!(wait(&mut state, 50).is_empty());
     assert_eq!(asked(&wait(&mut state, 200)), [Command::Method("push".into())]);
     assert!(wait(&mut state, 1000).is_empty(), "once is enough");
 }
 
 #[test]
+fn groups_fold_and_recent_methods_come_first() {
+    let mut state = opened(140, 40);
+    let rows = |state: &State| -> Vec<String> {
+        let name = |row: &MethodListRow| match row {
+            MethodListRow::Group { name, count, open } => format!("{name} {count} {open}"),
+            MethodListRow::Method(method) => method.title().to_owned(),
+        };
+        state.method_rows().iter().map(name).collect()
+    };
+    assert_eq!(rows(&state), ["recent 1 true", "Glow", "attribution 1 true", "Glow", "attack 1 false"]);
+    assert_eq!(state.cursor(Pane::METHODS).cursor, 1, "the cursor starts at the current method");
+    press(&mut state, "Left");
+    assert_eq!(rows(&state), ["recent 1 false", "attribution 1 true", "Glow", "attack 1 false"]);
+    press(&mut state, "Right");
+    tell(&mut state, Update::Method(push()));
+    assert_eq!(rows(&state)[..3], ["recent 2 true", "Push", "Glow"], "the latest method comes first");
+    assert_eq!(state.method_under_cursor().map(|m| &*m.name), Some("push"));
+}
+
+#[test]
+fn a_method_that_cannot_run_says_why_and_does_not_run_by_itself() {
+    let mut state = opened(140, 40);
+    let Update::Methods(mut rows) = methods() else { unreachable!("methods are methods") };
+    rows[1].unmet = Some("needs a data set");
+    tell(&mut state, Update::Methods(rows));
+    press(&mut state, "G Enter j");
+    assert!(wait(&mut state, 1000).is_empty());
+    let seen = crate::drawing::screen(&state);
+    assert!(seen.contains("no data set") && seen.contains("needs a data set"), "{seen}");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Method("push".into())], "Enter runs it anyway");
+}
+
+#[test]
+fn steps_that_settle_are_computed_at_once_and_those_of_attacks_wait() {
+    let mut state = opened(140, 40);
+    tell(&mut state, Update::Method(push()));
+    assert!(asked(&tell(&mut state, Update::Frame(step_frame(0, 0, 1)))).is_empty(), "an attack waits");
+    let seen = crate::drawing::screen(&state);
+    assert!(
+        !seen.contains("holds") && seen.contains(". steps, Space runs"),
+        "no verdict before the first step: {seen}"
+    );
+    let Update::Methods(mut rows) = methods() else { unreachable!("methods are methods") };
+    rows[1].group = "attribution".into();
+    tell(&mut state, Update::Methods(rows));
+    assert_eq!(asked(&tell(&mut state, Update::Frame(step_frame(0, 0, 1)))), [Command::Play]);
+    assert!(asked(&tell(&mut state, Update::Frame(step_frame(0, 1, 2)))).is_empty(), "only once");
+    assert!(asked(&wait(&mut state, 9_000)).is_empty());
+    assert_eq!(asked(&wait(&mut state, 2_000)), [Command::Pause], "ten seconds are enough");
+}
+
+#[test]
 fn steps_are_not_lost_by_moving_the_cursor() {
     let mut state = attacked(140, 40, 3);
-    press(&mut state, "k");
+    press(&mut state, "j");
     assert!(wait(&mut state, 1000).is_empty());
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Method("glow".into())]);
 }
@@ -409,7 +462,7 @@ fn a_click_focuses_and_a_second_click_chooses() {
 
 #[test]
 fn the_wheel_moves_what_is_under_it() {
-    let mut state = opened(140, 40);
+    let mut state = opened(140, 50);
     let (x, y) = place(&state, Pane::LAYERS);
     let before = state.cursor(Pane::LAYERS).cursor;
     happen(&mut state, Event::Mouse(Mouse::WheelUp, x, y));

@@ -23,9 +23,10 @@ pub const PANEL: Panel = Panel {
     keys: KEYS,
     list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {}, reserved: |_| 0 }),
     act,
-    title: |state, theme, _| {
-        let changes = state.stepped() && !state.run.foreign;
-        vec![Span::styled(if changes { "± since the previous step " } else { "t chooses the target " }, theme.frame)]
+    title: |state, theme, area| match state.stepped() && !state.run.foreign {
+        true if area.width >= 32 => vec![Span::styled("± last step ", theme.frame)],
+        false if area.width >= 36 => vec![Span::styled("t chooses the target ", theme.frame)],
+        _ => Vec::new(),
     },
     draw,
     ..BLANK
@@ -45,7 +46,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::CLASSES);
     let classes = state.classes();
-    let bars = usize::from(inner.width) * 3 / 10;
+    let bars = if inner.width < 34 { 0 } else { usize::from(inner.width) * 3 / 10 };
     for (y, class) in classes.iter().skip(cursor.offset).take(usize::from(inner.height)).enumerate() {
         let index = y + cursor.offset;
         row(buf, inner, y, name(class, index, state, theme), numbers(class, bars, state, theme));

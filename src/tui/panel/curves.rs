@@ -8,7 +8,7 @@ use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::plot::{self, ChartOptions, Curve};
-use crate::tui::view::widget::row;
+use crate::tui::view::widget::{cut, row};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -55,7 +55,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(Vec::new())
 }
 
-fn title(state: &State, theme: &Theme, _: Rect) -> Vec<Span<'static>> {
+fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
     let groups = groups(state);
     let at = state.curve.min(groups.len().saturating_sub(1));
     let title = match groups.get(at) {
@@ -63,7 +63,8 @@ fn title(state: &State, theme: &Theme, _: Rect) -> Vec<Span<'static>> {
         Some(group) => format!("{} ", group.name),
         None => String::new(),
     };
-    vec![Span::styled(title, theme.frame)]
+    let room = usize::from(area.width).saturating_sub(14);
+    vec![Span::styled(format!("{} ", cut(title.trim_end(), room)), theme.frame)]
 }
 
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::symbols::border;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Widget, Wrap};
 use std::borrow::Cow;
 
@@ -23,7 +23,8 @@ pub fn inside(area: Rect) -> Rect {
 
 /// Draws a titled frame around `area` and returns the area inside.
 pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Rect {
-    let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(shown(title));
+    let title = fitted(shown(title), area.width.saturating_sub(2));
+    let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(title);
     let inner = block.inner(area);
     block.render(area, buf);
     inner
@@ -39,10 +40,40 @@ pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'
     put(buf, (area.x + room, y), right, area.width - room);
 }
 
-/// Writes a line of at most `width` cells. Text from outside is written only by this function, [`framed`] and [`paragraph`], which
+/// Writes a line of at most `width` cells; a longer one ends with an ellipsis. Text from outside is written only by this function, [`framed`] and [`paragraph`], which
 /// escape it.
 pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
-    buf.set_line(x, y, &shown(line), width);
+    buf.set_line(x, y, &fitted(shown(line), width), width);
+}
+
+/// Cuts a line to `width` cells. A line that is cut ends with an ellipsis.
+fn fitted(mut line: Line<'_>, width: u16) -> Line<'_> {
+    let width = usize::from(width);
+    if line.width() <= width {
+        return line;
+    }
+    let mut room = width.saturating_sub(1);
+    let mut last = Style::new();
+    let mut kept = Vec::new();
+    for span in std::mem::take(&mut line.spans) {
+        if span.width() <= room {
+            room -= span.width();
+            last = span.style;
+            kept.push(span);
+            continue;
+        }
+        let fits = |text: &str| Span::raw(text).width() <= room;
+        let ends = span.content.char_indices().map(|(at, letter)| at + letter.len_utf8());
+        let end = ends.take_while(|end| fits(&span.content[..*end])).last().unwrap_or(0);
+        last = span.style;
+        kept.push(Span::styled(span.content[..end].to_owned(), span.style));
+        break;
+    }
+    if width > 0 {
+        kept.push(Span::styled("…", last));
+    }
+    line.spans = kept;
+    line
 }
 
 /// Writes lines wrapped to the area. `trim` removes leading spaces from wrapped lines.
