@@ -1,6 +1,7 @@
 //! Handlers of actions, commands and worker messages: functions that change the state and return effects.
 
 pub mod branches;
+pub mod comparison;
 pub mod filter;
 pub mod lens_actions;
 pub mod param_step;

@@ -1,6 +1,6 @@
 //! The views of a method's figures, and the figures shown in the current view.
 
-use super::branches;
+use super::comparison;
 use crate::render::{Body, Figure, rescale};
 use crate::script::summary::Frame;
 use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
@@ -54,18 +54,18 @@ pub fn refresh(state: &mut State) {
 }
 
 fn key(state: &State) -> ViewKey {
-    let beside = state.branches.beside().zip(state.run.frame.as_ref());
+    let compared = comparison::compared(state).unwrap_or_default();
     ViewKey {
         frame: state.run.frame.as_ref().map(|_| state.run.id),
         picture: state.picture.as_ref().map(|p| p.id),
         view: state.view,
         scale: state.lens.scale,
-        beside: beside.map(|(other, frame)| (other.id, [branches::caption(state, frame), other.name.clone()])),
+        compared: compared.into_iter().map(|(at, branch)| (at, branch.id)).collect(),
     }
 }
 
 fn visible(state: &State) -> Vec<VisibleFigure> {
-    let mut figures = beside(state).unwrap_or_else(|| chosen(state));
+    let mut figures = comparison::figures(state).unwrap_or_else(|| chosen(state));
     let mut all: Vec<_> = figures.iter_mut().map(|(figure, _)| figure).collect();
     rescale(&mut all, state.lens.scale);
     figures.into_iter().map(|(figure, id)| VisibleFigure::new(figure, id)).collect()
@@ -88,28 +88,6 @@ fn chosen(state: &State) -> Vec<(Figure, u64)> {
     figure.into_iter().collect()
 }
 
-/// The first figure of the current view, followed by the figure with the same title in the compared branch.
-fn beside(state: &State) -> Option<Vec<(Figure, u64)>> {
-    let other = state.branches.beside()?;
-    let index = match present(state)? {
-        View::One(index) | View::Bare(index) => index,
-        View::All => 0,
-        View::Input => return None,
-    };
-    let own = *seen(state).get(index)?;
-    let theirs = other.frame.figures.iter().find(|f| f.title == own.title);
-    let theirs = theirs.or_else(|| shown(&other.frame).next())?;
-    let named = |figure: &Figure, branch: &str, id: u64| {
-        let title = format!("{branch}: {}", figure.title);
-        (Figure { caption: title.clone(), title, body: figure.body.clone() }, id)
-    };
-    let name = branches::caption(state, state.run.frame.as_ref()?);
-    Some(vec![
-        named(own, &name, id(state.run.id, index, false)),
-        named(theirs, &other.name, id(other.id, index, false)),
-    ])
-}
-
 /// Whether the model's input is shown beside the figures: if the first figure is a picture or a map over one, and no figure is the input.
 fn with_input(state: &State) -> bool {
     let Some(input) = &state.picture else { return false };
@@ -126,7 +104,8 @@ fn input(state: &State) -> Option<(Figure, u64)> {
     Some((figure, id(picture.id, 0, false)))
 }
 
-fn id(run: u64, index: usize, bare: bool) -> u64 {
+/// The ID of a figure of a run.
+pub fn id(run: u64, index: usize, bare: bool) -> u64 {
     (run << 8) | ((index as u64) << 1) | u64::from(bare)
 }
 
@@ -139,10 +118,11 @@ fn bare(figure: &Figure) -> Figure {
 }
 
 /// The figures of the current frame that are not shown in another panel.
-fn seen(state: &State) -> Vec<&Figure> {
+pub fn seen(state: &State) -> Vec<&Figure> {
     state.run.frame.iter().flat_map(shown).collect()
 }
 
-fn shown(frame: &Frame) -> impl Iterator<Item = &Figure> {
+/// The figures of a frame that are not shown in another panel.
+pub fn shown(frame: &Frame) -> impl Iterator<Item = &Figure> {
     frame.figures.iter().filter(|f| !matches!(f.body, Body::Classes { .. } | Body::Badge { .. }))
 }

@@ -3,13 +3,15 @@
 use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::render::ClassRow;
 use crate::script::session::Target;
+use crate::tui::action::comparison;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
 use crate::tui::picture::PictureStage;
-use crate::tui::state::{Pane, State};
+use crate::tui::state::{Pane, State, class_rows};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{bar, mark, row};
+use crate::worker::letter;
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -69,12 +71,28 @@ fn name(class: &ClassRow, index: usize, state: &State, theme: &Theme) -> Line<'s
 fn numbers(class: &ClassRow, bars: usize, state: &State, theme: &Theme) -> Line<'static> {
     let share = Span::styled(format!("{:5.1}% ", class.probability * 100.0), theme.strong);
     let target = state.target_class() == Some(class.class);
-    let bar = format!("{:bars$}", bar(class.probability, bars));
+    if let Some(other) = beside(class, state) {
+        return Line::from(vec![share, other, Span::styled(bar_of(class, bars), theme.bar)]);
+    }
+    let bar = bar_of(class, bars);
     let bar = Span::styled(bar, if target { theme.warn } else { theme.bar });
     match state.stepped() && !state.run.foreign {
         true => Line::from(vec![share, change(state.change(class), theme), bar]),
         false => Line::from(vec![share, bar]),
     }
+}
+
+fn bar_of(class: &ClassRow, bars: usize) -> String {
+    format!("{:bars$}", bar(class.probability, bars))
+}
+
+/// The probability of a class in the other compared branch, with the branch's letter; `None` if no branches are compared.
+fn beside(class: &ClassRow, state: &State) -> Option<Span<'static>> {
+    let branches = comparison::compared(state)?;
+    let (at, other) = branches.into_iter().find(|(at, _)| *at != state.branches.at)?;
+    let rows = class_rows(&other.frame.figures)?;
+    let share = rows.iter().find(|row| row.class == class.class).map(|row| row.probability * 100.0);
+    Some(Span::raw(share.map_or_else(|| "         ".to_owned(), |share| format!("{} {share:5.1}% ", letter(at)))))
 }
 
 fn change(by: Option<f32>, theme: &Theme) -> Span<'static> {

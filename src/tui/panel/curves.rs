@@ -1,14 +1,17 @@
 //! The curves panel: probabilities and the method's values by step.
 
 use super::spec::{BLANK, Panel, PanelPlace};
+use crate::render::ClassRow;
+use crate::tui::action::comparison;
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
 use crate::tui::picture::PictureStage;
-use crate::tui::state::{Pane, State};
+use crate::tui::state::{Pane, ShownBranch, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::plot::{self, ChartOptions, Curve};
 use crate::tui::view::widget::{cut, row};
+use crate::worker::letter;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -86,7 +89,7 @@ fn groups(state: &State) -> Vec<Group> {
     }
     let scalars: Vec<Curve> = state.run.frame.iter().flat_map(|f| &f.scalars).map(curve).filter(whole).collect();
     let (shares, others): (Vec<_>, Vec<_>) = scalars.into_iter().partition(is_share);
-    let mut groups = Vec::new();
+    let mut groups: Vec<Group> = compared(state).into_iter().collect();
     let classes = probabilities(state);
     if classes.iter().any(|c| c.points.len() > 1) {
         groups.push(Group { name: "probability by step".into(), curves: classes, bounds: Some((0.0, 1.0)) });
@@ -102,16 +105,30 @@ fn groups(state: &State) -> Vec<Group> {
     groups
 }
 
+/// The target's probability by step in each compared branch.
+fn compared(state: &State) -> Option<Group> {
+    let target = state.target_class()?;
+    let curve = |(at, branch): (usize, &ShownBranch)| {
+        let share = |(step, rows): (&usize, &Vec<ClassRow>)| {
+            rows.iter().find(|row| row.class == target).map(|row| (*step as f64, f64::from(row.probability)))
+        };
+        let points = branch.history.iter().filter_map(share).collect();
+        Curve { label: format!("{} {}", letter(at), state.label(target)), points }
+    };
+    let curves: Vec<_> = comparison::compared(state)?.into_iter().map(curve).filter(whole).collect();
+    (curves.len() > 1).then(|| Group { name: "by step".into(), curves, bounds: Some((0.0, 1.0)) })
+}
+
 /// Probability curves of the target, of the top class at step 0, and of the top two classes at the current step.
 fn probabilities(state: &State) -> Vec<Curve> {
-    let top = |rows: Option<&Vec<crate::render::ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
+    let top = |rows: Option<&Vec<ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
     let now = state.classes().iter().take(2).map(|r| r.class);
     let mut classes: Vec<usize> =
         state.target_class().into_iter().chain(top(state.run.history.get(&0))).chain(now).collect();
     let mut seen = std::collections::HashSet::new();
     classes.retain(|class| seen.insert(*class));
     let points = |class: usize| {
-        let at = |(step, rows): (&usize, &Vec<crate::render::ClassRow>)| {
+        let at = |(step, rows): (&usize, &Vec<ClassRow>)| {
             rows.iter().find(|r| r.class == class).map(|r| (*step as f64, f64::from(r.probability)))
         };
         state.run.history.iter().filter_map(at).collect()

@@ -1,7 +1,9 @@
 //! The branches of a run: the open one, and the latest frames of the others.
 
+use crate::render::ClassRow;
 use crate::script::summary::Frame;
 use crate::worker::letter;
+use std::collections::BTreeMap;
 
 /// All branches of a run.
 #[derive(Debug)]
@@ -21,12 +23,40 @@ pub struct Branches {
 /// The latest frame of a branch.
 #[derive(Clone, Debug)]
 pub struct ShownBranch {
-    /// Caption of the branch: letter, method, and step or class.
-    pub name: String,
+    /// What the branch runs.
+    pub settings: BranchSettings,
+    /// Class probabilities by step.
+    pub history: BTreeMap<usize, Vec<ClassRow>>,
     /// The latest frame of the branch.
     pub frame: Frame,
     /// ID of the frame.
     pub id: u64,
+}
+
+/// What a branch runs, as shown when branches are compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BranchSettings {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the picture.
+    pub picture: String,
+    /// Title of the method.
+    pub method: String,
+    /// Name of the target.
+    pub target: String,
+    /// Names and values of the parameters.
+    pub params: Vec<(String, String)>,
+    /// Whether the method has steps.
+    pub stepped: bool,
+    /// The current step.
+    pub step: usize,
+}
+
+impl BranchSettings {
+    /// The value of a parameter, if the method has it.
+    pub fn param(&self, name: &str) -> Option<&String> {
+        self.params.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
 }
 
 impl Default for Branches {

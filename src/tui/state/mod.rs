@@ -16,7 +16,7 @@ mod shown_run;
 mod scatter_view;
 mod view;
 
-pub use branches::{Branches, ShownBranch};
+pub use branches::{BranchSettings, Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
 pub use fuzzy::Fuzzy;
 pub use layer_tree::{LayerTree, TreeRow, shape, short};

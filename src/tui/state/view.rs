@@ -56,6 +56,6 @@ pub struct ViewKey {
     pub view: View,
     /// The scale selected by the user.
     pub scale: Rescale,
-    /// ID of the compared branch's frame, and the captions of both branches.
-    pub beside: Option<(u64, [String; 2])>,
+    /// The compared branches: index, and ID of the frame.
+    pub compared: Vec<(usize, u64)>,
 }

@@ -40,10 +40,11 @@ pub fn picture_area(tile: Rect, figure: &Figure) -> Rect {
 /// width.
 fn widths(room: u16, others: &[&VisibleFigure]) -> Vec<u16> {
     let wanted = |e: &VisibleFigure| match &e.figure.body {
-        Body::Table { columns, rows } => table::widths(columns, rows).iter().sum::<usize>() as u16,
-        Body::Text { text } => text.lines().map(|line| line.chars().count()).max().unwrap_or(0) as u16 + 1,
-        _ => room,
+        Body::Table { columns, rows } => table::widths(columns, rows).iter().sum::<usize>(),
+        Body::Text { text } => text.lines().map(|line| line.chars().count()).max().unwrap_or(0) + 1,
+        _ => usize::from(room),
     };
+    let wanted = |e: &VisibleFigure| wanted(e).max(e.figure.words().chars().count() + 1).min(usize::from(room)) as u16;
     let mut order: Vec<(u16, usize)> = others.iter().enumerate().map(|(at, e)| (wanted(e), at)).collect();
     order.sort_unstable();
     let (mut widths, mut left) = (vec![0; others.len()], room);
@@ -92,17 +93,15 @@ fn aspect(figure: &Figure) -> f64 {
     }
 }
 
-/// The area from which all pictures are equally large, in columns and rows.
-const WALL: (u16, u16) = (130, 38);
 /// The weight of the size of the smallest picture beside the main one, relative to the size of the main one.
 const BESIDE: f64 = 0.4;
 
-/// Tiles of the pictures: the first as large as possible and the others beside or below it; on a large area, all equally large. `shapes`
-/// are the aspect ratios of the pictures.
+/// Tiles of the pictures: the first as large as possible, and the others beside or below it. `shapes` are the aspect ratios of the
+/// pictures.
 fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
     let grid = grid(area, shapes, cell);
     let [main, rest @ ..] = shapes else { return Vec::new() };
-    if rest.is_empty() || (rest.len() > 1 && area.width >= WALL.0 && area.height >= WALL.1) {
+    if rest.is_empty() {
         return grid;
     }
     let split = |main: Rect, strip: Rect| -> Vec<Rect> {

@@ -10,8 +10,9 @@ use ratatui::text::Line;
 /// Draws the header and the rows of a table.
 pub fn draw(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {
     let widths = widths(columns, rows);
-    let text =
-        |row: &[String]| (0..columns.len()).map(|i| format!("{:1$}", cell(row, i), widths[i])).collect::<String>();
+    let text = |row: &[String]| {
+        (0..columns.len()).map(|i| format!("{:1$}", cell(row, i), widths[i])).collect::<String>().trim_end().to_owned()
+    };
     row(buf, area, 0, Line::styled(text(columns), theme.strong), Line::default());
     for (y, values) in rows.iter().enumerate() {
         row(buf, area, y + 1, Line::raw(text(values)), Line::default());
