@@ -42,8 +42,8 @@ pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
         Graphics::Auto => config.graphics.unwrap_or_default(),
         asked => asked,
     };
-    let Config { colors: maps, theme, bindings, .. } = config;
-    let options = tui::AppOptions { graphics, maps, theme, bindings, ..tui::AppOptions::default() };
+    let Config { colors: maps, palette, theme, bindings, .. } = config;
+    let options = tui::AppOptions { graphics, maps, palette, theme, bindings, ..tui::AppOptions::default() };
     let ran = tui::run(&options, |command| asker.ask(command), updates);
     asker.end();
     ran.map(|()| ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use super::open::place;
 use crate::data::read_text;
 use crate::panics::decoding;
 use crate::render::Colormap;
-use crate::tui::{Bindings, Graphics, Paint};
+use crate::tui::{Bindings, Graphics, Paint, Palette};
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
@@ -23,6 +23,8 @@ pub struct Config {
     pub colors: Colormap,
     /// How pictures are drawn unless the command line overrides it; `None` if the configuration does not set it.
     pub graphics: Option<Graphics>,
+    /// The colors of the app.
+    pub palette: Palette,
     /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,
     /// The user's key bindings.
@@ -60,9 +62,15 @@ pub fn parse(text: &str) -> Result<Config> {
                         .map_err(|_| anyhow!("unknown graphics mode \"{name}\"; expected one of {}", graphics()))?,
                 );
             }
+            "theme" if value.is_string() => {
+                config.palette = Palette::named(&word("theme", value)?).map_err(anyhow::Error::msg)?;
+            }
             "theme" => {
                 for (role, color) in pairs("theme", value)? {
-                    config.theme.push(Paint::new(&role, &color).map_err(anyhow::Error::msg)?);
+                    match role.as_str() {
+                        "base" => config.palette = Palette::named(&color).map_err(anyhow::Error::msg)?,
+                        role => config.theme.push(Paint::new(role, &color).map_err(anyhow::Error::msg)?),
+                    }
                 }
             }
             "keys" => {

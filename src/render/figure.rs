@@ -204,6 +204,15 @@ impl Figure {
         Self { title: title.into(), caption: String::new(), body }
     }
 
+    /// The figure without the picture that the heatmap is drawn over.
+    pub fn bare(&self) -> Self {
+        let mut figure = self.clone();
+        if let Body::Map { over, .. } = &mut figure.body {
+            *over = None;
+        }
+        figure
+    }
+
     /// What the figure shows: its caption, or else its title with spaces.
     pub fn words(&self) -> Cow<'_, str> {
         match self.caption.as_str() {

@@ -10,7 +10,7 @@ use super::terminal::bandwidth::Bandwidth;
 use super::terminal::input::{Reader, TerminalInput};
 use super::terminal::screen::{self, Screen, restore};
 use super::terminal::signals::{self, Signal};
-use super::theme::Theme;
+use super::theme::{Depth, Paint, Theme};
 use super::update::update;
 use crate::worker::message::{Command, Update};
 use anyhow::{Result, bail};
@@ -42,8 +42,10 @@ pub enum Incoming {
 pub struct App<F> {
     /// The state from which the screen is drawn.
     pub state: State,
-    /// Text styles.
-    pub theme: Theme,
+    /// Color depth of the terminal.
+    pub depth: Depth,
+    /// The user's colors for roles of the theme.
+    pub paints: Vec<Paint>,
     /// The pictures on the screen.
     pub stage: PictureStage,
     /// The terminal in which the app is drawn.
@@ -232,7 +234,8 @@ impl<F: Fn(Command)> App<F> {
         let (room, before) = (self.bandwidth.room(), self.screen.written.load(Ordering::Relaxed));
         let terminal = &mut self.screen.terminal;
         let buffer = terminal.current_buffer_mut();
-        let cursor = draw::frame(buffer, &self.state, &self.theme, &mut self.stage);
+        let theme = Theme::of(self.state.palette, self.depth).painted(&self.paints);
+        let cursor = draw::frame(buffer, &self.state, &theme, &mut self.stage);
         let held = self.stage.hold_back(buffer, &self.shown, room);
         self.shown.clone_from(buffer);
         queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;

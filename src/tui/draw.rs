@@ -16,6 +16,7 @@ use ratatui::text::Line;
 
 /// Draws one frame: arranges the pictures, then draws everything. Returns the position of the text cursor, if visible.
 pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut PictureStage) -> Option<Position> {
+    buf.set_style(buf.area, theme.ground);
     let areas = layout::areas(state);
     stage.arrange(&wanted(state, &areas, stage.cell), popup::area(state), &state.lens);
     let cursor = draw(buf, state, &areas, theme, stage);

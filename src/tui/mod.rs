@@ -4,6 +4,7 @@
 //! [`update`] is the only place that changes the state, and [`draw`] only reads it. The modules below are listed in dependency
 //! order: each uses only those above it.
 
+pub mod palette;
 pub mod theme;
 pub mod event;
 pub mod effect;
@@ -29,6 +30,7 @@ mod inline;
 
 pub use inline::Inline;
 pub use keymap::Bindings;
+pub use palette::Palette;
 pub use picture::driver::Graphics;
 pub use run::{AppOptions, run};
 pub use theme::{Depth, Paint};

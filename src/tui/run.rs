@@ -2,6 +2,7 @@
 
 use super::app::{self, App, Incoming};
 use super::keymap::Bindings;
+use super::palette::Palette;
 use super::picture::driver::{Driver, Graphics};
 use super::picture::{self, PictureStage};
 use super::state::{Lens, State};
@@ -9,7 +10,7 @@ use super::terminal::bandwidth::Bandwidth;
 use super::terminal::caps;
 use super::terminal::screen::{self, PanicGuard, Screen};
 use super::terminal::{input, probe, rescue, signals};
-use super::theme::{Depth, Paint, Theme};
+use super::theme::{Depth, Paint};
 use crate::memory;
 use crate::render::{Colormap, Overlay};
 use crate::worker::message::{Command, Update};
@@ -32,6 +33,8 @@ pub struct AppOptions {
     pub bindings: Bindings,
     /// Colormap for figures without a symmetric scale.
     pub maps: Colormap,
+    /// The colors of the app.
+    pub palette: Palette,
     /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,
 }
@@ -72,13 +75,15 @@ fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receive
         asked: options.asked,
         graphics: driver.name().into(),
         bindings: options.bindings.clone(),
+        palette: options.palette,
         lens: Lens { overlay: Overlay::from(options.maps), ..Lens::default() },
         ..State::new(size.width, size.height)
     };
     screen.redraw()?;
     App {
         state,
-        theme: Theme::new(depth).painted(&options.theme),
+        depth,
+        paints: options.theme.clone(),
         stage,
         screen,
         reader,

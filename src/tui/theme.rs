@@ -1,5 +1,6 @@
 //! The theme: a text style for each role on screen, depending on the terminal's color depth.
 
+use super::palette::Palette;
 use ratatui::style::{Color, Modifier, Style};
 
 /// The number of colors supported by the terminal.
@@ -16,12 +17,15 @@ pub enum Depth {
     True,
 }
 
-/// The text style of each role on screen. Styles use the terminal's palette, so that they are readable with any palette, and no
-/// two roles differ only in color.
+/// The text style of each role on screen. No two roles differ only in color.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
     /// Color depth of the theme.
     pub depth: Depth,
+    /// Text and background of the screen.
+    pub ground: Style,
+    /// Colors of curves and groups of points, repeated after the last one.
+    pub curves: [Color; 10],
     /// Frame and title of the focused panel.
     pub focus: Style,
     /// Frames of the other panels.
@@ -70,17 +74,54 @@ impl Paint {
     }
 }
 
-/// Colors of the curves in a chart, repeated after the last one.
-pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
+/// Colors of the curves in the terminal's palette.
+const CURVES: [Color; 10] = [
+    Color::Yellow,
+    Color::Cyan,
+    Color::Magenta,
+    Color::Green,
+    Color::Blue,
+    Color::Red,
+    Color::LightMagenta,
+    Color::LightRed,
+    Color::Gray,
+    Color::LightGreen,
+];
 
 impl Theme {
-    /// Creates the theme for a color depth.
+    /// Creates the theme of a palette. Palettes with their own colors need a terminal with 24-bit colors; on others the terminal's
+    /// palette is used.
+    pub fn of(palette: Palette, depth: Depth) -> Self {
+        let theme = Self::new(depth);
+        let Some(colors) = palette.colors().filter(|_| depth == Depth::True) else { return theme };
+        let paint = |style: Style, color: Color| Style { fg: Some(color), ..style.remove_modifier(Modifier::DIM) };
+        Self {
+            ground: Style::new().fg(colors.text).bg(colors.ground),
+            curves: colors.curves,
+            focus: paint(theme.focus, colors.focus),
+            frame: paint(theme.frame, colors.frame),
+            dim: paint(theme.dim, colors.dim),
+            strong: paint(theme.strong, colors.strong),
+            cursor: Style::new().fg(colors.ground).bg(colors.focus).add_modifier(Modifier::BOLD),
+            mark: theme.mark.bg(colors.raised),
+            good: paint(theme.good, colors.good),
+            bad: paint(theme.bad, colors.bad),
+            warn: paint(theme.warn, colors.warn),
+            bar: paint(theme.bar, colors.bar),
+            status: Style::new().fg(colors.text).bg(colors.raised),
+            ..theme
+        }
+    }
+
+    /// Creates the theme in the terminal's palette for a color depth.
     pub fn new(depth: Depth) -> Self {
         let plain = Style::new();
         let color = |c: Color| if depth == Depth::None { plain } else { plain.fg(c) };
         let bold = |s: Style| s.add_modifier(Modifier::BOLD);
         Self {
             depth,
+            ground: plain,
+            curves: CURVES,
             focus: bold(color(Color::Cyan)),
             frame: match depth {
                 Depth::None => plain.add_modifier(Modifier::DIM),
@@ -125,7 +166,7 @@ impl Theme {
     pub fn curve(&self, number: usize) -> Style {
         match self.depth {
             Depth::None => Style::new(),
-            _ => Style::new().fg(CURVES[number % CURVES.len()]),
+            _ => Style::new().fg(self.curves[number % self.curves.len()]),
         }
     }
 }

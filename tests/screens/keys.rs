@@ -490,20 +490,32 @@ fn a_dropped_file_is_opened_as_a_picture() {
 #[test]
 fn branches_are_switched_compared_and_closed() {
     let mut state = attacked(140, 40, 3);
-    assert!(press(&mut state, "b v").is_empty(), "one alone is neither turned nor compared");
+    assert!(press(&mut state, "b").is_empty(), "there is no other to turn to");
     assert_eq!(press(&mut state, "f"), [Effect::Ask(Command::Fork)]);
     tell(&mut state, Update::Branches { at: 1, count: 2 });
     tell(&mut state, Update::Frame(step_frame(1, 1, 4)));
     assert_eq!(press(&mut state, "b"), [Effect::Ask(Command::Branch(0))]);
     press(&mut state, "v");
     let titles: Vec<_> = state.visible.figures.iter().map(|f| f.figure.title.clone()).collect();
-    assert_eq!(titles, ["B push step 1: adversarial", "A push step 3: adversarial"]);
+    assert_eq!(titles, ["A Push, step 3", "B Push, step 1", "difference"]);
+    let seen = crate::drawing::screen(&state);
+    assert!(seen.contains("|A − B|") && seen.contains("correlation 0."), "{seen}");
     press(&mut state, ":");
     write(&mut state, "branch a");
     assert_eq!(press(&mut state, "Enter"), [Effect::Ask(Command::Branch(0))]);
     tell(&mut state, Update::Branches { at: 0, count: 1 });
     let titles = state.visible.figures.len();
     assert!(titles > 2, "one branch alone is shown whole again");
+}
+
+#[test]
+fn comparing_the_only_branch_forks_another() {
+    let mut state = opened(140, 40);
+    assert_eq!(press(&mut state, "v"), [Effect::Ask(Command::Fork)]);
+    tell(&mut state, Update::Branches { at: 1, count: 2 });
+    tell(&mut state, Update::Frame(map_frame(1)));
+    assert_eq!(state.visible.figures.len(), 3, "both maps and their difference");
+    assert!(press(&mut state, "v").is_empty() && state.visible.figures.len() == 2, "v hides the other one");
 }
 
 #[test]

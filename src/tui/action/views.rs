@@ -81,7 +81,7 @@ fn chosen(state: &State) -> Vec<(Figure, u64)> {
             return (0..figures.len()).filter_map(one).chain(input).collect();
         }
         Some(View::One(index)) => one(index),
-        Some(View::Bare(index)) => figures.get(index).map(|f| (bare(f), id(state.run.id, index, true))),
+        Some(View::Bare(index)) => figures.get(index).map(|f| (f.bare(), id(state.run.id, index, true))),
         Some(View::Input) => input(state),
         None => None,
     };
@@ -107,14 +107,6 @@ fn input(state: &State) -> Option<(Figure, u64)> {
 /// The ID of a figure of a run.
 pub fn id(run: u64, index: usize, bare: bool) -> u64 {
     (run << 8) | ((index as u64) << 1) | u64::from(bare)
-}
-
-fn bare(figure: &Figure) -> Figure {
-    let mut figure = figure.clone();
-    if let Body::Map { over, .. } = &mut figure.body {
-        *over = None;
-    }
-    figure
 }
 
 /// The figures of the current frame that are not shown in another panel.

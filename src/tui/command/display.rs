@@ -2,6 +2,7 @@
 
 use super::spec::{CommandSpec, Complete, required};
 use crate::render::{Colormap, Rescale};
+use crate::tui::palette::Palette;
 use crate::tui::state::State;
 
 /// The command `colors NAME`.
@@ -36,6 +37,23 @@ pub const SCALE: CommandSpec = CommandSpec {
         Ok(Vec::new())
     },
 };
+
+/// The command `theme NAME`.
+pub const THEME: CommandSpec = CommandSpec {
+    name: "theme",
+    alias: None,
+    arguments: "NAME",
+    summary: "set the colors of the app: terminal, dark, light",
+    complete: &[Complete::Names(palettes)],
+    execute: |state, rest| {
+        state.palette = Palette::named(&required(rest)?)?;
+        Ok(Vec::new())
+    },
+};
+
+fn palettes(_: &State) -> Vec<String> {
+    Palette::ALL.iter().map(|palette| palette.name().to_owned()).collect()
+}
 
 fn colormaps(_: &State) -> Vec<String> {
     Colormap::ALL.iter().map(|c| c.name().to_owned()).collect()

@@ -26,6 +26,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &method::LAYER,
     &display::COLORS,
     &display::SCALE,
+    &display::THEME,
     &method::STEP,
     &session::SAVE,
     &session::SESSION,

@@ -26,8 +26,8 @@ pub const PANEL: Panel = Panel {
     list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {}, reserved: |_| 0 }),
     act,
     title: |state, theme, area| match state.stepped() && !state.run.foreign {
-        true if area.width >= 32 => vec![Span::styled("± last step ", theme.frame)],
-        false if area.width >= 36 => vec![Span::styled("t chooses the target ", theme.frame)],
+        true if area.width >= 32 => vec![Span::styled("± last step ", theme.dim)],
+        false if area.width >= 36 => vec![Span::styled("t chooses the target ", theme.dim)],
         _ => Vec::new(),
     },
     draw,

@@ -67,7 +67,7 @@ fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
         None => String::new(),
     };
     let room = usize::from(area.width).saturating_sub(14);
-    vec![Span::styled(format!("{} ", cut(title.trim_end(), room)), theme.frame)]
+    vec![Span::styled(format!("{} ", cut(title.trim_end(), room)), theme.dim)]
 }
 
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {

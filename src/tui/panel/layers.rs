@@ -22,7 +22,7 @@ pub const PANEL: Panel = Panel {
     list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest, reserved: |_| 0 }),
     act,
     title: |state, theme, area| match state.layer_filter.as_str() {
-        "" => title(state, area).map_or_else(Vec::new, |text| vec![Span::styled(text, theme.frame)]),
+        "" => title(state, area).map_or_else(Vec::new, |text| vec![Span::styled(text, theme.dim)]),
         text => vec![Span::styled(format!("/{text} "), theme.warn)],
     },
     draw,

@@ -24,7 +24,7 @@ pub const PANEL: Panel = Panel {
     list: Some(List { rows: |state| state.method_rows().len(), clickable: true, moved: rest, reserved: about_rows }),
     act,
     title: |state, theme, _| match state.method_filter.as_str() {
-        "" => vec![Span::styled(position(state), theme.frame)],
+        "" => vec![Span::styled(position(state), theme.dim)],
         text => vec![Span::styled(format!("/{text} "), theme.warn)],
     },
     draw,
@@ -45,7 +45,11 @@ fn about_rows(height: usize) -> usize {
 /// The position of the method under the cursor among all methods, such as `12/76`.
 fn position(state: &State) -> String {
     let Some(method) = state.method_under_cursor() else { return format!("{} ", state.methods.len()) };
-    let at = state.methods.iter().position(|other| other.name == method.name).map_or(0, |at| at + 1);
+    let at = state
+        .grouped()
+        .flat_map(|(_, methods)| methods)
+        .position(|other| other.name == method.name)
+        .map_or(0, |at| at + 1);
     format!("{at}/{} ", state.methods.len())
 }
 

@@ -25,6 +25,24 @@ const RAMP: &[u8] = b" .:-=+*#%@";
 /// Quadrant characters, indexed by a bit mask of the filled quarters: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
 const QUADRANTS: [&str; 16] = [" ", "▘", "▝", "▀", "▖", "▌", "▞", "▛", "▗", "▚", "▐", "▜", "▄", "▙", "▟", "█"];
 
+/// Fills a rectangle of cells with the signs of a map in diverging colors: `-` and `=` for negative values, `+` and `#` for positive
+/// ones, blanks near zero. Used where there are no colors.
+pub fn signs(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
+    let rect = rect.intersection(buf.area);
+    let s = Samples::new(image, usize::from(rect.width), usize::from(rect.height));
+    for (x, y) in cells(rect) {
+        let [red, _, blue] = s.at(x, y).map(i32::from);
+        let sign = match red - blue {
+            ..-110 => "=",
+            -110..-30 => "-",
+            -30..=30 => " ",
+            31..=110 => "+",
+            _ => "#",
+        };
+        put(buf, rect, x, y, sign, Color::Reset, Color::Reset);
+    }
+}
+
 /// Fills a rectangle of cells with a picture.
 pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, depth: Depth) {
     let rect = rect.intersection(buf.area);

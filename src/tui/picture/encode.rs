@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, PicturePart};
 use super::fit::fit;
-use crate::render::{self, Figure, Range};
+use crate::render::{self, Body, Figure, Range};
 use crate::tui::state::Lens;
 use crate::tui::terminal::bounds::PIXELS;
 use image::{Rgb, RgbImage};
@@ -38,6 +38,8 @@ pub struct EncodeJob {
     pub cell: (u16, u16),
     /// The driver for which the picture is encoded.
     pub driver: &'static dyn Driver,
+    /// Whether the picture is drawn without colors.
+    pub colorless: bool,
 }
 
 /// A picture encoded for the terminal.
@@ -49,6 +51,8 @@ pub struct EncodedPicture {
     pub area: (u16, u16),
     /// The picture before resizing.
     pub image: Arc<RgbImage>,
+    /// Whether the picture is drawn by the signs of its values, because it is a signed map and there are no colors.
+    pub signed: bool,
     /// The encoded parts; `None` if pictures are drawn as cells.
     pub sent: Option<Arc<Vec<PicturePart>>>,
 }
@@ -77,10 +81,16 @@ fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
 /// Paints and encodes the picture of a job; `None` if the figure cannot be drawn as a picture.
 pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
-    let image = Arc::new(lens.cut(render::paint_in(&job.figure, job.range, lens.overlay)?));
+    let signed = job.colorless && job.range.is_some_and(|range| range.symmetric);
+    let painted = match &job.figure.body {
+        // Colors of a picture below the map would be taken for signs.
+        Body::Map { over: Some(_), .. } if signed => render::paint_in(&job.figure.bare(), job.range, lens.overlay),
+        _ => render::paint_in(&job.figure, job.range, lens.overlay),
+    };
+    let image = Arc::new(lens.cut(painted?));
     let pixels = pixels(image.dimensions(), job.area, job.cell);
     let sized = job.driver.sized(&image, pixels).map(|sized| job.driver.encode(&marked(sized, lens), job.cell));
-    Some(EncodedPicture { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
+    Some(EncodedPicture { key: job.key, area: job.area, image, signed, sent: sized.map(Arc::new) })
 }
 
 /// Draws a ring around the lens's mark, dark and light so that it is visible on any background.

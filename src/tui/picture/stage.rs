@@ -149,9 +149,11 @@ impl PictureStage {
     pub fn draw(&self, buf: &mut Buffer, area: Rect, lens: &Lens) -> Option<Rect> {
         let index = self.slots.iter().position(|slot| slot.area == Some(area))?;
         let slot = &self.slots[index];
-        let (rect, image) = (slot.placed?, &slot.painted.as_ref()?.image);
+        let (rect, painted) = (slot.placed?, slot.painted.as_ref()?);
+        let image = &painted.image;
         let stands = slot.shown.is_some_and(|(shown, _)| shown == rect);
         match self.driver.standing() {
+            Standing::Cells(_) if painted.signed => blocks::signs(buf, rect, image),
             Standing::Cells(blocks) => blocks::paint(buf, rect, image, blocks, self.depth),
             Standing::Placeholders if slot.wanted.is_some() && stands => {
                 self.driver.placeholders(buf, rect, id_of(index, slot.turn));
@@ -260,7 +262,11 @@ impl PictureStage {
         }
         self.slots[index].asked = asked;
         let VisibleFigure { figure, range, .. } = placement.figure.clone();
-        let job = EncodeJob { slot: index, key, figure, range, area, cell: self.cell, driver: self.driver };
+        let colorless = match self.driver.standing() {
+            Standing::Cells(blocks) => blocks == Blocks::Letters || self.depth == Depth::None,
+            _ => false,
+        };
+        let job = EncodeJob { slot: index, key, figure, range, area, cell: self.cell, driver: self.driver, colorless };
         match &self.jobs {
             Some(jobs) => drop(jobs.send(job)),
             None => self.slots[index].painted = encode::paint(&job),

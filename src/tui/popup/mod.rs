@@ -37,6 +37,7 @@ pub fn area(state: &State) -> Option<Rect> {
 pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &PictureStage) -> Option<Position> {
     let area = area(state)?;
     Clear.render(area, buf);
+    buf.set_style(area, theme.ground);
     match state.popup.as_ref()? {
         Popup::Help(row) => help::draw(buf, area, *row, state, theme),
         Popup::Picker(picker) => return Some(picker::draw(buf, area, picker, theme, stage)),

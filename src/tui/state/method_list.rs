@@ -110,11 +110,7 @@ impl State {
         }
         let recent = self.method_list.recent.iter().filter_map(|name| self.methods.iter().find(|m| m.name == *name));
         let mut groups: Vec<(&str, Vec<&MethodRow>)> = vec![(RECENT, recent.collect())];
-        for name in self.groups() {
-            let mut methods: Vec<_> = self.methods.iter().filter(|m| m.group == name).collect();
-            methods.sort_by_key(|method| method.title().to_lowercase());
-            groups.push((name, methods));
-        }
+        groups.extend(self.grouped());
         let mut rows = Vec::new();
         for (name, methods) in groups.into_iter().filter(|(_, methods)| !methods.is_empty()) {
             let open = self.method_list.open.contains(name);
@@ -122,6 +118,15 @@ impl State {
             rows.extend(methods.into_iter().filter(|_| open).map(MethodListRow::Method));
         }
         rows
+    }
+
+    /// The groups in the order in which they are listed, each with its methods by title.
+    pub fn grouped(&self) -> impl Iterator<Item = (&str, Vec<&MethodRow>)> {
+        self.groups().into_iter().map(|name| {
+            let mut methods: Vec<_> = self.methods.iter().filter(|m| m.group == name).collect();
+            methods.sort_by_key(|method| method.title().to_lowercase());
+            (name, methods)
+        })
     }
 
     /// The groups of all methods in the order in which they are listed. Methods whose script is broken may have no group.

@@ -38,6 +38,7 @@ use crate::script::summary::{
     LayerRow, MethodCard, MethodRow, ModelCard, ModelRow, ModuleRow, ParamKind, ParamRow, modules,
 };
 use crate::tui::keymap::Bindings;
+use crate::tui::palette::Palette;
 use crate::words;
 use image::RgbImage;
 use std::collections::BTreeMap;
@@ -130,6 +131,8 @@ pub struct State {
     pub reference: Vec<(String, String)>,
     /// Number of bytes written to the terminal in the last second.
     pub rate: usize,
+    /// The colors of the app.
+    pub palette: Palette,
     /// Name of the picture driver.
     pub graphics: String,
     /// Whether the user has pressed the quit key once during playback or a computation.

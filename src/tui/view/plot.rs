@@ -43,14 +43,15 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
     let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
     let runs = |(n, c): (usize, &'_ Curve)| {
         let runs = c.points.split(|p| !p.0.is_finite() || !p.1.is_finite()).filter(|run| !run.is_empty());
-        runs.map(|run| (theme.curve(n), run.to_vec())).collect::<Vec<_>>()
+        runs.map(|run| (n, run.to_vec())).collect::<Vec<_>>()
     };
     let data: Vec<_> = curves.iter().enumerate().flat_map(runs).collect();
     let bad = curves.iter().flat_map(|c| &c.points).filter(|p| p.0.is_finite() && !p.1.is_finite());
     let bad: Vec<_> = bad.map(|p| (p.0, y0)).collect();
     let marks = Dataset::default().marker(Marker::Dot).graph_type(GraphType::Scatter).style(theme.bad).data(&bad);
-    let sets = data.iter().map(|(style, points)| {
-        Dataset::default().marker(marker).graph_type(GraphType::Line).style(*style).data(points)
+    let sets = data.iter().map(|(n, points)| {
+        let marker = marker_of(*n, theme.depth);
+        Dataset::default().marker(marker).graph_type(GraphType::Line).style(theme.curve(*n)).data(points)
     });
     let axis =
         |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
@@ -58,6 +59,18 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
         .x_axis(axis(x0, x1))
         .y_axis(axis(y0, y1));
     chart.legend_position(None).render(area, buf);
+}
+
+/// The marker of a curve: on terminals without colors, each curve has its own.
+fn marker_of(number: usize, depth: Depth) -> Marker {
+    const MARKERS: [Marker; 4] = [Marker::Dot, Marker::Bar, Marker::Block, Marker::HalfBlock];
+    if depth == Depth::None { MARKERS[number % MARKERS.len()] } else { marker(depth) }
+}
+
+/// The sign of a curve in the legend.
+fn sign_of(number: usize, depth: Depth) -> &'static str {
+    const SIGNS: [&str; 4] = ["•", "▄", "█", "▀"];
+    if depth == Depth::None { SIGNS[number % SIGNS.len()] } else { "━" }
 }
 
 /// The marker for curves and points: braille, or dots on terminals with few colors, whose fonts often lack braille.
@@ -75,7 +88,7 @@ fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, the
     for (y, curve) in curves.iter().take(rows).enumerate() {
         let now = curve.points.iter().rfind(|p| here.is_none_or(|x| p.0 <= x));
         let value = now.map_or_else(String::new, |p| brief(p.1));
-        let left = Line::styled(format!("━ {}", curve.label), theme.curve(y));
+        let left = Line::styled(format!("{} {}", sign_of(y, theme.depth), curve.label), theme.curve(y));
         row(buf, area, y, left, Line::styled(value, Style::new()));
     }
     rows as u16

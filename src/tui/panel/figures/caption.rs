@@ -4,7 +4,7 @@ use crate::render::{self, Body, Figure, Rescale};
 use crate::tui::picture::PictureStage;
 use crate::tui::picture::blocks::{self, Blocks};
 use crate::tui::state::{State, VisibleFigure, shape};
-use crate::tui::theme::Theme;
+use crate::tui::theme::{Depth, Theme};
 use crate::tui::view::format::brief;
 use crate::tui::view::widget::{cut, row};
 use image::RgbImage;
@@ -57,7 +57,10 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     let bar = Rect::new(area.x + taken.0 as u16, area.y + 1, width, 1);
     let colors = render::colorbar(figure, range, lens.overlay.colors, 64);
     let ramp = RgbImage::from_fn(colors.len() as u32, 1, |x, _| colors[x as usize]);
-    blocks::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
+    match stage.depth {
+        Depth::None if range.symmetric => blocks::signs(buf, bar, &ramp),
+        depth => blocks::paint(buf, bar, &ramp, Blocks::Half, depth),
+    }
 }
 
 /// Height of a caption in rows, without the note: the title and, if the tile is tall enough, the colorbar.

@@ -15,7 +15,7 @@ use ratatui::widgets::Widget;
 use ratatui::widgets::canvas::{self, Canvas};
 
 /// Number of distinct group colors. Further groups repeat them.
-const COLORS: usize = 16;
+const COLORS: usize = 10;
 /// Maximum width of the thumbnails and minimum width of the plot, in columns.
 const COLUMNS: (u16, u16) = (32, 30);
 
