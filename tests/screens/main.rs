@@ -1,6 +1,7 @@
 //! Tests of the terminal app without a terminal: state, screens, pictures.
 #![allow(clippy::unwrap_used)]
 
+mod cut;
 mod drawing;
 mod keys;
 mod lens;

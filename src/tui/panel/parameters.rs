@@ -10,7 +10,7 @@ use crate::tui::keymap::{Action as A, Binding, row as bind};
 use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{cut, mark, row};
+use crate::tui::view::widget::{cut, cut_middle, mark, row};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -105,7 +105,11 @@ fn line<'a>(param: &'a ParamRow, names: usize, state: &'a State, theme: &Theme) 
     let changed = state.value(param) != param.default;
     let style = if changed { theme.warn } else { theme.strong };
     let star = if changed { "*" } else { " " };
-    Line::from(vec![Span::raw(format!("{:names$} ", param.name)), Span::raw(star), Span::styled(value, style)])
+    Line::from(vec![
+        Span::raw(format!("{:names$} ", cut_middle(&param.name, names))),
+        Span::raw(star),
+        Span::styled(value, style),
+    ])
 }
 
 fn bounds(param: &ParamRow, state: &State) -> String {

@@ -10,7 +10,7 @@ use crate::tui::layer::{Handled, Layer};
 use crate::tui::picture::PictureStage;
 use crate::tui::state::{Choice, Picker, Popup, State};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{centered, framed, mark, paragraph, row};
+use crate::tui::view::widget::{centered, cut, framed, mark, paragraph, row};
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -180,7 +180,7 @@ fn draw_list(buf: &mut Buffer, list: Rect, picker: &Picker, theme: &Theme) {
     let hits = picker.hits.iter().skip(picker.list.offset).take(usize::from(list.height));
     for (y, item) in hits.map(|i| &picker.items[*i]).enumerate() {
         let room = usize::from(list.width) / 2;
-        let detail: String = item.detail.chars().take(room).collect();
+        let detail = cut(&item.detail, room);
         row(buf, list, y, Line::raw(format!(" {}", item.label)), Line::styled(detail, theme.dim));
         if y + picker.list.offset == picker.list.cursor {
             mark(buf, list, y, true, theme);

@@ -76,10 +76,20 @@ fn fitted(mut line: Line<'_>, width: u16) -> Line<'_> {
     line
 }
 
-/// Writes lines wrapped to the area. `trim` removes leading spaces from wrapped lines.
+/// Writes lines wrapped to the area; text that does not fit ends with an ellipsis. `trim` removes leading spaces from wrapped lines.
 pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item = Line<'a>>, trim: bool) {
     let lines: Vec<_> = lines.into_iter().map(shown).collect();
-    Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
+    let text = Paragraph::new(lines).wrap(Wrap { trim });
+    // One more row shows whether the text goes on.
+    let mut all = Buffer::empty(Rect { height: area.height.saturating_add(1), ..area });
+    text.clone().render(all.area, &mut all);
+    text.render(area, buf);
+    let all = &all;
+    let row = |y: u16| (area.x..area.right()).filter(move |x| all.cell((*x, y)).is_some_and(|c| c.symbol() != " "));
+    if area.height > 0 && row(area.bottom()).next().is_some() {
+        let end = row(area.bottom() - 1).last().map_or(area.x, |x| (x + 1).min(area.right().saturating_sub(1)));
+        buf.set_string(end, area.bottom() - 1, "…", Style::new());
+    }
 }
 
 /// Escapes the characters in a line that are invisible or change the text direction.
