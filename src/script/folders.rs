@@ -2,6 +2,7 @@
 
 use super::group_folders;
 use crate::data::{create_folder, read_text, read_whole, write_whole};
+use crate::words;
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, File, include_dir};
 use std::collections::BTreeSet;
@@ -147,6 +148,34 @@ impl Folders {
         Ok(path)
     }
 
+    /// Deletes the user's copy of an embedded script if it was not changed. Returns its path if it was deleted.
+    pub fn remove_unchanged(&self, name: &str) -> Result<Option<PathBuf>> {
+        match self.copy_of_embedded(name)? {
+            Some((path, true)) => {
+                std::fs::remove_file(&path).with_context(|| format!("removing \"{}\"", words::path(&path)))?;
+                Ok(Some(path))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Replaces the user's changed copy of an embedded script by the embedded script. The copy is renamed to `NAME.rhai.old`, whose
+    /// path is returned. Errors if there is no copy.
+    pub fn revert(&self, name: &str) -> Result<PathBuf> {
+        let copy = self.copy_of_embedded(name)?;
+        let (path, _) = copy.with_context(|| format!("\"{name}\" is not a copy of a built-in method"))?;
+        let old = path.with_extension("rhai.old");
+        std::fs::rename(&path, &old).with_context(|| format!("renaming \"{}\"", words::path(&path)))?;
+        Ok(old)
+    }
+
+    /// The file in the user's configuration folder that replaces an embedded script, and whether it has the same content.
+    fn copy_of_embedded(&self, name: &str) -> Result<Option<(PathBuf, bool)>> {
+        let (Some(source), Some(built_in)) = (self.find(name)?, self.embedded_script(name)) else { return Ok(None) };
+        let users = self.folders.last().filter(|root| source.path.as_ref().is_some_and(|path| path.starts_with(root)));
+        Ok(source.path.filter(|_| users.is_some()).map(|path| (path, source.text == built_in.text)))
+    }
+
     /// The contents of an embedded non-script file, such as labels or weights; `None` if it does not exist.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
         let in_groups = || self.embedded_groups().find_map(|group| group.get_file(group.path().join(name)));
@@ -177,11 +206,13 @@ impl ScriptSource {
         Self { name: name.into(), group: None, text: text.into(), path: None }
     }
 
-    /// Rereads this script from its file. An embedded script may have been copied to a file in the meantime.
+    /// Rereads this script from its file. An embedded script may have been copied to a file in the meantime, and a copy removed.
     pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
-            Some(path) => Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? }),
-            None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" no longer exists", self.name)),
+            Some(path) if path.exists() => {
+                Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? })
+            }
+            _ => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" no longer exists", self.name)),
         }
     }
 }
@@ -210,6 +241,24 @@ mod tests {
         assert_eq!(path, folder.path().join("data_set/tcav.rhai"));
         let copy = folders.find("tcav").unwrap().unwrap();
         assert_eq!((copy.path, copy.group.as_deref()), (Some(path), Some("data set")));
+    }
+
+    #[test]
+    fn an_unchanged_copy_is_removed_and_a_changed_one_can_be_reverted() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders { folders: vec![folder.path().into()], ..Folders::plugins(None) };
+        let path = folders.to_edit("tcav").unwrap();
+        assert!(!folders.is_own(&folders.find("tcav").unwrap().unwrap()), "a copy alone is not one's own work");
+        assert_eq!(folders.remove_unchanged("tcav").unwrap(), Some(path.clone()));
+        assert!(!path.exists() && folders.remove_unchanged("tcav").unwrap().is_none());
+        assert!(folders.revert("tcav").is_err(), "there is no copy");
+        folders.to_edit("tcav").unwrap();
+        std::fs::write(&path, "// mine").unwrap();
+        assert!(folders.remove_unchanged("tcav").unwrap().is_none() && path.exists());
+        assert!(folders.is_own(&folders.find("tcav").unwrap().unwrap()));
+        let old = folders.revert("tcav").unwrap();
+        assert_eq!(std::fs::read_to_string(old).unwrap(), "// mine");
+        assert!(folders.find("tcav").unwrap().unwrap().path.is_none(), "the built-in method is back");
     }
 
     #[test]

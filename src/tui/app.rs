@@ -69,6 +69,9 @@ pub struct App<F> {
 /// Minimum time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
 
+/// Minimum time that an editor runs if the user edited in it.
+const EDITED: Duration = Duration::from_secs(1);
+
 /// Maximum time to wait for an event.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -172,7 +175,7 @@ impl<F: Fn(Command)> App<F> {
             }
             Effect::FindModels(folders) => self.aside(move || Event::ModelFiles(find_models::find(&folders))),
             Effect::Preview(name) => self.aside(move || find_pictures::preview(name)),
-            Effect::Edit(path, line) => return self.edit(&path, line),
+            Effect::Edit(method, path, line) => return self.edit(method, &path, line),
             Effect::Redraw => {
                 self.stage.forget();
                 self.screen.redraw()?;
@@ -190,12 +193,19 @@ impl<F: Fn(Command)> App<F> {
         std::thread::spawn(move || drop(happen.send(Incoming::Event(work()))));
     }
 
-    fn edit(&mut self, path: &Path, line: Option<usize>) -> Result<Flow> {
+    fn edit(&mut self, method: String, path: &Path, line: Option<usize>) -> Result<Flow> {
         self.reader.pause();
+        let begun = Instant::now();
         let result = self.screen.lend(|| editor::edit(path, line))?;
         self.wake();
         match result {
-            Ok(()) => Ok(Flow::On),
+            Ok(()) => {
+                // Some editors open a window and return at once.
+                if begun.elapsed() > EDITED {
+                    (self.ask)(Command::Edited(method));
+                }
+                Ok(Flow::On)
+            }
             Err(wrong) => self.follow(Event::Note(wrong)),
         }
     }

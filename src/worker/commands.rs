@@ -91,6 +91,8 @@ impl Worker {
             Command::Keep(name) => self.keep_as(&name)?,
             Command::Reference => self.tell(Update::Reference(reference(&self.host).lines())),
             Command::Edit(name) => self.edit(name)?,
+            Command::Edited(name) => self.edited(&name)?,
+            Command::Revert(name) => self.revert(&name)?,
             Command::Quit => {}
         }
         Ok(())
@@ -240,9 +242,32 @@ impl Worker {
 
     fn edit(&mut self, method: String) -> Result<()> {
         let open = self.session.method().filter(|m| m.name == method).and_then(|m| m.source.path.clone());
+        let built_in = self.host.plugins().find(&method)?.is_some_and(|source| source.path.is_none());
         let path = open.map_or_else(|| self.host.plugins().to_edit(&method), Ok)?;
+        if built_in {
+            self.tell(Update::Said(format!("editing a copy of {method}: {}; :revert undoes it", words::path(&path))));
+        }
         self.watch.add(path.parent().unwrap_or(Path::new(".")));
         self.tell(Update::Script { method, path });
+        Ok(())
+    }
+
+    /// Removes the user's copy of an embedded script if the editor left it unchanged.
+    fn edited(&mut self, method: &str) -> Result<()> {
+        if self.host.plugins().remove_unchanged(method)?.is_some() {
+            self.saved(&[], self.known);
+            self.tell(Update::Said(format!("{method} was not changed; the copy was removed")));
+        }
+        self.tell_methods();
+        Ok(())
+    }
+
+    /// Replaces the user's copy of an embedded script by the embedded script.
+    fn revert(&mut self, method: &str) -> Result<()> {
+        let old = self.host.plugins().revert(method)?;
+        self.saved(&[], self.known);
+        self.tell_methods();
+        self.tell(Update::Said(format!("{method} is the built-in method again; your version: {}", words::path(&old))));
         Ok(())
     }
 

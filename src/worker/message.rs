@@ -60,6 +60,10 @@ pub enum Command {
     /// Request the path of a method's script, for editing; answered by [`Update::Script`]. An embedded script is first copied to
     /// the user's plugin folder.
     Edit(String),
+    /// The editor of a method's script was closed: an unchanged copy of an embedded script is removed.
+    Edited(String),
+    /// Replace the user's copy of an embedded script by the embedded script.
+    Revert(String),
     /// Stop the worker.
     Quit,
 }
@@ -68,7 +72,10 @@ impl Command {
     /// Whether the command requests a new result, which makes the displayed result stale until it arrives. Requests are numbered
     /// from 1; the current generation is the number of the latest request, or 0 before the first.
     pub fn asks(&self) -> bool {
-        let silent = matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Quit);
+        let silent = matches!(
+            self,
+            Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Edited(_) | Self::Revert(_) | Self::Quit
+        );
         !silent && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
     }
 }

@@ -393,12 +393,24 @@ fn an_error_is_shown_until_the_script_is_fixed() {
     tell(&mut state, broken_methods());
     tell(&mut state, Update::Failed(report()));
     assert!(state.fault.is_some() && state.run.frame.is_some(), "the last good figures stay");
-    assert_eq!(press(&mut state, "e"), [Effect::Edit("plugins/push.rhai".into(), Some(14))]);
+    assert_eq!(press(&mut state, "e"), [Effect::Edit("push".into(), "plugins/push.rhai".into(), Some(14))]);
     tell(&mut state, Update::Frame(step_frame(0, 2, 3)));
     assert!(state.fault.is_some(), "the last good version goes on, the newest is still broken");
     tell(&mut state, methods());
     tell(&mut state, Update::Reloaded { method: "push".into(), millis: 0.4 });
     assert!(state.fault.is_none());
+}
+
+#[test]
+fn a_script_that_failed_is_marked_until_the_next_good_result() {
+    let mut state = attacked(140, 40, 1);
+    tell(&mut state, Update::Failed(report()));
+    press(&mut state, "Esc");
+    assert!(state.fault.is_none());
+    let seen = crate::drawing::screen(&state);
+    assert!(seen.contains("✗ Push") && seen.contains("✗ line 14: function not found"), "{seen}");
+    tell(&mut state, Update::Frame(step_frame(0, 2, 3)));
+    assert!(!crate::drawing::screen(&state).contains("line 14"));
 }
 
 #[test]
@@ -409,7 +421,7 @@ fn an_embedded_script_is_copied_before_it_is_edited() {
     tell(&mut state, Update::Methods(rows));
     assert_eq!(asked(&press(&mut state, "e")), [Command::Edit("glow".into())]);
     let said = Update::Script { method: "glow".into(), path: "x/glow.rhai".into() };
-    assert_eq!(tell(&mut state, said), [Effect::Edit("x/glow.rhai".into(), None)]);
+    assert_eq!(tell(&mut state, said), [Effect::Edit("glow".into(), "x/glow.rhai".into(), None)]);
 }
 
 #[test]

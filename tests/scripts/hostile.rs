@@ -79,7 +79,13 @@ fn a_cancel_does_not_affect_the_next_run() {
 fn an_endless_loop_is_stopped() {
     let report = failure("let n = 0;\nloop { n += 1; }");
     assert!(report.message.contains("infinite loop"), "{report}");
-    assert!(report.place.is_some(), "{report}");
+    assert!(
+        report.excerpt.iter().any(|(n, line)| line.contains("loop {") && report.place.as_ref().unwrap().1 == *n),
+        "{report}"
+    );
+    let report = failure("for i in 0..3 { }\nlet n = 0;\nwhile n >= 0 { n += 1; }\nloop { }");
+    let advice = report.advice.clone().unwrap_or_default();
+    assert!(advice.contains("the loop that did not end is in line"), "{report}");
 }
 
 #[test]

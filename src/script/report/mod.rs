@@ -1,7 +1,9 @@
 //! Converts script engine errors to actionable reports.
 
+mod loops;
 pub(crate) mod suggest;
 
+use super::sandbox::guard::ENDLESS;
 use super::summary::Report;
 use crate::interrupt::Stopped;
 use crate::model::python::NoGraph;
@@ -100,6 +102,10 @@ impl Report {
         functions: impl Fn() -> Vec<String>,
     ) -> Self {
         let mut found = find(error, texts.name);
+        let loops = if is_endless(found.error) { loops::endless(texts.text) } else { vec![] };
+        if found.position.is_none() {
+            found.position = loops.first().copied().unwrap_or(Position::NONE);
+        }
         if found.position.is_none() {
             found.position = guess(texts.text, found.error, function);
         }
@@ -107,7 +113,7 @@ impl Report {
         if !found.around.is_empty() {
             message = format!("{}: {message}", found.around.join(": "));
         }
-        let advice = advice(found.error, functions).or(found.called());
+        let advice = advice(found.error, functions).or(found.called()).or(one_of(&loops));
         let text = if found.script == texts.name { Some(texts.text) } else { None };
         let text = text.or(texts.libraries.get(found.script).map(String::as_str)).unwrap_or_default();
         Self::at(found.script, text, found.position, message, advice)
@@ -199,6 +205,18 @@ fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Fou
         found.caller = Some((script, position));
     }
     found
+}
+
+/// Whether a script was stopped because it did not end.
+fn is_endless(error: &EvalAltResult) -> bool {
+    matches!(error, EvalAltResult::ErrorTerminated(why, _) if why.to_string().contains(ENDLESS))
+}
+
+/// The advice for a script with several loops, one of which did not end.
+fn one_of(loops: &[Position]) -> Option<String> {
+    let lines: Vec<_> = loops.iter().filter_map(|at| at.line()).map(|line| line.to_string()).collect();
+    let (last, others) = lines.split_last().filter(|(_, others)| !others.is_empty())?;
+    Some(format!("the loop that did not end is in line {} or {last}", others.join(", ")))
 }
 
 /// Guesses the position of an error that has none: the call to the function that rejected its arguments, if unique, otherwise the

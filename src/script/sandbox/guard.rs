@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 const OPERATIONS: u64 = 40_000_000;
 /// Maximum size of a tensor in bytes.
 const TENSOR: usize = 4 << 30;
+/// The end of the message for a script that does not end.
+pub(in crate::script) const ENDLESS: &str = "is there an infinite loop?";
+
 /// Number of operations between checks of available memory.
 const LOOK: u64 = 1 << 16;
 /// Maximum number of pending notes to the user. Further notes are dropped.
@@ -173,7 +176,7 @@ impl Guard {
         };
         let n = self.operations.fetch_add(weight, Ordering::Relaxed);
         if n >= OPERATIONS {
-            return Some(format!("the script exceeded {OPERATIONS} operations; is there an infinite loop?"));
+            return Some(format!("the script exceeded {OPERATIONS} operations; {ENDLESS}"));
         }
         if n / LOOK != (n + weight) / LOOK && available().is_some_and(|bytes| bytes < SPARE) {
             return Some("the machine is out of memory; keep fewer tensors".into());

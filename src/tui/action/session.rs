@@ -53,8 +53,8 @@ pub fn edit(state: &State) -> Vec<Effect> {
     let row = state.method_under_cursor().filter(|_| state.focus == Pane::METHODS);
     let Some(row) = row.or(state.method_row()) else { return Vec::new() };
     let line = row.broken.or_else(|| state.fault.as_ref()?.report.place.as_ref().map(|(_, line, _)| *line));
-    match row.path.as_ref().or(state.scripts.get(&row.name)) {
-        Some(path) => vec![Effect::Edit(path.clone(), line)],
+    match &row.path {
+        Some(path) => vec![Effect::Edit(row.name.clone(), path.clone(), line)],
         None => ask(Command::Edit(row.name.clone())),
     }
 }

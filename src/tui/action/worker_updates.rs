@@ -30,8 +30,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Busy(busy) => set_busy(state, busy),
         Update::Reloaded { method, millis } => reloaded(state, &method, millis),
         Update::Script { method, path } => {
-            state.scripts.insert(method, path.clone());
-            return vec![Effect::Edit(path, None)];
+            return vec![Effect::Edit(method, path, None)];
         }
         Update::Reference(rows) => {
             state.reference = rows;
@@ -107,6 +106,7 @@ fn show(state: &mut State, frame: Frame) -> Vec<Effect> {
     }
     if frame.generation >= state.asked {
         state.edits.clear();
+        state.broke = None;
         close_fault(state);
     }
     if let (Some(why), true) = (&frame.done, state.run.playing) {
@@ -156,6 +156,10 @@ fn failed(state: &mut State, report: Report) {
     state.run.playing = false;
     state.edits.clear();
     state.note(Tone::Bad, headline(&report));
+    let method = state.method.as_ref().map(|method| method.name.clone());
+    if let (Some((_, line, _)), Some(method)) = (&report.place, method) {
+        state.broke = Some((method, *line, report.message.clone()));
+    }
     let good_stays = state.run.frame.is_some();
     state.fault = Some(ErrorPane { report, at: state.now, good_stays });
     state.cursor_mut(Pane::LOG).go(0);

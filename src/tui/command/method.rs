@@ -55,6 +55,25 @@ pub const STEP: CommandSpec = CommandSpec {
     execute: |_, rest| rest.parse().map(|step| ask(Command::Seek(step))).map_err(|_| Refused::Usage),
 };
 
+/// The command `revert`.
+pub const REVERT: CommandSpec = CommandSpec {
+    name: "revert",
+    alias: None,
+    arguments: "[METHOD]",
+    summary: "return to the built-in script of a method",
+    complete: &[Complete::Names(own_methods)],
+    execute: |state, rest| {
+        let open = || state.method.as_ref().map(|method| method.name.clone());
+        let name = if rest.is_empty() { open().unwrap_or_default() } else { rest.to_owned() };
+        Ok(ask(Command::Revert(name)))
+    },
+};
+
+/// Names of the user's own methods.
+fn own_methods(state: &State) -> Vec<String> {
+    state.methods.iter().filter(|m| m.own).map(|m| m.name.clone()).collect()
+}
+
 /// Names of all methods.
 pub fn methods(state: &State) -> Vec<String> {
     state.methods.iter().map(|m| m.name.clone()).collect()

@@ -28,6 +28,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &display::SCALE,
     &display::THEME,
     &method::STEP,
+    &method::REVERT,
     &session::SAVE,
     &session::SESSION,
     &branch::COMPARE,

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 pub enum Effect {
     /// Send a command to the worker.
     Ask(Command),
-    /// Open a file at a line in the user's editor.
-    Edit(PathBuf, Option<usize>),
+    /// Open the script of the method with this name at a line in the user's editor.
+    Edit(String, PathBuf, Option<usize>),
     /// List files whose paths start with this text.
     Complete(String),
     /// Search for picture files in the working directory and this folder.

@@ -165,11 +165,17 @@ fn sign(method: &MethodRow, state: &State, theme: &Theme) -> (&'static str, Styl
     let present = state.method.as_ref().is_some_and(|m| m.name == method.name);
     match method {
         MethodRow { broken: Some(_), .. } => ("✗", theme.bad),
+        _ if broke(method, state).is_some() => ("✗", theme.bad),
         _ if present => ("▶", theme.strong),
         MethodRow { unmet: Some(_), .. } => (" ", theme.dim),
         MethodRow { own: true, .. } => ("+", theme.good),
         _ => (" ", Style::new()),
     }
+}
+
+/// The line of a method's script that failed when it last ran, if it did.
+fn broke(method: &MethodRow, state: &State) -> Option<usize> {
+    state.broke.as_ref().filter(|(name, ..)| *name == method.name).map(|(_, line, _)| *line)
 }
 
 /// Note on a method: the line of its error if it is broken, what it lacks if it cannot run, its step if it is current and has steps,
@@ -178,6 +184,7 @@ fn note(method: &MethodRow, state: &State) -> String {
     let present = state.method.as_ref().is_some_and(|m| m.name == method.name && m.stepped);
     match (method, &state.run.frame) {
         (MethodRow { broken: Some(line), .. }, _) => format!("line {line}"),
+        _ if broke(method, state).is_some() => format!("line {}", broke(method, state).unwrap_or_default()),
         (MethodRow { unmet: Some(why), .. }, _) => why.replace("needs a ", "no ").replace("needs ", "no "),
         (_, Some(frame)) if present && !state.run.foreign => format!("{}/{}", frame.step, frame.kept.max(1) - 1),
         _ => match state.method_list.took(&method.name) {

@@ -137,8 +137,8 @@ pub struct State {
     pub graphics: String,
     /// Whether the user has pressed the quit key once during playback or a computation.
     pub leaving: bool,
-    /// Paths of scripts by method name, as reported by the worker.
-    pub scripts: BTreeMap<String, PathBuf>,
+    /// The method whose script failed when it last ran, the line, and the error; `None` after the next good result.
+    pub broke: Option<(String, usize, String)>,
 }
 
 /// The terminal size in columns and rows from which the left column is always shown.

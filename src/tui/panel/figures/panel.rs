@@ -146,8 +146,12 @@ fn tabs(state: &State, theme: &Theme, room: usize) -> Line<'static> {
 }
 
 fn freshness(state: &State, theme: &Theme) -> Span<'static> {
+    let current = state.method.as_ref().map(|method| method.name.as_str());
+    let broke = state.broke.as_ref().filter(|(name, ..)| Some(name.as_str()) == current);
+    let broke = broke.map(|(_, line, why)| format!("✗ line {line}: {}", cut(why, 60)));
     let begins = state.stepped() && !state.settles() && state.run.frame.as_ref().is_some_and(|f| f.kept == 1);
     match (state.stale(), state.busy.is_some(), &state.fault) {
+        (_, false, None) if broke.is_some() => Span::styled(broke.unwrap_or_default(), theme.bad),
         (false, false, _) if begins => {
             let key = |action| state.bindings.key_of(action);
             Span::styled(format!("{} steps, {} runs", key(A::Step(1)), key(A::Play)), theme.focus)
