@@ -9,7 +9,7 @@ use super::router;
 use super::state::State;
 use super::theme::Theme;
 use super::view::widget::{inside, put};
-use super::view::{error_pane, header, scrubber, status};
+use super::view::{error_pane, header, scrubber, status, tutor};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 use ratatui::text::Line;
@@ -47,6 +47,7 @@ fn draw(buf: &mut Buffer, state: &State, areas: &Areas, theme: &Theme, stage: &P
     }
     scrubber::draw(buf, areas.scrubber, state, theme);
     error_pane::draw(buf, areas.fault, state, theme);
+    tutor::draw(buf, areas.tutor, state, theme);
     status::draw(buf, areas.status, &router::keys(state), state, theme);
     popup::draw(buf, state, theme, stage)
 }

@@ -2,7 +2,7 @@
 
 use super::panel::{self, PANELS, Panel, PanelPlace};
 use super::state::{Pane, State, WIDE};
-use super::view::error_pane;
+use super::view::{error_pane, tutor};
 use ratatui::layout::{Constraint, Layout, Rect};
 
 /// The areas of the screen. An empty area is not drawn.
@@ -16,6 +16,8 @@ pub struct Areas {
     pub scrubber: Rect,
     /// The error pane.
     pub fault: Rect,
+    /// The lesson of the tutorial.
+    pub tutor: Rect,
     /// The status line at the bottom.
     pub status: Rect,
 }
@@ -37,8 +39,9 @@ pub fn areas(state: &State) -> Areas {
     if width < LEAST.0 || height < LEAST.1 {
         return Areas::default();
     }
-    let [header, middle, status] = rows(Rect::new(0, 0, width, height), [1, REST, 1]);
-    let areas = Areas { header, status, ..Areas::default() };
+    let screen = Rect::new(0, 0, width, height);
+    let [header, middle, tutor, status] = rows(screen, [1, REST, tutor::height(state), 1]);
+    let areas = Areas { header, tutor, status, ..Areas::default() };
     match width < 60 || height < 16 || state.zoomed {
         true => alone(state, areas, middle),
         false => together(state, areas, middle),

@@ -63,7 +63,7 @@ const DARK: Colors = Colors {
         rgb(0x6aa9ff),
         rgb(0xff7b7b),
         rgb(0xc3a6ff),
-        rgb(0xffa759),
+        rgb(0xe8743b),
         rgb(0xa8b3c4),
         rgb(0xb8e04a),
     ],

@@ -5,7 +5,7 @@ use super::effect::Effect;
 use super::event::Event;
 use super::keymap::Action;
 use super::panel::{self, PANELS, PanelPlace};
-use super::state::{Pane, Popup, Rest, SETTLING, State, Tone};
+use super::state::{Pane, Popup, Rest, SETTLING, State, Tone, Tutor};
 use super::{action::lens_actions, layout, popup, router};
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ fn settle(state: &mut State) {
         state.read = state.log.len();
     }
     remember_method(state);
+    go_on_with_tutor(state);
     let areas = layout::areas(state);
     for panel in PANELS {
         if let Some(list) = &panel.list {
@@ -87,6 +88,14 @@ fn settle(state: &mut State) {
         let height = popup::picker_rows(state.size, picker);
         picker.list.fit(picker.hits.len(), height);
     }
+}
+
+/// Opens the next lesson of the tutorial if the current one is done.
+fn go_on_with_tutor(state: &mut State) {
+    let Some(tutor) = state.tutor.as_ref().filter(|tutor| tutor.is_done(state)) else { return };
+    let next = Tutor::at(tutor.lesson + 1, state);
+    state.say(if next.is_some() { "done; here is the next lesson" } else { "that was the last lesson" });
+    state.tutor = next;
 }
 
 /// Lists the current method among the recent ones, unless the user is browsing the list. The cursor stays on its row.

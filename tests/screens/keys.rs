@@ -583,3 +583,34 @@ fn the_script_reference_is_requested_once_and_searched() {
     assert!(matches!(&state.popup, Some(Popup::Picker(p)) if p.chosen().is_some_and(|i| i.label == "narrow")));
     assert!(asked(&press(&mut state, "Enter a")).is_empty());
 }
+
+#[test]
+fn the_tutorial_goes_on_when_a_lesson_is_done() {
+    let mut state = opened(140, 40);
+    press(&mut state, ":");
+    write(&mut state, "tutor");
+    press(&mut state, "Enter");
+    let lesson = |state: &State| state.tutor.as_ref().map(|tutor| tutor.lesson);
+    assert_eq!(lesson(&state), Some(0));
+    assert!(crate::drawing::screen(&state).contains("Tutor 1/"));
+    press(&mut state, "5");
+    assert_eq!(lesson(&state), Some(1), "the panel of classes is focused");
+    press(&mut state, "j Enter");
+    assert_eq!(lesson(&state), Some(1), "the answer has not arrived");
+    tell(&mut state, Update::Target(Some(Target::Class(2))));
+    let answer = map_frame(state.asked);
+    tell(&mut state, Update::Frame(answer));
+    assert_eq!(lesson(&state), Some(2));
+    tell(&mut state, Update::Method(push()));
+    let answer = step_frame(state.asked, 0, 1);
+    tell(&mut state, Update::Frame(answer));
+    assert_eq!(lesson(&state), Some(3));
+    press(&mut state, "3 I");
+    assert_eq!(lesson(&state), Some(4));
+    press(&mut state, "Esc 4 j ]");
+    assert_eq!(lesson(&state), Some(5), "a parameter was changed");
+    press(&mut state, ":");
+    write(&mut state, "tutor end");
+    press(&mut state, "Enter");
+    assert_eq!(lesson(&state), None);
+}

@@ -35,6 +35,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &branch::FORK,
     &branch::BRANCH,
     &branch::CLOSE,
+    &session::TUTOR,
     &session::QUIT,
 ];
 

@@ -2,6 +2,7 @@
 
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::tui::effect::{Effect, ask};
+use crate::tui::state::Tutor;
 use crate::worker::message::Command;
 
 /// The command `save PATH`.
@@ -28,6 +29,27 @@ pub const SESSION: CommandSpec = CommandSpec {
             return Err(Refused::Usage);
         }
         Ok(ask(Command::Keep(name)))
+    },
+};
+
+/// The command `tutor`.
+pub const TUTOR: CommandSpec = CommandSpec {
+    name: "tutor",
+    alias: None,
+    arguments: "[next|back|end]",
+    summary: "learn the app in ten lessons",
+    complete: &[Complete::Names(|_| ["next", "back", "end"].map(str::to_owned).to_vec())],
+    execute: |state, rest| {
+        let now = state.tutor.as_ref().map(|tutor| tutor.lesson);
+        let lesson = match rest {
+            "" => now.unwrap_or(0),
+            "next" => now.map_or(0, |now| now + 1),
+            "back" => now.map_or(0, |now| now.saturating_sub(1)),
+            "end" => usize::MAX,
+            _ => return Err(Refused::Usage),
+        };
+        state.tutor = Tutor::at(lesson, state);
+        Ok(Vec::new())
     },
 };
 

@@ -13,6 +13,7 @@ mod picker;
 mod popup;
 mod prompt;
 mod shown_run;
+mod tutor;
 mod scatter_view;
 mod view;
 
@@ -30,6 +31,7 @@ pub use popup::Popup;
 pub use prompt::Prompt;
 pub use scatter_view::ScatterView;
 pub use shown_run::{OpenPicture, Progress, REST, Rest, SETTLING, ShownRun, class_rows};
+pub use tutor::{LESSONS, Lesson, Tutor};
 pub use view::{View, ViewKey, Visible, VisibleFigure};
 
 use crate::render::ClassRow;
@@ -125,6 +127,8 @@ pub struct State {
     pub read: usize,
     /// The message in the status line, and when it disappears.
     pub toast: Option<(String, Duration)>,
+    /// The tutorial, if it is open.
+    pub tutor: Option<Tutor>,
     /// The command history, latest last.
     pub lines: Vec<String>,
     /// Signatures and descriptions of script functions; empty until requested.

@@ -7,4 +7,5 @@ pub mod header;
 pub mod plot;
 pub mod scrubber;
 pub mod status;
+pub mod tutor;
 pub mod widget;
