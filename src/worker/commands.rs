@@ -84,6 +84,7 @@ impl Worker {
             Command::Seek(step) => self.answer(Request::Seek(step)),
             Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
             Command::Pause | Command::Cancel => (self.playing, self.dropped) = (false, None),
+            Command::MinimalEpsilon => self.minimal_epsilon()?,
             Command::Fork => self.fork()?,
             Command::Branch(at) => self.go_to_branch(at)?,
             Command::CloseBranch => self.close_branch()?,

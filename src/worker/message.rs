@@ -44,6 +44,8 @@ pub enum Command {
     Pause,
     /// Cancel the current computation; the results obtained so far are kept.
     Cancel,
+    /// Set the radius of the open attack to the smallest at which it fools the network.
+    MinimalEpsilon,
     /// Fork a branch, in which the run continues independently from the current step; the branch that was open stays unchanged.
     Fork,
     /// Open the branch with this zero-based index, in the state in which it was left.

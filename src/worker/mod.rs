@@ -6,6 +6,7 @@ mod watch;
 mod throttled_observer;
 mod branches;
 mod commands;
+mod minimal_epsilon;
 mod autosave;
 
 use crate::data::recent_folders::RecentFolders;

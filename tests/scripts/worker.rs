@@ -495,6 +495,46 @@ fn opening_a_model_can_be_cancelled() {
 }
 
 #[test]
+fn the_smallest_radius_that_fools_is_found_by_bisection() {
+    // Fooled from a radius of 5.5 on.
+    let script = "const PLUGIN = #{ group: \"attack\", params: [param(\"epsilon\", 1.0, 0.0..=64.0, \"radius\")] };
+fn start(cx) { #{ r: 0.0 } }
+fn step(cx, s) { s.r += 4.0; if s.r >= cx.params.epsilon { s.r = cx.params.epsilon; s.done = \"end\"; } s }
+fn view(cx, s) { badge(\"fooled\", s.r >= 5.5) }";
+    let desk = Desk::new("ball", script);
+    desk.frame();
+    desk.ask(Command::MinimalEpsilon);
+    let said = desk.next(|u| match u {
+        Update::Said(line) => Some(line.clone()),
+        Update::Failed(report) => panic!("{report}"),
+        _ => None,
+    });
+    let numbers: Vec<f64> =
+        said.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|w| w.parse().ok()).collect();
+    let [found, failed] = numbers[..] else { panic!("{said}") };
+    assert!((5.5..5.7).contains(&found) && (5.3..5.5).contains(&failed), "{said}");
+
+    let hopeless = script.replace("s.r >= 5.5", "false");
+    let desk = Desk::new("ball", &hopeless);
+    desk.frame();
+    desk.ask(Command::MinimalEpsilon);
+    let why = desk.next(|u| match u {
+        Update::Failed(report) => Some(report.message.clone()),
+        _ => None,
+    });
+    assert!(why.contains("does not fool the network with epsilon up to 64"), "{why}");
+
+    let desk = Desk::new("words", &words("none"));
+    desk.frame();
+    desk.ask(Command::MinimalEpsilon);
+    let why = desk.next(|u| match u {
+        Update::Failed(report) => Some(report.message.clone()),
+        _ => None,
+    });
+    assert!(why.contains("words has no parameter \"epsilon\""), "{why}");
+}
+
+#[test]
 fn a_step_after_success_switches_stop_off_and_says_so() {
     let desk = Desk::new("fgsm", include_str!("../../plugins/attack/fgsm.rhai"));
     desk.frame();

@@ -49,6 +49,8 @@ pub enum Action {
     First,
     /// Go to the last step.
     Last,
+    /// Find the smallest radius at which the attack fools the network.
+    MinimalEpsilon,
     /// Fork a branch at the current step.
     Fork,
     /// Switch to the branch this many positions after the open one.

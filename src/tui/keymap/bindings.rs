@@ -75,6 +75,7 @@ const NAMES: &[(&str, Action)] = &[
     ("whole", Action::Whole),
     ("inspect", Action::Inspect),
     ("ablate", Action::Ablate),
+    ("minimal_epsilon", Action::MinimalEpsilon),
     ("save", Action::Save),
     ("edit", Action::Edit),
     ("filter", Action::Filter),

@@ -61,6 +61,9 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
 fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
     let groups = groups(state);
     let at = state.curve.min(groups.len().saturating_sub(1));
+    if let (Some(step), true) = (first_change(state), state.stepped() && !state.settles() && !state.run.foreign) {
+        return vec![Span::styled(format!("prediction changes at step {step} "), theme.dim)];
+    }
     let title = match groups.get(at) {
         Some(group) if groups.len() > 1 => format!("{} {}/{} ", group.name, at + 1, groups.len()),
         Some(group) => format!("{} ", group.name),
@@ -78,7 +81,8 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         return row(buf, inner, 0, Line::styled(text, theme.dim), Line::default());
     };
     let here = state.run.frame.as_ref().map(|f| f.step as f64);
-    plot::draw(buf, inner, &group.curves, ChartOptions { here, bounds: group.bounds }, theme);
+    let changed = first_change(state).map(|step| step as f64);
+    plot::draw(buf, inner, &group.curves, ChartOptions { here, changed, bounds: group.bounds }, theme);
 }
 
 /// All groups of curves: the probabilities of the target and the top classes, the method's values in `[0, 1]`, and one group for
@@ -134,6 +138,14 @@ fn probabilities(state: &State) -> Vec<Curve> {
         state.run.history.iter().filter_map(at).collect()
     };
     classes.iter().take(4).map(|c| Curve { label: state.label(*c), points: points(*c) }).collect()
+}
+
+/// The first step of an attack at which the predicted class differs from that of the picture; `None` if the prediction has not changed.
+fn first_change(state: &State) -> Option<usize> {
+    let top = |rows: &Vec<ClassRow>| rows.first().map(|row| row.class);
+    let clean = state.run.history.get(&0).and_then(top)?;
+    let history = || state.run.history.iter();
+    history().find(|(_, rows)| top(rows).is_some_and(|class| class != clean)).map(|(step, _)| *step)
 }
 
 fn curve((name, values): &(String, Vec<f64>)) -> Curve {

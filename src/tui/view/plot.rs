@@ -24,6 +24,8 @@ pub struct Curve {
 pub struct ChartOptions {
     /// Position to mark on the horizontal axis, if any.
     pub here: Option<f64>,
+    /// Position at which something changed, to mark on the horizontal axis, if any.
+    pub changed: Option<f64>,
     /// Bounds of the vertical axis; `None` to use the minimum and maximum of the values.
     pub bounds: Option<(f64, f64)>,
 }
@@ -39,7 +41,9 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
     let (x0, x1) = spread(points().map(|p| p.0));
     let (y0, y1) = charting.bounds.unwrap_or_else(|| spread(points().map(|p| p.1)));
     let here: Vec<_> = charting.here.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
+    let changed: Vec<_> = charting.changed.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
     let marker = marker(theme.depth);
+    let change = Dataset::default().marker(Marker::Dot).style(theme.good).graph_type(GraphType::Line).data(&changed);
     let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
     let runs = |(n, c): (usize, &'_ Curve)| {
         let runs = c.points.split(|p| !p.0.is_finite() || !p.1.is_finite()).filter(|run| !run.is_empty());
@@ -55,7 +59,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
     });
     let axis =
         |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
-    let chart = Chart::new(std::iter::once(line).chain(sets).chain([marks]).collect())
+    let chart = Chart::new([change, line].into_iter().chain(sets).chain([marks]).collect())
         .x_axis(axis(x0, x1))
         .y_axis(axis(y0, y1));
     chart.legend_position(None).render(area, buf);
