@@ -19,6 +19,7 @@ pub(super) struct Origin {
 }
 
 /// A branch that is not open: its session, and the origin of its model and picture.
+#[derive(Clone)]
 pub(super) struct Branch {
     pub session: Session,
     pub origin: Origin,
@@ -54,6 +55,22 @@ impl Branches {
         self.all[self.at] = Some(left);
         self.all.push(None);
         self.at = self.all.len() - 1;
+        Ok(())
+    }
+
+    /// Adds a branch after the others without opening it, and returns its index. Errors if there are already [`MOST`] branches.
+    pub fn add(&mut self, branch: Branch) -> Result<usize> {
+        ensure!(self.all.len() < MOST, "there are already {MOST} branches; :close closes one");
+        self.all.push(Some(branch));
+        Ok(self.all.len() - 1)
+    }
+
+    /// Inserts a branch at `at` and marks it as open; `left` is the branch that was open before.
+    pub fn insert(&mut self, at: usize, left: Branch) -> Result<()> {
+        ensure!(self.all.len() < MOST, "there are already {MOST} branches; :close closes one");
+        self.all[self.at] = Some(left);
+        self.at = at.min(self.all.len());
+        self.all.insert(self.at, None);
         Ok(())
     }
 

@@ -84,6 +84,8 @@ impl Worker {
             Command::Seek(step) => self.answer(Request::Seek(step)),
             Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
             Command::Pause | Command::Cancel => (self.playing, self.dropped) = (false, None),
+            Command::Undo => self.turn_back(false)?,
+            Command::Redo => self.turn_back(true)?,
             Command::MinimalEpsilon => self.minimal_epsilon()?,
             Command::Fork => self.fork()?,
             Command::Branch(at) => self.go_to_branch(at)?,
@@ -274,7 +276,7 @@ impl Worker {
 
     /// Forks a branch from the current state of the open branch, and opens the new branch.
     fn fork(&mut self) -> Result<()> {
-        let left = Branch { session: self.session.clone(), origin: self.origin.clone() };
+        let left = self.snapshot();
         self.branches.fork(left)?;
         self.tell_branches();
         self.answer(Request::View);
@@ -293,22 +295,25 @@ impl Worker {
 
     /// Closes the open branch, and opens the previous branch or, if the first was open, the next.
     fn close_branch(&mut self) -> Result<()> {
+        let at = self.branches.at();
         if let Some(wanted) = self.branches.close()? {
-            self.open_branch(wanted);
+            let closed = self.open_branch(wanted);
+            self.closed(at, closed);
         }
         self.show_branch();
         Ok(())
     }
 
     /// Opens a branch, and returns the branch that was open before.
-    fn open_branch(&mut self, wanted: Branch) -> Branch {
+    pub(super) fn open_branch(&mut self, wanted: Branch) -> Branch {
         Branch {
             session: std::mem::replace(&mut self.session, wanted.session),
             origin: std::mem::replace(&mut self.origin, wanted.origin),
         }
     }
 
-    fn show_branch(&mut self) {
+    /// Tells the app what the open branch shows.
+    pub(super) fn show_branch(&mut self) {
         if let Some(method) = self.session.method() {
             self.watch.open(&method.name);
         }
@@ -320,7 +325,7 @@ impl Worker {
         self.answer(Request::View);
     }
 
-    fn tell_branches(&self) {
+    pub(super) fn tell_branches(&self) {
         self.tell(Update::Branches { at: self.branches.at(), count: self.branches.count() });
     }
 }

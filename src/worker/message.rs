@@ -46,6 +46,10 @@ pub enum Command {
     Cancel,
     /// Set the radius of the open attack to the smallest at which it fools the network.
     MinimalEpsilon,
+    /// Undo the latest change of the method, a parameter, the target, the picture, the model or the units, or reopen a closed branch.
+    Undo,
+    /// Redo the change that was undone last.
+    Redo,
     /// Fork a branch, in which the run continues independently from the current step; the branch that was open stays unchanged.
     Fork,
     /// Open the branch with this zero-based index, in the state in which it was left.

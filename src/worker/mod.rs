@@ -6,6 +6,7 @@ mod watch;
 mod throttled_observer;
 mod branches;
 mod commands;
+mod history;
 mod minimal_epsilon;
 mod autosave;
 
@@ -28,6 +29,7 @@ pub use autosave::SessionFile;
 pub use branches::letter;
 use branches::{Branches, Origin};
 use candle_core::DType;
+use history::History;
 use message::{Command, Update};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -183,6 +185,7 @@ struct Worker {
     busy: bool,
     shown: Option<Frame>,
     branches: Branches,
+    history: History,
     /// The request that another message cancelled, if any.
     dropped: Option<Request>,
     watch: Watch,
@@ -229,6 +232,7 @@ impl Worker {
             busy,
             shown,
             branches: Branches::default(),
+            history: History::default(),
             dropped: None,
             watch,
         })
@@ -351,7 +355,13 @@ impl Worker {
         }
         // A command is never cancelled halfway, since newer commands build on its effects.
         self.host.guard().start(u64::MAX);
-        if let Err(error) = self.change(command) {
+        let change = self.describe(&command);
+        let before = change.is_some().then(|| self.snapshot());
+        let done = self.change(command);
+        if let (Ok(()), Some(change), Some(before)) = (&done, change, before) {
+            self.changed(change, before);
+        }
+        if let Err(error) = done {
             self.playing = false;
             self.tell(Update::Failed(Report::of(error)));
         }
@@ -379,6 +389,9 @@ impl Worker {
         }
         self.host.guard().start(self.known);
         self.dropped = None;
+        if matches!(question, Request::Next) {
+            self.keep_later_steps();
+        }
         let answer = match question {
             Request::Run => self.session.run(&self.host),
             Request::View => self.session.view(&self.host),

@@ -285,6 +285,11 @@ impl Session {
         self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
     }
 
+    /// Whether computing the next step would drop later steps, which were computed with other parameters.
+    pub fn next_drops_steps(&self) -> bool {
+        self.outdated && self.cursor + 1 < self.steps.len()
+    }
+
     /// The index of the current (displayed) step.
     pub fn cursor(&self) -> usize {
         self.cursor

@@ -49,6 +49,14 @@ pub enum Action {
     First,
     /// Go to the last step.
     Last,
+    /// Undo the latest change.
+    Undo,
+    /// Redo the change that was undone last.
+    Redo,
+    /// Copy to the clipboard.
+    Copy,
+    /// Choose anything from one list.
+    Palette,
     /// Find the smallest radius at which the attack fools the network.
     MinimalEpsilon,
     /// Fork a branch at the current step.

@@ -62,6 +62,8 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::Tenfold(by) => parameters::tenfold(state, by),
         Action::Play => steps::play(state),
         Action::Step(_) | Action::First | Action::Last => steps::go(state, action),
+        Action::Undo => ask(Command::Undo),
+        Action::Redo => ask(Command::Redo),
         Action::MinimalEpsilon => ask(Command::MinimalEpsilon),
         Action::Fork => ask(Command::Fork),
         Action::Branch(by) => branches::turn(state, by),
