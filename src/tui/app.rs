@@ -7,6 +7,7 @@ use super::event::Event;
 use super::picture::{EncodedPicture, PictureStage};
 use super::state::State;
 use super::terminal::bandwidth::Bandwidth;
+use super::terminal::clipboard;
 use super::terminal::input::{Reader, TerminalInput};
 use super::terminal::screen::{self, Screen, restore};
 use super::terminal::signals::{self, Signal};
@@ -44,6 +45,8 @@ pub struct App<F> {
     pub state: State,
     /// Color depth of the terminal.
     pub depth: Depth,
+    /// Whether the app runs inside tmux.
+    pub tmux: bool,
     /// The user's colors for roles of the theme.
     pub paints: Vec<Paint>,
     /// The pictures on the screen.
@@ -176,6 +179,9 @@ impl<F: Fn(Command)> App<F> {
             Effect::FindModels(folders) => self.aside(move || Event::ModelFiles(find_models::find(&folders))),
             Effect::Preview(name) => self.aside(move || find_pictures::preview(name)),
             Effect::Edit(method, path, line) => return self.edit(method, &path, line),
+            // The event loop performs actions before they become effects.
+            Effect::Perform(_) => {}
+            Effect::Copy(text) => return self.copy(&text),
             Effect::Redraw => {
                 self.stage.forget();
                 self.screen.redraw()?;
@@ -191,6 +197,15 @@ impl<F: Fn(Command)> App<F> {
         let happen = self.happen.clone();
         // Sending fails only when the program is shutting down.
         std::thread::spawn(move || drop(happen.send(Incoming::Event(work()))));
+    }
+
+    fn copy(&mut self, text: &str) -> Result<Flow> {
+        if text.len() > clipboard::LONGEST {
+            let size = format!("{} kB are too much for the terminal's clipboard; s saves to files", text.len() / 1000);
+            return self.follow(Event::Note(size));
+        }
+        clipboard::copy(self.screen.terminal.backend_mut(), text, self.tmux)?;
+        Ok(Flow::On)
     }
 
     fn edit(&mut self, method: String, path: &Path, line: Option<usize>) -> Result<Flow> {

@@ -83,6 +83,7 @@ fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receive
     App {
         state,
         depth,
+        tmux: environment.tmux,
         paints: options.theme.clone(),
         stage,
         screen,

@@ -11,7 +11,6 @@ use crate::model::card::CardValues;
 use crate::model::{Ablation, Model};
 use crate::panics::caught;
 use crate::render::{Colormap, ContactSheet};
-use crate::script::architecture::card;
 use crate::script::architecture::open_model::file_of;
 use crate::script::export::{self, film, sheet};
 use crate::script::host::reference::reference;
@@ -130,7 +129,7 @@ impl Worker {
         self.origin = Origin { picture, asked, weights: file };
         self.remember_folder();
         self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
-        self.tell(Update::Model(card(self.session.model())));
+        self.tell_model();
         self.tell_picture();
         self.tell_method();
         self.answer(Request::Run);
@@ -318,7 +317,7 @@ impl Worker {
             self.watch.open(&method.name);
         }
         self.tell_branches();
-        self.tell(Update::Model(card(self.session.model())));
+        self.tell_model();
         self.tell_methods();
         self.tell_picture();
         self.tell_method();

@@ -21,7 +21,7 @@ use crate::script::sandbox::guard::Guard;
 use crate::script::sandbox::stack;
 use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
-use crate::script::summary::{Frame, Report};
+use crate::script::summary::{Frame, ModelCard, Report};
 use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result, anyhow};
 use autosave::Autosave;
@@ -312,9 +312,18 @@ impl Worker {
         errors.into_iter().for_each(|e| self.tell(Update::Log(format!("{e:#}"))));
         self.tell(Update::RecentFolders(self.recent.folders().to_vec()));
         self.remember_folder();
-        self.tell(Update::Model(card(self.session.model())));
+        self.tell_model();
         self.tell_picture();
         self.tell_method();
+    }
+
+    fn tell_model(&self) {
+        let file = self.origin.weights.as_deref();
+        let model = self.session.model();
+        let (name, weights) = again(model.card.opened_by(file), file);
+        let weights = weights.map(|weights| ("-w", weights.to_string_lossy().into_owned()));
+        let arguments = [("-m", name.to_owned())].into_iter().chain(weights).collect();
+        self.tell(Update::Model(ModelCard { arguments, ..card(model) }));
     }
 
     fn tell_methods(&self) {

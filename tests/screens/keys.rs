@@ -128,7 +128,7 @@ fn the_layer_under_the_resting_cursor_is_used() {
 #[test]
 fn attacks_step_forward_and_back_and_play() {
     let mut state = attacked(140, 40, 1);
-    let commands = asked(&press(&mut state, ". n , p < Home End Space Space"));
+    let commands = asked(&press(&mut state, ". . , , < Home End Space Space"));
     use Command::*;
     assert_eq!(commands, [Step, Step, Back, Back, Seek(0), Seek(0), Seek(3), Play, Pause]);
     let mut state = opened(140, 40);
@@ -253,7 +253,7 @@ fn shape_arithmetic_is_shown_on_request() {
 fn a_group_of_the_tree_is_used_as_the_layer_that_is_its_output() {
     let mut state = opened(140, 40);
     press(&mut state, "2 g j");
-    assert_eq!(asked(&press(&mut state, "u")), [set("layer", "block.1.conv")]);
+    assert_eq!(asked(&press(&mut state, "O")), [set("layer", "block.1.conv")]);
     assert!(press(&mut state, "Enter").is_empty(), "Enter folds");
     assert_eq!(state.layers.rows().len(), 3);
 }
@@ -261,7 +261,7 @@ fn a_group_of_the_tree_is_used_as_the_layer_that_is_its_output() {
 #[test]
 fn modules_are_offered_wherever_a_layer_is_chosen() {
     let mut state = opened(140, 40);
-    press(&mut state, "l");
+    press(&mut state, "L");
     let Some(Popup::Picker(picker)) = &state.popup else { panic!("no list") };
     let rows: Vec<_> = picker.items.iter().map(|item| (item.label.as_str(), item.detail.as_str())).collect();
     let expected = [
@@ -279,7 +279,7 @@ fn modules_are_offered_wherever_a_layer_is_chosen() {
     press(&mut state, "Tab");
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
     assert_eq!(prompt.offers, ["block.0.conv", "block.1.conv", "block", "block.1"]);
-    press(&mut state, "Ctrl-u");
+    press(&mut state, "Ctrl-u Ctrl-u");
     write(&mut state, "layer blok.1.conv");
     press(&mut state, "Enter");
     assert!(state.toast.as_ref().unwrap().0.contains("did you mean \"block.1.conv\"?"));
@@ -293,7 +293,7 @@ fn an_invalid_command_stays_open_for_correction() {
     assert!(press(&mut state, "Enter").is_empty());
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
     assert!(prompt.wrong.as_ref().unwrap().contains("expected one of layer, strength, relu"));
-    press(&mut state, "Ctrl-u");
+    press(&mut state, "Ctrl-u Ctrl-u");
     write(&mut state, "set strength 1");
     assert_eq!(asked(&press(&mut state, "Enter")), [set("strength", "1")]);
 }
@@ -613,4 +613,75 @@ fn the_tutorial_goes_on_when_a_lesson_is_done() {
     write(&mut state, "tutor end");
     press(&mut state, "Enter");
     assert_eq!(lesson(&state), None);
+}
+
+#[test]
+fn the_palette_finds_everything_and_lists_recent_choices_first() {
+    let choose = |state: &mut State, text: &str| {
+        press(state, "Ctrl-p");
+        write(state, text);
+        press(state, "Enter")
+    };
+    let mut state = opened(140, 40);
+    assert_eq!(asked(&choose(&mut state, "push")), [Command::Method("push".into())]);
+    assert_eq!(asked(&choose(&mut state, "cat")), [Command::Target(Some(Target::Class(2)))]);
+    assert_eq!(asked(&choose(&mut state, "fork a branch")), [Command::Fork], "an action runs");
+    assert_eq!(asked(&choose(&mut state, "block.1.conv")), [set("layer", "block.1.conv")]);
+    choose(&mut state, "strength =");
+    assert!(matches!(&state.popup, Some(Popup::Prompt(p)) if p.text() == "set strength 0.5"), "the value is edited");
+    press(&mut state, "Esc Ctrl-p");
+    let Some(Popup::Picker(picker)) = &state.popup else { panic!("the palette is open") };
+    assert!(picker.items[0].label.contains("strength") && picker.items[1].label.contains("block.1.conv"));
+    let step = picker.items.iter().find(|item| item.label == "next step").unwrap();
+    assert!(step.detail.contains("the method has no steps"), "{}", step.detail);
+}
+
+#[test]
+fn values_tables_and_the_command_line_are_copied() {
+    let copied = |state: &mut State, what: &str| {
+        press(state, "y");
+        write(state, what);
+        let effects = press(state, "Enter");
+        let [Effect::Copy(text)] = &effects[..] else { panic!("{effects:?}") };
+        text.clone()
+    };
+    let mut state = opened(140, 40);
+    state.picture.as_mut().unwrap().source = "my dog's.png".into();
+    press(&mut state, "4 j ]");
+    let line = copied(&mut state, "command line");
+    assert_eq!(line, r"gradscope run glow -m tiny -i 'my dog'\''s.png' -t 1 --set strength=0.52");
+    let classes = copied(&mut state, "classes");
+    assert_eq!(classes.lines().nth(1), Some("1\tbee\t0.75\t-0.2876821"));
+    press(&mut state, "3 I");
+    assert!(copied(&mut state, "value at the ring").contains(" = "));
+}
+
+#[test]
+fn keys_that_moved_say_where_they_are() {
+    let mut state = opened(140, 40);
+    press(&mut state, "5 l");
+    assert!(state.toast.as_ref().is_some_and(|(text, _)| text.contains("L chooses a layer")));
+    press(&mut state, "p");
+    assert!(state.toast.as_ref().is_some_and(|(text, _)| text.contains("previous step is now on ,")));
+}
+
+#[test]
+fn a_list_is_searched_and_n_goes_to_the_next_match() {
+    let mut state = opened(140, 40);
+    press(&mut state, "5 /");
+    write(&mut state, "a");
+    let row = |state: &State| state.classes()[state.cursor(Pane::CLASSES).cursor].label.clone();
+    assert_eq!(row(&state), "cat");
+    press(&mut state, "Enter n");
+    assert_eq!(row(&state), "ant");
+    press(&mut state, "n");
+    assert_eq!(row(&state), "cat", "it wraps around");
+    press(&mut state, "N");
+    assert_eq!(row(&state), "ant");
+}
+
+#[test]
+fn undo_and_redo_are_asked_of_the_worker() {
+    let mut state = opened(140, 40);
+    assert_eq!(asked(&press(&mut state, "u U")), [Command::Undo, Command::Redo]);
 }

@@ -16,9 +16,9 @@ fn scale(state: &State) -> Scale {
 fn the_map_scale_is_switched_and_named() {
     let mut state = opened(140, 40);
     let own = scale(&state);
-    press(&mut state, "y y");
+    press(&mut state, "Y Y");
     assert_eq!((state.lens.scale, scale(&state)), (Rescale::Symmetric, Scale::Symmetric));
-    press(&mut state, "y y y");
+    press(&mut state, "Y Y Y");
     assert_eq!(scale(&state), own);
     press(&mut state, ":");
     write(&mut state, "scale shared");

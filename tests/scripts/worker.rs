@@ -495,6 +495,93 @@ fn opening_a_model_can_be_cancelled() {
 }
 
 #[test]
+fn changes_are_undone_and_redone_with_their_steps() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    for _ in 0..2 {
+        desk.ask(Command::Step);
+        desk.frame();
+    }
+    desk.ask(Command::Set("by".into(), "7".into()));
+    desk.frame();
+    desk.ask(Command::Step);
+    assert!(desk.words().contains("n = 9"));
+    desk.ask(Command::Method("saliency".into()));
+    desk.frame();
+    let said = |u: &Update| match u {
+        Update::Said(line) => Some(line.clone()),
+        Update::Failed(report) => panic!("{report}"),
+        _ => None,
+    };
+    desk.ask(Command::Undo);
+    assert_eq!(desk.next(said), "undone: method counter → saliency");
+    desk.ask(Command::Seek(3));
+    assert!(desk.words().contains("n = 9"), "the steps are back");
+    desk.ask(Command::Undo);
+    assert_eq!(desk.next(said), "undone: by 1 → 7");
+    desk.ask(Command::Step);
+    assert!(desk.words().contains("n = 3"), "one is added again to the two");
+    desk.ask(Command::Undo);
+    assert_eq!(desk.next(said), "nothing to undo");
+    desk.frame();
+    desk.ask(Command::Redo);
+    assert_eq!(desk.next(said), "redone: by 1 → 7");
+    desk.ask(Command::Redo);
+    assert_eq!(desk.next(said), "redone: method counter → saliency");
+}
+
+#[test]
+fn a_closed_branch_comes_back_with_its_steps() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Fork);
+    desk.frame();
+    for _ in 0..3 {
+        desk.ask(Command::Step);
+        desk.frame();
+    }
+    let branches = |u: &Update| match u {
+        Update::Branches { at, count } => Some((*at, *count)),
+        _ => None,
+    };
+    desk.ask(Command::CloseBranch);
+    assert_eq!(desk.next(branches), (0, 1));
+    desk.frame();
+    desk.ask(Command::Undo);
+    assert_eq!(desk.next(branches), (1, 2));
+    assert!(desk.words().contains("n = 3"));
+    desk.ask(Command::Redo);
+    assert_eq!(desk.next(branches), (0, 1));
+}
+
+#[test]
+fn steps_after_a_step_back_are_kept_as_a_branch() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    for _ in 0..4 {
+        desk.ask(Command::Step);
+        desk.frame();
+    }
+    desk.ask(Command::Seek(1));
+    desk.frame();
+    desk.ask(Command::Step);
+    assert!(desk.words().contains("n = 2"), "an unchanged step is shown again");
+    desk.ask(Command::Set("by".into(), "5".into()));
+    desk.frame();
+    desk.ask(Command::Step);
+    let said = desk.next(|u| match u {
+        Update::Said(line) => Some(line.clone()),
+        _ => None,
+    });
+    assert_eq!(said, "the later steps are kept as branch B");
+    assert!(desk.words().contains("n = 7"));
+    desk.ask(Command::Branch(1));
+    desk.frame();
+    desk.ask(Command::Seek(4));
+    assert!(desk.words().contains("n = 4"), "branch B has all steps with the old parameter");
+}
+
+#[test]
 fn the_smallest_radius_that_fools_is_found_by_bisection() {
     // Fooled from a radius of 5.5 on.
     let script = "const PLUGIN = #{ group: \"attack\", params: [param(\"epsilon\", 1.0, 0.0..=64.0, \"radius\")] };

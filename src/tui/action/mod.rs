@@ -2,10 +2,12 @@
 
 pub mod branches;
 pub mod comparison;
+pub mod copy;
 pub mod filter;
 pub mod lens_actions;
 pub mod param_step;
 pub mod parameters;
+pub mod palette;
 pub mod pickers;
 pub mod model_picker;
 pub mod picture_picker;

@@ -8,8 +8,7 @@ use crate::worker::message::Command;
 
 /// Sets the unit under the mark to zero, or restores it. Without a unit under the mark, cancels the computation or says what to do.
 pub fn toggle(state: &mut State) -> Vec<Effect> {
-    let unit = under_mark(state, |figure, mark| figure.unit_at(mark).map(str::to_owned));
-    match unit {
+    match under_ring(state) {
         Some(unit) => {
             let off = if state.ablated.contains(&unit) { "on" } else { "off" };
             state.say(format!("{unit} {off}"));
@@ -21,6 +20,11 @@ pub fn toggle(state: &mut State) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// The unit of the network under the mark, if any.
+pub fn under_ring(state: &State) -> Option<String> {
+    under_mark(state, |figure, mark| figure.unit_at(mark).map(str::to_owned))
 }
 
 /// Sets the parameter that the cell under the mark stands for; `None` if there is no such cell.

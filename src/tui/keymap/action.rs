@@ -113,6 +113,8 @@ pub enum Action {
     Edit,
     /// Filter the list of methods or layers.
     Filter,
+    /// Move to the next match of the search, or the previous one if negative.
+    Match(i32),
     /// Enter a command.
     CommandLine,
     /// Maximize the log panel.

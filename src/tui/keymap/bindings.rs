@@ -76,6 +76,8 @@ const NAMES: &[(&str, Action)] = &[
     ("inspect", Action::Inspect),
     ("ablate", Action::Ablate),
     ("minimal_epsilon", Action::MinimalEpsilon),
+    ("next_match", Action::Match(1)),
+    ("last_match", Action::Match(-1)),
     ("undo", Action::Undo),
     ("redo", Action::Redo),
     ("copy", Action::Copy),

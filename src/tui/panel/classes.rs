@@ -23,7 +23,13 @@ pub const PANEL: Panel = Panel {
     pane: Pane::CLASSES,
     place: PanelPlace::Below(|state| Some(state.classes().len() as u16).filter(|count| *count > 0)),
     keys: KEYS,
-    list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {}, reserved: |_| 0 }),
+    list: Some(List {
+        rows: |state| state.classes().len(),
+        clickable: true,
+        moved: |_| {},
+        text: |state, row| state.classes().get(row).map_or_else(String::new, |class| class.label.clone()),
+        reserved: |_| 0,
+    }),
     act,
     title: |state, theme, area| match state.stepped() && !state.run.foreign {
         true if area.width >= 32 => vec![Span::styled("± last step ", theme.dim)],

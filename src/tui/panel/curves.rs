@@ -42,8 +42,8 @@ pub const PANEL: Panel = Panel {
 const ROWS: u16 = 10;
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Left], A::Left, "Curves", "previous curves", ""),
-    bind(&[K::Right], A::Right, "Curves", "next curves", "next"),
+    bind(&[K::Left, K::Char('h')], A::Left, "Curves", "previous curves", ""),
+    bind(&[K::Right, K::Char('l')], A::Right, "Curves", "next curves", "next"),
 ];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {

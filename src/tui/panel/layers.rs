@@ -19,7 +19,13 @@ pub const PANEL: Panel = Panel {
     pane: Pane::LAYERS,
     place: PanelPlace::Left,
     keys: KEYS,
-    list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest, reserved: |_| 0 }),
+    list: Some(List {
+        rows: |state| state.layers.rows().len(),
+        clickable: true,
+        moved: rest,
+        text: |state, row| state.layers.rows().get(row).map_or_else(String::new, |layer| layer.name.clone()),
+        reserved: |_| 0,
+    }),
     act,
     title: |state, theme, area| match state.layer_filter.as_str() {
         "" => title(state, area).map_or_else(Vec::new, |text| vec![Span::styled(text, theme.dim)]),
@@ -31,9 +37,9 @@ pub const PANEL: Panel = Panel {
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Layers", "use layer, or fold module", "choose"),
-    bind(&[K::Left], A::Left, "Layers", "fold", ""),
-    bind(&[K::Right], A::Right, "Layers", "unfold", ""),
-    bind(&[K::Char('u')], A::UseOutput, "Layers", "use the module's output", "use"),
+    bind(&[K::Left, K::Char('h')], A::Left, "Layers", "fold", ""),
+    bind(&[K::Right, K::Char('l')], A::Right, "Layers", "unfold", ""),
+    bind(&[K::Char('O')], A::UseOutput, "Layers", "use the module's output", "use"),
     bind(&[K::Char('H')], A::ShapeArithmetic, "Layers", "show or hide shape arithmetic", ""),
 ];
 

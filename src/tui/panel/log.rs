@@ -19,7 +19,13 @@ pub const PANEL: Panel = Panel {
     pane: Pane::LOG,
     place: PanelPlace::Drawer,
     keys: KEYS,
-    list: Some(List { rows: |state| state.log.len(), clickable: false, moved: |_| {}, reserved: |_| 0 }),
+    list: Some(List {
+        rows: |state| state.log.len(),
+        clickable: false,
+        moved: |_| {},
+        text: |state, row| state.log.iter().rev().nth(row).map_or_else(String::new, |line| line.text.clone()),
+        reserved: |_| 0,
+    }),
     act,
     draw,
     ..BLANK

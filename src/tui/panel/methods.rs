@@ -21,7 +21,17 @@ pub const PANEL: Panel = Panel {
     pane: Pane::METHODS,
     place: PanelPlace::Left,
     keys: KEYS,
-    list: Some(List { rows: |state| state.method_rows().len(), clickable: true, moved: rest, reserved: about_rows }),
+    list: Some(List {
+        rows: |state| state.method_rows().len(),
+        clickable: true,
+        moved: rest,
+        text: |state, row| match state.method_rows().get(row) {
+            Some(MethodListRow::Method(method)) => format!("{} {}", method.title(), method.name),
+            Some(MethodListRow::Group { name, .. }) => (*name).to_owned(),
+            None => String::new(),
+        },
+        reserved: about_rows,
+    }),
     act,
     title: |state, theme, _| match state.method_filter.as_str() {
         "" => vec![Span::styled(position(state), theme.dim)],
@@ -33,8 +43,8 @@ pub const PANEL: Panel = Panel {
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Methods", "run the method, or fold the group", "run"),
-    bind(&[K::Left], A::Left, "Methods", "fold the group", ""),
-    bind(&[K::Right], A::Right, "Methods", "unfold the group", ""),
+    bind(&[K::Left, K::Char('h')], A::Left, "Methods", "fold the group", ""),
+    bind(&[K::Right, K::Char('l')], A::Right, "Methods", "unfold the group", ""),
 ];
 
 /// Number of rows for the description of the method under the cursor, including the line above it, given the rows inside the frame.

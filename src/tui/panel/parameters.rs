@@ -20,7 +20,13 @@ pub const PANEL: Panel = Panel {
     pane: Pane::PARAMETERS,
     place: PanelPlace::Below(|state| Some(state.params().len() as u16 + 1).filter(|rows| *rows > 1)),
     keys: KEYS,
-    list: Some(List { rows: |state| state.params().len(), clickable: true, moved: |_| {}, reserved: |_| 0 }),
+    list: Some(List {
+        rows: |state| state.params().len(),
+        clickable: true,
+        moved: |_| {},
+        text: |state, row| state.params().get(row).map_or_else(String::new, |param| param.name.clone()),
+        reserved: |_| 0,
+    }),
     act,
     draw,
     ..BLANK
@@ -28,8 +34,8 @@ pub const PANEL: Panel = Panel {
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Parameters", "edit the value", "edit"),
-    bind(&[K::Left], A::Left, "Parameters", "decrease", ""),
-    bind(&[K::Right], A::Right, "Parameters", "increase", ""),
+    bind(&[K::Left, K::Char('h')], A::Left, "Parameters", "decrease", ""),
+    bind(&[K::Right, K::Char('l')], A::Right, "Parameters", "increase", ""),
     bind(&[K::Char('d'), K::Delete], A::Default, "Parameters", "reset to default", "default"),
     bind(&[K::Char('*')], A::Defaults, "Parameters", "reset all", ""),
 ];

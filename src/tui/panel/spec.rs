@@ -56,6 +56,8 @@ pub struct List {
     pub clickable: bool,
     /// Called after the cursor has moved to another row.
     pub moved: fn(&mut State),
+    /// Text of a row, for searching.
+    pub text: fn(&State, usize) -> String,
     /// Number of rows inside the frame that are not used by the list, given the number of rows inside the frame.
     pub reserved: fn(usize) -> usize,
 }

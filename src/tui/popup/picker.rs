@@ -2,7 +2,7 @@
 
 use crate::render::Colormap;
 use crate::script::session::Target;
-use crate::tui::action::{model_picker, request};
+use crate::tui::action::{copy, model_picker, palette, request};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
@@ -106,6 +106,8 @@ fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
         Choice::Target => ask(Command::Target(value.parse().ok().map(Target::Class))),
         Choice::Parameter(name) => request::set(state, name, value),
         Choice::Picture => ask(Command::Picture(value)),
+        Choice::Palette => palette::take(state, value),
+        Choice::Copy => copy::take(state, value),
         Choice::Reference => Vec::new(),
         Choice::Colors => {
             state.lens.overlay.colors = Colormap::named(&value).unwrap_or_default();
@@ -130,7 +132,9 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     let rows = rows(size, picker) as u16 + 4;
     let room = width.saturating_sub(4);
     match picker.of {
-        Choice::Picture | Choice::Model | Choice::Weights(_) => centered(size, room.min(104), rows),
+        Choice::Picture | Choice::Model | Choice::Weights(_) | Choice::Palette | Choice::Copy => {
+            centered(size, room.min(104), rows)
+        }
         Choice::Reference => {
             let wide = room.min((width / 2).max(66));
             Rect::new(width - wide, 1, wide, (rows + WORDS + 1).min(height.saturating_sub(2)))

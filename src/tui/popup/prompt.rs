@@ -31,7 +31,7 @@ const KEYS: &[Binding] = &[
     bind(&[K::Backspace], A::Backspace, "In the prompt", "delete to the left", ""),
     bind(&[K::Delete], A::Delete, "In the prompt", "delete to the right", ""),
     bind(&[K::Ctrl('w')], A::DeleteWord, "In the prompt", "delete a word", ""),
-    bind(&[K::Ctrl('u')], A::DeleteLine, "In the prompt", "delete the line", ""),
+    bind(&[K::Ctrl('u')], A::DeleteLine, "In the prompt", "delete the value", ""),
     bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In the prompt", "cancel", "cancel"),
 ];
 
@@ -56,7 +56,7 @@ fn act(state: &mut State, action: A) -> Handled {
         A::Backspace => prompt.edit(InputRequest::DeletePrevChar),
         A::Delete => prompt.edit(InputRequest::DeleteNextChar),
         A::DeleteWord => prompt.edit(InputRequest::DeletePrevWord),
-        A::DeleteLine => prompt.edit(InputRequest::DeleteLine),
+        A::DeleteLine => prompt.delete_value(),
         A::Cursor(by) if by < 0 => prompt.edit(InputRequest::GoToPrevChar),
         A::Cursor(_) => prompt.edit(InputRequest::GoToNextChar),
         A::Move(by) if prompt.filter => return Some(panel::step(state, panel::of(state.focus), by)),

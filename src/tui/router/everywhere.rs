@@ -1,8 +1,8 @@
 //! The bottom layer of the screen: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
-    branches, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps, units,
-    views,
+    branches, copy, filter, lens_actions, model_picker, palette, parameters, pickers, picture_picker, request, session,
+    steps, units, views,
 };
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key, Mouse};
@@ -62,6 +62,9 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::Tenfold(by) => parameters::tenfold(state, by),
         Action::Play => steps::play(state),
         Action::Step(_) | Action::First | Action::Last => steps::go(state, action),
+        Action::Match(by) => filter::next(state, by),
+        Action::Copy => copy::open(state),
+        Action::Palette => palette::open(state),
         Action::Undo => ask(Command::Undo),
         Action::Redo => ask(Command::Redo),
         Action::MinimalEpsilon => ask(Command::MinimalEpsilon),

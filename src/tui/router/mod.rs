@@ -35,8 +35,18 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
             return (layer.text)(state, &letter.to_string()).unwrap_or_default();
         }
     }
+    if let Some((_, now)) = MOVED.iter().find(|(old, _)| *old == key) {
+        state.say(*now);
+    }
     Vec::new()
 }
+
+/// Keys that had another meaning in version 0.1, and where it is now.
+const MOVED: [(Key, &str); 3] = [
+    (Key::Char('p'), "the previous step is now on , (comma)"),
+    (Key::Char('l'), "l moves right; L chooses a layer"),
+    (Key::Char('h'), "h moves left"),
+];
 
 /// Offers an action to the layers, topmost first, until one handles it.
 pub fn perform(state: &mut State, action: Action) -> Vec<Effect> {
@@ -120,14 +130,16 @@ mod tests {
     #[test]
     fn the_documented_keys_are_bound() {
         let design = [
-            ('n', Action::Step(1)),
-            ('p', Action::Step(-1)),
+            ('u', Action::Undo),
+            ('U', Action::Redo),
+            ('y', Action::Copy),
+            ('n', Action::Match(1)),
             ('.', Action::Step(1)),
             (',', Action::Step(-1)),
             (' ', Action::Play),
             ('[', Action::Change(-1)),
             (']', Action::Change(1)),
-            ('l', Action::PickLayer),
+            ('L', Action::PickLayer),
             ('t', Action::PickTarget),
             ('m', Action::PickModel),
             ('i', Action::PickPicture),

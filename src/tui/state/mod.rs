@@ -129,6 +129,10 @@ pub struct State {
     pub toast: Option<(String, Duration)>,
     /// The tutorial, if it is open.
     pub tutor: Option<Tutor>,
+    /// The latest choices in the palette, latest first.
+    pub chosen: Vec<String>,
+    /// The text searched for last in a list, and the panel of the list.
+    pub search: Option<(Pane, String)>,
     /// The command history, latest last.
     pub lines: Vec<String>,
     /// Signatures and descriptions of script functions; empty until requested.

@@ -44,6 +44,10 @@ pub enum Choice {
     Colors,
     /// The value of the parameter with this name.
     Parameter(String),
+    /// Anything: an action, a method, a parameter, …
+    Palette,
+    /// The text to copy.
+    Copy,
 }
 
 /// A row of a selection list.

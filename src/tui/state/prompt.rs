@@ -49,6 +49,20 @@ impl Prompt {
         }
     }
 
+    /// Deletes the value before the cursor: the text after the command's name or, for `set`, after the parameter's name.
+    pub fn delete_value(&mut self) {
+        let text = self.text().to_owned();
+        let words = if text.starts_with("set ") { 2 } else { 1 };
+        let ends: Vec<usize> = text.match_indices(' ').map(|(at, _)| at + 1).collect();
+        let start = if self.filter { 0 } else { ends.get(words - 1).copied().unwrap_or(0) };
+        let cursor = text.char_indices().nth(self.input.cursor()).map_or(text.len(), |(at, _)| at);
+        // A second press deletes the command as well.
+        let start = if start < cursor { start } else { 0 };
+        let kept = format!("{}{}", &text[..start], &text[cursor..]);
+        self.input = Input::new(kept).with_cursor(text[..start].chars().count());
+        self.changed();
+    }
+
     /// Replaces the line with an earlier or later line of the history. The entry after the latest line is empty.
     pub fn recall(&mut self, lines: &[String], by: i32) {
         let back = self.back.saturating_add_signed(-by as isize).min(lines.len());
@@ -104,6 +118,18 @@ mod tests {
         prompt.edit(InputRequest::GoToEnd);
         prompt.edit(InputRequest::DeletePrevWord);
         assert_eq!((prompt.text(), prompt.input.cursor()), ("open ", 5));
+    }
+
+    #[test]
+    fn the_value_is_deleted_without_the_command() {
+        let mut prompt = Prompt::command("set epsilon 8 ");
+        prompt.delete_value();
+        assert_eq!(prompt.text(), "set epsilon ");
+        prompt.delete_value();
+        assert_eq!(prompt.text(), "", "a second time deletes the command");
+        let mut prompt = Prompt::command("target tiger cat");
+        prompt.delete_value();
+        assert_eq!((prompt.text(), prompt.input.cursor()), ("target ", 7));
     }
 
     #[test]

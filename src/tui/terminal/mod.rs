@@ -3,6 +3,8 @@
 pub mod bandwidth;
 pub mod bounds;
 pub mod caps;
+#[allow(clippy::disallowed_methods)]
+pub mod clipboard;
 pub mod input;
 #[allow(clippy::disallowed_methods)]
 pub mod probe;

@@ -32,8 +32,8 @@ pub const PANEL: Panel = Panel {
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Figures", "choose at the ring, or maximize", "zoom"),
-    bind(&[K::Left], A::Left, "Figures", "previous view (pan if zoomed)", ""),
-    bind(&[K::Right], A::Right, "Figures", "next view (pan if zoomed)", ""),
+    bind(&[K::Left, K::Char('h')], A::Left, "Figures", "previous view (pan if zoomed)", ""),
+    bind(&[K::Right, K::Char('l')], A::Right, "Figures", "next view (pan if zoomed)", ""),
 ];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
