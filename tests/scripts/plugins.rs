@@ -5,6 +5,7 @@ use gradscope::render::Figure;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use gradscope::script::summary::{ParamKind, ParamRow};
+use std::path::{Path, PathBuf};
 
 /// Runs a method and, if it has steps, three of them.
 fn run(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {
@@ -43,6 +44,31 @@ fn every_method_compiles_and_has_a_summary() {
     }
 }
 
+/// The `//!` lines at the top of each shipped method, by file.
+fn headers() -> Vec<(PathBuf, Vec<String>)> {
+    let folder = |path: &Path| std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    let groups = folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins"));
+    let groups = groups.into_iter().filter(|path| path.is_dir() && !path.ends_with("lib"));
+    let files = groups.flat_map(|group| folder(&group)).filter(|path| path.extension().is_some_and(|e| e == "rhai"));
+    let header = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().take_while(|line| line.starts_with("//!")).map(String::from).collect()
+    };
+    files.map(|path| (path.clone(), header(&path))).collect()
+}
+
+#[test]
+fn every_method_says_what_it_cannot_tell_in_a_paragraph_of_one_line() {
+    let all = headers();
+    assert!(all.len() > 80, "{}", all.len());
+    for (path, lines) in all {
+        let is_limit = |line: &&String| line.starts_with("//! Limits: ");
+        assert_eq!(lines.iter().filter(is_limit).count(), 1, "{}", path.display());
+        assert!(is_limit(&&lines[2]) && lines[1] == "//!" && lines[3] == "//!", "{}", path.display());
+        assert!(lines[2].chars().count() <= 110, "{}: {}", path.display(), lines[2]);
+    }
+}
+
 /// Expected errors of methods that do not support the tiny network or a parameter value.
 const REFUSALS: [&str; 11] = [
     "has no attention",
@@ -76,6 +102,8 @@ fn every_method_runs_at_its_defaults_and_at_every_extreme() {
                 answer => answer.unwrap_or_else(|e| panic!("{name} {case:?}: {e:#}")),
             };
             assert!(!figures.is_empty(), "{name} {case:?} shows nothing");
+            let long = figures.iter().find(|f| f.caption.chars().count() > 48);
+            assert!(long.is_none(), "{name} {case:?} has a caption that is too long: {}", long.unwrap().caption);
             // Positions that no patch or mask covers have no value.
             let gaps = ["occlusion", "rise"].contains(&&*name);
             for values in figures.iter().filter_map(Figure::values) {
