@@ -14,6 +14,8 @@ pub struct MethodRow {
     pub group: String,
     /// First line of the script's `//!` comment.
     pub summary: String,
+    /// What the method cannot tell: the line `Limits: …` of the script's `//!` comment, without that word; empty if there is none.
+    pub limits: String,
     /// The script's file; `None` if it is embedded.
     pub path: Option<PathBuf>,
     /// Line of the error that prevents the script or its newest version from loading, if any.

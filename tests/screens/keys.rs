@@ -359,6 +359,7 @@ fn a_filter_narrows_the_list_and_escape_clears_it() {
 fn enter_runs_the_method_that_matches_the_filter_best() {
     let mut state = opened(140, 40);
     let row = |name: &str, summary: &str| MethodRow {
+        limits: String::new(),
         own: false,
         unmet: None,
         name: name.into(),

@@ -91,6 +91,7 @@ fn key(name: &str) -> Key {
 
 pub fn methods() -> Update {
     let row = |name: &str, group: &str, summary: &str| MethodRow {
+        limits: String::new(),
         own: false,
         unmet: None,
         name: name.into(),
@@ -100,7 +101,10 @@ pub fn methods() -> Update {
         broken: None,
     };
     Update::Methods(vec![
-        row("glow", "attribution", "Glow: what in the picture glows."),
+        MethodRow {
+            limits: "says where, not why".into(),
+            ..row("glow", "attribution", "Glow: what in the picture glows.")
+        },
         row("push", "attack", "Push: pushes a little until the prediction changes."),
     ])
 }

@@ -140,13 +140,13 @@ impl Host {
         let path = source.and_then(|source| source.path);
         match self.method(&name) {
             Ok(m) => {
-                let (group, summary, unmet) = (m.group.clone(), m.summary().into(), unmet(&m));
-                MethodRow { name, group, summary, path, broken: None, own, unmet }
+                let (group, summary, limits) = (m.group.clone(), m.summary().into(), m.limits().into());
+                MethodRow { name, group, summary, limits, path, broken: None, own, unmet: unmet(&m) }
             }
             Err(e) => {
                 let line = e.downcast_ref::<Report>().and_then(|r| r.place.as_ref()).map_or(1, |p| p.1);
-                let (group, summary) = (String::new(), format!("{e:#}"));
-                MethodRow { name, group, summary, path, broken: Some(line), own, unmet: None }
+                let (group, summary, limits) = (String::new(), format!("{e:#}"), String::new());
+                MethodRow { name, group, summary, limits, path, broken: Some(line), own, unmet: None }
             }
         }
     }

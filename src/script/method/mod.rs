@@ -126,6 +126,11 @@ impl Method {
         u64::from(!["attribution", "attack"].contains(&self.group.as_str()))
     }
 
+    /// What the method cannot tell: the line `Limits: …` of the script's `//!` comment, without that word; empty if there is none.
+    pub fn limits(&self) -> &str {
+        self.doc.lines().find_map(|line| line.strip_prefix("Limits: ")).unwrap_or_default()
+    }
+
     /// The first line of the script's `//!` comment.
     pub fn summary(&self) -> &str {
         self.doc.lines().next().unwrap_or_default()

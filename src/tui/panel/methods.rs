@@ -49,7 +49,7 @@ const KEYS: &[Binding] = &[
 
 /// Number of rows for the description of the method under the cursor, including the line above it, given the rows inside the frame.
 fn about_rows(height: usize) -> usize {
-    if height >= 14 { 6 } else { 0 }
+    if height >= 16 { 8 } else { 0 }
 }
 
 /// The position of the method under the cursor among all methods, such as `12/76`.
@@ -154,7 +154,9 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         let unmet = method.unmet.map(|why| Line::styled(why, theme.warn));
         let name = Span::styled(format!("{} ", method.name), theme.strong);
         let about = Line::from(vec![name, Span::styled(method.about().to_owned(), theme.dim)]);
-        paragraph(buf, area, unmet.into_iter().chain([about]), true);
+        let limits = Some(method.limits.as_str()).filter(|limits| !limits.is_empty());
+        let limits = limits.map(|limits| Line::styled(format!("Limits: {limits}"), theme.dim));
+        paragraph(buf, area, unmet.into_iter().chain([about]).chain(limits), true);
     }
 }
 
