@@ -174,12 +174,7 @@ impl Reader {
     }
 
     /// Sets each entry of a field's map to a string.
-    fn set_each(
-        &mut self,
-        field: &str,
-        value: &Dynamic,
-        set: impl Fn(&mut Config, &str, &str) -> Result<(), String>,
-    ) {
+    fn set_each(&mut self, field: &str, value: &Dynamic, set: impl Fn(&mut Config, &str, &str) -> Result<(), String>) {
         let Some(map) = value.read_lock::<Map>() else {
             return self.warn(field, None, format!("{field} must be a map #{{ name: \"value\" }}"));
         };
@@ -256,7 +251,9 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_parse_gives_the_defaults_and_a_warning_with_the_line() {
-        for (text, line) in [("#{\n colors: \n", 3), ("#{\n colors: nothing }", 2), ("#{ colors: \"gray\" } }", 1), ("\n3", 2)] {
+        for (text, line) in
+            [("#{\n colors: \n", 3), ("#{\n colors: nothing }", 2), ("#{ colors: \"gray\" } }", 1), ("\n3", 2)]
+        {
             let (config, warnings) = parse(text);
             assert_eq!(config.colors, Colormap::default());
             assert_eq!((warnings.len(), warnings[0].line), (1, Some(line)), "{text:?}: {warnings:?}");

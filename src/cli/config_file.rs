@@ -16,7 +16,8 @@ use std::process::ExitCode;
 pub fn config(args: &ConfigArgs) -> Result<ExitCode> {
     let path = config::path();
     if args.path {
-        let path = path.context("there is no configuration file: GRADSCOPE_CONFIG is empty, or there is no home folder")?;
+        let path =
+            path.context("there is no configuration file: GRADSCOPE_CONFIG is empty, or there is no home folder")?;
         out::data(&path.to_string_lossy())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -29,11 +30,21 @@ pub fn config(args: &ConfigArgs) -> Result<ExitCode> {
 
 /// A configuration file that gives `config`. Defaults are comments, except those of fields with a single value.
 fn text(config: &Config, place: &str) -> String {
-    let mut all = format!("// gradscope's configuration, read from {place}.\n// Lines after // are defaults; remove the // to change them.\n#{{\n");
+    let mut all = format!(
+        "// gradscope's configuration, read from {place}.\n// Lines after // are defaults; remove the // to change them.\n#{{\n"
+    );
     // Writing to a string cannot fail.
-    let _ = write!(all, "    // Colormap of maps without a symmetric scale: {}.\n", Colormap::ALL.map(Colormap::name).join(", "));
+    let _ = write!(
+        all,
+        "    // Colormap of maps without a symmetric scale: {}.\n",
+        Colormap::ALL.map(Colormap::name).join(", ")
+    );
     let _ = write!(all, "    colors: {:?},\n\n", config.colors.name());
-    let _ = write!(all, "    // How pictures are drawn, in the app and by gradscope run: {}.\n", config::graphics().join(", "));
+    let _ = write!(
+        all,
+        "    // How pictures are drawn, in the app and by gradscope run: {}.\n",
+        config::graphics().join(", ")
+    );
     let _ = write!(all, "    graphics: {:?},\n\n", config.graphics.unwrap_or_default().name());
     all += "    // Colors of roles on screen: a name such as red, a number from 0 to 255, or #rrggbb.\n    theme: #{\n";
     for role in Paint::roles() {

@@ -18,9 +18,7 @@ pub fn methods(host_args: &HostArgs, args: &MethodsArgs) -> Result<ExitCode> {
     if args.methods.is_empty() {
         return list(&host, args.json);
     }
-    let open = |name: &String| {
-        host.method(name).map_err(|e| if e.is::<Report>() { e } else { usage::usage(e) })
-    };
+    let open = |name: &String| host.method(name).map_err(|e| if e.is::<Report>() { e } else { usage::usage(e) });
     let methods = args.methods.iter().map(open).collect::<Result<Vec<_>>>()?;
     if args.json {
         let row = |m: &Method| MethodRow {
@@ -82,11 +80,14 @@ fn document(row: &MethodRow, method: Option<&Method>) -> Value {
 fn page(method: &Method) -> String {
     let steps = match (method.stepped, method.group.as_str()) {
         (false, _) => "at once".into(),
-        (true, "attack") => format!("in steps; --steps N sets their number [default: until it is done, at most {}]", super::run::STEPS),
+        (true, "attack") => {
+            format!("in steps; --steps N sets their number [default: until it is done, at most {}]", super::run::STEPS)
+        }
         (true, _) => "in steps; --steps N sets their number [default: until it is done]".to_string(),
     };
     let script = method.source.path.as_ref().map_or_else(|| "built in".into(), |path| words::path(&path));
-    let mut page = format!("{}  ({})\n\n{}\n\n", named(&method.name), words::name(&method.group), words::text(&method.doc));
+    let mut page =
+        format!("{}  ({})\n\n{}\n\n", named(&method.name), words::name(&method.group), words::text(&method.doc));
     page += &format!("runs    {steps}\nscript  {script}\n");
     match &method.params[..] {
         [] => page += "\nno parameters\n",

@@ -25,11 +25,12 @@ pub fn check(folder: &Path, args: &RunArgs) -> Result<()> {
     }
     let name = words::path(folder);
     let new_name = "or give --out a new name";
-    if results(folder).iter().any(|folder| folder.join(STATE).exists()) {
+    let interrupted = |folder: &PathBuf| folder.join(STATE).exists() && !folder.join(RESULT).exists();
+    if results(folder).iter().any(interrupted) {
         let why = anyhow!("\"{name}\" has an interrupted run; --resume continues it, --force starts over, {new_name}");
         return Err(usage(why));
     }
-    for other in results(folder) {
+    for other in results(folder).into_iter().filter(|folder| folder.join(RESULT).exists()) {
         let found = read(&other.join(RESULT)).unwrap_or_default();
         if !is_of(&found, &args.command.words) {
             let what = description(&found, &other);
@@ -137,7 +138,10 @@ mod tests {
     fn a_command_is_the_same_with_force_or_resume() {
         let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
         let found = json!({ "command": words("gradscope run pgd --out o --resume") });
-        assert!(is_of(&found, &words("gradscope run pgd --out o")) && is_of(&found, &words("gradscope run pgd --force --out o")));
+        assert!(
+            is_of(&found, &words("gradscope run pgd --out o"))
+                && is_of(&found, &words("gradscope run pgd --force --out o"))
+        );
         assert!(!is_of(&found, &words("gradscope run fgsm --out o")) && !is_of(&json!({}), &words("gradscope")));
     }
 }

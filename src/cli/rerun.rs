@@ -16,8 +16,13 @@ use std::process::ExitCode;
 use tempfile::TempDir;
 
 /// What is compared apart from figures: the key in `result.json` and its name in the report.
-const NUMBERS: [(&str, &str); 5] =
-    [("target", "target"), ("top5", "top five"), ("attacked_top5", "top five, attacked"), ("steps", "steps"), ("done", "end")];
+const NUMBERS: [(&str, &str); 5] = [
+    ("target", "target"),
+    ("top5", "top five"),
+    ("attacked_top5", "top five, attacked"),
+    ("steps", "steps"),
+    ("done", "end"),
+];
 
 /// What should be the same for the numbers to be: a JSON pointer in `result.json` and its name in warnings.
 const CONDITIONS: [(&str, &str); 10] = [
@@ -79,7 +84,8 @@ impl Repetition {
 }
 
 fn repeat(host_args: &HostArgs, args: &RerunArgs, (file, old): (&Path, &Value)) -> Result<Repetition> {
-    let (host, mut run) = command(old).with_context(|| format!("repeating \"{}\"", words::path(file))).map_err(usage)?;
+    let (host, mut run) =
+        command(old).with_context(|| format!("repeating \"{}\"", words::path(file))).map_err(usage)?;
     let temporary = TempDir::new().context("creating a temporary folder")?;
     let folder = args.out.as_deref().map(std::path::absolute).transpose()?;
     let folder = folder.unwrap_or_else(|| temporary.path().join("result"));
@@ -108,7 +114,9 @@ fn command(old: &Value) -> Result<(HostArgs, RunArgs)> {
     match old["schema"].as_u64() {
         Some(SCHEMA) => {}
         Some(other) => bail!("it has version {other} of the schema; this version of gradscope reads {SCHEMA}"),
-        None => bail!("it is not a result.json, or one of a version of gradscope that did not record commands; run the command again"),
+        None => bail!(
+            "it is not a result.json, or one of a version of gradscope that did not record commands; run the command again"
+        ),
     }
     let words = old["command"].as_array().context(
         "it does not record a command, because the app saved it; write results to be repeated with gradscope run --out",
@@ -209,7 +217,8 @@ fn compare((old, new): (&Value, &Value), folders: (&Path, &Path)) -> Vec<Compari
     if olds.len() != news.len() {
         rows.push(Comparison::new("figures", Err(format!("{} then, {} now", olds.len(), news.len()))));
     }
-    let present = NUMBERS.iter().filter(|(key, _)| !old[key].is_null() || !new[key].is_null());
+    let empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    let present = NUMBERS.iter().filter(|(key, _)| !empty(&old[key]) || !empty(&new[key]));
     rows.extend(present.map(|(key, name)| Comparison::new(name, apart(&old[key], &new[key]))));
     rows
 }
@@ -217,7 +226,10 @@ fn compare((old, new): (&Value, &Value), folders: (&Path, &Path)) -> Vec<Compari
 fn figure((old, new): (&Value, &Value), (before, after): (&Path, &Path)) -> Comparison {
     let title = old["title"].as_str().unwrap_or("?");
     if old["title"] != new["title"] || old["kind"] != new["kind"] {
-        return Comparison::new(title, Err(format!("a {} \"{}\" now", new["kind"], named(new["title"].as_str().unwrap_or("?")))));
+        return Comparison::new(
+            title,
+            Err(format!("a {} \"{}\" now", new["kind"], named(new["title"].as_str().unwrap_or("?")))),
+        );
     }
     if old["sha256"] != new["sha256"] {
         let arrays = arrays_apart(old, new, (before, after));
@@ -268,7 +280,13 @@ fn greatest(all: impl IntoIterator<Item = Result<f64, String>>) -> Result<f64, S
 fn number_apart(a: f64, b: f64) -> f64 {
     let same = a.to_bits() == b.to_bits() || a == b || (a.is_nan() && b.is_nan());
     let apart = (a - b).abs();
-    if same { 0.0 } else if apart.is_nan() { f64::INFINITY } else { apart }
+    if same {
+        0.0
+    } else if apart.is_nan() {
+        f64::INFINITY
+    } else {
+        apart
+    }
 }
 
 #[cfg(test)]
@@ -281,7 +299,9 @@ mod tests {
         assert_eq!(apart(&old, &old), Ok(0.0));
         let new = json!({ "rows": [["a", 1.25, null], ["b", 2.0, true]] });
         assert_eq!(apart(&old, &new), Ok(0.25));
-        for new in [json!({ "rows": [] }), json!({ "rows": [["a", 1.0, null], ["c", 2, true]] }), json!({}), json!(null)] {
+        for new in
+            [json!({ "rows": [] }), json!({ "rows": [["a", 1.0, null], ["c", 2, true]] }), json!({}), json!(null)]
+        {
             assert!(apart(&old, &new).is_err(), "{new}");
         }
         assert_eq!(number_apart(f64::NAN, f64::NAN), 0.0);
@@ -291,8 +311,10 @@ mod tests {
     #[test]
     fn conditions_that_differ_are_named_with_both_values() {
         let old = json!({ "version": "0.1.0", "device": "cpu", "threads": 4, "weights": { "sha256": "a".repeat(64) } });
-        let new = json!({ "version": "0.1.0", "device": "cuda:0", "threads": 4, "weights": { "sha256": "b".repeat(64) } });
-        let expected = ["the weights differ: aaaaaaaaaaaa… then, bbbbbbbbbbbb… now", "the devices differ: cpu then, cuda:0 now"];
+        let new =
+            json!({ "version": "0.1.0", "device": "cuda:0", "threads": 4, "weights": { "sha256": "b".repeat(64) } });
+        let expected =
+            ["the weights differ: aaaaaaaaaaaa… then, bbbbbbbbbbbb… now", "the devices differ: cpu then, cuda:0 now"];
         assert_eq!(warnings(&old, &new), expected);
     }
 }

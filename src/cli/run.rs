@@ -54,7 +54,8 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
         let before = count(i, pictures.len(), begun);
-        match one((&host, &model, in_f32.as_ref()), picture, (folder.as_deref(), screen.as_ref(), &before), args, &stop) {
+        match one((&host, &model, in_f32.as_ref()), picture, (folder.as_deref(), screen.as_ref(), &before), args, &stop)
+        {
             Ok(document) => documents.extend(document),
             // What is complete is printed even if the user cancels.
             Err(error) if i > 0 && (stop.wanted() || host.guard().ended().is_some()) => {

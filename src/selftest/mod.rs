@@ -19,8 +19,8 @@ mod tsne;
 
 use crate::exec::RunOptions;
 use crate::panics::{caught, decoding};
-use crate::script::folders::Folders;
 use crate::script::Guard;
+use crate::script::folders::Folders;
 use crate::script::host::Host;
 use answers::{alias, together};
 use anyhow::{Context, Result, bail, ensure};

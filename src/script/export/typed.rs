@@ -67,10 +67,13 @@ mod tests {
 
     #[test]
     fn cells_that_are_decimal_numbers_become_numbers() {
-        for (text, value) in [("0.25", json!(0.25)), ("-3", json!(-3)), ("1e-20", json!(1e-20)), ("true", json!(true))] {
+        for (text, value) in [("0.25", json!(0.25)), ("-3", json!(-3)), ("1e-20", json!(1e-20)), ("true", json!(true))]
+        {
             assert_eq!(cell(text), value);
         }
-        for text in ["", "-", "0123", "98.2%", "NaN", "inf", "3 of 5", "2026-03-01", "1.2.3", "fc.1", "1e999", "e5", "--1"] {
+        for text in
+            ["", "-", "0123", "98.2%", "NaN", "inf", "3 of 5", "2026-03-01", "1.2.3", "fc.1", "1e999", "e5", "--1"]
+        {
             assert_eq!(cell(text), json!(text));
         }
     }

@@ -1,7 +1,7 @@
 //! Where the picture and the command of a session came from, for `result.json`.
 
-use crate::data::source::numbered;
 use crate::data::picture::MAX_BYTES;
+use crate::data::source::numbered;
 use crate::data::{read_whole, sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,12 +25,7 @@ impl PictureOrigin {
         let file = Some(Path::new(source)).filter(|path| numbered(source).is_none() && path.is_file());
         // A file that has just been moved or cannot be read again has no hash.
         let hash = file.and_then(|path| Some(sha256(&read_whole(path, MAX_BYTES).ok()?)));
-        Self {
-            source: source.into(),
-            path: file.and_then(|path| std::path::absolute(path).ok()),
-            size,
-            sha256: hash,
-        }
+        Self { source: source.into(), path: file.and_then(|path| std::path::absolute(path).ok()), size, sha256: hash }
     }
 }
 

@@ -101,3 +101,15 @@ fn code(color: Color, base: u8) -> Option<String> {
     };
     Some((base + number).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_side_by_side_begin_at_their_columns_and_end_on_the_same_row() {
+        let pictures = [(Rect::new(0, 0, 4, 3), b"a".to_vec()), (Rect::new(6, 1, 4, 2), b"b".to_vec())];
+        let bytes = String::from_utf8(over_blanks(3, &pictures)).unwrap();
+        assert_eq!(bytes, "\n\n\n\x1b[3A\x1b7a\x1b8\x1b[1B\x1b[6Cb\x1b8\x1b[3B\r");
+    }
+}

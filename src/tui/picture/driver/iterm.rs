@@ -44,7 +44,8 @@ impl Driver for Iterm {
     }
 
     fn stream_row(&self, pictures: &[RowPicture<'_>], _: Depth) -> Vec<u8> {
-        let one = |p: &RowPicture<'_>| (p.rect, picture(&png(&sample::light(sample::sized(p.image, p.pixels))), p.rect));
+        let one =
+            |p: &RowPicture<'_>| (p.rect, picture(&png(&sample::light(sample::sized(p.image, p.pixels))), p.rect));
         stream::over_blanks(row_area(pictures).height, &pictures.iter().map(one).collect::<Vec<_>>())
     }
 }
