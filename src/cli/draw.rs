@@ -69,7 +69,10 @@ impl FigurePrinter {
 
     /// Prints pictures in rows.
     fn wall(&self, pictures: &[(RgbImage, String)]) -> Result<()> {
-        let (count, width) = layout(pictures.len(), self.columns);
+        let (count, most) = layout(pictures.len(), self.columns);
+        // Pictures limited by their height are not as wide as their share of the terminal.
+        let covered = pictures.iter().map(|(picture, _)| self.pictures.columns_of(picture, most, self.rows)).max();
+        let width = covered.unwrap_or(most).max(LEAST.min(most));
         for row in pictures.chunks(count) {
             let left = |i: usize| i as u16 * (width + GAP);
             say("")?;
@@ -80,7 +83,8 @@ impl FigurePrinter {
                     self.pictures.draw_row(&placed, width, self.rows)
                 }
             })?;
-            say(&captions(row.iter().map(|(_, caption)| caption.as_str()), usize::from(width)))?;
+            let room = if count == 1 { most } else { width };
+            say(&captions(row.iter().map(|(_, caption)| caption.as_str()), usize::from(room)))?;
         }
         Ok(())
     }

@@ -37,6 +37,11 @@ impl Inline {
         self.driver.standing() != Standing::Nowhere
     }
 
+    /// The number of columns that a picture covers if it is scaled to fit `columns` and `rows`.
+    pub fn columns_of(&self, image: &RgbImage, columns: u16, rows: u16) -> u16 {
+        fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell).width
+    }
+
     /// Draws pictures side by side on lines of their own on stdout. Each picture has the column at which it starts, and is scaled to fit
     /// `columns` and `rows`; the lower edges are on the same row.
     pub fn draw_row<'a>(&self, pictures: &[(u16, &'a RgbImage)], columns: u16, rows: u16) -> io::Result<()> {

@@ -116,22 +116,36 @@ fn ctrl_c_keeps_the_complete_pictures_and_the_steps_so_far() {
     let slow = "const PLUGIN = #{ params: [] };\nfn run(cx) { if cx.input.mean() == 0.0 { loop { cx.input + 1.0; } } [image(cx.input, \"x\")] }\n";
     fs::write(folder.path().join("slow.rhai"), slow).unwrap();
     gradscope::data::write_npy(&folder.path().join("black.npy"), &[3, 64, 64], &[0.0; 3 * 64 * 64]).unwrap();
-    let args = ["run", "slow.rhai", "-i", "made:shapes[0]", "-i", "black.npy", "--json"];
-    let (out, _) = ended_by(Signal::INT, command(folder.path(), &args).spawn().unwrap());
+    let args = ["run", "slow.rhai", "-i", "made:shapes[0]", "-i", "black.npy", "--json", "--out", "two"];
+    let out = interrupted_after(folder.path(), &args, |folder| {
+        fs::read_dir(folder.join("two"))
+            .is_ok_and(|mut all| all.any(|f| f.unwrap().path().join("result.json").exists()))
+    });
     let said = text(&out.stderr);
-    assert_eq!(out.status.code(), Some(130), "{said}");
     assert!(said.contains("error: cancelled; 1 of 2 pictures are complete"), "{said}");
     let complete: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!((complete.as_array().unwrap().len(), &complete[0]["picture"]["name"]), (1, &"made:shapes[0]".into()));
     let args = ["run", "pgd", "--set", "stop=false", "--set", "steps=100000", "--steps", "100000", "--out", "o"];
-    let (out, _) = ended_by(Signal::INT, command(folder.path(), &args).spawn().unwrap());
+    let out = interrupted_after(folder.path(), &args, |folder| folder.join("o/state.safetensors").exists());
     let said = text(&out.stderr);
-    assert_eq!(out.status.code(), Some(130), "{said}");
     assert!(
         said.contains("error: cancelled after step ") && said.contains("; --resume continues from there"),
         "{said}"
     );
     assert!(folder.path().join("o/state.safetensors").exists());
+}
+
+/// Interrupts a command as soon as `ready` holds; returns its output, whose exit code is that of the signal.
+fn interrupted_after(folder: &Path, args: &[&str], ready: impl Fn(&Path) -> bool) -> Output {
+    let child = command(folder, args).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !ready(folder) {
+        assert!(Instant::now() < end, "{args:?} never gets there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (out, _) = ended_by(Signal::INT, child);
+    assert_eq!(out.status.code(), Some(130), "{args:?}: {}", text(&out.stderr));
+    out
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn a_result_identifies_its_picture_weights_script_and_command() {
     assert_eq!(found["script"]["sha256"], sha256(script.as_bytes()));
     let library = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/lib/cam.rhai")).unwrap();
     assert_eq!(found["script"]["libraries"]["lib/cam"], sha256(&library));
-    let weights = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/shapes.safetensors")).unwrap();
+    let weights = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/small/shapes.safetensors")).unwrap();
     assert_eq!(found["weights"]["sha256"], sha256(&weights));
     let date = found["date"].as_str().unwrap();
     assert!(date.len() == 20 && date.ends_with('Z') && date > "2026", "{date}");
