@@ -62,7 +62,7 @@ def run(
         weights: Weights for an architecture, as with `-w`.
         data: Data set, for methods that need one, as with `--data`.
         seed: Random seed.
-        out: Folder to write all files to. Defaults to a temporary folder.
+        out: Folder to write all files to; another result in it is replaced. Defaults to a temporary folder.
         options: Additional arguments for `gradscope run`, such as `["--precision", "f64"]`.
         **settings: Parameters of the method. A layer may be given as a module, as in `layer=model.layer4`.
 
@@ -96,7 +96,7 @@ def run(
             if value is not None:
                 arguments += ["--set", f"{name}={_text(name, value, model)}"]
         results = Path(out) if out is not None else folder / "out"
-        _program.call([*arguments, *options, "--out", str(results)])
+        _program.call([*arguments, *options, "--force", "--out", str(results)])
         return _result.read(results, out is not None)
 
 

@@ -35,9 +35,11 @@ pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
     if question.pictures.len() > 1 {
         return Err(usage::usage(anyhow!("the app opens one picture; \"gradscope run METHOD\" takes several")));
     }
-    let config = config::read()?;
+    let (config, warnings) = config::read();
     let host = open::host(host_args)?;
-    let (asker, updates) = worker::start(opening(host, question, app)?)?;
+    let mut opening = opening(host, question, app)?;
+    opening.notes.extend(warnings);
+    let (asker, updates) = worker::start(opening)?;
     let graphics = match app.graphics {
         Graphics::Auto => config.graphics.unwrap_or_default(),
         asked => asked,
@@ -90,7 +92,7 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     let (name, picture) = open::picture(Some(&asked), &model)?;
     let method = app.method.as_deref().unwrap_or(FIRST);
     let mut session = open::session(&host, model, (&name, &picture), method, question)?;
-    session.opened_as(&asked);
+    session.opened_as(&asked, picture.size());
     let weights = file_of(question.network.model.as_deref().unwrap_or_default(), question.network.weights.as_deref());
     let no_resize = question.no_resize;
     Ok(WorkerInit { weights, no_resize, notes, ..WorkerInit::new(host, session, picture, asked, recent()) })
@@ -152,7 +154,7 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();
-    session.opened_as(&opened.picture);
+    session.opened_as(&opened.picture, picture.size());
     let notes = match workspace::go_on(file, &mut session) {
         Ok(false) if opened.under_way => {
             vec!["the last run may have crashed gradscope, so it was not restarted; press r to run it".into()]

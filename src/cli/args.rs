@@ -4,6 +4,7 @@ use super::deadline::Deadline;
 use crate::data::Interpolation;
 use crate::memory::MemorySize;
 use crate::model::card::{CardValues, ChannelOrder, Crop, Given, InputSize, PerChannel, Source, names_of_file};
+use crate::script::session::CommandLine;
 use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use anyhow::{Context, Result};
@@ -13,6 +14,9 @@ use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand, Va
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Name of the program, as the first word of recorded command lines.
+const PROGRAM: &str = "gradscope";
+
 const EXAMPLES: &str = "\
 Examples:
   gradscope                                            open the app with the built-in network and picture
@@ -21,7 +25,41 @@ Examples:
   gradscope -m hf:timm/resnet50.a1_in1k -i dog.jpg     download a network, or open it from the cache
   gradscope run fgsm -i dog.png -m resnet18 -w resnet18.pth --set epsilon=8 --out result
   gradscope run my_rule.rhai                           run your own method; `gradscope methods` lists all methods
+  gradscope methods fgsm                               describe a method and its parameters
+  gradscope rerun result/result.json                   repeat a result and compare the numbers
   gradscope eval -m resnet20 -w resnet20.th --data cifar10:test_batch.bin";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  gradscope run gradcam -t star                        draw a heatmap for the class \"star\" in the terminal
+  gradscope run gradcam -i dog.jpg -m resnet18 -w resnet18.pth --out result
+  gradscope run fgsm -i dog.jpg --set epsilon=8 --set norm=l2 --film attack.gif
+  gradscope run robustness --data cifar10:test_batch.bin --out sweep
+  gradscope run robustness --data cifar10:test_batch.bin --out sweep --resume    continue after Ctrl-C
+  gradscope run saliency -i a.png -i b.png --out both  a folder for each picture
+  gradscope run pca --json | jq .parameters            the result as JSON, without files";
+
+const RERUN_EXAMPLES: &str = "\
+Examples:
+  gradscope rerun result                               repeat result/result.json and compare the numbers
+  gradscope rerun result/result.json --out again       keep the new result
+  gradscope rerun result --precision f64               how far apart are the numbers in f64?
+  gradscope run fgsm --json > fgsm.json && gradscope rerun fgsm.json";
+
+const METHODS_EXAMPLES: &str = "\
+Examples:
+  gradscope methods                                    all methods, one per line
+  gradscope methods fgsm                               what it shows, its parameters, an example
+  gradscope methods my_rule.rhai
+  gradscope methods fgsm --json | jq '.[0].parameters'";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  gradscope config --path                              where the file is, or would be
+  gradscope config --print > new.rhai                  all settings, to edit and move to that path
+  $EDITOR \"$(gradscope config --path)\"
+
+The shell empties the file after > before gradscope reads it, so print to another file than the configuration itself.";
 
 /// An oscilloscope for neural networks: see what a network looks at, write attribution rules as scripts, step through
 /// attacks. Without a command, gradscope opens the app.
@@ -74,9 +112,11 @@ impl Args {
         Self::of(std::env::args_os())
     }
 
-    fn of(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+    /// Parses arguments; the first word is the program's name.
+    pub fn of(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(words)?;
+        let matches = command.try_get_matches_from_mut(&words)?;
         if let Some((name, _)) = matches.subcommand() {
             let given =
                 |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
@@ -86,18 +126,35 @@ impl Args {
                 return Err(command.error(ErrorKind::ArgumentConflict, why));
             }
         }
-        Self::from_arg_matches(&matches)
+        let mut args = Self::from_arg_matches(&matches)?;
+        if let Some(CliCommand::Run(run)) = &mut args.command {
+            let arguments = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+            run.command.words = std::iter::once(PROGRAM.to_string()).chain(arguments).collect();
+            run.command.folder = std::env::current_dir().ok();
+        }
+        Ok(args)
     }
 }
 
 #[derive(Subcommand, Debug)]
 pub enum CliCommand {
     /// Run a method on a picture and draw its figures in the terminal, or write them to files with --out
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Repeat the command of a result.json and compare the numbers
+    ///
+    /// Runs the recorded command with the same seed, in the folder in which it was run if that exists, and compares each figure, the
+    /// classes and the steps with the recorded ones: identical to the last bit, or how far apart. Warns if the version, the weights, the
+    /// script, the picture, the device or the number of threads differ. The exit code is 0 if all numbers are the same, and 1 if not.
+    ///
+    /// --device, --precision and --exact override the recorded ones.
+    #[command(after_help = RERUN_EXAMPLES)]
+    Rerun(RerunArgs),
     /// Run a program: a script that combines runs, training and tables
     Exec(ExecArgs),
-    /// List the methods
-    Methods(TableArgs),
+    /// List the methods, or describe one: what it shows, its parameters, its source
+    #[command(after_help = METHODS_EXAMPLES)]
+    Methods(MethodsArgs),
     /// List the network architectures
     Models(TableArgs),
     /// List the layers of a network, or its modules
@@ -125,6 +182,12 @@ pub enum CliCommand {
     New(NewArgs),
     /// List the functions that scripts can call, or search them
     Api(ApiArgs),
+    /// Print the configuration, or the path of its file
+    ///
+    /// The configuration sets key bindings, colors, and how pictures are drawn. A mistake in it is reported with its line, and the rest is
+    /// used.
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ConfigArgs),
     /// Check scripts: compile them and run them on the built-in network
     Check(CheckArgs),
     /// Check this build's methods against reference values from PyTorch and other libraries, in f64 and f32
@@ -284,8 +347,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// Write figures as PNG, their raw values as .npy, and result.json to this folder
+    ///
+    /// result.json describes the run for a paper: command, version, date, device, hashes, parameters, classes and figures. A folder with
+    /// the result of another command is refused unless --force is given.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Replace the result of another command in --out
+    #[arg(long, requires = "out", conflicts_with = "resume")]
+    pub force: bool,
     /// Write all figures as one contact sheet to this .png file
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
@@ -308,6 +377,28 @@ pub struct RunArgs {
     /// How to draw pictures in the terminal; auto: as set in config.rhai, or else the best protocol the terminal supports
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
+    /// The command line itself, for result.json.
+    #[arg(skip)]
+    pub command: CommandLine,
+    /// Whether to omit the messages about written files.
+    #[arg(skip)]
+    pub quiet: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct RerunArgs {
+    /// A result.json written by `gradscope run --out` or printed by `gradscope run --json`, or its folder
+    #[arg(value_name = "RESULT", value_hint = ValueHint::FilePath)]
+    pub result: PathBuf,
+    /// Write the new result to this folder [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace another result in --out
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Group, Debug)]
@@ -328,6 +419,27 @@ pub struct TableArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct MethodsArgs {
+    /// Method to describe, or a .rhai file that defines one; several are described one after the other
+    #[arg(value_name = "METHOD")]
+    pub methods: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+#[group(required = true, multiple = false)]
+pub struct ConfigArgs {
+    /// Print the path of the configuration file, whether or not it exists
+    #[arg(long)]
+    pub path: bool,
+    /// Print the configuration as it is used, with all fields, roles and keys, and their defaults as comments
+    #[arg(long)]
+    pub print: bool,
 }
 
 #[derive(Group, Debug)]

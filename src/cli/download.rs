@@ -27,7 +27,8 @@ impl DownloadProgress {
             let here = if *done > 0 { format!(", {} already downloaded", size_text(*done)) } else { String::new() };
             out::tell(&format!("downloading {} ({}{here})", words::line(from), size_text(total)));
             // If the bar cannot be created, only the line above is shown.
-            *shown = ProgressLine::of(total as usize, *done as usize, LAYOUT).ok().map(|bar| (from.clone(), bar));
+            *shown =
+                ProgressLine::with_layout(total as usize, *done as usize, LAYOUT).ok().map(|bar| (from.clone(), bar));
         }
         let Some((_, bar)) = shown.as_ref() else { return };
         bar.received(file, *done);

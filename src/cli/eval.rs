@@ -20,7 +20,7 @@ pub fn eval(host_args: &HostArgs, args: &EvalArgs) -> Result<ExitCode> {
     let data = source::open(&args.data)?;
     let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
     out::tell_notes();
-    let bar = ProgressLine::of(data.len(), 0, "{bar:40} {pos}/{len} {msg} {eta}")?;
+    let bar = ProgressLine::of(data.len(), 0)?;
     let mut on = |count: Accuracy| {
         bar.set(count.total, &format!("{:.2}%", count.accuracy() * 100.0));
         if stop.wanted() {

@@ -55,7 +55,7 @@ impl Console for Terminal {
                 Some(open) => open,
                 none => none.insert(FigurePrinter::new(Graphics::Auto)?),
             };
-            screen.show(figure)
+            screen.show(std::slice::from_ref(figure))
         })
     }
 

@@ -9,16 +9,20 @@ mod check;
 mod check_precision;
 mod completions;
 pub mod config;
+mod config_file;
 mod deadline;
 mod download;
 mod draw;
 mod eval;
 mod exec;
 mod man;
+mod method_page;
 mod new;
 mod open;
 mod out;
+mod out_folder;
 mod progress;
+mod rerun;
 mod run;
 mod run_options;
 mod selftest;
@@ -64,11 +68,12 @@ fn dispatch(args: Args) -> Result<ExitCode> {
             still::begin(&run.method);
             run::run(&host, &run)
         }
+        Some(CliCommand::Rerun(rerun)) => rerun::rerun(&host, &rerun),
         Some(CliCommand::Exec(exec)) => {
             still::begin(&exec.script.to_string_lossy());
             exec::exec(&host, &exec)
         }
-        Some(CliCommand::Methods(table)) => tables::methods(&host, &table),
+        Some(CliCommand::Methods(table)) => method_page::methods(&host, &table),
         Some(CliCommand::Models(table)) => tables::models(&host, &table),
         Some(CliCommand::Layers(of)) => tables::layers(&host, &of),
         Some(CliCommand::Classes(of)) => tables::classes(&host, &of),
@@ -83,6 +88,7 @@ fn dispatch(args: Args) -> Result<ExitCode> {
         }
         Some(CliCommand::New(new)) => new::new(&host, &new),
         Some(CliCommand::Api(api)) => api::api(&host, &api),
+        Some(CliCommand::Config(config)) => config_file::config(&config),
         Some(CliCommand::Check(check)) => check::check(&host, &check),
         Some(CliCommand::Selftest(args)) => {
             still::begin("selftest");

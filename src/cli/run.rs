@@ -3,10 +3,10 @@
 use super::args::{HostArgs, RunArgs};
 use super::check_precision::InF32;
 use super::draw::FigurePrinter;
-use super::out;
+use super::out_folder;
 use super::progress::ProgressLine;
 use super::stop::{GRACE, StopFlag};
-use super::{deadline, open, usage};
+use super::{deadline, open, out, still, usage};
 use crate::data::Picture;
 use crate::model::Model;
 use crate::render::{ContactSheet, Figure};
@@ -21,9 +21,10 @@ use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Default limit on the number of steps of an attack; other methods run until they are done.
-const STEPS: usize = 100;
+pub const STEPS: usize = 100;
 
 /// Runs a method and draws, writes or prints its figures.
 pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
@@ -33,6 +34,7 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
     // Report usage errors before any slow work begins.
     host.method(&args.method)
         .map_err(|e| if e.is::<crate::script::summary::Report>() { e } else { usage::usage(e) })?;
+    args.out.as_ref().map_or(Ok(()), |out| out_folder::check(out, args))?;
     let model = open::model(&host, &args.question.network)?;
     let names: Vec<_> = match args.question.pictures.len() {
         0 => vec![None],
@@ -46,23 +48,41 @@ pub fn run(host_args: &HostArgs, args: &RunArgs) -> Result<ExitCode> {
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
     let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
     let screen = if into_files { None } else { Some(FigurePrinter::new(args.graphics)?) };
-    let mut documents = vec![];
+    let (mut documents, begun) = (vec![], Instant::now());
+    let mut ended = Ok(());
     for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
-        documents.extend(one(
-            (&host, &model, in_f32.as_ref()),
-            picture,
-            (folder.as_deref(), screen.as_ref()),
-            args,
-            &stop,
-        )?);
+        let before = count(i, pictures.len(), begun);
+        match one((&host, &model, in_f32.as_ref()), picture, (folder.as_deref(), screen.as_ref(), &before), args, &stop)
+        {
+            Ok(document) => documents.extend(document),
+            // What is complete is printed even if the user cancels.
+            Err(error) if i > 0 && (stop.wanted() || host.guard().ended().is_some()) => {
+                ended = Err(anyhow!("{}; {i} of {} pictures are complete", usage::sentence(&error), pictures.len()));
+                break;
+            }
+            Err(error) => return Err(error),
+        }
     }
     if args.json {
-        let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
-        out::json(&all)?;
+        out::json(&if pictures.len() == 1 { documents.remove(0) } else { documents.into() })?;
+    }
+    ended?;
+    if let Some(out) = args.out.as_ref().filter(|_| args.force) {
+        out_folder::remove_others(out, args)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Text about the progress of a run on several pictures, such as `picture 3 of 9, 10 s left: `; empty for a single picture.
+fn count(done: usize, all: usize, begun: Instant) -> String {
+    if all == 1 {
+        return String::new();
+    }
+    let left = begun.elapsed().as_secs_f64() / done.max(1) as f64 * (all - done) as f64;
+    let left = if done > 0 { format!(", {} left", still::duration(left)) } else { String::new() };
+    format!("picture {} of {all}{left}: ", done + 1)
 }
 
 /// The output folder of picture `i`: `out` itself if there is only one picture, otherwise a subfolder.
@@ -86,25 +106,30 @@ struct Asked<'a> {
 fn one(
     (host, model, in_f32): (&Host, &Model, Option<&InF32>),
     asked: Asked,
-    (out, screen): (Option<&Path>, Option<&FigurePrinter>),
+    (out, screen, before): (Option<&Path>, Option<&FigurePrinter>, &str),
     args: &RunArgs,
     stop: &StopFlag,
 ) -> Result<Option<serde_json::Value>> {
     let mut session = open::session(host, model.clone(), (asked.name, asked.picture), &args.method, &args.question)?;
-    session.opened_as(asked.asked);
+    session.opened_as(asked.asked, asked.picture.size());
+    session.computed_by(args.command.clone());
     if args.steps.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--steps: the method \"{}\" has no steps", args.method)));
     }
     if args.film.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--film: the method \"{}\" has no steps", args.method)));
     }
-    let bar = Arc::new(ProgressLine::spinner(&args.method));
+    let bar = Arc::new(ProgressLine::spinner(&format!("{before}{}", args.method)));
+    bar.begin_with(before);
     session.watched_by(bar.clone());
     let mut kept = Checkpoint::new(out, args.resume, &mut session)?;
     bar.tell(&kept.notes());
     let frame = answer(host, &mut session, args.steps, &bar, stop, &mut kept);
     bar.end();
     let frame = match frame {
+        Err(_) if stop.wanted() && kept.is_saved() => {
+            bail!("cancelled after step {}; --resume continues from there", session.cursor())
+        }
         Err(_) if stop.wanted() => bail!("cancelled"),
         Err(error) => return Err(host.guard().ended().map_or(error, |why| anyhow!(why))),
         Ok(frame) => frame,
@@ -156,7 +181,10 @@ fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Hos
     };
     let mut written = vec![];
     match out {
-        Some(folder) => written = export::write(folder, session, host, frame, paint)?,
+        Some(folder) => {
+            out_folder::clear(folder)?;
+            written = export::write(folder, session, host, frame, paint)?;
+        }
         None if args.sheet.is_some() => frame.figures.iter().for_each(|figure| drop(paint(figure))),
         None => {}
     }
@@ -168,7 +196,7 @@ fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Hos
         let count = film::write(file, session, host, |_, _| ())?;
         out::tell(&format!("wrote a film of {count} steps to {}", words::path(file)));
     }
-    if let Some(folder) = out {
+    if let Some(folder) = out.filter(|_| !args.quiet) {
         out::tell(&format!("wrote {} files to {}", written.len(), words::path(folder)));
     }
     Ok(())
@@ -220,7 +248,7 @@ fn show(session: &Session, frame: &Frame, args: &RunArgs, screen: &FigurePrinter
     let target = expression.transpose()?.or(class);
     let [method, name, picture] = [&args.method, &model.card.name, session.picture()].map(words::name);
     out::say(&format!("{method} of {name} on {picture}{}", target.unwrap_or_default()))?;
-    frame.figures.iter().try_for_each(|figure| screen.show(figure))?;
+    screen.show(&frame.figures)?;
     if let Some(why) = &frame.done {
         out::say(&words::line(why))?;
     }

@@ -2,17 +2,22 @@
 
 use super::args::{HostArgs, SelftestArgs as Args};
 use super::out::{self, say};
+use super::progress::ProgressLine;
 use super::run_options::run_options;
+use super::stop::{GRACE_OF_TRAINING, StopFlag};
 use crate::data::read_whole;
 use crate::model::onnx::conformance::{self, Verdict};
 use crate::render::{Body, Figure, text};
+use crate::script::method::context::Observer;
 use crate::selftest::{Outcome, Selftest};
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Maximum size of a file of test cases in bytes.
 const LIMIT: u64 = 1 << 30;
@@ -23,7 +28,7 @@ pub fn selftest(host_args: &HostArgs, args: &Args) -> Result<ExitCode> {
     if let Some(folder) = &args.onnx {
         return onnx(folder, args.json);
     }
-    let outcomes = outcomes(host_args, args)?;
+    let (outcomes, all) = outcomes(host_args, args)?;
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
     if args.json {
         out::json(&outcomes.iter().map(document).collect())?;
@@ -36,6 +41,7 @@ pub fn selftest(host_args: &HostArgs, args: &Args) -> Result<ExitCode> {
         }
         say(&format!("{} of {} cases agree", outcomes.len() - wrong, outcomes.len()))?;
     }
+    ensure!(outcomes.len() == all, "cancelled after {} of {all} cases", outcomes.len());
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
@@ -49,7 +55,14 @@ fn onnx(folder: &Path, as_json: bool) -> Result<ExitCode> {
         words::path(&folder)
     );
     let name = |test: &Path| words::path(&test.strip_prefix(folder).unwrap_or(test)).to_string();
-    let verdicts: Vec<_> = tests.iter().map(|test| (name(test), conformance::run(test))).collect();
+    let stop = StopFlag::new(&Arc::default(), GRACE_OF_TRAINING)?;
+    let bar = ProgressLine::of(tests.len(), 0)?;
+    let mut verdicts = vec![];
+    for test in tests.iter().take_while(|_| !stop.wanted()) {
+        verdicts.push((name(test), conformance::run(test)));
+        bar.set(verdicts.len(), "tests");
+    }
+    bar.end();
     let failed = verdicts.iter().filter(|(_, v)| matches!(v, Verdict::Failed(_))).count();
     let passed = verdicts.iter().filter(|(_, v)| *v == Verdict::Passed).count();
     if as_json {
@@ -80,15 +93,32 @@ fn onnx(folder: &Path, as_json: bool) -> Result<ExitCode> {
             if unsupported.is_empty() { "none".into() } else { unsupported.join(", ") }
         ))?;
     }
+    ensure!(verdicts.len() == tests.len(), "cancelled after {} of {} tests", verdicts.len(), tests.len());
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-fn outcomes(host_args: &HostArgs, args: &Args) -> Result<Vec<Outcome>> {
+/// The outcomes of the cases until the user cancels, and the number of all cases.
+fn outcomes(host_args: &HostArgs, args: &Args) -> Result<(Vec<Outcome>, usize)> {
     let selftest = Selftest::on(run_options(host_args)?.device);
-    let Some(path) = &args.cases else { return selftest.run() };
-    let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of test cases is not UTF-8 text")?;
-    let reading = || format!("running the cases of \"{}\"", words::path(path));
-    selftest.run_text(&text, args.method.as_deref()).with_context(reading)
+    let stop = StopFlag::new(selftest.guard(), GRACE_OF_TRAINING)?;
+    let bar = ProgressLine::spinner("selftest");
+    let mut all = 0;
+    let watch = |done: usize, total: usize| {
+        all = total;
+        bar.progress("cases", done, total);
+        if stop.wanted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let outcomes = match &args.cases {
+        None => selftest.run_until(Selftest::CASES, None, watch),
+        Some(path) => {
+            let text =
+                String::from_utf8(read_whole(path, LIMIT)?).context("the file of test cases is not UTF-8 text")?;
+            let reading = || format!("running the cases of \"{}\"", words::path(path));
+            selftest.run_until(&text, args.method.as_deref(), watch).with_context(reading)
+        }
+    };
+    bar.end();
+    Ok((outcomes?, all))
 }
 
 /// Formats a table with one row per method and source, sorted by method, then by source.

@@ -71,7 +71,7 @@ fn look(work: &mut Work) {
     }
 }
 
-/// Formats a report, such as `occlusion: step 120 of 3136; 3 min left`.
+/// Formats a report, such as `occlusion: step 120 of 3136, 15/s; 3 min left`.
 fn line(work: &Work, elapsed: Duration) -> String {
     let what = words::name(&work.what);
     let mut line = match (work.what.is_empty(), work.total) {
@@ -80,6 +80,9 @@ fn line(work: &Work, elapsed: Duration) -> String {
         (_, total) => format!("{}: {what} {} of {total}", work.task, work.done),
     };
     let since = work.done.saturating_sub(work.begun.1);
+    if since > 0 && !elapsed.is_zero() {
+        line += &format!(", {}", rate(since as f64 / elapsed.as_secs_f64()));
+    }
     if since > 0 && work.total > work.done {
         let left = elapsed.as_secs_f64() / since as f64 * (work.total - work.done) as f64;
         line += &format!("; {} left", duration(left));
@@ -87,7 +90,18 @@ fn line(work: &Work, elapsed: Duration) -> String {
     line
 }
 
-fn duration(seconds: f64) -> String {
+/// Formats a rate: `12/s`, `1.5/s`, or `20 s each` if it is less than one per two seconds.
+pub fn rate(per_second: f64) -> String {
+    match per_second {
+        r if !r.is_finite() || r <= 0.0 => "-/s".into(),
+        r if r >= 10.0 => format!("{r:.0}/s"),
+        r if r >= 0.5 => format!("{r:.1}/s"),
+        r => format!("{} each", duration(1.0 / r)),
+    }
+}
+
+/// Formats a duration in seconds, minutes or hours.
+pub fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.0} min", s / 60.0),
@@ -113,10 +127,11 @@ mod tests {
         };
         let line = |work: Work| line(&work, Duration::from_secs(10));
         assert_eq!(line(work("", 0, 0)), "occlusion");
-        assert_eq!(line(work("step", 120, 0)), "occlusion: step 120");
-        assert_eq!(line(work("step", 120, 3136)), "occlusion: step 120 of 3136; 5 min left");
-        assert_eq!(line(work("step", 120, 160)), "occlusion: step 120 of 160; 4 s left");
+        assert_eq!(line(work("step", 120, 0)), "occlusion: step 120, 10/s");
+        assert_eq!(line(work("step", 120, 3136)), "occlusion: step 120 of 3136, 10/s; 5 min left");
+        assert_eq!(line(work("step", 120, 160)), "occlusion: step 120 of 160, 10/s; 4 s left");
         assert_eq!(line(work("step", 20, 20)), "occlusion: step 20 of 20");
         assert_eq!(duration(9000.0), "2.5 h");
+        assert_eq!([250.0, 1.5, 0.05, 0.0].map(rate), ["250/s", "1.5/s", "20 s each", "-/s"]);
     }
 }

@@ -1,52 +1,16 @@
-//! `gradscope methods`, `models`, `layers` and `classes`: tables, or JSON.
+//! `gradscope models`, `layers` and `classes`: tables, or JSON.
 
 use super::args::{HostArgs, LayerListArgs, LayersArgs, TableArgs};
 use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::open_model::sources_without_weights;
 use crate::script::architecture::{card, describe};
-use crate::script::host::Host;
-use crate::script::method::Method;
-use crate::script::method::params::Param;
-use crate::script::summary::{LayerRow, MethodRow, ModelCard, ModuleRow, modules};
+use crate::script::summary::{LayerRow, ModelCard, ModuleRow, modules};
 use crate::tensor::shape_text;
 use crate::words;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
-
-/// Lists the methods with their parameters.
-pub fn methods(host_args: &HostArgs, args: &TableArgs) -> Result<ExitCode> {
-    let host = open::host(host_args)?;
-    let rows = host.methods();
-    if args.json {
-        return as_json(rows.iter().map(|row| method(&host, row)).collect());
-    }
-    let cells = |r: &MethodRow| {
-        let group = if r.broken.is_some() { "broken".into() } else { r.group.clone() };
-        vec![named(&r.name), group, r.summary.lines().next().unwrap_or_default().into(), parameters(&host, r)]
-    };
-    as_table(&["method", "group", "shows", "parameters"], rows.iter().map(cells).collect())
-}
-
-fn parameters(host: &Host, row: &MethodRow) -> String {
-    let names = |m: Method| m.params.into_iter().map(|p| p.name).collect::<Vec<_>>().join(" ");
-    host.method(&row.name).map(names).unwrap_or_default()
-}
-
-fn method(host: &Host, row: &MethodRow) -> Value {
-    let params = host.method(&row.name).map(|m| m.params).unwrap_or_default();
-    let param =
-        |p: &Param| json!({ "name": p.name, "doc": p.doc, "default": p.default.text(), "takes": p.kind.text() });
-    json!({
-        "name": row.name,
-        "group": row.group,
-        "summary": row.summary,
-        "path": row.path,
-        "broken": row.broken,
-        "parameters": params.iter().map(param).collect::<Vec<_>>(),
-    })
-}
 
 /// Lists the available architectures.
 pub fn models(host_args: &HostArgs, args: &TableArgs) -> Result<ExitCode> {
@@ -114,11 +78,11 @@ fn network(host_args: &HostArgs, args: &LayersArgs) -> Result<ModelCard> {
     Ok(card(&open::model(&host, of)?))
 }
 
-fn named(name: &str) -> String {
+pub(super) fn named(name: &str) -> String {
     words::name(name).into_owned()
 }
 
-fn as_json(rows: Vec<Value>) -> Result<ExitCode> {
+pub(super) fn as_json(rows: Vec<Value>) -> Result<ExitCode> {
     out::json(&rows.into())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -121,7 +121,7 @@ fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
     if done > 0 {
         out::tell(&format!("resuming after step {done} of {all}"));
     }
-    let bar = ProgressLine::of(all, done, "{msg} {bar:30} {pos}/{len} {eta}")?;
+    let bar = ProgressLine::of(all, done)?;
     let (mut mean, mut step) = (None, done);
     let over = course.run(&mut |news| {
         match news {

@@ -2,6 +2,7 @@
 
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use sha2::{Digest, Sha256};
 use std::fs::{File, FileType, Metadata};
 use std::io::Read;
 use std::path::Path;
@@ -23,6 +24,11 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let text = String::from_utf8(read_whole(path, limit)?);
     text.map_err(|_| anyhow!("reading \"{}\": the file is not UTF-8 text", words::path(path)))
+}
+
+/// SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Opens a regular file of at most `limit` bytes for reading. Every file specified by the user is opened by this function.

@@ -90,6 +90,11 @@ impl Picture {
             Self::Values(t) | Self::Exact(t) => Ok(t.dims3()?.into()),
         }
     }
+
+    /// Height and width of the picture as stored; `None` if it has no such dimensions.
+    pub fn size(&self) -> Option<[usize; 2]> {
+        self.shape().ok().map(|[_, height, width]| [height, width])
+    }
 }
 
 /// Decodes the bytes of a picture file; also returns the reason why its pixels may be wrong, if any.

@@ -19,6 +19,7 @@ mod tsne;
 
 use crate::exec::RunOptions;
 use crate::panics::{caught, decoding};
+use crate::script::Guard;
 use crate::script::folders::Folders;
 use crate::script::host::Host;
 use answers::{alias, together};
@@ -26,6 +27,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use harness::{Answer, Harness};
 use serde_json::Value;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use value::{list, tensor};
 
 /// Minimum relative tolerance in f32, as a fraction of the largest expected magnitude.
@@ -66,21 +69,48 @@ impl Selftest {
         Self(Host::with_options(plugins, models, RunOptions { device, ..RunOptions::default() }))
     }
 
+    /// The guard that cancels the case that is running.
+    pub fn guard(&self) -> &Arc<Guard> {
+        self.0.guard()
+    }
+
     /// Runs all embedded test cases.
     pub fn run(&self) -> Result<Vec<Outcome>> {
-        self.run_text(include_str!("cases.json"), None)
+        self.run_text(Self::CASES, None)
     }
 
     /// Runs the test cases in a JSON string, or only those of `method` if given. A case that cannot run counts as failed.
     ///
     /// Errors if the JSON cannot be parsed, or if it has no cases for the method.
     pub fn run_text(&self, text: &str, method: Option<&str>) -> Result<Vec<Outcome>> {
+        self.run_until(text, method, |_, _| ControlFlow::Continue(()))
+    }
+
+    /// All embedded test cases, for [`run_until`](Self::run_until).
+    pub const CASES: &str = include_str!("cases.json");
+
+    /// Like [`run_text`](Self::run_text), and calls `stop` after each case with the number of completed cases and the total. If it breaks,
+    /// the outcomes so far are returned, without that of the last case, which may have been cancelled.
+    pub fn run_until(
+        &self,
+        text: &str,
+        method: Option<&str>,
+        mut stop: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Vec<Outcome>> {
         let file: Value = decoding("JSON", || serde_json::from_str(text)).context("reading the cases")?;
         let wanted = |case: &&Value| method.is_none_or(|m| case["method"] == m);
         let outcome = |case: &Value| Outcome { source: source(&file, case), ..self.check(case) };
-        let outcomes: Vec<_> = list(&file["cases"])?.iter().filter(wanted).map(outcome).collect();
+        let cases: Vec<_> = list(&file["cases"])?.iter().filter(wanted).collect();
         let none = || method.map_or("the file has no cases".into(), |m| format!("no cases for the method \"{m}\""));
-        ensure!(!outcomes.is_empty(), none());
+        ensure!(!cases.is_empty(), none());
+        let mut outcomes = vec![];
+        for case in &cases {
+            let outcome = outcome(case);
+            if stop(outcomes.len() + 1, cases.len()).is_break() {
+                break;
+            }
+            outcomes.push(outcome);
+        }
         Ok(outcomes)
     }
 

@@ -72,6 +72,16 @@ impl Paint {
         })?;
         Ok(Self { role: role.into(), color })
     }
+
+    /// The roles with user-configurable colors.
+    pub const fn roles() -> &'static [&'static str] {
+        &ROLES
+    }
+
+    /// The role and its color.
+    pub fn parts(&self) -> (&str, Color) {
+        (&self.role, self.color)
+    }
 }
 
 /// Colors of the curves in the terminal's palette.
@@ -148,18 +158,27 @@ impl Theme {
 
     /// Replaces the colors of roles with the user's colors.
     pub fn painted(mut self, paints: &[Paint]) -> Self {
-        for paint in paints.iter().filter(|_| self.depth != Depth::None) {
-            let role = match paint.role.as_str() {
-                "focus" => &mut self.focus,
-                "frame" => &mut self.frame,
-                "good" => &mut self.good,
-                "bad" => &mut self.bad,
-                "warn" => &mut self.warn,
-                _ => &mut self.bar,
-            };
-            role.fg = Some(paint.color);
+        let depth = self.depth;
+        for paint in paints.iter().filter(|_| depth != Depth::None) {
+            self.style(&paint.role).fg = Some(paint.color);
         }
         self
+    }
+
+    /// The text color of a role in 16 colors, if it has one.
+    pub fn default_color(role: &str) -> Option<Color> {
+        Self::new(Depth::Sixteen).style(role).fg
+    }
+
+    fn style(&mut self, role: &str) -> &mut Style {
+        match role {
+            "focus" => &mut self.focus,
+            "frame" => &mut self.frame,
+            "good" => &mut self.good,
+            "bad" => &mut self.bad,
+            "warn" => &mut self.warn,
+            _ => &mut self.bar,
+        }
     }
 
     /// Style of the chart curve with index `number`.

@@ -125,7 +125,7 @@ impl Worker {
         let (asked, (name, picture)) = self.picture_for(&model)?;
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
-        self.session.opened_as(&asked);
+        self.session.opened_as(&asked, picture.size());
         self.origin = Origin { picture, asked, weights: file };
         self.remember_folder();
         self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
@@ -181,7 +181,7 @@ impl Worker {
         let model = self.session.intact().clone();
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
-        self.session.opened_as(asked);
+        self.session.opened_as(asked, picture.size());
         (self.origin.picture, self.origin.asked) = (picture, asked.into());
         self.tell_picture();
         self.tell_method();

@@ -515,3 +515,19 @@ fn the_terminal_is_queried_on_stdout_if_stdin_is_not_one() {
     let ran = Ran::new("TERM=xterm-256color", &[], Kind::Sixel, |_| Stdio::null());
     assert!(ran.asked() && ran.counts().1[0] > 0);
 }
+
+#[test]
+fn figures_are_drawn_side_by_side_with_their_captions_below() {
+    for graphics in ["half", "blocks", "letters", "sixel", "kitty", "iterm"] {
+        let ran = Ran::on("TERM=xterm-256color", &["--graphics", graphics], Kind::Silent);
+        let captions = ran.said.lines().filter(|line| line.contains("saliency ") && line.contains("  gradient "));
+        assert_eq!(captions.count(), 1, "{graphics}: {}", ran.said);
+        let (_, pictures) = ran.counts();
+        assert_eq!(
+            pictures.iter().sum::<usize>(),
+            if ["half", "blocks", "letters"].contains(&graphics) { 0 } else { 2 }
+        );
+    }
+    let ran = Ran::on("TERM=xterm-256color", &["--graphics", "none"], Kind::Silent);
+    assert!(ran.said.contains("\nsaliency  ") && ran.said.contains("\ngradient  "), "{}", ran.said);
+}

@@ -38,7 +38,8 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         match name.as_str() {
             "result.json" => {
                 let mut result: serde_json::Value = serde_json::from_slice(&bytes).expect("a result is whole");
-                result.as_object_mut().unwrap().remove("timings");
+                let own = result.as_object_mut().unwrap();
+                ["timings", "date", "folder", "command"].iter().for_each(|key| drop(own.remove(*key)));
                 all.insert(name, result.to_string().into_bytes());
             }
             _ if name.starts_with('.') => {}

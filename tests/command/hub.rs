@@ -154,7 +154,7 @@ fn a_network_is_downloaded_once_into_the_hubs_cache_and_then_opened_without_the_
     assert!(out.status.success(), "{}", text(&out.stderr));
     let result: Value = serde_json::from_slice(&out.stdout).unwrap();
     let pinned = format!("hf:timm/shapes.a1@{COMMIT}");
-    assert_eq!((&result["hub"], &result["model"]), (&pinned.clone().into(), &"shapes".into()));
+    assert_eq!((&result["weights"]["hub"], &result["model"]), (&pinned.clone().into(), &"shapes".into()));
     assert_eq!(result["card"]["sources"]["mean"], "config.json: pretrained_cfg.mean");
 
     // The token goes to the hub, but not to the host with the large files.

@@ -82,6 +82,8 @@ fn every_command_ends_promptly_with_the_exit_code_of_its_signal() {
             &["run", "long.rhai", "-m", "digits"][..],
             &["exec", "program.rhai"],
             &["eval", "-m", "shapes", "--data", "made:shapes#train"],
+            &["selftest"],
+            &["check", "long.rhai"],
             &TRAIN,
         ] {
             let folder = TempDir::new().unwrap();
@@ -102,6 +104,48 @@ fn every_command_ends_promptly_with_the_exit_code_of_its_signal() {
             assert_eq!(kept, args[0] == "train", "{signal:?} {args:?} keeps a checkpoint where it trains: {said}");
         }
     }
+}
+
+#[test]
+fn ctrl_c_keeps_the_complete_pictures_and_the_steps_so_far() {
+    if is_ignored(Signal::INT) {
+        eprintln!("skipped: SIGINT is ignored here, and so it is by what the test starts");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let slow = "const PLUGIN = #{ params: [] };\nfn run(cx) { if cx.input.mean() == 0.0 { loop { cx.input + 1.0; } } [image(cx.input, \"x\")] }\n";
+    fs::write(folder.path().join("slow.rhai"), slow).unwrap();
+    gradscope::data::write_npy(&folder.path().join("black.npy"), &[3, 64, 64], &[0.0; 3 * 64 * 64]).unwrap();
+    let args = ["run", "slow.rhai", "-i", "made:shapes[0]", "-i", "black.npy", "--json", "--out", "two"];
+    let out = interrupted_after(folder.path(), &args, |folder| {
+        fs::read_dir(folder.join("two"))
+            .is_ok_and(|mut all| all.any(|f| f.unwrap().path().join("result.json").exists()))
+    });
+    let said = text(&out.stderr);
+    assert!(said.contains("error: cancelled; 1 of 2 pictures are complete"), "{said}");
+    let complete: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((complete.as_array().unwrap().len(), &complete[0]["picture"]["name"]), (1, &"made:shapes[0]".into()));
+    let args = ["run", "pgd", "--set", "stop=false", "--set", "steps=100000", "--steps", "100000", "--out", "o"];
+    let out = interrupted_after(folder.path(), &args, |folder| folder.join("o/state.safetensors").exists());
+    let said = text(&out.stderr);
+    assert!(
+        said.contains("error: cancelled after step ") && said.contains("; --resume continues from there"),
+        "{said}"
+    );
+    assert!(folder.path().join("o/state.safetensors").exists());
+}
+
+/// Interrupts a command as soon as `ready` holds; returns its output, whose exit code is that of the signal.
+fn interrupted_after(folder: &Path, args: &[&str], ready: impl Fn(&Path) -> bool) -> Output {
+    let child = command(folder, args).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !ready(folder) {
+        assert!(Instant::now() < end, "{args:?} never gets there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (out, _) = ended_by(Signal::INT, child);
+    assert_eq!(out.status.code(), Some(130), "{args:?}: {}", text(&out.stderr));
+    out
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod file_server;
 pub mod imports;
+pub mod json_schema;
 pub mod png;
 #[cfg(unix)]
 pub mod pty;

@@ -4,6 +4,8 @@
 //! figures, and a [`film`] shows the steps of a run.
 
 mod csv;
+mod date;
+mod figure_entry;
 pub mod film;
 mod format;
 mod logits;
@@ -15,6 +17,7 @@ pub mod result;
 pub mod sheet;
 mod text;
 mod tsv;
+mod typed;
 
 use crate::data::{create_folder, disk, write_whole};
 use crate::render::{self, Colormap, Figure};

@@ -2,16 +2,21 @@
 
 use super::format::{Drawn, Format, Purpose};
 use crate::data::npy_bytes;
-use crate::render::Body;
+use crate::render::{Body, Figure};
 use anyhow::Result;
 
 pub(super) const FORMAT: Format = Format { ending: "npy", purpose: Purpose::RawValues, bytes };
 
 fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {
-    let Some(values) = drawn.figure.values() else { return Ok(None) };
+    array_bytes(drawn.figure).transpose()
+}
+
+/// The `.npy` file of a figure's raw values; `None` if the figure has none.
+pub(super) fn array_bytes(figure: &Figure) -> Option<Result<Vec<u8>>> {
+    let values = figure.values()?;
     let mut shape = values.shape.clone();
-    if matches!(drawn.figure.body, Body::Image { .. }) {
+    if matches!(figure.body, Body::Image { .. }) {
         shape.insert(0, 1);
     }
-    npy_bytes(&shape, &values.data).map(Some)
+    Some(npy_bytes(&shape, &values.data))
 }

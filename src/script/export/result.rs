@@ -1,18 +1,24 @@
-//! Builds `result.json`, which describes a run and its figures.
+//! Builds `result.json`, which describes a run and its figures. `docs/result.schema.json` is its schema.
 
+use super::date;
+use super::figure_entry::{badges, class, figure};
 use super::names::Files;
+use super::typed::parameter;
 use crate::backend::Accumulation;
-use crate::data::{Dataset, source};
+use crate::data::{Dataset, sha256, source};
 use crate::model::card;
 use crate::model::{ClassMap, Model};
-use crate::render::{self, Array, Body, ClassRow, Figure};
 use crate::script::agreement::Agreement;
 use crate::script::host::Host;
+use crate::script::method::Method;
 use crate::script::session::Session;
 use crate::script::summary::Frame;
-use crate::tensor::device_text;
+use crate::tensor::{device_text, numbers};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
+
+/// The version of the schema. It changes if a reader of the previous version could misread the file.
+pub const SCHEMA: u64 = 1;
 
 /// The contents of `result.json` for the current run and the figures in `frame`, without file names.
 pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> {
@@ -22,16 +28,114 @@ pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> 
 /// The contents of `result.json` for the current run and the figures in `frame`. `names` lists the files of each figure.
 pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Result<Value> {
     let model = session.model();
-    let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, text)| (name, text.into())).collect();
-    let (parameters, asked): (Map<_, _>, Map<_, _>) = (texts(session.as_used()), texts(session.asked_otherwise()));
     let predicted = session.target().map(|class| json!({ "class": class, "label": model.card.label(class) }));
     let target = match session.expression() {
         Some(head) => Some(json!({ "expression": &*head.text, "value": head.value(session.input())? })),
         None => predicted,
     };
     let top: Vec<_> = session.classes(host, 5)?.iter().map(class).collect();
+    let attacked = session.attacked_classes(host, 5)?;
+    let attacked = attacked.map(|rows| rows.iter().map(class).collect::<Vec<_>>());
     let figures: Vec<_> = frame.figures.iter().zip(names).map(|(f, files)| figure(f, files)).collect();
-    let steps = session.scalars().into_iter().enumerate().map(|(step, numbers)| {
+    let method = session.method();
+    let graph = method.map_or_else(|| model.graph.clone(), |m| m.exactly(model).graph);
+    let command = session.command();
+    let millis = session.millis();
+    Ok(json!({
+        "schema": SCHEMA,
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": option_env!("GRADSCOPE_COMMIT"),
+        "date": date::now(),
+        "command": command.map(|command| &command.words),
+        "folder": command.and_then(|command| Some(command.folder.as_ref()?.to_string_lossy())),
+        "method": method.map(|m| m.name.clone()),
+        "script": method.map(script),
+        "model": model.card.name,
+        "weights": weights(session),
+        "card": card::document(&model.card, true),
+        "device": device_text(&graph.device()),
+        "threads": rayon::current_num_threads(),
+        "precision": graph.precision().to_string(),
+        "exact": graph.accumulation() == Accumulation::Direct,
+        "against_f32": session.agreement().map(Agreement::document),
+        "picture": picture(session),
+        "input": input(session)?,
+        "data": session.data().opened().map(|set| data(set, model)),
+        "seed": session.seed(),
+        "parameters": typed(session, session.as_used()),
+        "asked": typed(session, session.asked_otherwise()),
+        "target": target,
+        "ablated": session.ablated(),
+        "scores": model.graph.scores.name(),
+        "top5": top,
+        "attacked_top5": attacked,
+        "not_finite": session.unnamed().map_or(0, |why| why.scores.count()),
+        "badges": badges(&frame.figures),
+        "figures": figures,
+        "steps": if method.is_some_and(|m| m.stepped) { steps(session) } else { vec![] },
+        "done": frame.done,
+        "notes": session.told().notes(),
+        "timings": { "total_ms": millis.iter().sum::<f64>(), "last_step_ms": frame.millis, "steps_ms": millis },
+    }))
+}
+
+/// The script of a method and the libraries that it imports, with the hashes of their source code.
+fn script(method: &Method) -> Value {
+    let libraries = method.libraries().iter().map(|(name, text)| (name.clone(), sha256(text.as_bytes()).into()));
+    json!({
+        "path": method.source.path.as_ref().map(|path| path.to_string_lossy()),
+        "sha256": sha256(method.source.text.as_bytes()),
+        "libraries": libraries.collect::<Map<_, _>>(),
+    })
+}
+
+/// The hash of the weight file, the hub's name of the network, and how the weights were found in their file.
+fn weights(session: &Session) -> Value {
+    let model = session.intact();
+    let hash = Some(&*model.hash).filter(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+    json!({
+        "sha256": hash,
+        "hub": (!model.card.sources.hub.is_empty()).then_some(&*model.card.sources.hub),
+        "taken": (!model.taken.is_empty() && model.card.output.is_none()).then_some(&*model.taken),
+    })
+}
+
+/// The picture before preprocessing.
+fn picture(session: &Session) -> Value {
+    let origin = session.origin();
+    let size = origin.and_then(|origin| origin.size);
+    json!({
+        "name": session.picture(),
+        "source": origin.map(|origin| &*origin.source),
+        "path": origin.and_then(|origin| Some(origin.path.as_ref()?.to_string_lossy())),
+        "file": source::file(session.picture()),
+        "height": size.map(|[height, _]| height),
+        "width": size.map(|[_, width]| width),
+        "sha256": origin.and_then(|origin| origin.sha256.as_ref()),
+    })
+}
+
+/// The input of the network, before its normalization. The hash is that of the values as little-endian f32.
+fn input(session: &Session) -> Result<Value> {
+    let values = numbers(session.input())?;
+    let bytes: Vec<u8> = values.into_iter().flat_map(|v| (v as f32).to_le_bytes()).collect();
+    Ok(json!({ "shape": session.input().dims(), "sha256": sha256(&bytes) }))
+}
+
+/// Parameters by name, as JSON values of their kinds.
+fn typed(session: &Session, values: Vec<(String, String)>) -> Map<String, Value> {
+    let rows = session.params().rows(session.model());
+    let value = |(name, text): (String, String)| {
+        let row = rows.iter().find(|row| row.name == name);
+        let value = row.map_or_else(|| text.as_str().into(), |row| parameter(&row.kind, &text));
+        (name, value)
+    };
+    values.into_iter().map(value).collect()
+}
+
+/// The scalars of each step. A value that is not finite is null and listed under `not_finite_values`.
+fn steps(session: &Session) -> Vec<Value> {
+    let step = |(step, numbers): (usize, Vec<(String, f64)>)| {
         let not_finite = numbers.iter().filter(|(_, value)| !value.is_finite());
         let not_finite: Map<_, _> = not_finite.map(|(name, value)| (name.clone(), json!(value.to_string()))).collect();
         let numbers = numbers.into_iter().map(|(name, value)| (name, json!(value)));
@@ -40,74 +144,12 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
             all.insert("not_finite_values".into(), not_finite.into());
         }
         Value::Object(all)
-    });
-    let method = session.method();
-    let graph = method.map_or_else(|| model.graph.clone(), |m| m.exactly(model).graph);
-    Ok(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "method": method.map(|m| m.name.clone()),
-        "model": model.card.name,
-        "hub": (!model.card.sources.hub.is_empty()).then_some(&*model.card.sources.hub),
-        "weights": &*model.hash,
-        "weights_taken": (!model.taken.is_empty() && model.card.output.is_none()).then_some(&*model.taken),
-        "card": card::document(&model.card, true),
-        "device": device_text(&graph.device()),
-        "precision": graph.precision().to_string(),
-        "exact": graph.accumulation() == Accumulation::Direct,
-        "against_f32": session.agreement().map(Agreement::document),
-        "picture": session.picture(),
-        "file": source::file(session.picture()),
-        "data": session.data().opened().map(|set| data(set, model)),
-        "seed": session.seed(),
-        "parameters": parameters,
-        "asked": asked,
-        "target": target,
-        "ablated": session.ablated(),
-        "scores": model.graph.scores.name(),
-        "top5": top,
-        "not_finite": session.unnamed().map_or(0, |why| why.scores.count()),
-        "figures": figures,
-        "steps": if method.is_some_and(|m| m.stepped) { steps.collect() } else { vec![] },
-        "done": frame.done,
-        "notes": session.told().notes(),
-        "timings": { "last_step_ms": frame.millis, "steps_ms": session.millis() },
-    }))
+    };
+    session.scalars().into_iter().enumerate().map(step).collect()
 }
 
-/// Describes a data set for `result.json`, including how its classes were matched to the network's, if they match.
+/// Describes a data set, including how its classes were matched to the network's, if they match.
 fn data(set: &Dataset, model: &Model) -> Value {
     let map = ClassMap::matched(set, &model.card, model.classes());
     json!({ "name": set.name, "pictures": set.len(), "labels": map.ok().map(|map| map.by.to_string()) })
-}
-
-fn class(row: &ClassRow) -> Value {
-    json!({ "class": row.class, "label": row.label, "probability": row.probability, "logit": row.logit })
-}
-
-fn figure(figure: &Figure, files: &Files) -> Value {
-    let range = figure.values().and_then(Array::range).map(|(low, high)| json!([low, high]));
-    let scale = render::range(figure).filter(|r| !r.is_empty());
-    let scale = scale.map(|r| json!({ "low": r.low, "high": r.high, "chosen": r.chosen }));
-    let mut all = json!({
-        "title": figure.title,
-        "file": files.shown.first(),
-        "raw": files.raw.first(),
-        "range": range,
-        "not_finite": figure.not_finite().0,
-        "scale": scale,
-    });
-    if let Body::Map { note, .. } = &figure.body
-        && !note.is_empty()
-    {
-        all["note"] = note.as_str().into();
-    }
-    if let Body::Montage { shown, of, .. } = &figure.body
-        && shown < of
-    {
-        all["shown"] = json!({ "drawn": shown, "of": of });
-    }
-    if let Body::Table { columns, rows } = &figure.body {
-        all["table"] = json!({ "columns": columns, "rows": rows });
-    }
-    all
 }

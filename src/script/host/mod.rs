@@ -134,15 +134,26 @@ impl Host {
         self.plugins.names().into_iter().map(|name| self.row(name, unmet)).collect()
     }
 
+    /// The row of a compiled method.
+    pub fn row_of(&self, method: &Method) -> MethodRow {
+        MethodRow {
+            name: method.name.clone(),
+            group: method.group.clone(),
+            summary: method.summary().into(),
+            limits: method.limits().into(),
+            path: method.source.path.clone(),
+            broken: None,
+            own: self.plugins.is_own(&method.source),
+            unmet: None,
+        }
+    }
+
     fn row(&self, name: String, unmet: impl Fn(&Method) -> Option<&'static str>) -> MethodRow {
         let source = self.plugins.find(&name).ok().flatten();
         let own = source.as_ref().is_some_and(|source| self.plugins.is_own(source));
         let path = source.and_then(|source| source.path);
         match self.method(&name) {
-            Ok(m) => {
-                let (group, summary, limits) = (m.group.clone(), m.summary().into(), m.limits().into());
-                MethodRow { name, group, summary, limits, path, broken: None, own, unmet: unmet(&m) }
-            }
+            Ok(m) => MethodRow { unmet: unmet(&m), path, ..self.row_of(&m) },
             Err(e) => {
                 let line = e.downcast_ref::<Report>().and_then(|r| r.place.as_ref()).map_or(1, |p| p.1);
                 let (group, summary, limits) = (String::new(), format!("{e:#}"), String::new());

@@ -52,7 +52,7 @@ impl Setting {
         let method = self.host.method(method)?;
         let mut session = Session::new(&self.host, model, &name, input)?;
         if let Some(asked) = o.raw("input").and_then(|input| text(input).ok()) {
-            session.opened_as(&asked);
+            session.opened_as(&asked, None);
         }
         session.open(method);
         session.set_seed(o.whole("seed", 0)? as u64);

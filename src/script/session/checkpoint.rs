@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Name of the checkpoint file in the result folder.
-const STATE: &str = "state.safetensors";
+pub const STATE: &str = "state.safetensors";
 /// Maximum size of a checkpoint file in bytes.
 const STATE_BYTES: u64 = 8 << 30;
 /// Minimum interval between checkpoints. It is longer if writing a checkpoint is slow (see [`PAUSE`]).
@@ -24,6 +24,8 @@ pub struct Checkpoint {
     _lock: Option<Lock>,
     last: Instant,
     pause: Duration,
+    /// Whether a checkpoint has been written.
+    saved: bool,
     notes: Vec<String>,
 }
 
@@ -43,7 +45,7 @@ impl Checkpoint {
             session.restore(&bytes).with_context(going_on)?;
             notes.push(format!("resuming after step {}", session.cursor()));
         }
-        Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
+        Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, saved: false, notes })
     }
 
     /// Removes and returns the notes to the user about checkpoints.
@@ -64,9 +66,15 @@ impl Checkpoint {
             }
         };
         write_whole(file, &bytes)?;
+        self.saved = true;
         self.last = Instant::now();
         self.pause = EVERY.max(PAUSE * begun.elapsed());
         Ok(())
+    }
+
+    /// Whether a checkpoint has been written, from which the run can be resumed.
+    pub fn is_saved(&self) -> bool {
+        self.saved
     }
 
     /// Removes the checkpoint file. Call this after writing the results.

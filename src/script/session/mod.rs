@@ -6,9 +6,11 @@ pub mod checkpoint;
 pub mod workspace;
 mod ablations;
 mod idle;
+mod provenance;
 mod steps;
 mod target;
 
+pub use provenance::{CommandLine, PictureOrigin};
 pub use target::Target;
 
 use super::agreement::Agreement;
@@ -27,6 +29,7 @@ use crate::render::ClassRow;
 use anyhow::Result;
 use candle_core::Tensor;
 use history::{History, KeptStep};
+use rhai::Map;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -42,6 +45,10 @@ pub struct Session {
     picture: String,
     /// The name by which the picture was opened; `None` if the picture was computed.
     source: Option<Arc<str>>,
+    /// Where the picture came from, if recorded.
+    origin: Option<PictureOrigin>,
+    /// The command line that computes the result, if there is one.
+    command: Option<Arc<CommandLine>>,
     input: Tensor,
     /// The predicted class; an error if the scores are not finite, and `None` if the network has no classes.
     top: Result<Option<usize>, ScoresNotFinite>,
@@ -74,6 +81,8 @@ impl Session {
             model,
             picture: picture.into(),
             source: named(picture),
+            origin: None,
+            command: None,
             input,
             top,
             target: None,
@@ -102,6 +111,7 @@ impl Session {
         self.target = self.target.take().and_then(|target| target.carried(&self.model, &model, &input));
         (self.model, self.picture, self.input) = (model, picture.into(), input);
         self.source = named(picture);
+        self.origin = None;
         if let Some(method) = &self.method {
             self.params = Arc::new(Params::new(method.params.clone()));
         }
@@ -119,9 +129,25 @@ impl Session {
     }
 
     /// Records the name by which the picture was opened, which may differ from the picture's name: the name of a picture file does not
-    /// include its folder.
-    pub fn opened_as(&mut self, source: &str) {
+    /// include its folder. `size` is the picture's height and width before preprocessing.
+    pub fn opened_as(&mut self, source: &str, size: Option<[usize; 2]>) {
         self.source = Some(source.into());
+        self.origin = Some(PictureOrigin::new(source, size));
+    }
+
+    /// Where the picture came from, if [recorded](Self::opened_as).
+    pub fn origin(&self) -> Option<&PictureOrigin> {
+        self.origin.as_ref()
+    }
+
+    /// Records the command line that computes the result.
+    pub fn computed_by(&mut self, command: CommandLine) {
+        self.command = Some(command.into());
+    }
+
+    /// The command line that computes the result, if [recorded](Self::computed_by).
+    pub fn command(&self) -> Option<&CommandLine> {
+        self.command.as_deref()
     }
 
     /// The session's network, with weights and card.
@@ -223,7 +249,27 @@ impl Session {
         if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
         }
-        super::api::class_rows(&LabeledTrace::forward(host.guard(), &self.model, &self.input)?, count)
+        self.classes_of(host, &self.input, count)
+    }
+
+    /// Like [`classes`](Self::classes), for the attacked picture at the current step; `None` if the method is not an attack.
+    pub fn attacked_classes(&self, host: &Host, count: usize) -> Result<Option<Vec<ClassRow>>> {
+        let Some(x) = self.attacked().filter(|_| self.model.classes() > 0) else { return Ok(None) };
+        match self.classes_of(host, &x, count) {
+            Err(error) if error.is::<ScoresNotFinite>() => Ok(Some(vec![])),
+            rows => rows.map(Some),
+        }
+    }
+
+    /// The attacked picture at the current step: the entry `x` of the step's state.
+    fn attacked(&self) -> Option<Tensor> {
+        self.method.as_ref().filter(|method| method.attack)?;
+        let state = self.present()?.state.read_lock::<Map>()?.get("x")?.clone().try_cast::<Tensor>()?;
+        (state.dims() == self.input.dims()).then_some(state)
+    }
+
+    fn classes_of(&self, host: &Host, x: &Tensor, count: usize) -> Result<Vec<ClassRow>> {
+        super::api::class_rows(&LabeledTrace::forward(host.guard(), &self.model, x)?, count)
     }
 
     /// Opens a method with its default parameter values.

@@ -135,6 +135,21 @@ impl Bindings {
         Ok(())
     }
 
+    /// The names of all actions.
+    pub fn actions() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
+    /// The name of an action, as in the configuration file.
+    pub fn name_of(action: Action) -> Option<&'static str> {
+        NAMES.iter().find(|(_, named)| *named == action).map(|(name, _)| *name)
+    }
+
+    /// The user's keys and their actions.
+    pub fn own_keys(&self) -> &[(Key, Action)] {
+        &self.0
+    }
+
     fn kept(&self, row: &Binding) -> Vec<Key> {
         row.keys.iter().copied().filter(|key| self.own(*key).is_none()).collect()
     }

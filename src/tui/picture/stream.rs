@@ -33,11 +33,19 @@ pub fn id(number: u32) -> u32 {
     (std::process::id().wrapping_mul(0x9E37_79B1) >> 8).wrapping_add(number) & 0xff_ffff | 1 << 23
 }
 
-/// The bytes that draw a picture over blank rows and move the cursor below it. Terminals differ in where a picture leaves the
-/// cursor.
-pub fn over_blanks(rows: u16, picture: &[u8]) -> Vec<u8> {
+/// The bytes that draw pictures at their cells over blank rows and move the cursor below them. Terminals differ in where a picture leaves
+/// the cursor.
+pub fn over_blanks(rows: u16, pictures: &[(Rect, Vec<u8>)]) -> Vec<u8> {
     let (before, behind) = (format!("{}\x1b[{rows}A\x1b7", "\n".repeat(rows.into())), format!("\x1b8\x1b[{rows}B\r"));
-    [before.as_bytes(), picture, behind.as_bytes()].concat()
+    let moved = |by: u16, to: char| if by > 0 { format!("\x1b[{by}{to}") } else { String::new() };
+    let mut all = before.into_bytes();
+    for (i, (rect, bytes)) in pictures.iter().enumerate() {
+        let back = if i > 0 { "\x1b8" } else { "" };
+        all.extend(format!("{back}{}{}", moved(rect.y, 'B'), moved(rect.x, 'C')).bytes());
+        all.extend(bytes);
+    }
+    all.extend(behind.bytes());
+    all
 }
 
 /// Converts cells to lines of text, with escape codes at color changes.
@@ -92,4 +100,16 @@ fn code(color: Color, base: u8) -> Option<String> {
         Color::White => 67,
     };
     Some((base + number).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_side_by_side_begin_at_their_columns_and_end_on_the_same_row() {
+        let pictures = [(Rect::new(0, 0, 4, 3), b"a".to_vec()), (Rect::new(6, 1, 4, 2), b"b".to_vec())];
+        let bytes = String::from_utf8(over_blanks(3, &pictures)).unwrap();
+        assert_eq!(bytes, "\n\n\n\x1b[3A\x1b7a\x1b8\x1b[1B\x1b[6Cb\x1b8\x1b[3B\r");
+    }
 }

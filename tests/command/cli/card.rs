@@ -81,7 +81,7 @@ fn the_normalization_of_a_card_is_what_the_network_computes() {
     write_npy(&f.join("normalized.npy"), &[1, 1, 8, 8], &normalized).unwrap();
     write_npy(&f.join("pixels.npy"), &[1, 1, 8, 8], &pixels).unwrap();
     let run = |picture: &str, flags: &[&str]| {
-        said(f, &[&["run", "saliency", "-i", picture, "-t", "1", "--out", "o"], flags].concat());
+        said(f, &[&["run", "saliency", "-i", picture, "-t", "1", "--out", "o", "--force"], flags].concat());
         let array = |name: &str| read_npy(&f.join("o").join(name)).unwrap();
         let result: Value = serde_json::from_slice(&fs::read(f.join("o/result.json")).unwrap()).unwrap();
         (array("logits.npy"), array("gradient.npy"), result["card"].clone())
@@ -185,7 +185,8 @@ fn a_graph_with_several_outputs_uses_the_first_or_the_one_that_a_flag_or_card_na
         fs::copy(graphs.join(file), f.join(file)).unwrap();
         write_npy(&f.join("x.npy"), &[1, 3, 16, 16], &pixels).unwrap();
         let run = |flags: &[&str]| {
-            let arguments = ["run", "saliency", "-m", file, "-i", "x.npy", "--mean", "0", "--std", "1", "--out", "out"];
+            let arguments =
+                ["run", "saliency", "-m", file, "-i", "x.npy", "--mean", "0", "--std", "1", "--out", "out", "--force"];
             let out = gradscope(f, &[&arguments[..], flags].concat());
             assert!(out.status.success(), "{file} {flags:?}: {}", text(&out.stderr));
             let result: Value = serde_json::from_str(&fs::read_to_string(f.join("out/result.json")).unwrap()).unwrap();
@@ -233,7 +234,7 @@ fn a_network_that_takes_bgr_gives_the_scores_and_gradients_of_the_reversed_pictu
     write_npy(&f.join("rgb.npy"), &[1, 3, 16, 16], &pixels([0, 1, 2])).unwrap();
     write_npy(&f.join("bgr.npy"), &[1, 3, 16, 16], &pixels([2, 1, 0])).unwrap();
     let run = |model: &str, picture: &str, flags: &[&str]| {
-        let arguments = ["run", "saliency", "-m", model, "-i", picture, "-t", "1", "--out", "out"];
+        let arguments = ["run", "saliency", "-m", model, "-i", picture, "-t", "1", "--out", "out", "--force"];
         let out = gradscope(f, &[&arguments[..], flags].concat());
         assert!(out.status.success(), "{model} {flags:?}: {}", text(&out.stderr));
         let read = |name: &str| read_npy(&f.join("out").join(name)).unwrap().values;

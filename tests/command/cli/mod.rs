@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 mod card;
+mod config;
+mod methods;
 mod numbers;
+mod out_folder;
 mod outputs;
+mod rerun;
+mod result;
 mod without_graph;
 
 /// Runs gradscope in a folder, without a user configuration.
@@ -144,7 +149,7 @@ fn an_attack_reports_its_steps() {
     assert!(steps.len() >= 2 && steps.len() <= 4);
     assert!((steps[1]["linf"].as_f64().unwrap() - 1.0).abs() < 1e-3);
     assert!(steps[1]["top_logit"].is_number() && steps[1]["goal_logit"].is_number());
-    assert_eq!(result["parameters"]["step"], "1");
+    assert_eq!(result["parameters"]["step"], 1.0);
 }
 
 #[test]
@@ -172,7 +177,7 @@ fn the_result_contains_tables_as_shown() {
     let table = &result["figures"][0]["table"];
     assert_eq!(table["columns"], serde_json::json!(["quantity", "value"]));
     assert_eq!(table["rows"][0][0], "Gini index");
-    let gini: f64 = table["rows"][0][1].as_str().unwrap().parse().unwrap();
+    let gini: f64 = table["rows"][0][1].as_f64().unwrap();
     assert!((0.0..1.0).contains(&gini), "{gini}");
 }
 
@@ -308,14 +313,16 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
         let said: String =
             text(&out.stderr).split_inclusive('\n').filter(|l| !l.starts_with("still running ")).collect();
         move |name: &str| {
-            (result["parameters"][name].as_str().unwrap().to_string(), result["asked"][name].clone(), said.clone())
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+            let asked = &result["asked"][name];
+            (text(&result["parameters"][name]), (!asked.is_null()).then(|| text(asked)), said.clone())
         }
     };
     let pca = used("pca", &["count=12", "components=40"]);
     let layer = pca("layer").0;
     assert!(layer != "all" && !layer.is_empty(), "{layer}");
     assert_eq!(
-        (pca("components").0.as_str(), pca("components").1.as_str(), pca("count").0.as_str()),
+        (pca("components").0.as_str(), pca("components").1.as_deref(), pca("count").0.as_str()),
         ("12", Some("40"), "12")
     );
     assert_says(&pca("count").2, &["components=40 is more than available; using 12"]);
@@ -333,7 +340,7 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
         assert!(used(method, &["count=20", "layer=-2"])("layer").0.parse::<f64>().is_err(), "a number is resolved");
         assert_eq!(used(method, &["count=20"])("layer").0, layer, "{method}");
     }
-    assert_eq!(used("features", &["count=0"])("count"), ("1000".into(), "0".into(), String::new()));
+    assert_eq!(used("features", &["count=0"])("count"), ("1000".into(), Some("0".into()), String::new()));
     let top = used("top_pictures", &["count=6", "k=30"]);
     assert_eq!((top("k").0.as_str(), top("count").0.as_str()), ("6", "6"));
     assert!(top("channel").0.parse::<usize>().is_ok() && !top("layer").0.is_empty());
@@ -373,7 +380,7 @@ fn a_picture_is_not_its_own_neighbor_but_a_copy_is() {
         assert!(out.status.success(), "{}", text(&out.stderr));
         let result: Value = serde_json::from_slice(&out.stdout).unwrap();
         let table = &result["figures"][1]["table"]["rows"];
-        let cell = |row: &Value, i: usize| row[i].as_str().unwrap().parse::<f64>().unwrap();
+        let cell = |row: &Value, i: usize| row[i].as_f64().unwrap();
         table
             .as_array()
             .unwrap()
@@ -703,7 +710,7 @@ fn methods_on_a_folder_use_the_same_classes_and_report_file_names() {
     let named: Vec<_> = rows.iter().map(|row| row[0].as_str().unwrap()).collect();
     assert_eq!(named, ["disc", "ring", "heart"]);
     let (told, _) = run(&["neighbours", "-i", "folder:names[0]", "--set", "k=3"]);
-    assert!(told["file"].as_str().unwrap().starts_with("DISC/"), "{}", told["file"]);
+    assert!(told["picture"]["file"].as_str().unwrap().starts_with("DISC/"), "{}", told["picture"]);
     let table = &told["figures"].as_array().unwrap().iter().find(|f| f["title"] == "neighbours").unwrap()["table"];
     assert_eq!(table["columns"][2], "file");
     assert!(table["rows"][0][2].as_str().unwrap().ends_with(".png"), "{table}");
@@ -715,11 +722,11 @@ fn a_removed_prefix_is_reported_once_and_recorded_in_the_result() {
     let at = |name: &str| fixtures.join(name).display().to_string();
     let f = TempDir::new().unwrap();
     let run = |weights: &str| {
-        let args = ["run", "saliency", "-m", &at("tiny.rhai"), "-w", &at(weights), "--out", "result"];
+        let args = ["run", "saliency", "-m", &at("tiny.rhai"), "-w", &at(weights), "--out", "result", "--force"];
         let out = gradscope(f.path(), &args);
         assert!(out.status.success(), "{}", text(&out.stderr));
         let result: Value = serde_json::from_slice(&fs::read(f.path().join("result/result.json")).unwrap()).unwrap();
-        (text(&out.stderr), result["weights_taken"].clone())
+        (text(&out.stderr), result["weights"]["taken"].clone())
     };
     let (said, taken) = run("prefix0.pth");
     assert_eq!(said.matches("weights of tiny: without the prefix \"model.\"\n").count(), 1, "{said}");

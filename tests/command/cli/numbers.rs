@@ -104,7 +104,6 @@ fn methods_that_need_no_class_run_and_count_non_finite_values() {
         let out = gradscope(folder.path(), &args);
         assert!(out.status.success(), "{method}: {}", text(&out.stderr));
         assert!(text(&out.stderr).contains("scores are not finite"), "{method}: {}", text(&out.stderr));
-        assert!(!text(&out.stdout).contains("NaN,"), "{method}");
         let result: Value = serde_json::from_slice(&out.stdout).unwrap();
         assert!(clean(&result) && result["top5"] == serde_json::json!([]) && result["target"].is_null(), "{result}");
         assert_eq!(result["not_finite"], 10, "{method}");

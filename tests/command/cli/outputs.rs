@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 /// Runs a command with `--out o` and returns the arrays of these files and `result.json`.
 fn written<const N: usize>(folder: &Path, arguments: &[&str], files: [&str; N]) -> ([Npy; N], Value) {
-    let out = gradscope(folder, &[&["run"], arguments, &["--out", "o"]].concat());
+    let out = gradscope(folder, &[&["run"], arguments, &["--out", "o", "--force"]].concat());
     assert!(out.status.success(), "{arguments:?}: {}", text(&out.stderr));
     let result = serde_json::from_slice(&fs::read(folder.join("o/result.json")).unwrap()).unwrap();
     (files.map(|name| read_npy(&folder.join("o").join(name)).unwrap()), result)

@@ -1,6 +1,6 @@
 //! Drivers that draw pictures as ordinary cells.
 
-use super::spec::{Driver, DriverSpec, Standing};
+use super::spec::{Driver, DriverSpec, RowPicture, Standing, row_area};
 use crate::tui::picture::blocks::{self, Blocks};
 use crate::tui::picture::{sample, stream};
 use crate::tui::theme::Depth;
@@ -57,9 +57,11 @@ impl Driver for Cells {
         Standing::Cells(self.0)
     }
 
-    fn stream(&self, image: &RgbImage, depth: Depth, rect: Rect, _: (u32, u32), _: u32) -> Vec<u8> {
-        let mut buf = Buffer::empty(rect);
-        blocks::paint(&mut buf, rect, image, self.0, depth);
+    fn stream_row(&self, pictures: &[RowPicture<'_>], depth: Depth) -> Vec<u8> {
+        let mut buf = Buffer::empty(row_area(pictures));
+        for RowPicture { image, rect, .. } in pictures {
+            blocks::paint(&mut buf, *rect, image, self.0, depth);
+        }
         stream::lines(&buf).into_bytes()
     }
 

@@ -1,6 +1,6 @@
 //! iTerm2's graphics protocol. Pictures are sent as PNG and scaled to cells by the terminal.
 
-use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
+use super::spec::{Driver, DriverSpec, PicturePart, RowPicture, Standing, go, row_area};
 use crate::tui::picture::png::{base64, png};
 use crate::tui::picture::{sample, stream};
 use crate::tui::theme::Depth;
@@ -43,9 +43,10 @@ impl Driver for Iterm {
         parts.iter().map(|(_, png)| [go(rect.x, rect.y), picture(png, rect)].concat()).collect()
     }
 
-    fn stream(&self, image: &RgbImage, _: Depth, rect: Rect, pixels: (u32, u32), _: u32) -> Vec<u8> {
-        let png = png(&sample::light(sample::sized(image, pixels)));
-        stream::over_blanks(rect.height, &picture(&png, rect))
+    fn stream_row(&self, pictures: &[RowPicture<'_>], _: Depth) -> Vec<u8> {
+        let one =
+            |p: &RowPicture<'_>| (p.rect, picture(&png(&sample::light(sample::sized(p.image, p.pixels))), p.rect));
+        stream::over_blanks(row_area(pictures).height, &pictures.iter().map(one).collect::<Vec<_>>())
     }
 }
 

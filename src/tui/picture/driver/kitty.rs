@@ -1,6 +1,6 @@
 //! Kitty's graphics protocol. Pictures are sent as PNG, scaled by the terminal, and placed at the cursor or with placeholders.
 
-use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
+use super::spec::{Driver, DriverSpec, PicturePart, RowPicture, Standing, go, row_area};
 use crate::tui::picture::png::{base64, png};
 use crate::tui::picture::{sample, stream};
 use crate::tui::theme::Depth;
@@ -93,15 +93,19 @@ impl Driver for Kitty {
         placeholders(buf, rect, id);
     }
 
-    fn stream(&self, image: &RgbImage, _: Depth, rect: Rect, pixels: (u32, u32), id: u32) -> Vec<u8> {
-        let png = png(&sample::light(sample::sized(image, pixels)));
-        let pieces = |placing| pieces(id, &png, rect, placing, self.tmux).concat();
-        if self.placing == Placing::Cells && can_place(rect) {
-            let mut buf = Buffer::empty(rect);
-            placeholders(&mut buf, rect, id);
-            return [pieces(Placing::Cells), stream::lines(&buf).into_bytes()].concat();
+    fn stream_row(&self, pictures: &[RowPicture<'_>], _: Depth) -> Vec<u8> {
+        let one = |p: &RowPicture<'_>, placing| {
+            let png = png(&sample::light(sample::sized(p.image, p.pixels)));
+            (p.rect, pieces(p.id, &png, p.rect, placing, self.tmux).concat())
+        };
+        if self.placing == Placing::Cells && pictures.iter().all(|p| can_place(p.rect)) {
+            let mut buf = Buffer::empty(row_area(pictures));
+            pictures.iter().for_each(|p| placeholders(&mut buf, p.rect, p.id));
+            let sent: Vec<_> = pictures.iter().flat_map(|p| one(p, Placing::Cells).1).collect();
+            return [sent, stream::lines(&buf).into_bytes()].concat();
         }
-        stream::over_blanks(rect.height, &pieces(Placing::Cursor))
+        let all: Vec<_> = pictures.iter().map(|p| one(p, Placing::Cursor)).collect();
+        stream::over_blanks(row_area(pictures).height, &all)
     }
 }
 

@@ -9,7 +9,7 @@ mod none;
 pub mod sixel;
 mod spec;
 
-pub use spec::{Driver, DriverSpec, PicturePart, Standing};
+pub use spec::{Driver, DriverSpec, PicturePart, RowPicture, Standing};
 
 use crate::tui::terminal::caps::{Caps, Environment};
 use crate::tui::theme::Depth;
@@ -68,7 +68,13 @@ impl Graphics {
         matches!(self, Self::Auto) && depth != Depth::None
     }
 
-    fn name(self) -> &'static str {
+    /// The names of all choices, as in `--graphics`.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        CHOICES.into_iter().map(Self::name)
+    }
+
+    /// Name of the choice, as in `--graphics`.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::By(spec) => spec.name,

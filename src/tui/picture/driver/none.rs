@@ -1,9 +1,7 @@
 //! A driver that draws no pictures.
 
-use super::spec::{Driver, DriverSpec, Standing};
+use super::spec::{Driver, DriverSpec, RowPicture, Standing};
 use crate::tui::theme::Depth;
-use image::RgbImage;
-use ratatui::layout::Rect;
 
 /// The driver table's entry for no pictures.
 pub const SPEC: DriverSpec =
@@ -22,7 +20,7 @@ impl Driver for Nothing {
         Standing::Nowhere
     }
 
-    fn stream(&self, _: &RgbImage, _: Depth, _: Rect, _: (u32, u32), _: u32) -> Vec<u8> {
+    fn stream_row(&self, _: &[RowPicture<'_>], _: Depth) -> Vec<u8> {
         Vec::new()
     }
 }

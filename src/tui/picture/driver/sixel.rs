@@ -2,7 +2,7 @@
 //!
 //! All pictures share one palette, so that they do not compete for color registers.
 
-use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
+use super::spec::{Driver, DriverSpec, PicturePart, RowPicture, Standing, go, row_area};
 use crate::tui::picture::sample::{self, bayer};
 use crate::tui::picture::stream;
 use crate::tui::theme::Depth;
@@ -60,8 +60,9 @@ impl Driver for Sixel {
         true
     }
 
-    fn stream(&self, image: &RgbImage, _: Depth, rect: Rect, pixels: (u32, u32), _: u32) -> Vec<u8> {
-        stream::over_blanks(rect.height, &encode(&sample::fitted(image, pixels)))
+    fn stream_row(&self, pictures: &[RowPicture<'_>], _: Depth) -> Vec<u8> {
+        let one = |p: &RowPicture<'_>| (p.rect, encode(&sample::fitted(p.image, p.pixels)));
+        stream::over_blanks(row_area(pictures).height, &pictures.iter().map(one).collect::<Vec<_>>())
     }
 }
 

@@ -38,6 +38,25 @@ pub enum Standing {
 /// An encoded part of a picture: the number of cell rows above it, and its bytes.
 pub type PicturePart = (u16, Vec<u8>);
 
+/// A picture in a row of pictures between lines of text.
+#[derive(Clone, Copy, Debug)]
+pub struct RowPicture<'a> {
+    /// The picture.
+    pub image: &'a RgbImage,
+    /// The cells that the picture covers, relative to the start of the row's first line.
+    pub rect: Rect,
+    /// The size of the cells in pixels.
+    pub pixels: (u32, u32),
+    /// A new ID.
+    pub id: u32,
+}
+
+/// The cells of a row of pictures, starting at the top left.
+pub fn row_area(pictures: &[RowPicture<'_>]) -> Rect {
+    let most = |side: fn(&Rect) -> u16| pictures.iter().map(|picture| side(&picture.rect)).max().unwrap_or(0);
+    Rect::new(0, 0, most(|rect| rect.right()), most(|rect| rect.bottom()))
+}
+
 /// Draws pictures with a graphics protocol or as cells.
 pub trait Driver: Debug + Send + Sync {
     /// Name of the driver in the status line.
@@ -85,8 +104,13 @@ pub trait Driver: Debug + Send + Sync {
     /// Fills the cells of a rectangle with the placeholders of a picture.
     fn placeholders(&self, _buf: &mut Buffer, _rect: Rect, _id: u32) {}
 
+    /// Encodes pictures side by side for a stream of text lines. The cursor ends at the start of the line below the pictures.
+    fn stream_row(&self, pictures: &[RowPicture<'_>], depth: Depth) -> Vec<u8>;
+
     /// Encodes a picture for a stream of text lines. The cursor ends at the start of the line below the picture.
-    fn stream(&self, image: &RgbImage, depth: Depth, rect: Rect, pixels: (u32, u32), id: u32) -> Vec<u8>;
+    fn stream(&self, image: &RgbImage, depth: Depth, rect: Rect, pixels: (u32, u32), id: u32) -> Vec<u8> {
+        self.stream_row(&[RowPicture { image, rect, pixels, id }], depth)
+    }
 
     /// Writes a picture to a stream of text lines.
     fn print(
