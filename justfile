@@ -42,6 +42,10 @@ terminals:
     cargo build --release
     python3 tests/terminal/run.py
 
+# Take the README's screenshots; tests fail if the app has changed since
+screenshots:
+    scripts/screenshots.sh
+
 # Fuzz parsers, scripts, native functions and engine sizes for SECONDS each; failing inputs are kept in fuzz/corpus
 fuzz SECONDS="60":
     GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release --test fuzz -- --nocapture

@@ -5,6 +5,7 @@ mod cut;
 mod drawing;
 mod keys;
 mod lens;
+mod readme;
 mod scatter;
 mod session;
 mod stage;

@@ -62,7 +62,7 @@ fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
     let groups = groups(state);
     let at = state.curve.min(groups.len().saturating_sub(1));
     if let (Some(step), true) = (first_change(state), state.stepped() && !state.settles() && !state.run.foreign) {
-        return vec![Span::styled(format!("prediction changes at step {step} "), theme.dim)];
+        return vec![Span::styled(format!("change at step {step} "), theme.dim)];
     }
     let title = match groups.get(at) {
         Some(group) if groups.len() > 1 => format!("{} {}/{} ", group.name, at + 1, groups.len()),
