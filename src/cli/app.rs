@@ -84,10 +84,14 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
     Ok(WorkerInit { session_file, notes, ..opening })
 }
 
+/// What the app says when it is started for the first time.
+const WELCOME: &str = "new here? :tutor. Your own network: gradscope -m hf:timm/resnet50.a1_in1k -i dog.jpg";
+
 /// The worker's initial state if no session is restored, from the arguments and defaults.
 fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let model = open::model(&host, &question.network)?;
-    let notes = model.note().into_iter().collect();
+    let welcome = nothing_asked(question, app).then(|| WELCOME.to_owned());
+    let notes = model.note().into_iter().chain(welcome).collect();
     let asked = question.pictures.first().cloned().unwrap_or_else(|| model.card.picture.clone());
     let (name, picture) = open::picture(Some(&asked), &model)?;
     let method = app.method.as_deref().unwrap_or(FIRST);

@@ -179,8 +179,6 @@ impl<F: Fn(Command)> App<F> {
             Effect::FindModels(folders) => self.aside(move || Event::ModelFiles(find_models::find(&folders))),
             Effect::Preview(name) => self.aside(move || find_pictures::preview(name)),
             Effect::Edit(method, path, line) => return self.edit(method, &path, line),
-            // The event loop performs actions before they become effects.
-            Effect::Perform(_) => {}
             Effect::Copy(text) => return self.copy(&text),
             Effect::Redraw => {
                 self.stage.forget();

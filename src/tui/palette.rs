@@ -89,7 +89,7 @@ const LIGHT: Colors = Colors {
         rgb(0x0960c8),
         rgb(0xc11f2a),
         rgb(0x6b3fc0),
-        rgb(0xa84300),
+        rgb(0xb5480f),
         rgb(0x57606a),
         rgb(0x4f6b00),
     ],

@@ -12,8 +12,10 @@ use std::time::Duration;
 /// Applies an event to the state at time `now` since app start. Returns the effects to perform.
 pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
     state.now = now;
-    let effects = apply(state, event);
-    let mut effects = performed(state, effects);
+    let mut effects = apply(state, event);
+    if let Some(action) = state.pending.take() {
+        effects.extend(router::perform(state, action));
+    }
     effects.extend(pass_time(state));
     views::refresh(state);
     effects.extend(picture_picker::follow_cursor(state));
@@ -21,15 +23,6 @@ pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
     state.asked += questions(&effects);
     settle(state);
     effects
-}
-
-/// Replaces the actions among the effects by their own effects.
-fn performed(state: &mut State, effects: Vec<Effect>) -> Vec<Effect> {
-    let effects = effects.into_iter().flat_map(|effect| match effect {
-        Effect::Perform(action) => router::perform(state, action),
-        other => vec![other],
-    });
-    effects.collect()
 }
 
 fn apply(state: &mut State, event: Event) -> Vec<Effect> {

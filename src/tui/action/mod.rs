@@ -7,7 +7,6 @@ pub mod filter;
 pub mod lens_actions;
 pub mod param_step;
 pub mod parameters;
-pub mod palette;
 pub mod pickers;
 pub mod model_picker;
 pub mod picture_picker;

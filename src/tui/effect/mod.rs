@@ -5,7 +5,6 @@ mod find_files;
 pub mod find_models;
 pub mod find_pictures;
 
-use crate::tui::keymap::Action;
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
@@ -24,8 +23,6 @@ pub enum Effect {
     FindModels(Vec<PathBuf>),
     /// Read the thumbnail of the picture with this name.
     Preview(String),
-    /// Perform an action, after the pop-up in which it was chosen has closed.
-    Perform(Action),
     /// Copy a text to the clipboard.
     Copy(String),
     /// Redraw the whole screen.

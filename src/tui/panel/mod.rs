@@ -11,6 +11,7 @@ mod layers;
 mod log;
 mod methods;
 mod parameters;
+pub mod search;
 mod spec;
 
 pub use spec::{BLANK, List, Panel, PanelPlace};

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod help;
+pub mod palette;
 mod picker;
 mod prompt;
 

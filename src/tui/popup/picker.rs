@@ -1,8 +1,9 @@
 //! The picker: a list filtered by typing, with an optional picture or text beside it.
 
+use super::palette;
 use crate::render::Colormap;
 use crate::script::session::Target;
-use crate::tui::action::{copy, model_picker, palette, request};
+use crate::tui::action::{copy, model_picker, request};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};

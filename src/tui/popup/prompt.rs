@@ -6,7 +6,7 @@ use crate::tui::effect::Effect;
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
 use crate::tui::layer::{Handled, Layer};
-use crate::tui::panel;
+use crate::tui::panel::{self, search};
 use crate::tui::state::{Popup, Prompt, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::put;
@@ -86,15 +86,23 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
 /// Applies the text of a filter prompt as it is typed.
 fn changed(state: &mut State) -> Vec<Effect> {
     if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text().to_owned()) {
-        filter::narrow(state, &text);
+        narrow(state, &text);
     }
     Vec::new()
+}
+
+/// Applies a filter or a search to the focused panel's list.
+fn narrow(state: &mut State, text: &str) {
+    match search::list(state) {
+        Some(_) => search::narrow(state, text),
+        None => filter::narrow(state, text),
+    }
 }
 
 /// Closes the prompt without running its line, removing any filter.
 fn leave(state: &mut State) -> Vec<Effect> {
     if open(state).is_some_and(|prompt| prompt.filter) {
-        filter::narrow(state, "");
+        narrow(state, "");
     }
     state.popup = None;
     Vec::new()

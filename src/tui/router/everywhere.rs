@@ -1,15 +1,16 @@
 //! The bottom layer of the screen: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
-    branches, copy, filter, lens_actions, model_picker, palette, parameters, pickers, picture_picker, request, session,
-    steps, units, views,
+    branches, copy, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps,
+    units, views,
 };
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key, Mouse};
 use crate::tui::keymap::{self, Action, Bound, EVERYWHERE};
 use crate::tui::layer::{Handled, Layer};
 use crate::tui::layout;
-use crate::tui::panel;
+use crate::tui::panel::{self, search};
+use crate::tui::popup::palette;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::view::scrubber;
 use crate::worker::message::Command;
@@ -62,7 +63,7 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::Tenfold(by) => parameters::tenfold(state, by),
         Action::Play => steps::play(state),
         Action::Step(_) | Action::First | Action::Last => steps::go(state, action),
-        Action::Match(by) => filter::next(state, by),
+        Action::Match(by) => search::next(state, by),
         Action::Copy => copy::open(state),
         Action::Palette => palette::open(state),
         Action::Undo => ask(Command::Undo),
@@ -84,6 +85,7 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::Save => prompt(state, "save gradscope-out"),
         Action::OpenPicture => prompt(state, "open "),
         Action::CommandLine => prompt(state, ""),
+        Action::Filter if search::list(state).is_some() => open(state, Popup::Prompt(Prompt::filter(""))),
         Action::Filter => filter::open(state),
         _ => return None,
     })

@@ -39,7 +39,7 @@ use crate::script::session::Target;
 use crate::script::summary::{
     LayerRow, MethodCard, MethodRow, ModelCard, ModelRow, ModuleRow, ParamKind, ParamRow, modules,
 };
-use crate::tui::keymap::Bindings;
+use crate::tui::keymap::{Action, Bindings};
 use crate::tui::palette::Palette;
 use crate::words;
 use image::RgbImage;
@@ -129,6 +129,8 @@ pub struct State {
     pub toast: Option<(String, Duration)>,
     /// The tutorial, if it is open.
     pub tutor: Option<Tutor>,
+    /// An action chosen in the palette, which is performed after the palette has closed.
+    pub pending: Option<Action>,
     /// The latest choices in the palette, latest first.
     pub chosen: Vec<String>,
     /// The text searched for last in a list, and the panel of the list.

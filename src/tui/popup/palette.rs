@@ -2,8 +2,8 @@
 //!
 //! To add a kind of entry, add a row to [`SOURCES`] and a branch to [`take`].
 
-use super::{request, units};
 use crate::script::session::Target;
+use crate::tui::action::{request, units};
 use crate::tui::command::COMMANDS;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::keymap::{Action, EVERYWHERE};
@@ -54,7 +54,10 @@ pub fn take(state: &mut State, entry: String) -> Vec<Effect> {
     state.chosen.truncate(REMEMBERED);
     let Some((kind, value)) = entry.split_once(MARK) else { return Vec::new() };
     match kind {
-        "action" => bound(value).map_or_else(Vec::new, |action| vec![Effect::Perform(action)]),
+        "action" => {
+            state.pending = bound(value);
+            Vec::new()
+        }
         "method" => request::run_method(state, value.to_owned()),
         "parameter" => {
             let now = state.params().iter().find(|p| p.name == value).map(|p| state.value(p).to_owned());
