@@ -2,7 +2,7 @@
 
 use super::config;
 use super::out::{self, say};
-use crate::render::{self, Colormap, Figure};
+use crate::render::{self, Body, Colormap, Figure};
 use crate::tui::{Graphics, Inline};
 use anyhow::Result;
 use image::RgbImage;
@@ -49,10 +49,18 @@ impl FigurePrinter {
         Ok(Self { pictures: Inline::new(wish), columns, rows })
     }
 
-    /// Prints figures in order: pictures side by side, as many as fit, with their captions below; text below its caption.
+    /// Prints figures in order: pictures side by side, as many as fit, with their captions below; badges on one line; other text below its
+    /// caption.
     pub fn show(&self, figures: &[Figure]) -> Result<()> {
         let mut row = vec![];
-        for figure in figures {
+        for group in figures.chunk_by(|a, b| is_badge(a) && is_badge(b)) {
+            if is_badge(&group[0]) {
+                self.wall(&std::mem::take(&mut row))?;
+                let badges: Vec<_> = group.iter().filter_map(|badge| render::text(badge, TEXT)).collect();
+                say(&format!("\n{}", badges.join("   ")))?;
+                continue;
+            }
+            let figure = &group[0];
             let text = render::text(figure, TEXT);
             let picture = if text.is_some() || !self.pictures.draws() { None } else { paint(figure) };
             match picture {
@@ -88,6 +96,10 @@ impl FigurePrinter {
         }
         Ok(())
     }
+}
+
+fn is_badge(figure: &Figure) -> bool {
+    matches!(figure.body, Body::Badge { .. })
 }
 
 fn paint(figure: &Figure) -> Option<RgbImage> {

@@ -21,7 +21,7 @@ pub fn methods(host_args: &HostArgs, args: &MethodsArgs) -> Result<ExitCode> {
     let open = |name: &String| host.method(name).map_err(|e| if e.is::<Report>() { e } else { usage::usage(e) });
     let methods = args.methods.iter().map(open).collect::<Result<Vec<_>>>()?;
     if args.json {
-        return as_json(methods.iter().map(|m| document(&host.row_of(m), Some(m))).collect());
+        return as_json(methods.iter().map(|m| page_document(&host.row_of(m), m)).collect());
     }
     for (i, method) in methods.iter().enumerate() {
         out::say(&(if i > 0 { "\n".to_string() } else { String::new() } + page(method).trim_end()))?;
@@ -59,14 +59,20 @@ fn document(row: &MethodRow, method: Option<&Method>) -> Value {
         "name": row.name,
         "group": row.group,
         "summary": row.summary,
-        "doc": method.map(|m| &m.doc),
-        "sources": method.map(|m| sources(&m.doc)),
         "stepped": method.map(|m| m.stepped),
         "path": row.path,
         "broken": row.broken,
         "parameters": params.iter().map(param).collect::<Vec<_>>(),
-        "example": method.map(example),
     })
+}
+
+/// Describes a method as JSON like [`document`], with its documentation, the papers it cites, and an example.
+fn page_document(row: &MethodRow, method: &Method) -> Value {
+    let mut all = document(row, Some(method));
+    all["doc"] = method.doc.as_str().into();
+    all["sources"] = sources(&method.doc).into();
+    all["example"] = example(method).into();
+    all
 }
 
 /// A page about a method: its documentation, how it runs, its parameters, and an example.

@@ -3,9 +3,10 @@
 use super::args::RunArgs;
 use super::usage::usage;
 use crate::data::{disk, read_text};
+use crate::panics::decoding;
 use crate::script::session::checkpoint::STATE;
 use crate::words;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -65,10 +66,8 @@ pub fn remove_others(folder: &Path, args: &RunArgs) -> Result<()> {
 /// Reads a result.
 pub fn read(file: &Path) -> Result<Value> {
     let text = read_text(file, RESULT_BYTES)?;
-    match serde_json::from_str(&text) {
-        Ok(found) => Ok(found),
-        Err(why) => bail!("reading \"{}\": not JSON: {why}", words::path(file)),
-    }
+    let found = decoding("JSON", || serde_json::from_str(&text));
+    found.with_context(|| format!("reading \"{}\": not JSON", words::path(file)))
 }
 
 /// The folders with a result or a checkpoint: the folder itself, and subfolders such as `02-cat` of a run on several pictures.

@@ -246,6 +246,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_cancelled_selftest_keeps_the_outcomes_of_the_completed_cases() {
+        let mut seen = vec![];
+        let stop = |done, all| {
+            seen.push((done, all));
+            if done < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let outcomes = Selftest::default().run_until(Selftest::CASES, None, stop).unwrap();
+        let all = cases().len();
+        assert_eq!((outcomes.len(), seen), (2, vec![(1, all), (2, all), (3, all)]));
+        assert!(outcomes.iter().all(|outcome| outcome.passed));
+    }
+
     fn cases() -> Vec<Value> {
         let file: Value = serde_json::from_str(include_str!("cases.json")).unwrap();
         file["cases"].as_array().unwrap().clone()
