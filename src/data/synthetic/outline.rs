@@ -24,6 +24,16 @@ pub fn outlines(kind: usize) -> Vec<Vec<PenPoint>> {
     }
 }
 
+/// The area inside the outlines of class `kind`.
+pub fn area(kind: usize) -> f32 {
+    let enclosed = |outline: &Vec<PenPoint>| {
+        let edges = outline.iter().zip(outline.iter().cycle().skip(1));
+        edges.map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f32>().abs() / 2.0
+    };
+    let outlines = outlines(kind);
+    outlines.iter().skip(1).fold(enclosed(&outlines[0]), |area, hole| area - enclosed(hole))
+}
+
 /// A small fragment: a thin quadrilateral or an irregular polygon.
 pub fn crumb(random: &mut Random) -> Vec<PenPoint> {
     if random.chance(0.5) {
