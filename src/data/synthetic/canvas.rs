@@ -42,7 +42,8 @@ impl Canvas {
     /// Draws an object and, below it, its shadow.
     pub fn put(&mut self, body: &Body, place: Place) {
         self.cast(body.solid, place);
-        let outlines: Vec<Vec<_>> = body.outlines.iter().map(|o| o.iter().map(|p| place.on_picture(*p)).collect()).collect();
+        let outlines: Vec<Vec<_>> =
+            body.outlines.iter().map(|o| o.iter().map(|p| place.on_picture(*p)).collect()).collect();
         let covered = coverage(&outlines, [SIDE, SIDE]);
         for i in place.pixels(place.center, 1.05) {
             let share = covered[i];

@@ -40,3 +40,34 @@ pub fn of_hue(hue: f32, saturation: f32, value: f32) -> Color {
     };
     [channel(5.0), channel(3.0), channel(1.0)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hues_go_around_from_red_over_green_and_blue() {
+        assert_eq!(
+            [0.0, 2.0, 4.0].map(|hue| of_hue(hue, 1.0, 1.0)),
+            [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        );
+        assert_eq!(of_hue(1.0, 1.0, 0.5), [0.5, 0.5, 0.0]);
+        assert_eq!(of_hue(3.3, 0.0, 0.7), [0.7; 3]);
+    }
+
+    #[test]
+    fn objects_contrast_with_the_ground_and_with_each_other() {
+        for i in 0..100 {
+            let random = &mut Random::of(1, i);
+            let mut colors = vec![ground(random)];
+            for _ in 0..3 {
+                let own = object(random, &colors);
+                assert!(
+                    colors.iter().all(|c| own.iter().zip(c).any(|(a, b)| (a - b).abs() > 0.2)),
+                    "{own:?} on {colors:?}"
+                );
+                colors.push(own);
+            }
+        }
+    }
+}

@@ -77,3 +77,22 @@ fn unit(v: [f32; 3]) -> [f32; 3] {
 fn power_of_32(x: f32) -> f32 {
     (0..5).fold(x, |x, _| x * x)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn light_comes_from_the_upper_left() {
+        let finish = Finish { relief: 0.6, gloss: 0.3 };
+        for i in 0..20 {
+            let light = Light::random(&mut Random::of(1, i));
+            let sum = |slope| light.on_solid([0.5; 3], slope, finish, [0.2; 3]).iter().sum::<f32>();
+            // A surface that rises to the lower right faces the upper left.
+            assert!(sum([1.0, 1.0]) > sum([0.0, 0.0]) && sum([0.0, 0.0]) > sum([-1.0, -1.0]));
+            assert!(light.shadow().iter().all(|v| *v > 0.0));
+            let ground = |place| light.on_ground([0.5; 3], place)[1];
+            assert!(ground([0.35, 0.3]) > ground([1.0, 1.0]));
+        }
+    }
+}

@@ -89,3 +89,15 @@ fn heart(t: f32) -> PenPoint {
     let y = 13.0 * t.cos() - 5.0 * (2.0 * t).cos() - 2.0 * (3.0 * t).cos() - (4.0 * t).cos();
     [16.0 * t.sin().powi(3) / 17.0, -(y + 2.5) / 17.0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_exclude_holes() {
+        let (disc, square, ring) = (area(0), area(1), area(5));
+        assert!((disc - PI * 0.92 * 0.92).abs() < 0.02 && (square - 2.0).abs() < 1e-5);
+        assert!((ring - PI * (0.95 * 0.95 - 0.55 * 0.55)).abs() < 0.02, "{ring}");
+    }
+}

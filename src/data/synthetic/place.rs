@@ -71,3 +71,25 @@ impl Place {
         self.upright([(at[0] - self.center[0]) * scale, (at[1] - self.center[1]) * scale])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_of_the_outline_is_found_again_from_its_place_in_the_picture() {
+        let place = Place::new([40.0, 70.0], 25.0, 0.5);
+        for at in [[0.0, 0.0], [1.0, 0.0], [-0.3, 0.8]] {
+            let again = place.on_outline(place.on_picture(at));
+            assert!(again.iter().zip(at).all(|(a, b)| (a - b).abs() < 1e-6), "{again:?}, not {at:?}");
+        }
+    }
+
+    #[test]
+    fn pixels_are_cut_off_at_the_edges_of_the_picture() {
+        let corner = Place::new([0.0, SIDE as f32], 10.0, 0.0);
+        let pixels: Vec<_> = corner.pixels(corner.center, 1.0).collect();
+        assert_eq!((pixels.len(), pixels[0]), (100, (SIDE - 10) * SIDE));
+        assert_eq!(Place::new([-30.0, 0.0], 10.0, 0.0).pixels([-30.0, 0.0], 2.0).count(), 0);
+    }
+}

@@ -109,3 +109,33 @@ fn transposed_blur(values: &[f32], side: usize, radius: usize) -> Vec<f32> {
     }
     blurred
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_surface_over_a_disc_is_a_hemisphere() {
+        let (disc, radius) = (Solid::of(0), 0.92f32);
+        for [x, y] in [[0.0, 0.0], [0.4, 0.0], [0.0, -0.6], [-0.5, 0.5], [0.2, 0.7]] {
+            let height = (radius * radius - x * x - y * y).sqrt();
+            for (slope, expected) in disc.slope([x, y]).into_iter().zip([-x / height, -y / height]) {
+                assert!(
+                    (slope - expected).abs() < 0.06 + 0.06 * expected.abs(),
+                    "at {x}, {y}: {slope}, not {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_surface_is_flat_outside_the_outline_and_its_shadow_fades_there() {
+        for kind in 0..KINDS.len() {
+            let solid = Solid::of(kind);
+            let around = [[1.2, 0.0], [0.0, 1.2], [-1.2, 0.0], [-0.9, -0.9]];
+            assert!(around.iter().all(|&p| solid.slope(p) == [0.0; 2] && solid.shadow(p) < 0.15), "{}", KINDS[kind]);
+            assert!(solid.shadow([1.45, 1.45]) < 1e-6);
+        }
+        assert!(Solid::of(0).shadow([0.0, 0.0]) > 0.98 && (0.3..0.7).contains(&Solid::of(0).shadow([0.92, 0.0])));
+    }
+}
