@@ -37,7 +37,7 @@ pub const PAIRS: [Pair; 8] = [
     Pair { left: ("arrow", SKY), right: ("disc", CRIMSON), ground: (Pattern::Clouds, SAND) },
     Pair { left: ("bolt", GOLD), right: ("square", VIOLET), ground: (Pattern::Linen, MOSS) },
     Pair { left: ("star", CORAL), right: ("ring", IVORY), ground: (Pattern::Grain, SLATE) },
-    Pair { left: ("triangle", LIME), right: ("crescent", IVORY), ground: (Pattern::Clouds, WALNUT) },
+    Pair { left: ("triangle", LIME), right: ("crescent", VIOLET), ground: (Pattern::Linen, SAND) },
     Pair { left: ("disc", VIOLET), right: ("bolt", GOLD), ground: (Pattern::Linen, SAND) },
 ];
 
