@@ -23,7 +23,7 @@ TODAY = [(name, IMAGENET, (1, 8)) for name in (
 )]
 
 # Networks and batch sizes for training.
-TRAINED = [("lenet", (1, 28, 28), (64, 128)), ("shapes", (3, 64, 64), (64, 128)), ("resnet20", (3, 32, 32), (64, 128))]
+TRAINED = [("lenet", (1, 28, 28), (64, 128)), ("shapes", (3, 128, 128), (64, 128)), ("resnet20", (3, 32, 32), (64, 128))]
 
 
 def budget(name):
@@ -79,12 +79,13 @@ class Shapes(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(3, 16, 5, 2, 2), nn.Conv2d(16, 32, 3, padding=1)
-        self.conv3, self.conv4 = nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(64, 96, 3, padding=1)
+        self.conv3, self.conv4 = nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(64, 96, 3, padding=2, dilation=2)
         self.fc = nn.Linear(96, 10)
 
     def forward(self, x):
-        x = F.relu(self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2)))
-        x = F.relu(self.conv4(F.max_pool2d(F.relu(self.conv3(x)), 2)))
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.relu(self.conv4(F.max_pool2d(F.relu(self.conv3(x)), 3, 1, 1)))
         return self.fc(x.mean((2, 3)))
 
 

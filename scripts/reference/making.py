@@ -26,7 +26,7 @@ def activations(x, w):
     """Activations of normalized pixels, by layer."""
     a = {"relu1": F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], 2, 2))}
     a["relu2"] = F.relu(F.conv2d(F.max_pool2d(a["relu1"], 2), w["conv2.weight"], w["conv2.bias"], 1, 1))
-    a["relu3"] = F.relu(F.conv2d(a["relu2"], w["conv3.weight"], w["conv3.bias"], 1, 1))
+    a["relu3"] = F.relu(F.conv2d(F.max_pool2d(a["relu2"], 2), w["conv3.weight"], w["conv3.bias"], 1, 1))
     return a
 
 

@@ -247,12 +247,13 @@ class Shapes(nn.Module):
         self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2)
         self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
         self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
-        self.conv4 = nn.Conv2d(64, 96, 3, padding=1)
+        self.conv4 = nn.Conv2d(64, 96, 3, padding=2, dilation=2)
         self.fc = nn.Linear(96, 10)
 
     def forward(self, x):
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv3(F.relu(self.conv2(x)))), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv3(x)), 3, stride=1, padding=1)
         return self.fc(F.relu(self.conv4(x)).mean((2, 3)))
 
 
@@ -286,7 +287,7 @@ class ShapesVit(nn.Module):
         self.head = nn.Linear(96, 10)
 
     def forward(self, x):
-        x = F.relu(self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2)))
+        x = F.max_pool2d(F.relu(self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2))), 2)
         x = self.patch_embed.proj(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.cls_token.expand(len(x), 1, -1), x], 1) + self.pos_embed
         return self.head(self.norm(self.blocks(x))[:, 0])
@@ -422,8 +423,8 @@ def own():
     nets["reader"] = (Reader, ([0.12], [0.28]), [1, 20, 96])
     nets["lenet_captum"] = (LeNetCaptum, (half, half), [3, 32, 32])
     nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
-    nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])
-    nets["shapes_vit"] = (ShapesVit, (half, [0.25] * 3), [3, 64, 64])
+    nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 128, 128])
+    nets["shapes_vit"] = (ShapesVit, (half, [0.25] * 3), [3, 128, 128])
     nets["darknet_tiny"] = (DarknetTiny, ([0.0] * 3, [1.0] * 3), [3, 64, 64])
     nets["style_transformer"] = (StyleTransformer, ([m / 255 for m in CAFFE], [1 / 255] * 3), [3, 48, 52])
     for name, blocks in {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}.items():

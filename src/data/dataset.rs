@@ -10,8 +10,13 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::fmt::{self, Debug, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Number of drawn pictures whose bytes identify a data set.
+const DRAWN_TO_IDENTIFY: usize = 10;
 
 /// A data set: pictures and their labels, in a fixed order.
 #[derive(Clone, Debug)]
@@ -31,10 +36,40 @@ pub struct Dataset {
 enum Items {
     /// Pictures of one size, stored as bytes in `(N, C, H, W)` order.
     Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
+    /// Pictures of one size, drawn on demand as bytes in `(C, H, W)` order.
+    Drawn { shape: [usize; 3], draw: Draw, labels: Vec<usize> },
     /// Picture files with their labels, read on demand.
     Files(Vec<(PathBuf, usize)>),
     /// Pictures inside larger files, with their labels, read on demand.
     Stored { pictures: Arc<dyn StoredPictures>, labels: Vec<usize> },
+}
+
+/// A function that draws the picture of an index into a buffer.
+#[derive(Clone)]
+struct Draw(Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>);
+
+impl Debug for Draw {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Draw")
+    }
+}
+
+impl Items {
+    /// The bytes of picture `i`; none if the pictures are files.
+    fn levels(&self, i: usize) -> Cow<'_, [u8]> {
+        match self {
+            Self::Bytes { shape, pixels, .. } => {
+                let size: usize = shape.iter().product();
+                pixels[i * size..(i + 1) * size].into()
+            }
+            Self::Drawn { shape, draw, .. } => {
+                let mut bytes = vec![0; shape.iter().product()];
+                (draw.0)(i, &mut bytes);
+                bytes.into()
+            }
+            Self::Files(_) | Self::Stored { .. } => Cow::default(),
+        }
+    }
 }
 
 impl Dataset {
@@ -64,6 +99,22 @@ impl Dataset {
             labelled: true,
             items: Items::Bytes { shape, pixels, labels },
         })
+    }
+
+    /// A data set of pictures of one size, `shape` = `(C, H, W)`, that are drawn on demand: `draw(i, bytes)` draws picture `i`, always
+    /// the same. `labels` holds one label per picture.
+    ///
+    /// Errors if there are no pictures.
+    pub fn drawn(
+        name: &str,
+        classes: Vec<String>,
+        shape: [usize; 3],
+        draw: impl Fn(usize, &mut [u8]) + Send + Sync + 'static,
+        labels: Vec<usize>,
+    ) -> Result<Self> {
+        ensure!(!labels.is_empty(), "\"{name}\" has no pictures");
+        let items = Items::Drawn { shape, draw: Draw(Arc::new(draw)), labels };
+        Ok(Self { name: name.into(), classes, alphabetical: false, labelled: true, items })
     }
 
     /// A data set of picture files, each with a label. `classes` must be in alphabetical order.
@@ -109,7 +160,7 @@ impl Dataset {
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match &self.items {
-            Items::Bytes { labels, .. } | Items::Stored { labels, .. } => labels.len(),
+            Items::Bytes { labels, .. } | Items::Drawn { labels, .. } | Items::Stored { labels, .. } => labels.len(),
             Items::Files(files) => files.len(),
         }
     }
@@ -117,7 +168,7 @@ impl Dataset {
     /// The label of picture `i`, which is the index of its class; 0 if the data set has no labels.
     pub fn label(&self, i: usize) -> usize {
         match &self.items {
-            Items::Bytes { labels, .. } | Items::Stored { labels, .. } => labels[i],
+            Items::Bytes { labels, .. } | Items::Drawn { labels, .. } | Items::Stored { labels, .. } => labels[i],
             Items::Files(files) => files[i].1,
         }
     }
@@ -153,6 +204,7 @@ impl Dataset {
                 let size: usize = shape.iter().product();
                 Items::Bytes { shape: *shape, pixels: pixels[..count * size].to_vec(), labels }
             }
+            Items::Drawn { shape, draw, .. } => Items::Drawn { shape: *shape, draw: draw.clone(), labels },
             Items::Files(files) => Items::Files(files.iter().map(|(path, _)| path.clone()).zip(labels).collect()),
             Items::Stored { pictures, .. } => Items::Stored { pictures: pictures.clone(), labels },
         };
@@ -163,7 +215,7 @@ impl Dataset {
     /// pictures have no names.
     pub fn file(&self, i: usize) -> Option<String> {
         match &self.items {
-            Items::Bytes { .. } => None,
+            Items::Bytes { .. } | Items::Drawn { .. } => None,
             Items::Stored { pictures, labels } => pictures.name(i).filter(|_| i < labels.len()),
             Items::Files(files) => {
                 let path = &files.get(i)?.0;
@@ -174,7 +226,8 @@ impl Dataset {
         }
     }
 
-    /// A hash that identifies the pictures: SHA-256 of their bytes, or of the paths, sizes and modification times of their files.
+    /// A hash that identifies the pictures: SHA-256 of their bytes, of the first ones if they are drawn, or of the paths, sizes and
+    /// modification times of their files.
     ///
     /// Errors if a file cannot be accessed.
     pub fn fingerprint(&self) -> Result<Vec<u8>> {
@@ -183,6 +236,10 @@ impl Dataset {
             Items::Bytes { shape, pixels, .. } => {
                 hash.update(format!("{shape:?}"));
                 hash.update(pixels);
+            }
+            Items::Drawn { shape, labels, .. } => {
+                hash.update(format!("{shape:?}{}", labels.len()));
+                (0..labels.len().min(DRAWN_TO_IDENTIFY)).for_each(|i| hash.update(self.items.levels(i)));
             }
             Items::Files(files) => {
                 for (path, _) in files {
@@ -201,7 +258,7 @@ impl Dataset {
     pub fn path(&self, i: usize) -> Option<&Path> {
         match &self.items {
             Items::Files(files) => files.get(i).map(|(path, _)| path.as_path()),
-            Items::Bytes { .. } | Items::Stored { .. } => None,
+            Items::Bytes { .. } | Items::Drawn { .. } | Items::Stored { .. } => None,
         }
     }
 
@@ -212,13 +269,12 @@ impl Dataset {
         let count = self.len();
         ensure!(i < count, "no picture {i} in \"{}\"; indices range from 0 to {}", self.name, count - 1);
         match &self.items {
-            Items::Bytes { shape, pixels, .. } => {
-                let size: usize = shape.iter().product();
-                let values: Vec<f32> = pixels[i * size..(i + 1) * size].iter().map(|&b| f32::from(b) / 255.0).collect();
-                Ok(Picture::Values(Tensor::from_vec(values, &shape[..], &Device::Cpu)?))
-            }
             Items::Files(files) => Picture::open(&files[i].0),
             Items::Stored { pictures, .. } => pictures.picture(i),
+            Items::Bytes { shape, .. } | Items::Drawn { shape, .. } => {
+                let values: Vec<f32> = self.items.levels(i).iter().map(|&b| f32::from(b) / 255.0).collect();
+                Ok(Picture::Values(Tensor::from_vec(values, &shape[..], &Device::Cpu)?))
+            }
         }
     }
 
@@ -226,12 +282,12 @@ impl Dataset {
     ///
     /// Errors if a picture cannot be read or preprocessed.
     pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {
-        if let Items::Bytes { shape, pixels, .. } = &self.items
+        if let Items::Bytes { shape, .. } | Items::Drawn { shape, .. } = &self.items
             && *shape == preprocess.input
             && !numbers.is_empty()
             && numbers.iter().all(|&i| i < self.len())
         {
-            return of_levels(numbers, *shape, pixels);
+            return of_levels(numbers, *shape, &self.items);
         }
         let one = |&i: &usize| {
             let picture = self.picture(i)?;
@@ -242,15 +298,15 @@ impl Dataset {
     }
 }
 
-/// Selects the pictures with the indices `numbers` from `pixels`, which already have the model's input size.
-fn of_levels(numbers: &[usize], shape: [usize; 3], pixels: &[u8]) -> Result<Tensor> {
+/// The pictures with the indices `numbers`, which already have the model's input size, `shape`.
+fn of_levels(numbers: &[usize], shape: [usize; 3], items: &Items) -> Result<Tensor> {
     let size: usize = shape.iter().product();
     let count = numbers.len() * size;
     reserve(count * size_of::<f32>(), || format!("a batch of {} pictures", numbers.len()))?;
     let mut values = vec![0f32; count];
     let pictures = values.par_chunks_exact_mut(size.max(1)).zip(numbers);
     pictures.for_each(|(to, &i)| {
-        to.iter_mut().zip(&pixels[i * size..(i + 1) * size]).for_each(|(to, &level)| *to = f32::from(level) / 255.0);
+        to.iter_mut().zip(items.levels(i).iter()).for_each(|(to, &level)| *to = f32::from(level) / 255.0);
     });
     let [channels, height, width] = shape;
     Ok(Tensor::from_vec(values, (numbers.len(), channels, height, width), &Device::Cpu)?)
@@ -268,6 +324,7 @@ fn checked(name: &str, count: usize, labels: Option<Vec<usize>>) -> Result<(bool
 mod tests {
     use super::*;
     use crate::data::Interpolation;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn a_batch_of_pictures_of_the_models_size_holds_what_each_gives_alone() {
@@ -281,5 +338,24 @@ mod tests {
         let alone = numbers.map(|i| values(preprocess.apply(&set.picture(i).unwrap(), false).unwrap()));
         assert_eq!(values(batch), alone.concat());
         assert!(set.batch(&[5], &preprocess).is_err());
+    }
+
+    #[test]
+    fn pictures_are_drawn_when_they_are_asked_for() {
+        let drawn = Arc::new(AtomicUsize::new(0));
+        let counted = drawn.clone();
+        let draw = move |i: usize, bytes: &mut [u8]| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            bytes.fill(51 * i as u8);
+        };
+        let set = Dataset::drawn("levels", vec![], [1, 2, 2], draw, vec![0, 1, 0, 1, 0]).unwrap();
+        assert_eq!((set.len(), set.label(3), drawn.load(Ordering::Relaxed)), (5, 1, 0));
+        let preprocess = Preprocess { input: [1, 2, 2], resize: None, interpolation: Interpolation::default() };
+        let batch = set.batch(&[5 - 1, 1], &preprocess).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!((batch[0], batch[7], drawn.load(Ordering::Relaxed)), (0.8, 0.2, 2));
+        let first = set.first(2).unwrap();
+        assert_eq!((first.len(), set.picture(1).unwrap().shape().unwrap()), (2, [1, 2, 2]));
+        assert_ne!(first.fingerprint().unwrap(), set.fingerprint().unwrap());
+        assert!(set.picture(5).is_err() && Dataset::drawn("none", vec![], [1, 2, 2], |_, _| (), vec![]).is_err());
     }
 }

@@ -258,7 +258,7 @@ fn a_broken_picture_is_named_when_it_is_read() {
 fn pictures_of_synthetic_sets_are_identified_by_index() {
     let (name, shapes) = picture("made:welcome[1]").unwrap();
     assert_eq!(name, "made:welcome[1]");
-    assert_eq!(shapes.shape().unwrap(), [3, 64, 64]);
+    assert_eq!(shapes.shape().unwrap(), [3, 128, 128]);
 }
 
 /// The JPEGs of tests/fixtures/jpeg, with the pixels that Pillow decodes (scripts/reference/jpeg.py).

@@ -151,9 +151,9 @@ fn the_mask_fades_to_white_what_hardly_received_gradients() {
     assert!(pairs().all(|(x, m)| m - x > -1e-6 && *m <= 1.0 + 1e-6), "the mask darkens the picture");
     let opaque = pairs().filter(|(x, m)| (*m - *x).abs() < 1e-6).count() as f64 / made.len() as f64;
     assert!((0.19..0.3).contains(&opaque), "{opaque} of the picture is opaque");
-    // Crops are near the center: the corners, 8 x 8 pixels each, hardly receive gradients.
-    let place = |i: usize| (i / 64 % 64, i % 64);
-    let corner = |i: usize| [place(i).0, place(i).1].iter().all(|p| !(8..56).contains(p));
+    // Crops are near the center: the corners, 16 x 16 pixels each, hardly receive gradients.
+    let place = |i: usize| (i / 128 % 128, i % 128);
+    let corner = |i: usize| [place(i).0, place(i).1].iter().all(|p| !(16..112).contains(p));
     let (count, sum) = (0..masked.len()).filter(|i| corner(*i)).fold((0, 0.0), |(n, s), i| (n + 1, s + masked[i]));
     assert!(sum / count as f32 > 0.85, "the corners are {} bright", sum / count as f32);
     let probability = session.scalars().pop().unwrap().into_iter().find(|(name, _)| name == "probability").unwrap().1;

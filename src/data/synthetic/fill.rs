@@ -5,14 +5,15 @@ use super::pen::PenPoint;
 /// Number of sampled rows per pixel.
 const ROWS: usize = 4;
 
-/// For each pixel of a square picture, the fraction in `[0, 1]` that lies inside the outlines by the even-odd rule.
-pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
-    let mut covered = vec![0.0; side * side];
+/// For each pixel of a picture of `[width, height]` pixels, the fraction in `[0, 1]` that lies inside the outlines by the even-odd
+/// rule.
+pub fn coverage(outlines: &[Vec<PenPoint>], [width, height]: [usize; 2]) -> Vec<f32> {
+    let mut covered = vec![0.0; width * height];
     let heights = outlines.iter().flatten().map(|p| p[1] * ROWS as f32);
     let (top, bottom) = heights.fold((f32::MAX, 0f32), |(top, bottom), y| (top.min(y), bottom.max(y)));
-    for row in top.max(0.0) as usize..(bottom.ceil() as usize).min(side * ROWS) {
+    for row in top.max(0.0) as usize..(bottom.ceil() as usize).min(height * ROWS) {
         let y = (row as f32 + 0.5) / ROWS as f32;
-        let line = &mut covered[row / ROWS * side..][..side];
+        let line = &mut covered[row / ROWS * width..][..width];
         for ends in crossings(outlines, y).chunks_exact(2) {
             span(line, ends[0], ends[1]);
         }

@@ -24,6 +24,16 @@ pub fn outlines(kind: usize) -> Vec<Vec<PenPoint>> {
     }
 }
 
+/// The area inside the outlines of class `kind`.
+pub fn area(kind: usize) -> f32 {
+    let enclosed = |outline: &Vec<PenPoint>| {
+        let edges = outline.iter().zip(outline.iter().cycle().skip(1));
+        edges.map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f32>().abs() / 2.0
+    };
+    let outlines = outlines(kind);
+    outlines.iter().skip(1).fold(enclosed(&outlines[0]), |area, hole| area - enclosed(hole))
+}
+
 /// A small fragment: a thin quadrilateral or an irregular polygon.
 pub fn crumb(random: &mut Random) -> Vec<PenPoint> {
     if random.chance(0.5) {
@@ -78,4 +88,16 @@ fn crescent() -> Vec<PenPoint> {
 fn heart(t: f32) -> PenPoint {
     let y = 13.0 * t.cos() - 5.0 * (2.0 * t).cos() - 2.0 * (3.0 * t).cos() - (4.0 * t).cos();
     [16.0 * t.sin().powi(3) / 17.0, -(y + 2.5) / 17.0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_exclude_holes() {
+        let (disc, square, ring) = (area(0), area(1), area(5));
+        assert!((disc - PI * 0.92 * 0.92).abs() < 0.02 && (square - 2.0).abs() < 1e-5);
+        assert!((ring - PI * (0.95 * 0.95 - 0.55 * 0.55)).abs() < 0.02, "{ring}");
+    }
 }

@@ -137,9 +137,9 @@ fn a_run_on_the_built_in_network_writes_figures_raw_values_and_a_result() {
     assert_eq!(result["figures"][0]["file"], "01-cam.png");
     assert_eq!(result["figures"][0]["raw"], "cam.npy");
     let picture = image::open(out.join("01-cam.png")).unwrap();
-    assert!(picture.width() >= 64);
+    assert!(picture.width() >= 128);
     let raw = gradscope::data::read_npy(&out.join("cam.npy")).unwrap();
-    assert_eq!(raw.shape, [1, 1, 64, 64]);
+    assert_eq!(raw.shape, [1, 1, 128, 128]);
 }
 
 #[test]

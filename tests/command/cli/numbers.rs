@@ -126,9 +126,9 @@ fn methods_that_need_no_class_run_and_count_non_finite_values() {
 #[test]
 fn values_that_are_not_pixels_are_rejected_by_every_method() {
     let folder = TempDir::new().unwrap();
-    let size: usize = 3 * 64 * 64;
+    let size: usize = 3 * 128 * 128;
     let write = |name: &str, of: &dyn Fn(usize) -> f32| {
-        write_npy(&folder.path().join(name), &[3, 64, 64], &(0..size).map(of).collect::<Vec<_>>()).unwrap();
+        write_npy(&folder.path().join(name), &[3, 128, 128], &(0..size).map(of).collect::<Vec<_>>()).unwrap();
     };
     write("bytes.npy", &|i| (i % 256) as f32);
     write("normalised.npy", &|i| (i % 50) as f32 / 10.0 - 2.1);

@@ -35,7 +35,7 @@ fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
     session.open(host.method("gradcam").unwrap());
     let frame = session.run(host).unwrap();
     let Body::Map { values, .. } = &frame.figures[0].body else { panic!("no map") };
-    let left: f32 = values.data.chunks_exact(64).flat_map(|row| &row[..32]).sum();
+    let left: f32 = values.data.chunks_exact(128).flat_map(|row| &row[..64]).sum();
     left / values.data.iter().sum::<f32>()
 }
 
