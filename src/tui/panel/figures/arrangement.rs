@@ -13,8 +13,9 @@ pub struct Arrangement<'a> {
     pub others: Vec<(Rect, &'a VisibleFigure)>,
 }
 
-/// Arranges figures in `area`. `cell` is the cell size in pixels.
-pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arrangement<'_> {
+/// Arranges figures in `area`. `cell` is the cell size in pixels. If `equal`, all pictures are equally large; otherwise, the first is as
+/// large as possible.
+pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16), equal: bool) -> Arrangement<'_> {
     let (pictures, others): (Vec<_>, Vec<_>) = figures.iter().partition(|f| is_picture(&f.figure));
     let (above, below) = shares(area, &pictures, &others);
     let shapes: Vec<f64> = pictures.iter().map(|f| aspect(&f.figure)).collect();
@@ -25,7 +26,10 @@ pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arran
     };
     let areas: Vec<_> = widths(below.width, &others).into_iter().map(&mut beside).collect();
     Arrangement {
-        pictures: tiles(above, &shapes, cell).into_iter().zip(pictures).collect(),
+        pictures: if equal { grid(above, &shapes, cell) } else { tiles(above, &shapes, cell) }
+            .into_iter()
+            .zip(pictures)
+            .collect(),
         others: areas.into_iter().zip(others).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
 use crate::render::Body;
-use crate::tui::action::{lens_actions, units, views};
+use crate::tui::action::{comparison, lens_actions, units, views};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
@@ -66,7 +66,7 @@ fn open_pointed(state: &mut State) -> Vec<Effect> {
 }
 
 fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> WantedPictures<'_> {
-    let arrangement = arrange(&state.visible.figures, inner, cell);
+    let arrangement = arrange(&state.visible.figures, inner, cell, comparison::compared(state).is_some());
     let place = |(tile, figure): &(Rect, &'_ VisibleFigure)| picture_area(*tile, &figure.figure);
     let pictures = arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1 }).collect();
     let plane = |(area, visible): &(Rect, &VisibleFigure)| match &visible.figure.body {
@@ -82,7 +82,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &Pic
     put(buf, (inner.right() - 1 - width, inner.bottom()), note, width);
     let room = inner.width.saturating_sub(width + 3);
     put(buf, (inner.x + 1, inner.bottom()), tabs(state, theme, usize::from(room)), room);
-    let arrangement = arrange(&state.visible.figures, inner, stage.cell);
+    let arrangement = arrange(&state.visible.figures, inner, stage.cell, comparison::compared(state).is_some());
     for (tile, figure) in &arrangement.pictures {
         draw_picture(buf, *tile, figure, state, theme, stage);
     }
