@@ -57,7 +57,7 @@ pub fn read() -> (Config, Vec<String>) {
         Err(why) => return (Config::default(), vec![format!("using the default configuration: {why:#}")]),
     };
     let (config, warnings) = parse(&text);
-    let name = file.file_name().map_or_else(|| words::path(&file), |name| words::path(name));
+    let name = file.file_name().map_or_else(|| words::path(&file), words::path);
     let told = |ConfigWarning { line, text }: ConfigWarning| match line {
         Some(line) => format!("{name}, line {line}: {text}"),
         None => format!("{name}: {text}"),

@@ -34,15 +34,15 @@ fn text(config: &Config, place: &str) -> String {
         "// gradscope's configuration, read from {place}.\n// Lines after // are defaults; remove the // to change them.\n#{{\n"
     );
     // Writing to a string cannot fail.
-    let _ = write!(
+    let _ = writeln!(
         all,
-        "    // Colormap of maps without a symmetric scale: {}.\n",
+        "    // Colormap of maps without a symmetric scale: {}.",
         Colormap::ALL.map(Colormap::name).join(", ")
     );
     let _ = write!(all, "    colors: {:?},\n\n", config.colors.name());
-    let _ = write!(
+    let _ = writeln!(
         all,
-        "    // How pictures are drawn, in the app and by gradscope run: {}.\n",
+        "    // How pictures are drawn, in the app and by gradscope run: {}.",
         config::graphics().join(", ")
     );
     let _ = write!(all, "    graphics: {:?},\n\n", config.graphics.unwrap_or_default().name());

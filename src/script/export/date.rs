@@ -44,6 +44,6 @@ mod tests {
         ] {
             assert_eq!(rfc_3339(seconds), date);
         }
-        assert!(now() > "2026-01-01".to_string());
+        assert!(*now() > *"2026-01-01");
     }
 }
