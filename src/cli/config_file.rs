@@ -47,12 +47,12 @@ fn text(config: &Config, place: &str) -> String {
     );
     let _ = write!(all, "    graphics: {:?},\n\n", config.graphics.unwrap_or_default().name());
     let bases = Palette::ALL.map(Palette::name).join(", ");
-    let _ = write!(
+    let _ = writeln!(
         all,
-        "    // The app's colors: base is one of {bases}; the last two need 24-bit colors. The other entries set the\n"
+        "    // The app's colors: base is one of {bases}; the last two need 24-bit colors. The other entries set the"
     );
     all += "    // color of a role: a name such as red, a number from 0 to 255, or #rrggbb.\n    theme: #{\n";
-    let _ = write!(all, "        base: {:?},\n", config.palette.name());
+    let _ = writeln!(all, "        base: {:?},", config.palette.name());
     for role in Paint::roles() {
         all += &role_line(config, role);
     }

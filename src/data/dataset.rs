@@ -45,8 +45,11 @@ enum Items {
 }
 
 /// A function that draws the picture of an index into a buffer.
+type DrawPicture = dyn Fn(usize, &mut [u8]) + Send + Sync;
+
+/// A [`DrawPicture`] that can be copied and printed.
 #[derive(Clone)]
-struct Draw(Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>);
+struct Draw(Arc<DrawPicture>);
 
 impl Debug for Draw {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

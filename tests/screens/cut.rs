@@ -12,6 +12,9 @@ use gradscope::worker::message::Update;
 
 /// A letter that only the long names contain.
 const LETTER: char = 'ж';
+/// A state in a terminal with this many columns and rows.
+type Screen = Box<dyn Fn(u16, u16) -> State>;
+
 /// The length of the long names, longer than any screen is wide.
 const LENGTH: usize = 200;
 
@@ -83,7 +86,7 @@ fn uncovered(state: &State, seen: String) -> String {
 
 #[test]
 fn long_names_end_with_an_ellipsis_on_every_screen() {
-    let mut screens: Vec<(String, Box<dyn Fn(u16, u16) -> State>)> = vec![
+    let mut screens: Vec<(String, Screen)> = vec![
         ("a map".into(), Box::new(|c, r| lengthened(opened(c, r)))),
         ("points".into(), Box::new(|c, r| lengthened(scattered(c, r)))),
         (

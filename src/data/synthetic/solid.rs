@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn a_surface_is_flat_outside_the_outline_and_its_shadow_fades_there() {
-        for kind in 0..KINDS.len() {
+        for (kind, name) in KINDS.iter().enumerate() {
             let solid = Solid::of(kind);
             let around = [[1.2, 0.0], [0.0, 1.2], [-1.2, 0.0], [-0.9, -0.9]];
-            assert!(around.iter().all(|&p| solid.slope(p) == [0.0; 2] && solid.shadow(p) < 0.15), "{}", KINDS[kind]);
+            assert!(around.iter().all(|&p| solid.slope(p) == [0.0; 2] && solid.shadow(p) < 0.15), "{name}");
             assert!(solid.shadow([1.45, 1.45]) < 1e-6);
         }
         assert!(Solid::of(0).shadow([0.0, 0.0]) > 0.98 && (0.3..0.7).contains(&Solid::of(0).shadow([0.92, 0.0])));

@@ -59,7 +59,7 @@ fn short(own: &BranchSettings, all: &[&BranchSettings]) -> String {
     }
     for (name, value) in &own.params {
         let same = |other: &&BranchSettings| other.method != own.method || other.param(name) == Some(value);
-        if !all.iter().all(|other| same(other)) {
+        if !all.iter().all(same) {
             parts.push(format!("{name} {value}"));
         }
     }

@@ -95,7 +95,7 @@ fn with_input(state: &State) -> bool {
     let is_input =
         |figure: &&Figure| matches!(&figure.body, Body::Image { pixels } if pixels.data == input.pixels.data);
     let beside = |figure: &&Figure| matches!(figure.body, Body::Image { .. } | Body::Map { over: Some(_), .. });
-    !state.run.foreign && figures.first().is_some_and(beside) && !figures.iter().any(|figure| is_input(figure))
+    !state.run.foreign && figures.first().is_some_and(beside) && !figures.iter().any(is_input)
 }
 
 fn input(state: &State) -> Option<(Figure, u64)> {

@@ -87,7 +87,7 @@ pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item
     let all = &all;
     let row = |y: u16| (area.x..area.right()).filter(move |x| all.cell((*x, y)).is_some_and(|c| c.symbol() != " "));
     if area.height > 0 && row(area.bottom()).next().is_some() {
-        let end = row(area.bottom() - 1).last().map_or(area.x, |x| (x + 1).min(area.right().saturating_sub(1)));
+        let end = row(area.bottom() - 1).next_back().map_or(area.x, |x| (x + 1).min(area.right().saturating_sub(1)));
         buf.set_string(end, area.bottom() - 1, "…", Style::new());
     }
 }
