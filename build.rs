@@ -1,5 +1,5 @@
-//! Rebuilds the crate when a script is added or removed, because the binary embeds both folders, and records the git commit in release
-//! builds.
+//! Rebuilds the crate when a script is added or removed, because the binary embeds both folders, and records the git commit in
+//! release builds.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +13,8 @@ fn main() {
     }
 }
 
-/// The commit that is built: the value of `GRADSCOPE_COMMIT`, or in release builds git's commit, with `-dirty` appended if a source file
-/// differs from it. `None` in other builds, so that a commit does not rebuild them, and without git.
+/// The commit that is built: the value of `GRADSCOPE_COMMIT`, or in release builds git's commit, with `-dirty` appended if a
+/// source file differs from it. `None` in other builds, so that a commit does not rebuild them, and without git.
 fn commit() -> Option<String> {
     if let Ok(commit) = std::env::var("GRADSCOPE_COMMIT") {
         return Some(commit).filter(|commit| !commit.is_empty());

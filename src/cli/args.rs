@@ -144,8 +144,9 @@ pub enum CliCommand {
     /// Repeat the command of a result.json and compare the numbers
     ///
     /// Runs the recorded command with the same seed, in the folder in which it was run if that exists, and compares each figure, the
-    /// classes and the steps with the recorded ones: identical to the last bit, or how far apart. Warns if the version, the weights, the
-    /// script, the picture, the device or the number of threads differ. The exit code is 0 if all numbers are the same, and 1 if not.
+    /// classes and the steps with the recorded ones: identical to the last bit, or how far apart. Warns if the version, the weights,
+    /// the script, the picture, the device or the number of threads differ. The exit code is 0 if all numbers are the same, and 1 if
+    /// not.
     ///
     /// --device, --precision and --exact override the recorded ones.
     #[command(after_help = RERUN_EXAMPLES)]
@@ -184,8 +185,8 @@ pub enum CliCommand {
     Api(ApiArgs),
     /// Print the configuration, or the path of its file
     ///
-    /// The configuration sets key bindings, colors, and how pictures are drawn. A mistake in it is reported with its line, and the rest is
-    /// used.
+    /// The configuration sets key bindings, colors, and how pictures are drawn. A mistake in it is reported with its line, and the
+    /// rest is used.
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
     /// Check scripts: compile them and run them on the built-in network
@@ -348,8 +349,8 @@ pub struct RunArgs {
     pub steps: Option<usize>,
     /// Write figures as PNG, their raw values as .npy, and result.json to this folder
     ///
-    /// result.json describes the run for a paper: command, version, date, device, hashes, parameters, classes and figures. A folder with
-    /// the result of another command is refused unless --force is given.
+    /// result.json describes the run for a paper: command, version, date, device, hashes, parameters, classes and figures. A folder
+    /// with the result of another command is refused unless --force is given.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Replace the result of another command in --out

@@ -42,14 +42,14 @@ pub struct ConfigWarning {
     pub text: String,
 }
 
-/// The path of the configuration file: the value of `GRADSCOPE_CONFIG`, or else `config.rhai` in the user's configuration folder. `None` if
-/// the variable is empty or the user has no home folder.
+/// The path of the configuration file: the value of `GRADSCOPE_CONFIG`, or else `config.rhai` in the user's configuration folder.
+/// `None` if the variable is empty or the user has no home folder.
 pub fn path() -> Option<PathBuf> {
     place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"))
 }
 
-/// Reads the configuration, and returns it with a warning for each mistake. What is wrong keeps its default; if the file does not exist or
-/// cannot be read at all, everything does.
+/// Reads the configuration, and returns it with a warning for each mistake. What is wrong keeps its default; if the file does not
+/// exist or cannot be read at all, everything does.
 pub fn read() -> (Config, Vec<String>) {
     let Some(file) = path().filter(|file| file.exists()) else { return Default::default() };
     let text = match read_text(&file, LIMIT) {
@@ -65,8 +65,8 @@ pub fn read() -> (Config, Vec<String>) {
     (config, warnings.into_iter().map(told).collect())
 }
 
-/// Parses a configuration: one rhai map, possibly with comments, such as `#{ colors: "viridis", keys: #{ "x": "play" } }`. A text without
-/// a map is the default configuration.
+/// Parses a configuration: one rhai map, possibly with comments, such as `#{ colors: "viridis", keys: #{ "x": "play" } }`. A text
+/// without a map is the default configuration.
 pub fn parse(text: &str) -> (Config, Vec<ConfigWarning>) {
     if text.lines().all(|line| line.trim().is_empty() || line.trim().starts_with("//")) {
         return Default::default();

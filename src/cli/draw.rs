@@ -49,8 +49,8 @@ impl FigurePrinter {
         Ok(Self { pictures: Inline::new(wish), columns, rows })
     }
 
-    /// Prints figures in order: pictures side by side, as many as fit, with their captions below; badges on one line; other text below its
-    /// caption.
+    /// Prints figures in order: pictures side by side, as many as fit, with their captions below; badges on one line; other text
+    /// below its caption.
     pub fn show(&self, figures: &[Figure]) -> Result<()> {
         let mut row = vec![];
         for group in figures.chunk_by(|a, b| is_badge(a) && is_badge(b)) {
@@ -106,8 +106,8 @@ fn paint(figure: &Figure) -> Option<RgbImage> {
     render::paint(figure, Colormap::default())
 }
 
-/// The number of pictures per row and the width of each, for a terminal with this number of columns. Rows are equally full as far as
-/// possible.
+/// The number of pictures per row and the width of each, for a terminal with this number of columns. Rows are equally full as far
+/// as possible.
 fn layout(pictures: usize, columns: u16) -> (usize, u16) {
     let most = usize::from(((columns + GAP) / (LEAST + GAP)).max(1));
     let rows = pictures.div_ceil(most).max(1);

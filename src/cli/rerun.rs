@@ -253,7 +253,8 @@ fn arrays_apart(old: &Value, new: &Value, (before, after): (&Path, &Path)) -> Re
     Ok(old.values.iter().zip(&new.values).map(apart).fold(f64::MIN_POSITIVE, f64::max))
 }
 
-/// The greatest difference between two numbers at the same place of two JSON values. Errors if the values differ in anything but numbers.
+/// The greatest difference between two numbers at the same place of two JSON values. Errors if the values differ in anything but
+/// numbers.
 fn apart(old: &Value, new: &Value) -> Result<f64, String> {
     let shown = |value: &Value| words::name(&value.to_string()).into_owned();
     let differ = || Err(format!("{} then, {} now", shown(old), shown(new)));

@@ -89,8 +89,8 @@ impl Selftest {
     /// All embedded test cases, for [`run_until`](Self::run_until).
     pub const CASES: &str = include_str!("cases.json");
 
-    /// Like [`run_text`](Self::run_text), and calls `stop` after each case with the number of completed cases and the total. If it breaks,
-    /// the outcomes so far are returned, without that of the last case, which may have been cancelled.
+    /// Like [`run_text`](Self::run_text), and calls `stop` after each case with the number of completed cases and the total. If it
+    /// breaks, the outcomes so far are returned, without that of the last case, which may have been cancelled.
     pub fn run_until(
         &self,
         text: &str,

@@ -42,8 +42,8 @@ impl Inline {
         fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell).width
     }
 
-    /// Draws pictures side by side on lines of their own on stdout. Each picture has the column at which it starts, and is scaled to fit
-    /// `columns` and `rows`; the lower edges are on the same row.
+    /// Draws pictures side by side on lines of their own on stdout. Each picture has the column at which it starts, and is scaled to
+    /// fit `columns` and `rows`; the lower edges are on the same row.
     pub fn draw_row<'a>(&self, pictures: &[(u16, &'a RgbImage)], columns: u16, rows: u16) -> io::Result<()> {
         let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);
         let size = |image: &RgbImage| fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell);

@@ -4,8 +4,8 @@ use crate::script::method::params::EPSILON;
 use crate::script::summary::ParamKind;
 use serde_json::{Value, json};
 
-/// Converts a parameter's value from `--set` syntax: a number, a boolean, a string, or null if the method decides. A length relative to
-/// epsilon (`0.25eps`) and several values of one parameter stay text; several pictures are an array.
+/// Converts a parameter's value from `--set` syntax: a number, a boolean, a string, or null if the method decides. A length
+/// relative to epsilon (`0.25eps`) and several values of one parameter stay text; several pictures are an array.
 pub(super) fn parameter(kind: &ParamKind, text: &str) -> Value {
     let number = |text: &str| text.parse::<f64>().map_or_else(|_| text.into(), |v| json!(v));
     let integer = |text: &str| text.parse::<i64>().map_or_else(|_| text.into(), |v| json!(v));

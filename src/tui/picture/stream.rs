@@ -33,8 +33,8 @@ pub fn id(number: u32) -> u32 {
     (std::process::id().wrapping_mul(0x9E37_79B1) >> 8).wrapping_add(number) & 0xff_ffff | 1 << 23
 }
 
-/// The bytes that draw pictures at their cells over blank rows and move the cursor below them. Terminals differ in where a picture leaves
-/// the cursor.
+/// The bytes that draw pictures at their cells over blank rows and move the cursor below them. Terminals differ in where a
+/// picture leaves the cursor.
 pub fn over_blanks(rows: u16, pictures: &[(Rect, Vec<u8>)]) -> Vec<u8> {
     let (before, behind) = (format!("{}\x1b[{rows}A\x1b7", "\n".repeat(rows.into())), format!("\x1b8\x1b[{rows}B\r"));
     let moved = |by: u16, to: char| if by > 0 { format!("\x1b[{by}{to}") } else { String::new() };
