@@ -46,7 +46,8 @@ fn json(args: &[&str]) -> Value {
 fn wrong(folder: &Path, args: &[&str], code: i32) -> String {
     let before = files(folder);
     let out = gradscope(folder, args);
-    let said = text(&out.stderr);
+    // On a slow machine there are additional progress reports.
+    let said: String = text(&out.stderr).split_inclusive('\n').filter(|l| !l.starts_with("still running ")).collect();
     assert_eq!(out.status.code(), Some(code), "{args:?}: {said}");
     assert!(said.starts_with("error: ") && !said.contains("panicked"), "{args:?}: {said}");
     assert_eq!(text(&out.stdout), "", "{args:?}");
