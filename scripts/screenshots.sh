@@ -10,5 +10,5 @@ program=${GRADSCOPE:-target/release/gradscope}
 export GRADSCOPE_STATE= GRADSCOPE_CONFIG=
 shot() { "$termshot" --term kitty --size 140x40 --wait 3 --keys "$2" --out "docs/$1.png" -- "$program" --fresh; }
 shot main "settle:0.5"
-shot fgsm "/ type:fgsm Enter settle:0.8 . settle:1 sleep:4"
+shot fgsm "/ type:fgsm Enter settle:0.8 . settle:1 . settle:1 sleep:5"
 GRADSCOPE_WRITE_DOCS=1 cargo test --test screens readme

@@ -84,6 +84,20 @@ impl Paint {
     }
 }
 
+/// Colors of the curves on a terminal with 24-bit colors and an unknown background: Tableau 10.
+const VIVID: [Color; 10] = [
+    Color::Rgb(0xed, 0xc9, 0x48),
+    Color::Rgb(0x4e, 0x9f, 0xd7),
+    Color::Rgb(0xe1, 0x57, 0x59),
+    Color::Rgb(0x59, 0xa1, 0x4f),
+    Color::Rgb(0xb0, 0x7a, 0xa1),
+    Color::Rgb(0xf2, 0x8e, 0x2b),
+    Color::Rgb(0x76, 0xb7, 0xb2),
+    Color::Rgb(0xff, 0x9d, 0xa7),
+    Color::Rgb(0x9c, 0x75, 0x5f),
+    Color::Rgb(0xba, 0xb0, 0xac),
+];
+
 /// Colors of the curves in the terminal's palette.
 const CURVES: [Color; 10] = [
     Color::Yellow,
@@ -131,7 +145,7 @@ impl Theme {
         Self {
             depth,
             ground: plain,
-            curves: CURVES,
+            curves: if depth == Depth::True { VIVID } else { CURVES },
             focus: bold(color(Color::Cyan)),
             frame: match depth {
                 Depth::None => plain.add_modifier(Modifier::DIM),

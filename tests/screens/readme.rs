@@ -107,9 +107,10 @@ fn the_first_screen_is_as_in_the_readme() {
 }
 
 #[test]
-fn a_step_of_fgsm_is_as_in_the_readme() {
+fn fgsm_at_its_second_step_is_as_in_the_readme() {
     let mut app = App::first_start(140, 40);
     app.ask(Command::Method("fgsm".into()));
+    app.ask(Command::Step);
     app.ask(Command::Step);
     compare("fgsm.txt", &app.screen());
 }

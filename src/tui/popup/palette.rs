@@ -1,6 +1,6 @@
 //! The palette: everything that can be chosen, in one list.
 //!
-//! To add a kind of entry, add a row to [`SOURCES`] and a branch to [`take`].
+//! To add a kind of entry, add a row to `SOURCES` and a branch to [`take`].
 
 use crate::script::session::Target;
 use crate::tui::action::{request, units};
