@@ -3,6 +3,7 @@
 
 mod cut;
 mod drawing;
+mod journeys;
 mod keys;
 mod lens;
 mod readme;

@@ -1,4 +1,4 @@
-//! The README's screenshots show what the app shows now. `just screenshots` makes the pictures and the texts anew.
+//! The app with its worker; and the README's screenshots show what the app shows now. `just screenshots` makes the pictures and the texts anew.
 
 use gradscope::data::recent_folders::RecentFolders;
 use gradscope::data::source;
@@ -12,13 +12,16 @@ use gradscope::tui::state::State;
 use gradscope::tui::update::update;
 use gradscope::worker::message::{Command, Update};
 use gradscope::worker::{WorkerHandle, WorkerInit, start};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// The app with its worker, without a terminal.
-struct App {
-    state: State,
+pub struct App {
+    /// The state of the app.
+    pub state: State,
+    /// Where figures would have been saved.
+    pub saved: Vec<PathBuf>,
     asker: WorkerHandle,
     updates: Receiver<Update>,
     begun: Instant,
@@ -26,7 +29,7 @@ struct App {
 
 impl App {
     /// Opens the built-in network and picture, as on the first start.
-    fn first_start(columns: u16, rows: u16) -> Self {
+    pub fn first_start(columns: u16, rows: u16) -> Self {
         let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
         let model = Architectures::new(host.models().clone(), host.guard()).open("shapes", None).unwrap();
         let asked = model.card.picture.clone();
@@ -37,14 +40,14 @@ impl App {
         session.opened_as(&asked, None);
         let opening = WorkerInit::new(host, session, picture, asked, RecentFolders::default());
         let (asker, updates) = start(opening).unwrap();
-        let mut app = Self { state: State::new(columns, rows), asker, updates, begun: Instant::now() };
+        let mut app = Self { state: State::new(columns, rows), saved: vec![], asker, updates, begun: Instant::now() };
         app.state.graphics = "kitty".into();
         app.settle();
         app
     }
 
     /// Delivers the worker's messages until it is idle and all requests are answered.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let end = Instant::now() + Duration::from_secs(60);
         let mut quiet = 0;
         while quiet < 3 {
@@ -54,17 +57,35 @@ impl App {
                     self.happen(Event::Worker(Box::new(said)));
                     quiet = 0;
                 }
-                Err(_) => quiet += usize::from(self.state.busy.is_none() && !self.state.stale()),
+                Err(_) => {
+                    let answered = self.state.run.frame.is_some() && !self.state.stale();
+                    quiet += usize::from(self.state.busy.is_none() && answered);
+                }
             }
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    pub fn happen(&mut self, event: Event) {
         for effect in update(&mut self.state, self.begun.elapsed(), event) {
-            if let Effect::Ask(command) = effect {
-                self.asker.ask(command);
+            match effect {
+                Effect::Ask(Command::Save(path)) => self.saved.push(path),
+                Effect::Ask(command) => self.asker.ask(command),
+                _ => {}
             }
         }
+    }
+
+    /// The value of a parameter.
+    pub fn value(&self, name: &str) -> String {
+        let param = self.state.params().iter().find(|param| param.name == name);
+        let param = param.unwrap_or_else(|| panic!("{name} in {}", crate::drawing::screen(&self.state)));
+        self.state.value(param).to_owned()
+    }
+
+    /// The index of a class, as a parameter has it.
+    pub fn class(&self, label: &str) -> String {
+        let labels = &self.state.model.as_ref().unwrap().labels;
+        labels.iter().position(|other| other == label).unwrap().to_string()
     }
 
     fn ask(&mut self, command: Command) {
