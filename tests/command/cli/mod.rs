@@ -522,7 +522,7 @@ fn malicious_scripts_end_with_an_error_at_their_line() {
     script("deep.rhai", "run(cx)");
     script("broken.rhai", "let x = ;");
     for (name, parts) in [
-        ("endless.rhai", ["endless:2:", "infinite loop?"]),
+        ("endless.rhai", ["endless:3:", "infinite loop?"]),
         ("huge.rhai", ["huge:3:", "too large"]),
         ("deep.rhai", ["deep:", "too deep"]),
         ("broken.rhai", ["broken:3:", "let x = ;"]),

@@ -87,7 +87,7 @@ fn a_result_identifies_its_picture_weights_script_and_command() {
         shown["path"].as_str().unwrap().ends_with("a b.png")
             && Path::new(shown["path"].as_str().unwrap()).is_absolute()
     );
-    assert_eq!(found["input"]["shape"], json!([1, 3, 64, 64]));
+    assert_eq!(found["input"]["shape"], json!([1, 3, 128, 128]));
     assert_eq!(found["script"]["sha256"], sha256(script.as_bytes()));
     let library = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/lib/cam.rhai")).unwrap();
     assert_eq!(found["script"]["libraries"]["lib/cam"], sha256(&library));
