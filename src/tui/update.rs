@@ -1,6 +1,6 @@
 //! Applies events to the state and returns the resulting effects. The state is not modified anywhere else.
 
-use super::action::{model_picker, picture_picker, pointed, request, steps, views, worker_updates};
+use super::action::{model_picker, picture_picker, pointed, request, steps, visible, worker_updates};
 use super::effect::Effect;
 use super::event::Event;
 use super::keymap::Action;
@@ -17,7 +17,7 @@ pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
         effects.extend(router::perform(state, action));
     }
     effects.extend(pass_time(state));
-    views::refresh(state);
+    visible::refresh(state);
     effects.extend(picture_picker::follow_cursor(state));
     effects.extend(pointed::follow_mark(state));
     state.asked += questions(&effects);

@@ -16,4 +16,5 @@ pub mod session;
 pub mod steps;
 pub mod units;
 pub mod views;
+pub mod visible;
 pub mod worker_updates;

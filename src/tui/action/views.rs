@@ -1,9 +1,8 @@
-//! The views of a method's figures, and the figures shown in the current view.
+//! The views of a method's figures.
 
-use super::comparison;
-use crate::render::{Body, Figure, rescale};
+use crate::render::{Body, Figure};
 use crate::script::summary::Frame;
-use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
+use crate::tui::state::{State, View};
 
 /// All available views with their names.
 pub fn views(state: &State) -> Vec<(View, String)> {
@@ -44,52 +43,8 @@ pub fn turn(state: &mut State, by: i32) {
     state.view = turned(state, by).unwrap_or_default();
 }
 
-/// Updates the visible figures if the view has changed. Value ranges are computed once per new figure and scale.
-pub fn refresh(state: &mut State) {
-    let key = key(state);
-    if key != state.visible.key {
-        let figures = visible(state);
-        state.visible = Visible { key, figures };
-    }
-}
-
-fn key(state: &State) -> ViewKey {
-    let compared = comparison::compared(state).unwrap_or_default();
-    ViewKey {
-        frame: state.run.frame.as_ref().map(|_| state.run.id),
-        picture: state.picture.as_ref().map(|p| p.id),
-        view: state.view,
-        scale: state.lens.scale,
-        compared: compared.into_iter().map(|(at, branch)| (at, branch.id)).collect(),
-    }
-}
-
-fn visible(state: &State) -> Vec<VisibleFigure> {
-    let mut figures = comparison::figures(state).unwrap_or_else(|| chosen(state));
-    let mut all: Vec<_> = figures.iter_mut().map(|(figure, _)| figure).collect();
-    rescale(&mut all, state.lens.scale);
-    figures.into_iter().map(|(figure, id)| VisibleFigure::new(figure, id)).collect()
-}
-
-/// The figures of the current view with their IDs.
-fn chosen(state: &State) -> Vec<(Figure, u64)> {
-    let figures = seen(state);
-    let one = |index: usize| figures.get(index).map(|f| ((*f).clone(), id(state.run.id, index, false)));
-    let figure = match present(state) {
-        Some(View::All) => {
-            let input = input(state).filter(|_| with_input(state));
-            return (0..figures.len()).filter_map(one).chain(input).collect();
-        }
-        Some(View::One(index)) => one(index),
-        Some(View::Bare(index)) => figures.get(index).map(|f| (f.bare(), id(state.run.id, index, true))),
-        Some(View::Input) => input(state),
-        None => None,
-    };
-    figure.into_iter().collect()
-}
-
 /// Whether the model's input is shown beside the figures: if the first figure is a picture or a map over one, and no figure is the input.
-fn with_input(state: &State) -> bool {
+pub fn with_input(state: &State) -> bool {
     let Some(input) = &state.picture else { return false };
     let figures = seen(state);
     let is_input =
@@ -98,7 +53,8 @@ fn with_input(state: &State) -> bool {
     !state.run.foreign && figures.first().is_some_and(beside) && !figures.iter().any(is_input)
 }
 
-fn input(state: &State) -> Option<(Figure, u64)> {
+/// The model's input as a figure, with its ID.
+pub fn input(state: &State) -> Option<(Figure, u64)> {
     let picture = state.picture.as_ref()?;
     let figure = Figure::new("input", Body::Image { pixels: picture.pixels.clone() });
     Some((figure, id(picture.id, 0, false)))
