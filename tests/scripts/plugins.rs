@@ -3,6 +3,7 @@
 use crate::common::{host, session};
 use gradscope::render::Figure;
 use gradscope::script::host::Host;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use gradscope::script::summary::{ParamKind, ParamRow};
 use std::path::{Path, PathBuf};
@@ -83,6 +84,27 @@ const REFUSALS: [&str; 11] = [
     "the picture is named as the goal already",
     "the difference of a logit from itself is 0",
 ];
+
+/// What a method says if something that it needs is missing, and how the list of methods says it.
+const NEEDS: [(&str, &str); 3] = [
+    ("needs a data set", "needs a data set"),
+    ("has no attention", "needs attention"),
+    ("needs a network on waveforms", "needs waveforms"),
+];
+
+#[test]
+fn the_list_says_what_a_method_misses_before_it_is_run() {
+    let host = host();
+    let mut session = session(&host);
+    session.set_data(Data::default());
+    for row in host.methods_for(session.model(), session.data()) {
+        session.open(host.method(&row.name).expect("it compiles"));
+        let answer = session.run(&host).map_err(|e| format!("{e:#}"));
+        let missing = |why: &String| NEEDS.iter().find(|(says, _)| why.contains(says)).map(|(_, listed)| *listed);
+        let missing = answer.as_ref().err().and_then(missing);
+        assert_eq!(row.unmet, missing, "{}: {:?}", row.name, answer.err());
+    }
+}
 
 #[test]
 fn every_method_runs_at_its_defaults_and_at_every_extreme() {
