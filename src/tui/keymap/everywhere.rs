@@ -18,7 +18,7 @@ pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char('b')], A::Branch(1), "Steps", "next branch", ""),
     row(&[K::Char('B')], A::Branch(-1), "Steps", "previous branch", ""),
     row(&[K::Char('v')], A::Compare, "Steps", "compare two branches", "compare"),
-    row(&[K::Char('E')], A::MinimalEpsilon, "Steps", "find the smallest epsilon that fools", ""),
+    row(&[K::Char('E')], A::MinimalEpsilon, "Steps", "find the smallest epsilon", ""),
     row(&[K::Char('r')], A::Restart, "Steps", "run again", ""),
 
     row(&[K::Char('u')], A::Undo, "Change", "undo", "undo"),

@@ -42,7 +42,7 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Methods", "run the method, or fold the group", "run"),
+    bind(&[K::Enter], A::Choose, "Methods", "run, or fold the group", "run"),
     bind(&[K::Left, K::Char('h')], A::Left, "Methods", "fold the group", ""),
     bind(&[K::Right, K::Char('l')], A::Right, "Methods", "unfold the group", ""),
 ];
