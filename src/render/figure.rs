@@ -250,6 +250,17 @@ impl Array {
         Self { shape: vec![h, w], data: sum.into(), exact: None }
     }
 
+    /// Pearson's correlation with another array of the same size; `None` if it is undefined, because either is constant or not finite.
+    pub fn correlation(&self, other: &Self) -> Option<f64> {
+        let mean = |array: &Self| array.data.iter().map(|v| f64::from(*v)).sum::<f64>() / array.data.len() as f64;
+        let (mine, theirs) = (mean(self), mean(other));
+        let [aa, bb, ab] = self.data.iter().zip(&*other.data).fold([0.0; 3], |[aa, bb, ab], (x, y)| {
+            let (x, y) = (f64::from(*x) - mine, f64::from(*y) - theirs);
+            [aa + x * x, bb + y * y, ab + x * y]
+        });
+        Some(ab / (aa * bb).sqrt()).filter(|r| r.is_finite())
+    }
+
     /// The smallest and largest finite values; `None` if no value is finite.
     pub fn range(&self) -> Option<(f32, f32)> {
         let finite = self.data.iter().copied().filter(|v| v.is_finite());
@@ -364,5 +375,19 @@ mod tests {
     fn channels_of_a_map_are_summed() {
         let values = Array::new(vec![2, 1, 2], vec![1.0, 2.0, 10.0, 20.0]).unwrap();
         assert_eq!(values.plane().data[..], [11.0, 22.0]);
+    }
+
+    fn array(values: &[f32]) -> Array {
+        Array { shape: vec![values.len()], data: values.into(), exact: None }
+    }
+
+    #[test]
+    fn the_correlation_ignores_scale_and_offset_and_is_undefined_for_constants() {
+        let a = array(&[1.0, 2.0, 4.0]);
+        assert!((a.correlation(&array(&[3.0, 5.0, 9.0])).unwrap() - 1.0).abs() < 1e-12);
+        assert!((a.correlation(&array(&[-1.0, -2.0, -4.0])).unwrap() + 1.0).abs() < 1e-12);
+        for undefined in [[2.0; 3], [1.0, f32::NAN, 2.0]] {
+            assert_eq!(a.correlation(&array(&undefined)), None);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How well a result agrees with that of the same run in f32.
 
-use crate::render::{Array, Figure};
+use crate::render::Figure;
 use crate::tensor::numbers;
 use crate::words;
 use anyhow::Result;
@@ -26,7 +26,7 @@ impl Agreement {
         let [own, other] = figures;
         let figures = own.iter().zip(other).filter_map(|(own, other)| {
             let (a, b) = (own.values()?, other.values()?);
-            Some((own.title.clone(), (a.shape == b.shape).then(|| correlation(a, b)).flatten()))
+            Some((own.title.clone(), (a.shape == b.shape).then(|| a.correlation(b)).flatten()))
         });
         let [a, b] = [numbers(logits[0])?, numbers(logits[1])?];
         // `max` would ignore NaN.
@@ -58,37 +58,5 @@ impl fmt::Display for Agreement {
             write!(f, "; correlation of \"{}\": {correlation}", words::name(title))?;
         }
         Ok(())
-    }
-}
-
-/// Pearson's correlation; `None` if it is undefined.
-fn correlation(a: &Array, b: &Array) -> Option<f64> {
-    let n = a.data.len() as f64;
-    let mean = |x: &Array| x.data.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-    let (ma, mb) = (mean(a), mean(b));
-    let sums = a.data.iter().zip(&*b.data).fold([0.0; 3], |[aa, bb, ab], (x, y)| {
-        let (x, y) = (f64::from(*x) - ma, f64::from(*y) - mb);
-        [aa + x * x, bb + y * y, ab + x * y]
-    });
-    let r = sums[2] / (sums[0] * sums[1]).sqrt();
-    r.is_finite().then_some(r)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn array(values: &[f32]) -> Array {
-        Array { shape: vec![values.len()], data: values.into(), exact: None }
-    }
-
-    #[test]
-    fn the_correlation_ignores_scale_and_offset_and_is_undefined_for_constants() {
-        let a = array(&[1.0, 2.0, 4.0]);
-        assert!((correlation(&a, &array(&[3.0, 5.0, 9.0])).unwrap() - 1.0).abs() < 1e-12);
-        assert!((correlation(&a, &array(&[-1.0, -2.0, -4.0])).unwrap() + 1.0).abs() < 1e-12);
-        for undefined in [[2.0; 3], [1.0, f32::NAN, 2.0]] {
-            assert_eq!(correlation(&a, &array(&undefined)), None);
-        }
     }
 }

@@ -3,6 +3,7 @@
 use super::views::{self, present};
 use crate::render::{Array, Body, Cells, Figure, Scale};
 use crate::tui::state::{BranchSettings, ShownBranch, State, View};
+use crate::worker::letter;
 
 /// Number of branches that are compared at once on a wide screen, and the width of a wide screen in columns.
 const WALL: (usize, u16) = (4, 160);
@@ -26,7 +27,7 @@ pub fn figures(state: &State) -> Option<Vec<(Figure, u64)>> {
     let settings: Vec<_> = branches.iter().map(|(_, branch)| &branch.settings).collect();
     let mut all = Vec::new();
     for (at, branch, figure) in &shown {
-        let caption = format!("{} {}", crate::worker::letter(*at), short(&branch.settings, &settings));
+        let caption = format!("{} {}", letter(*at), short(&branch.settings, &settings));
         let figure = Figure { title: caption.clone(), caption, body: figure.body.clone() };
         all.push((figure, views::id(branch.id, index, false)));
     }
@@ -97,7 +98,7 @@ fn difference(a: &Figure, b: &Figure, between: &str) -> Option<Figure> {
     }
     let apart: Vec<f32> = first.data.iter().zip(second.data.iter()).map(|(x, y)| (x - y).abs()).collect();
     let values = Array::new(first.shape.clone(), apart).ok()?;
-    let note = match correlation(&first.data, &second.data) {
+    let note = match first.correlation(&second) {
         Some(r) => format!("correlation {r:.3}"),
         None => "correlation undefined: one of them is constant".to_owned(),
     };
@@ -106,27 +107,12 @@ fn difference(a: &Figure, b: &Figure, between: &str) -> Option<Figure> {
     Some(Figure { title: "difference".into(), caption, body })
 }
 
-/// The values of a map summed over its leading dimensions, or of a picture, summed over its channels: `(H, W)`.
+/// The values of a map or a picture, summed over its leading dimensions: `(H, W)`.
 fn plane(figure: &Figure) -> Option<Array> {
-    let (Body::Map { values, .. } | Body::Image { pixels: values }) = &figure.body else { return None };
-    let [.., height, width] = values.shape[..] else { return None };
-    let mut sums = vec![0.0; height * width];
-    for channel in values.data.chunks_exact((height * width).max(1)) {
-        sums.iter_mut().zip(channel).for_each(|(sum, value)| *sum += value);
+    match &figure.body {
+        Body::Map { values, .. } | Body::Image { pixels: values } => Some(values.plane()),
+        _ => None,
     }
-    Array::new(vec![height, width], sums).ok()
-}
-
-/// Pearson's correlation of two lists of the same length; `None` if either is constant or not finite.
-fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
-    let mean = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64;
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (x, y) in a.iter().zip(b) {
-        let (x, y) = (f64::from(*x) - mean_a, f64::from(*y) - mean_b);
-        (ab, aa, bb) = (ab + x * y, aa + x * x, bb + y * y);
-    }
-    Some(ab / (aa * bb).sqrt()).filter(|r| r.is_finite())
 }
 
 #[cfg(test)]
