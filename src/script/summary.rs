@@ -1,5 +1,6 @@
 //! Summaries of methods, networks and steps as plain values, without tensors.
 
+use super::method::needs::Need;
 use crate::model::card::CardRow;
 use crate::render::Figure;
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,8 @@ pub struct MethodRow {
     pub broken: Option<usize>,
     /// Whether the script is the user's own: not embedded, or a changed copy of an embedded one.
     pub own: bool,
+    /// What the method needs besides a network and a picture.
+    pub needs: Vec<Need>,
     /// Why the method cannot run on the open network and data set, such as `needs a data set`, if it cannot.
     pub unmet: Option<&'static str>,
 }

@@ -260,7 +260,7 @@ impl Worker {
             self.saved(&[], self.known);
             self.tell(Update::Said(format!("{method} was not changed; the copy was removed")));
         }
-        self.tell_methods();
+        self.list_methods();
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl Worker {
     fn revert(&mut self, method: &str) -> Result<()> {
         let old = self.host.plugins().revert(method)?;
         self.saved(&[], self.known);
-        self.tell_methods();
+        self.list_methods();
         self.tell(Update::Said(format!("{method} is the built-in method again; your version: {}", words::path(&old))));
         Ok(())
     }
@@ -284,9 +284,7 @@ impl Worker {
 
     /// Opens another branch in the state in which it was left.
     fn go_to_branch(&mut self, at: usize) -> Result<()> {
-        if let Some(wanted) = self.branches.take(at)? {
-            let left = self.open_branch(wanted);
-            self.branches.go_to(at, left);
+        if self.go_to(at)? {
             self.show_branch();
         }
         Ok(())
@@ -295,12 +293,24 @@ impl Worker {
     /// Closes the open branch, and opens the previous branch or, if the first was open, the next.
     fn close_branch(&mut self) -> Result<()> {
         let at = self.branches.at();
-        if let Some(wanted) = self.branches.close()? {
-            let closed = self.open_branch(wanted);
+        if let Some(closed) = self.take_out()? {
             self.closed(at, closed);
         }
         self.show_branch();
         Ok(())
+    }
+
+    /// Makes the branch `at` the open one without showing it. Returns whether another was open before.
+    pub(super) fn go_to(&mut self, at: usize) -> Result<bool> {
+        let Some(wanted) = self.branches.take(at)? else { return Ok(false) };
+        let left = self.open_branch(wanted);
+        self.branches.go_to(at, left);
+        Ok(true)
+    }
+
+    /// Removes the open branch and opens its neighbor without showing it. Returns the removed branch.
+    pub(super) fn take_out(&mut self) -> Result<Option<Branch>> {
+        Ok(self.branches.close()?.map(|wanted| self.open_branch(wanted)))
     }
 
     /// Opens a branch, and returns the branch that was open before.

@@ -5,7 +5,7 @@ use super::message::{Command, Update};
 use super::{Request, Worker, letter};
 use crate::memory::{budget, held};
 use crate::script::session::Target;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
 /// Maximum number of changes that can be undone.
@@ -157,10 +157,7 @@ impl Worker {
             }
             Restores::Open(at) => {
                 self.go_to(at)?;
-                let closed = self.snapshot();
-                if let Some(wanted) = self.branches.close()? {
-                    self.open_branch(wanted);
-                }
+                let closed = self.take_out()?.context("the branch is already closed")?;
                 self.history.moved(at, false);
                 Restores::Closed(at, Box::new(closed))
             }
@@ -174,15 +171,6 @@ impl Worker {
         }
         self.show_branch();
         self.tell(Update::Said(said));
-        Ok(())
-    }
-
-    /// Makes the branch `at` the open one without showing it.
-    fn go_to(&mut self, at: usize) -> Result<()> {
-        if let Some(wanted) = self.branches.take(at)? {
-            let left = self.open_branch(wanted);
-            self.branches.go_to(at, left);
-        }
         Ok(())
     }
 

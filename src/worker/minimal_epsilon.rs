@@ -25,10 +25,9 @@ impl Worker {
         let (start, most) = radius(&self.session)?;
         self.begin();
         self.host.guard().start(self.known);
-        let mut trial = self.session.clone();
-        match self.search(&mut trial, start, most) {
-            Ok((low, high)) => {
-                self.session = trial;
+        match self.search(start, most) {
+            Ok((low, high, found)) => {
+                self.session = found;
                 self.tell_method();
                 let range = format!("smallest {RADIUS} that fools the network: {} (not at {})", text(high), text(low));
                 self.answer(Request::View);
@@ -40,36 +39,38 @@ impl Worker {
         }
     }
 
-    /// The largest tested radius at which the attack fails and the smallest at which it succeeds. `trial` is left at the latter.
-    fn search(&self, trial: &mut Session, start: f64, most: f64) -> Result<(f64, f64)> {
+    /// The largest tested radius at which the attack fails, the smallest at which it succeeds, and the run at the latter.
+    fn search(&self, start: f64, most: f64) -> Result<(f64, f64, Session)> {
+        let mut trial = self.session.clone();
         let (mut low, mut high) = (0.0, start.max(PRECISION).min(most));
         let mut runs = 0;
-        let mut fools = |trial: &mut Session, at: f64| {
+        let mut fools = |at: f64| -> Result<Option<Session>> {
             self.tell(Update::Progress { what: "radii".into(), done: runs, total: RUNS });
             runs += 1;
-            self.fools(trial, at)
+            Ok(self.fools(&mut trial, at)?.then(|| trial.clone()))
         };
         let mut used = 1;
-        while !fools(trial, high)? {
+        let mut found = loop {
+            if let Some(run) = fools(high)? {
+                break run;
+            }
             if high >= most || used >= RUNS / 2 {
                 bail!("the attack does not fool the network with {RADIUS} up to {}; more steps may help", text(high));
             }
             (low, high, used) = (high, (2.0 * high).min(most), used + 1);
-        }
+        };
         while high - low > PRECISION * high.max(1.0) && used < RUNS {
             let middle = rounded((low + high) / 2.0);
             if middle <= low || middle >= high {
                 break;
             }
-            if fools(trial, middle)? {
-                high = middle
-            } else {
-                low = middle
+            match fools(middle)? {
+                Some(run) => (high, found) = (middle, run),
+                None => low = middle,
             }
             used += 1;
         }
-        self.fools(trial, high)?;
-        Ok((low, high))
+        Ok((low, high, found))
     }
 
     /// Whether the attack fools the network with this radius, run to its end.

@@ -17,11 +17,12 @@ use crate::render::Array;
 use crate::script::architecture::open_model::again;
 use crate::script::architecture::{Architectures, card};
 use crate::script::host::Host;
+use crate::script::method::needs::Need;
 use crate::script::sandbox::guard::Guard;
 use crate::script::sandbox::stack;
 use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
-use crate::script::summary::{Frame, ModelCard, Report};
+use crate::script::summary::{Frame, MethodRow, ModelCard, Report};
 use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result, anyhow};
 use autosave::Autosave;
@@ -186,6 +187,8 @@ struct Worker {
     shown: Option<Frame>,
     branches: Branches,
     history: History,
+    /// All methods, as last compiled.
+    methods: Vec<MethodRow>,
     /// The request that another message cancelled, if any.
     dropped: Option<Request>,
     watch: Watch,
@@ -233,6 +236,7 @@ impl Worker {
             shown,
             branches: Branches::default(),
             history: History::default(),
+            methods: vec![],
             dropped: None,
             watch,
         })
@@ -306,7 +310,7 @@ impl Worker {
 
     /// Sends updates that describe what is open.
     fn introduce(&mut self) {
-        self.tell_methods();
+        self.list_methods();
         let (rows, errors) = self.architectures.list();
         self.tell(Update::Models(rows));
         errors.into_iter().for_each(|e| self.tell(Update::Log(format!("{e:#}"))));
@@ -326,8 +330,18 @@ impl Worker {
         self.tell(Update::Model(ModelCard { arguments, ..card(model) }));
     }
 
+    /// Compiles all methods anew and lists them.
+    fn list_methods(&mut self) {
+        self.methods = self.host.methods();
+        self.tell_methods();
+    }
+
+    /// Lists the methods, each with the reason why it cannot run on the open network and data set, if it cannot.
     fn tell_methods(&self) {
-        self.tell(Update::Methods(self.host.methods_for(self.session.model(), self.session.data())));
+        let (model, data) = (self.session.model(), self.session.data());
+        let unmet = |row: &MethodRow| Need::first_unmet(&row.needs, model, data);
+        let rows = self.methods.iter().map(|row| MethodRow { unmet: unmet(row), ..row.clone() });
+        self.tell(Update::Methods(rows.collect()));
     }
 
     fn tell_picture(&self) {
@@ -472,7 +486,7 @@ impl Worker {
         }
         let reloaded = self.reload();
         if !files.is_empty() || !matches!(reloaded, Ok(false)) {
-            self.tell_methods();
+            self.list_methods();
         }
         match (reloaded, self.dropped) {
             (Err(error), _) => self.tell(Update::Failed(Report::of(error))),

@@ -360,6 +360,7 @@ fn enter_runs_the_method_that_matches_the_filter_best() {
     let mut state = opened(140, 40);
     let row = |name: &str, summary: &str| MethodRow {
         limits: String::new(),
+        needs: vec![],
         own: false,
         unmet: None,
         name: name.into(),

@@ -92,6 +92,7 @@ fn key(name: &str) -> Key {
 pub fn methods() -> Update {
     let row = |name: &str, group: &str, summary: &str| MethodRow {
         limits: String::new(),
+        needs: vec![],
         own: false,
         unmet: None,
         name: name.into(),

@@ -9,13 +9,11 @@ use super::engine::compile::{self, protected};
 use super::engine::{self, CompiledLibraries};
 use super::folders::{Folders, ScriptSource};
 use super::method::Method;
-use super::method::data::Data;
 use super::report::Texts;
 use super::report::suggest::unknown;
 use super::sandbox::guard::Guard;
 use super::summary::{MethodRow, Report};
 use crate::exec::RunOptions;
-use crate::model::Model;
 use crate::panics;
 use anyhow::{Result, bail};
 use call_method::MethodCaller;
@@ -125,13 +123,7 @@ impl Host {
 
     /// Lists all methods. A method that does not compile is listed with the line of its error.
     pub fn methods(&self) -> Vec<MethodRow> {
-        self.plugins.names().into_iter().map(|name| self.row(name, |_| None)).collect()
-    }
-
-    /// Lists all methods, each with the reason why it cannot run on this network and data set, if it cannot.
-    pub fn methods_for(&self, model: &Model, data: &Data) -> Vec<MethodRow> {
-        let unmet = |method: &Method| method.needs.iter().find_map(|need| need.unmet(model, data));
-        self.plugins.names().into_iter().map(|name| self.row(name, unmet)).collect()
+        self.plugins.names().into_iter().map(|name| self.row(name)).collect()
     }
 
     /// The row of a compiled method.
@@ -144,20 +136,28 @@ impl Host {
             path: method.source.path.clone(),
             broken: None,
             own: self.plugins.is_own(&method.source),
+            needs: method.needs.clone(),
             unmet: None,
         }
     }
 
-    fn row(&self, name: String, unmet: impl Fn(&Method) -> Option<&'static str>) -> MethodRow {
+    fn row(&self, name: String) -> MethodRow {
         let source = self.plugins.find(&name).ok().flatten();
-        let own = source.as_ref().is_some_and(|source| self.plugins.is_own(source));
-        let path = source.and_then(|source| source.path);
         match self.method(&name) {
-            Ok(m) => MethodRow { unmet: unmet(&m), path, ..self.row_of(&m) },
+            Ok(m) => MethodRow { path: source.and_then(|source| source.path), ..self.row_of(&m) },
             Err(e) => {
                 let line = e.downcast_ref::<Report>().and_then(|r| r.place.as_ref()).map_or(1, |p| p.1);
-                let (group, summary, limits) = (String::new(), format!("{e:#}"), String::new());
-                MethodRow { name, group, summary, limits, path, broken: Some(line), own, unmet: None }
+                MethodRow {
+                    name,
+                    group: String::new(),
+                    summary: format!("{e:#}"),
+                    limits: String::new(),
+                    own: source.as_ref().is_some_and(|source| self.plugins.is_own(source)),
+                    path: source.and_then(|source| source.path),
+                    broken: Some(line),
+                    needs: vec![],
+                    unmet: None,
+                }
             }
         }
     }

@@ -30,6 +30,11 @@ impl Need {
         }
     }
 
+    /// Why a method with these needs cannot run on this network and data set; `None` if it can.
+    pub fn first_unmet(needs: &[Self], model: &Model, data: &Data) -> Option<&'static str> {
+        needs.iter().find_map(|need| need.unmet(model, data))
+    }
+
     /// Why a method with this need cannot run on this network and data set; `None` if it can.
     pub fn unmet(self, model: &Model, data: &Data) -> Option<&'static str> {
         match self {
