@@ -103,9 +103,8 @@ fn go_on_with_tutor(state: &mut State) {
 
 /// Lists the current method among the recent ones, unless the user is browsing the list. The cursor stays on its row.
 fn remember_method(state: &mut State) {
-    let Some(name) = state.method.as_ref().map(|m| m.name.clone()).filter(|_| state.focus != Pane::METHODS) else {
-        return;
-    };
+    let name = state.method.as_ref().map(|method| &method.name).filter(|_| state.focus != Pane::METHODS);
+    let Some(name) = name.filter(|name| !state.method_list.is_latest(name)).cloned() else { return };
     let before = state.method_rows().len();
     state.method_list.used(&name);
     let more = state.method_rows().len().saturating_sub(before);

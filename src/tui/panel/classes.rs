@@ -55,9 +55,10 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     let cursor = state.cursor(Pane::CLASSES);
     let classes = state.classes();
     let bars = if inner.width < 34 { 0 } else { usize::from(inner.width) * 3 / 10 };
+    let beside = beside(state);
     for (y, class) in classes.iter().skip(cursor.offset).take(usize::from(inner.height)).enumerate() {
         let index = y + cursor.offset;
-        row(buf, inner, y, name(class, index, state, theme), numbers(class, bars, state, theme));
+        row(buf, inner, y, name(class, index, state, theme), numbers(class, bars, beside, state, theme));
         if index == cursor.cursor && state.focus == Pane::CLASSES {
             mark(buf, inner, y, true, theme);
         }
@@ -74,31 +75,37 @@ fn name(class: &ClassRow, index: usize, state: &State, theme: &Theme) -> Line<'s
     Line::styled(format!("{sign} {}", class.label), if target { theme.warn } else { Style::new() })
 }
 
-fn numbers(class: &ClassRow, bars: usize, state: &State, theme: &Theme) -> Line<'static> {
+fn numbers(
+    class: &ClassRow,
+    bars: usize,
+    beside: Option<(char, &[ClassRow])>,
+    state: &State,
+    theme: &Theme,
+) -> Line<'static> {
     let share = Span::styled(format!("{:5.1}% ", class.probability * 100.0), theme.strong);
     let target = state.target_class() == Some(class.class);
-    if let Some(other) = beside(class, state) {
-        return Line::from(vec![share, other, Span::styled(bar_of(class, bars), theme.bar)]);
-    }
-    let bar = bar_of(class, bars);
-    let bar = Span::styled(bar, if target { theme.warn } else { theme.bar });
-    match state.stepped() && !state.run.foreign {
-        true => Line::from(vec![share, change(state.change(class), theme), bar]),
-        false => Line::from(vec![share, bar]),
+    let bar = format!("{:bars$}", bar(class.probability, bars));
+    let bar = Span::styled(bar, if target && beside.is_none() { theme.warn } else { theme.bar });
+    match beside {
+        Some((letter, rows)) => Line::from(vec![share, other(letter, rows, class), bar]),
+        None if state.stepped() && !state.run.foreign => {
+            Line::from(vec![share, change(state.change(class), theme), bar])
+        }
+        None => Line::from(vec![share, bar]),
     }
 }
 
-fn bar_of(class: &ClassRow, bars: usize) -> String {
-    format!("{:bars$}", bar(class.probability, bars))
-}
-
-/// The probability of a class in the other compared branch, with the branch's letter; `None` if no branches are compared.
-fn beside(class: &ClassRow, state: &State) -> Option<Span<'static>> {
+/// The letter and the classes of the other compared branch; `None` if no branches are compared.
+fn beside(state: &State) -> Option<(char, &[ClassRow])> {
     let branches = comparison::compared(state)?;
     let (at, other) = branches.into_iter().find(|(at, _)| *at != state.branches.at)?;
-    let rows = class_rows(&other.frame.figures)?;
+    Some((letter(at), class_rows(&other.frame.figures)?))
+}
+
+/// The probability of a class in the other compared branch.
+fn other(letter: char, rows: &[ClassRow], class: &ClassRow) -> Span<'static> {
     let share = rows.iter().find(|row| row.class == class.class).map(|row| row.probability * 100.0);
-    Some(Span::raw(share.map_or_else(|| "         ".to_owned(), |share| format!("{} {share:5.1}% ", letter(at)))))
+    Span::raw(share.map_or_else(|| "         ".to_owned(), |share| format!("{letter} {share:5.1}% ")))
 }
 
 fn change(by: Option<f32>, theme: &Theme) -> Span<'static> {

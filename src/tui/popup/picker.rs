@@ -11,7 +11,7 @@ use crate::tui::layer::{Handled, Layer};
 use crate::tui::picture::PictureStage;
 use crate::tui::state::{Choice, Picker, Popup, State};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{centered, cut, framed, mark, paragraph, row};
+use crate::tui::view::widget::{centered, cut, framed, mark, paragraph, row, rule};
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -150,7 +150,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
     let line = Line::from(vec![Span::styled("> ", theme.focus), Span::raw(picker.query.clone())]);
     let count = Line::styled(format!("{}/{}", picker.hits.len(), picker.items.len()), theme.dim);
     row(buf, inner, 0, line, count);
-    rule(buf, inner, 1, theme);
+    rule(buf, Rect { y: inner.y + 1, ..inner }, theme.frame);
     let below = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
     let list = draw_beside(buf, below, picker, theme, stage);
     draw_list(buf, list, picker, theme);
@@ -171,7 +171,7 @@ fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, sta
         }
         Choice::Reference if area.height > WORDS + 2 => {
             let list = Rect { height: area.height - WORDS - 1, ..area };
-            rule(buf, area, list.height, theme);
+            rule(buf, Rect { y: list.bottom(), ..area }, theme.frame);
             let words = Rect { y: list.bottom() + 1, height: WORDS, ..area };
             let text = picker.chosen().map_or("", |item| &item.value);
             paragraph(buf, words, text.lines().map(Line::raw), true);
@@ -199,8 +199,4 @@ fn draw_list(buf: &mut Buffer, list: Rect, picker: &Picker, theme: &Theme) {
         };
         row(buf, list, 0, Line::styled(text, theme.dim), Line::default());
     }
-}
-
-fn rule(buf: &mut Buffer, area: Rect, row: u16, theme: &Theme) {
-    buf.set_string(area.x, area.y + row, "─".repeat(usize::from(area.width)), theme.frame);
 }

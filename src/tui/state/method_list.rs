@@ -85,6 +85,11 @@ impl MethodList {
         self.recent.truncate(RECENTS);
     }
 
+    /// Whether a method is the one used last.
+    pub fn is_latest(&self, name: &str) -> bool {
+        self.recent.first().is_some_and(|latest| latest == name)
+    }
+
     /// Whether a method is among the recently used ones.
     pub fn is_recent(&self, name: &str) -> bool {
         self.recent.iter().any(|recent| recent == name)
