@@ -89,6 +89,23 @@ fn an_endless_loop_is_stopped() {
 }
 
 #[test]
+fn an_endless_loop_in_a_library_is_named_there() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("lib")).unwrap();
+    std::fs::write(folder.path().join("lib/spin.rhai"), "// Spins.\nfn spin() {\n  loop { }\n}").unwrap();
+    let host = Host::new(Folders::plugins(Some(folder.path())), Folders::models(None).embedded_only());
+    let report = |body: &str| {
+        let mut session = session(&host);
+        session.open(method(&host, &format!("import \"lib/spin\" as s;\n{}", one_shot(body))));
+        session.run(&host).expect_err(body).downcast::<Report>().unwrap()
+    };
+    let alone = report("s::spin()");
+    assert_eq!(alone.place.as_ref().map(|(script, line, _)| (&**script, *line)), Some(("lib/spin", 3)), "{alone}");
+    let both = report("while false { }\ns::spin()");
+    assert!(both.advice.as_ref().is_some_and(|advice| advice.ends_with("or line 3 of lib/spin")), "{both}");
+}
+
+#[test]
 fn work_of_closures_called_by_native_code_counts_too() {
     let report = failure("let a = [];\na.pad(10000, 0);\nloop { a = a.map(|x| x + 1); }");
     assert!(report.message.contains("infinite loop"), "{report}");

@@ -2,10 +2,17 @@
 
 use rhai::Position;
 
-/// The positions of loops that may run forever, in order: `loop`, `while` and `do`, or if there are none, `for`.
-pub(super) fn endless(text: &str) -> Vec<Position> {
-    let open = starts(text, &["loop", "while", "do"]);
-    if open.is_empty() { starts(text, &["for"]) } else { open }
+/// The loops that may run forever in scripts, given by name and text: `loop`, `while` and `do`, or if there are none, `for`. Each has
+/// the name of its script and its position.
+pub(super) fn endless<'a>(scripts: &[(&'a str, &str)]) -> Vec<(&'a str, Position)> {
+    let all = |keywords: &[&str]| -> Vec<_> {
+        let of = |(name, text): &(&'a str, &str)| {
+            starts(text, keywords).into_iter().map(|at| (*name, at)).collect::<Vec<_>>()
+        };
+        scripts.iter().flat_map(of).collect()
+    };
+    let open = all(&["loop", "while", "do"]);
+    if open.is_empty() { all(&["for"]) } else { open }
 }
 
 /// The positions of keywords outside comments and strings. The `while` that ends a `do` block is not counted.
@@ -81,7 +88,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<usize> {
-        endless(text).into_iter().filter_map(Position::line).collect()
+        endless(&[("s", text)]).into_iter().filter_map(|(_, at)| at.line()).collect()
     }
 
     #[test]

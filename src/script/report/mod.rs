@@ -102,9 +102,11 @@ impl Report {
         functions: impl Fn() -> Vec<String>,
     ) -> Self {
         let mut found = find(error, texts.name);
-        let loops = if is_endless(found.error) { loops::endless(texts.text) } else { vec![] };
-        if found.position.is_none() {
-            found.position = loops.first().copied().unwrap_or(Position::NONE);
+        let libraries = texts.libraries.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let scripts: Vec<_> = [(texts.name, texts.text)].into_iter().chain(libraries).collect();
+        let loops = if is_endless(found.error) { loops::endless(&scripts) } else { vec![] };
+        if let (true, Some((script, position))) = (found.position.is_none(), loops.first()) {
+            (found.script, found.position) = (script, *position);
         }
         if found.position.is_none() {
             found.position = guess(texts.text, found.error, function);
@@ -113,7 +115,7 @@ impl Report {
         if !found.around.is_empty() {
             message = format!("{}: {message}", found.around.join(": "));
         }
-        let advice = advice(found.error, functions).or(found.called()).or(one_of(&loops));
+        let advice = advice(found.error, functions).or(found.called()).or(one_of(&loops, texts.name));
         let text = if found.script == texts.name { Some(texts.text) } else { None };
         let text = text.or(texts.libraries.get(found.script).map(String::as_str)).unwrap_or_default();
         Self::at(found.script, text, found.position, message, advice)
@@ -212,11 +214,15 @@ fn is_endless(error: &EvalAltResult) -> bool {
     matches!(error, EvalAltResult::ErrorTerminated(why, _) if why.to_string().contains(ENDLESS))
 }
 
-/// The advice for a script with several loops, one of which did not end.
-fn one_of(loops: &[Position]) -> Option<String> {
-    let lines: Vec<_> = loops.iter().filter_map(|at| at.line()).map(|line| line.to_string()).collect();
-    let (last, others) = lines.split_last().filter(|(_, others)| !others.is_empty())?;
-    Some(format!("the loop that did not end is in line {} or {last}", others.join(", ")))
+/// The advice for a script `own` if several loops in it and its libraries may not have ended.
+fn one_of(loops: &[(&str, Position)], own: &str) -> Option<String> {
+    let place = |(script, at): &(&str, Position)| {
+        let line = at.line()?;
+        Some(if *script == own { format!("line {line}") } else { format!("line {line} of {script}") })
+    };
+    let places: Vec<_> = loops.iter().filter_map(place).collect();
+    let (last, others) = places.split_last().filter(|(_, others)| !others.is_empty())?;
+    Some(format!("the loop that did not end is in {} or {last}", others.join(", ")))
 }
 
 /// Guesses the position of an error that has none: the call to the function that rejected its arguments, if unique, otherwise the
