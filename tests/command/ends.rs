@@ -23,6 +23,8 @@ struct App {
     before: String,
     output: Receiver<Vec<u8>>,
     said: String,
+    /// The bytes of `said` that came before the last key.
+    seen: usize,
 }
 
 impl App {
@@ -58,7 +60,7 @@ impl App {
                 }
             }
         });
-        Self { folder, process, master: Some(master), slave, before, output, said: String::new() }
+        Self { folder, process, master: Some(master), slave, before, output, said: String::new(), seen: 0 }
     }
 
     /// Starts the app on a terminal that reads none of its output, so that it soon gets stuck.
@@ -72,10 +74,11 @@ impl App {
         app
     }
 
-    /// Waits until this text has been written.
+    /// Waits until this text has been written since the last key, and not before it: much of what a key leads to stands somewhere on the
+    /// screen already.
     fn wait_for(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(60);
-        while !self.said.contains(text) {
+        while !self.said[self.seen..].contains(text) {
             match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(piece) => self.said += &String::from_utf8_lossy(&piece),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
@@ -120,6 +123,8 @@ impl App {
     }
 
     fn press(&mut self, keys: &str) {
+        self.output.try_iter().for_each(|piece| self.said += &String::from_utf8_lossy(&piece));
+        self.seen = self.said.len();
         self.master.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
