@@ -37,6 +37,11 @@ impl ContactSheet {
         self.pictures.push((title, fitted(picture)));
     }
 
+    /// Whether no figure is on the sheet.
+    pub fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
     /// Draws the heading and, below it, the figures with their titles; `None` if the sheet is empty.
     pub fn paint(&self, heading: &str) -> Option<RgbImage> {
         let painted = &self.pictures;

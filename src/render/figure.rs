@@ -213,6 +213,11 @@ impl Figure {
         figure
     }
 
+    /// Whether the figure sums up the others, as class probabilities and verdicts do.
+    pub fn is_summary(&self) -> bool {
+        matches!(self.body, Body::Classes { .. } | Body::Badge { .. })
+    }
+
     /// What the figure shows: its caption, or else its title with spaces.
     pub fn words(&self) -> Cow<'_, str> {
         match self.caption.as_str() {

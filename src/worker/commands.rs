@@ -90,6 +90,8 @@ impl Worker {
             Command::Branch(at) => self.go_to_branch(at)?,
             Command::CloseBranch => self.close_branch()?,
             Command::Save(path) => self.save(&path)?,
+            Command::Gallery { methods, classes } => self.gallery(&methods, &classes)?,
+            Command::SaveGallery(path) => self.save_gallery(&path)?,
             Command::Keep(name) => self.keep_as(&name)?,
             Command::Reference => self.tell(Update::Reference(reference(&self.host).lines())),
             Command::Edit(name) => self.edit(name)?,

@@ -3,7 +3,7 @@
 //! Commands go to the worker, and updates come back. Every frame carries the number of the request that it answers, so that the
 //! app can tell when a result is stale.
 
-use crate::render::{Array, ClassRow};
+use crate::render::{Array, ClassRow, Figure};
 use crate::script::session::Target;
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, Report};
 use std::path::PathBuf;
@@ -59,6 +59,15 @@ pub enum Command {
     /// Export the current figures into this folder. If the path ends in `.png`, they are exported as one contact sheet; if it
     /// ends in `.gif`, the steps of the run are exported as a film.
     Save(PathBuf),
+    /// Run several methods for several classes, each to its end.
+    Gallery {
+        /// Names of the methods, the columns of the gallery.
+        methods: Vec<String>,
+        /// Indices of the classes, the rows of the gallery.
+        classes: Vec<usize>,
+    },
+    /// Export the latest gallery: as one contact sheet if the path ends in `.png`, otherwise into this folder, with a folder for each result.
+    SaveGallery(PathBuf),
     /// Save the session under this name.
     Keep(String),
     /// Request the list of functions that scripts can call; answered by [`Update::Reference`].
@@ -82,7 +91,8 @@ impl Command {
             self,
             Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Edited(_) | Self::Revert(_) | Self::Quit
         );
-        !silent && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
+        let gallery = matches!(self, Self::Gallery { .. } | Self::SaveGallery(_));
+        !silent && !gallery && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
     }
 }
 
@@ -123,6 +133,15 @@ pub enum Update {
     },
     /// The result of a request, or a preview of the result, with the figures to show.
     Frame(Frame),
+    /// A gallery has begun; its results follow.
+    Gallery {
+        /// Titles of the methods, the columns of the gallery.
+        methods: Vec<String>,
+        /// Names of the classes, the rows of the gallery.
+        classes: Vec<String>,
+    },
+    /// A result of the gallery that began last, and its index, row by row.
+    GalleryCell(usize, GalleryCell),
     /// Progress of a long computation.
     Progress {
         /// Name of a unit of work, such as `samples` or `steps`.
@@ -156,4 +175,13 @@ pub enum Update {
     Log(String),
     /// A line of text for both the log and the status line.
     Said(String),
+}
+
+/// A result of a gallery.
+#[derive(Clone, Debug)]
+pub enum GalleryCell {
+    /// The figures of a method for a class.
+    Figures(Vec<Figure>),
+    /// Why the method failed.
+    Failed(String),
 }

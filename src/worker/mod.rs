@@ -6,6 +6,7 @@ mod watch;
 mod throttled_observer;
 mod branches;
 mod commands;
+mod gallery;
 mod history;
 mod minimal_epsilon;
 mod autosave;
@@ -30,6 +31,7 @@ pub use autosave::SessionFile;
 pub use branches::letter;
 use branches::{Branches, Origin};
 use candle_core::DType;
+use gallery::GalleryResult;
 use history::History;
 use message::{Command, Update};
 use std::path::{Path, PathBuf};
@@ -187,6 +189,8 @@ struct Worker {
     shown: Option<Frame>,
     branches: Branches,
     history: History,
+    /// The results of the latest gallery.
+    gallery: Vec<GalleryResult>,
     /// All methods, as last compiled.
     methods: Vec<MethodRow>,
     /// The request that another message cancelled, if any.
@@ -236,6 +240,7 @@ impl Worker {
             shown,
             branches: Branches::default(),
             history: History::default(),
+            gallery: vec![],
             methods: vec![],
             dropped: None,
             watch,

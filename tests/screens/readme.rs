@@ -12,7 +12,7 @@ use gradscope::tui::state::State;
 use gradscope::tui::update::update;
 use gradscope::worker::message::{Command, Update};
 use gradscope::worker::{WorkerHandle, WorkerInit, start};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 pub struct App {
     /// The state of the app.
     pub state: State,
-    /// Where figures would have been saved.
-    pub saved: Vec<PathBuf>,
+    /// The commands that would have saved figures.
+    pub saves: Vec<Command>,
     asker: WorkerHandle,
     updates: Receiver<Update>,
     begun: Instant,
@@ -40,7 +40,7 @@ impl App {
         session.opened_as(&asked, None);
         let opening = WorkerInit::new(host, session, picture, asked, RecentFolders::default());
         let (asker, updates) = start(opening).unwrap();
-        let mut app = Self { state: State::new(columns, rows), saved: vec![], asker, updates, begun: Instant::now() };
+        let mut app = Self { state: State::new(columns, rows), saves: vec![], asker, updates, begun: Instant::now() };
         app.state.graphics = "kitty".into();
         app.settle();
         app
@@ -68,7 +68,7 @@ impl App {
     pub fn happen(&mut self, event: Event) {
         for effect in update(&mut self.state, self.begun.elapsed(), event) {
             match effect {
-                Effect::Ask(Command::Save(path)) => self.saved.push(path),
+                Effect::Ask(command @ (Command::Save(_) | Command::SaveGallery(_))) => self.saves.push(command),
                 Effect::Ask(command) => self.asker.ask(command),
                 _ => {}
             }
@@ -88,7 +88,8 @@ impl App {
         labels.iter().position(|other| other == label).unwrap().to_string()
     }
 
-    fn ask(&mut self, command: Command) {
+    /// Sends a command to the worker, and waits until it is idle.
+    pub fn send(&mut self, command: Command) {
         self.state.asked += u64::from(command.asks());
         self.asker.ask(command);
         self.settle();
@@ -130,8 +131,8 @@ fn the_first_screen_is_as_in_the_readme() {
 #[test]
 fn fgsm_at_its_second_step_is_as_in_the_readme() {
     let mut app = App::first_start(140, 40);
-    app.ask(Command::Method("fgsm".into()));
-    app.ask(Command::Step);
-    app.ask(Command::Step);
+    app.send(Command::Method("fgsm".into()));
+    app.send(Command::Step);
+    app.send(Command::Step);
     compare("fgsm.txt", &app.screen());
 }

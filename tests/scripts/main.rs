@@ -18,6 +18,7 @@ mod errors;
 mod export;
 mod fidelity;
 mod fooled;
+mod gallery;
 mod groups;
 mod foes;
 mod hostile;

@@ -21,24 +21,24 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// A worker with a temporary folder of scripts.
-struct Desk {
-    folder: tempfile::TempDir,
+pub struct Desk {
+    pub folder: tempfile::TempDir,
     asker: WorkerHandle,
     updates: Receiver<Update>,
 }
 
-const COUNTER: &str = "const PLUGIN = #{ group: \"test\", params: [param(\"by\", 1, 0..=9, \"added\")] };
+pub const COUNTER: &str = "const PLUGIN = #{ group: \"test\", params: [param(\"by\", 1, 0..=9, \"added\")] };
 fn start(cx) { #{ n: 0, scalars: #{ n: 0 } } }
 fn step(cx, s) { s.n += cx.params.by; s.scalars.n = s.n; if s.n > 90 { s.done = \"full\"; } s }
 fn view(cx, s) { text(`n = ${s.n}`, \"count\") }";
 
-fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     format!("const PLUGIN = #{{ group: \"test\" }};\nfn run(cx) {{\n  text(\"{text}\", \"words\")\n}}")
 }
 
 impl Desk {
     /// Opens one method.
-    fn new(method: &str, text: &str) -> Self {
+    pub fn new(method: &str, text: &str) -> Self {
         Self::in_folder("", method, text)
     }
 
@@ -58,12 +58,12 @@ impl Desk {
         Self { folder, asker, updates }
     }
 
-    fn script(&self, method: &str) -> PathBuf {
+    pub fn script(&self, method: &str) -> PathBuf {
         self.folder.path().join(format!("{method}.rhai"))
     }
 
     /// The next update that `find` accepts, within ten seconds.
-    fn next<T>(&self, find: impl Fn(&Update) -> Option<T>) -> T {
+    pub fn next<T>(&self, find: impl Fn(&Update) -> Option<T>) -> T {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
             let update = self.updates.recv_timeout(end.saturating_duration_since(Instant::now()));
@@ -73,7 +73,7 @@ impl Desk {
         }
     }
 
-    fn frame(&self) -> Frame {
+    pub fn frame(&self) -> Frame {
         self.next(|u| match u {
             Update::Frame(frame) => Some(frame.clone()),
             Update::Failed(report) => panic!("{report}"),
@@ -81,7 +81,7 @@ impl Desk {
         })
     }
 
-    fn words(&self) -> String {
+    pub fn words(&self) -> String {
         gradscope::render::text(&self.frame().figures[0], 80).unwrap()
     }
 
@@ -92,7 +92,7 @@ impl Desk {
         })
     }
 
-    fn ask(&self, command: Command) {
+    pub fn ask(&self, command: Command) {
         self.asker.ask(command);
     }
 }

@@ -10,7 +10,7 @@ pub mod film;
 mod format;
 mod logits;
 mod metadata;
-mod names;
+pub(crate) mod names;
 mod npy;
 mod png;
 pub mod result;

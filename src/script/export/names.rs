@@ -14,7 +14,7 @@ pub(in crate::script) struct Files {
 }
 
 /// The file names used so far in a folder.
-pub(super) struct Names(BTreeSet<String>);
+pub(crate) struct Names(BTreeSet<String>);
 
 impl Names {
     /// Creates a set that contains only the name `taken`.

@@ -10,7 +10,12 @@ use std::path::Path;
 
 /// Writes a contact sheet as PNG. Errors if none of the figures on the sheet is a picture.
 pub fn write(file: &Path, session: &Session, sheet: &ContactSheet) -> Result<()> {
-    let sheet = sheet.paint(&heading(session)).context("there is no picture to save")?;
+    write_titled(file, &heading(session), sheet)
+}
+
+/// Writes a contact sheet with this heading as PNG. Errors if none of the figures on the sheet is a picture.
+pub fn write_titled(file: &Path, heading: &str, sheet: &ContactSheet) -> Result<()> {
+    let sheet = sheet.paint(heading).context("there is no picture to save")?;
     let mut bytes = Cursor::new(vec![]);
     sheet.write_to(&mut bytes, ImageFormat::Png).context("encoding the sheet")?;
     write_whole(file, bytes.get_ref())

@@ -4,6 +4,7 @@ pub mod branches;
 pub mod comparison;
 pub mod copy;
 pub mod filter;
+pub mod gallery;
 pub mod lens_actions;
 pub mod param_step;
 pub mod parameters;

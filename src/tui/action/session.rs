@@ -37,6 +37,8 @@ pub fn escape(state: &mut State) -> Vec<Effect> {
         state.say(format!("closed: {}", headline(&fault.report)));
     } else if state.lens.mark.is_some() || state.lens.zoom > 1.0 {
         state.lens.reset();
+    } else if state.gallery.shown.take().is_some() {
+        state.say("gallery closed");
     } else if state.zoomed {
         state.zoomed = false;
     } else {

@@ -38,6 +38,7 @@ pub fn choose(state: &mut State) -> Option<Vec<Effect>> {
 
 /// The first answer of a visible figure at the mark.
 fn under_mark<T>(state: &State, answer: impl Fn(&Figure, (f32, f32)) -> Option<T>) -> Option<T> {
-    let mark = state.lens.mark?;
+    // The units and values of a gallery belong to other methods than the open one.
+    let mark = state.lens.mark.filter(|_| state.gallery.shown.is_none())?;
     state.visible.figures.iter().find_map(|visible| answer(&visible.figure, mark))
 }

@@ -1,11 +1,15 @@
 //! The views of a method's figures.
 
+use super::gallery;
 use crate::render::{Body, Figure};
 use crate::script::summary::Frame;
 use crate::tui::state::{State, View};
 
 /// All available views with their names.
 pub fn views(state: &State) -> Vec<(View, String)> {
+    if let Some(views) = gallery::views(state) {
+        return views;
+    }
     let figures = seen(state);
     let mut views = Vec::new();
     if figures.len() > 1 || with_input(state) {
@@ -72,5 +76,5 @@ pub fn seen(state: &State) -> Vec<&Figure> {
 
 /// The figures of a frame that are not shown in another panel.
 pub fn shown(frame: &Frame) -> impl Iterator<Item = &Figure> {
-    frame.figures.iter().filter(|f| !matches!(f.body, Body::Classes { .. } | Body::Badge { .. }))
+    frame.figures.iter().filter(|f| !f.is_summary())
 }

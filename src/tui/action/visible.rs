@@ -1,6 +1,7 @@
 //! The figures shown in the current view.
 
 use super::comparison;
+use super::gallery;
 use super::views::{id, input, present, seen, with_input};
 use crate::render::{Figure, rescale};
 use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
@@ -21,12 +22,13 @@ fn key(state: &State) -> ViewKey {
         picture: state.picture.as_ref().map(|p| p.id),
         view: state.view,
         scale: state.lens.scale,
+        gallery: state.gallery.shown.as_ref().map(|shown| (shown.id, shown.complete())),
         compared: compared.into_iter().map(|(at, branch)| (at, branch.id)).collect(),
     }
 }
 
 fn visible(state: &State) -> Vec<VisibleFigure> {
-    let mut figures = comparison::figures(state).unwrap_or_else(|| chosen(state));
+    let mut figures = gallery::figures(state).or_else(|| comparison::figures(state)).unwrap_or_else(|| chosen(state));
     let mut all: Vec<_> = figures.iter_mut().map(|(figure, _)| figure).collect();
     rescale(&mut all, state.lens.scale);
     figures.into_iter().map(|(figure, id)| VisibleFigure::new(figure, id)).collect()

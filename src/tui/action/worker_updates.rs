@@ -1,6 +1,6 @@
 //! Applies worker messages to the state.
 
-use super::{branches, picture_picker};
+use super::{branches, gallery, picture_picker};
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, Report};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{
@@ -26,6 +26,11 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Ablated(units) => state.ablated = units,
         Update::Branches { at, count } => branches::open(state, at, count),
         Update::Frame(frame) => return show(state, frame),
+        Update::Gallery { methods, classes } => {
+            state.run.id = next_id(state);
+            gallery::begin(state, methods, classes, state.run.id << 8);
+        }
+        Update::GalleryCell(index, cell) => gallery::add(state, index, cell),
         Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),
         Update::Busy(busy) => set_busy(state, busy),
         Update::Reloaded { method, millis } => reloaded(state, &method, millis),
@@ -60,6 +65,7 @@ fn model(state: &mut State, card: ModelCard) {
     state.note(Tone::Plain, format!("{about}, {} parameters", short(card.parameters)));
     state.layers = LayerTree::new(&card.layers, state.layers.all());
     state.layer_filter.clear();
+    state.gallery.classes.clear();
     state.run.foreign = true;
     state.progress = None;
     state.model = Some(card);
@@ -98,6 +104,7 @@ fn find_layer(state: &mut State) {
 
 /// Shows a frame. The first frame of a method whose steps refine one result is followed by the others.
 fn show(state: &mut State, frame: Frame) -> Vec<Effect> {
+    state.gallery.shown = None;
     state.run.id = next_id(state);
     state.run.foreign = frame.generation < state.asked && state.run.foreign;
     state.run.history.retain(|step, _| *step < frame.kept.max(frame.step));

@@ -12,7 +12,10 @@ pub const SAVE: CommandSpec = CommandSpec {
     arguments: "PATH",
     summary: "save to a folder, a sheet.png or a film.gif",
     complete: &[Complete::Path],
-    execute: |_, rest| Ok(ask(Command::Save(required(rest)?.into()))),
+    execute: |state, rest| {
+        let path = required(rest)?.into();
+        Ok(ask(if state.gallery.shown.is_some() { Command::SaveGallery(path) } else { Command::Save(path) }))
+    },
 };
 
 /// The command `session NAME`.

@@ -63,6 +63,10 @@ pub enum Action {
     Fork,
     /// Switch to the branch this many positions after the open one.
     Branch(i32),
+    /// Mark the method or class under the cursor for the gallery.
+    Mark,
+    /// Run the marked methods for the marked classes and show their results, or close them.
+    Gallery,
     /// Show the previously open branch next to the open one, or hide it.
     Compare,
     /// Set the unit under the mark to zero, or restore it.

@@ -49,6 +49,8 @@ const NAMES: &[(&str, Action)] = &[
     ("next_branch", Action::Branch(1)),
     ("last_branch", Action::Branch(-1)),
     ("compare", Action::Compare),
+    ("mark", Action::Mark),
+    ("gallery", Action::Gallery),
     ("restart", Action::Restart),
     ("cancel", Action::Cancel),
     ("less", Action::Change(-1)),

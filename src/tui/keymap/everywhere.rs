@@ -18,6 +18,8 @@ pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char('b')], A::Branch(1), "Steps", "next branch", ""),
     row(&[K::Char('B')], A::Branch(-1), "Steps", "previous branch", ""),
     row(&[K::Char('v')], A::Compare, "Steps", "compare two branches", "compare"),
+    row(&[K::Char('*')], A::Mark, "Steps", "mark for the gallery", ""),
+    row(&[K::Char('V')], A::Gallery, "Steps", "gallery of marked", ""),
     row(&[K::Char('E')], A::MinimalEpsilon, "Steps", "find the smallest epsilon", ""),
     row(&[K::Char('r')], A::Restart, "Steps", "run again", ""),
 

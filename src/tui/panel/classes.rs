@@ -50,7 +50,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(class.map_or_else(Vec::new, |class| ask(Command::Target(Some(Target::Class(class))))))
 }
 
-/// Draws the classes; `◎` marks the target, `★` the most likely class.
+/// Draws the classes; `*` marks a class marked for the gallery, `◎` the target, `★` the most likely class.
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::CLASSES);
     let classes = state.classes();
@@ -68,6 +68,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
 fn name(class: &ClassRow, index: usize, state: &State, theme: &Theme) -> Line<'static> {
     let target = state.target_class() == Some(class.class);
     let sign = match (target, index) {
+        _ if state.gallery.classes.contains(&class.class) => "*",
         (true, _) => "◎",
         (false, 0) => "★",
         _ => " ",

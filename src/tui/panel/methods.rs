@@ -124,7 +124,7 @@ fn rest(state: &mut State) {
     state.resting = (!present && !steps && runs).then_some(rest);
 }
 
-/// Draws the groups and methods. `▶` marks the current method, `✗` a broken one, `+` one of the user's own.
+/// Draws the groups and methods. `▶` marks the current method, `*` one marked for the gallery, `✗` a broken one, `+` one of the user's own.
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let rows = state.method_rows();
     let cursor = state.cursor(Pane::METHODS);
@@ -178,6 +178,7 @@ fn sign(method: &MethodRow, state: &State, theme: &Theme) -> (&'static str, Styl
     match method {
         MethodRow { broken: Some(_), .. } => ("✗", theme.bad),
         _ if broke(method, state).is_some() => ("✗", theme.bad),
+        _ if state.gallery.methods.contains(&method.name) => ("*", theme.warn),
         _ if present => ("▶", theme.strong),
         MethodRow { unmet: Some(_), .. } => (" ", theme.dim),
         MethodRow { own: true, .. } => ("+", theme.good),

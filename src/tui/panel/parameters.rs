@@ -37,7 +37,7 @@ const KEYS: &[Binding] = &[
     bind(&[K::Left, K::Char('h')], A::Left, "Parameters", "decrease", ""),
     bind(&[K::Right, K::Char('l')], A::Right, "Parameters", "increase", ""),
     bind(&[K::Char('d'), K::Delete], A::Default, "Parameters", "reset to default", "default"),
-    bind(&[K::Char('*')], A::Defaults, "Parameters", "reset all", ""),
+    bind(&[K::Char('D')], A::Defaults, "Parameters", "reset all", ""),
 ];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {

@@ -1,8 +1,8 @@
 //! The bottom layer of the screen: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
-    branches, copy, filter, lens_actions, model_picker, parameters, pickers, picture_picker, request, session, steps,
-    units, views,
+    branches, copy, filter, gallery, lens_actions, model_picker, parameters, pickers, picture_picker, request, session,
+    steps, units, views,
 };
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key, Mouse};
@@ -72,6 +72,8 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::Fork => ask(Command::Fork),
         Action::Branch(by) => branches::turn(state, by),
         Action::Compare => branches::compare(state),
+        Action::Mark => gallery::mark(state),
+        Action::Gallery => gallery::open(state),
         Action::Restart => ask(Command::Restart),
         Action::Cancel => request::cancel(state),
         Action::PickMethod => pickers::open_methods(state),

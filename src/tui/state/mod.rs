@@ -3,6 +3,7 @@
 mod branches;
 mod error_pane;
 mod fuzzy;
+mod gallery;
 mod layer_tree;
 mod lens;
 mod list_cursor;
@@ -20,6 +21,7 @@ mod view;
 pub use branches::{BranchSettings, Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
 pub use fuzzy::Fuzzy;
+pub use gallery::{Gallery, ShownGallery, toggle};
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
 pub use lens::Lens;
 pub use list_cursor::ListCursor;
@@ -101,6 +103,8 @@ pub struct State {
     pub branches: Branches,
     /// The view selected by the user.
     pub view: View,
+    /// What is marked for the gallery, and the open gallery.
+    pub gallery: Gallery,
     /// The figures shown in the current view.
     pub visible: Visible,
     /// Index of the visible group of curves.

@@ -56,6 +56,8 @@ pub struct ViewKey {
     pub view: View,
     /// The scale selected by the user.
     pub scale: Rescale,
+    /// ID of the open gallery, and the number of its results.
+    pub gallery: Option<(u64, usize)>,
     /// The compared branches: index, and ID of the frame.
     pub compared: Vec<(usize, u64)>,
 }

@@ -13,9 +13,27 @@ pub struct Arrangement<'a> {
     pub others: Vec<(Rect, &'a VisibleFigure)>,
 }
 
-/// Arranges figures in `area`. `cell` is the cell size in pixels. If `equal`, all pictures are equally large; otherwise, the first is as
-/// large as possible.
-pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16), equal: bool) -> Arrangement<'_> {
+/// Which pictures are large, and in how many columns they are arranged.
+#[derive(Clone, Copy)]
+pub enum Sizes {
+    /// The first picture is as large as possible.
+    FirstLarge,
+    /// All pictures are equally large.
+    Equal,
+    /// All figures, charts and texts too, are equally large, in this number of columns unless these would be too narrow.
+    Columns(usize),
+}
+
+/// Arranges figures in `area`. `cell` is the cell size in pixels.
+pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16), sizes: Sizes) -> Arrangement<'_> {
+    if let Sizes::Columns(columns) = sizes {
+        let shapes: Vec<f64> = figures.iter().map(|f| aspect(&f.figure)).collect();
+        let narrow = usize::from(area.width) < columns * NARROWEST;
+        let tiles = if narrow { grid(area, &shapes, cell) } else { columned(area, figures.len(), columns) };
+        let tiles = tiles.into_iter().zip(figures);
+        let (pictures, others) = tiles.partition(|(_, f)| is_picture(&f.figure));
+        return Arrangement { pictures, others };
+    }
     let (pictures, others): (Vec<_>, Vec<_>) = figures.iter().partition(|f| is_picture(&f.figure));
     let (above, below) = shares(area, &pictures, &others);
     let shapes: Vec<f64> = pictures.iter().map(|f| aspect(&f.figure)).collect();
@@ -26,10 +44,13 @@ pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16), equal: b
     };
     let areas: Vec<_> = widths(below.width, &others).into_iter().map(&mut beside).collect();
     Arrangement {
-        pictures: if equal { grid(above, &shapes, cell) } else { tiles(above, &shapes, cell) }
-            .into_iter()
-            .zip(pictures)
-            .collect(),
+        pictures: match sizes {
+            Sizes::Equal => grid(above, &shapes, cell),
+            _ => tiles(above, &shapes, cell),
+        }
+        .into_iter()
+        .zip(pictures)
+        .collect(),
         others: areas.into_iter().zip(others).collect(),
     }
 }
@@ -97,6 +118,9 @@ fn aspect(figure: &Figure) -> f64 {
     }
 }
 
+/// Width below which a column of a fixed number of columns is too narrow.
+const NARROWEST: usize = 12;
+
 /// The weight of the size of the smallest picture beside the main one, relative to the size of the main one.
 const BESIDE: f64 = 0.4;
 
@@ -146,7 +170,15 @@ fn grid(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
     let tile = |columns: u16| Rect::new(0, 0, area.width / columns, area.height / count.div_ceil(columns));
     let smallest = |columns: u16| shapes.iter().map(|shape| size(tile(columns), *shape, cell)).fold(f64::MAX, f64::min);
     let columns = (1..=count).max_by(|a, b| smallest(*a).total_cmp(&smallest(*b))).unwrap_or(1);
-    let Rect { width, height, .. } = tile(columns);
+    columned(area, shapes.len(), usize::from(columns))
+}
+
+/// Tiles of equal size in `columns` columns, row by row.
+fn columned(area: Rect, count: usize, columns: usize) -> Vec<Rect> {
+    let columns = columns.clamp(1, usize::from(u16::MAX)) as u16;
+    let rows = (count as u16).div_ceil(columns).max(1);
+    let (width, height) = (area.width / columns, area.height / rows);
     let at = |i: u16| Rect::new(area.x + i % columns * width, area.y + i / columns * height, width, height);
-    (0..count).map(at).map(|tile| Rect { width: tile.width.saturating_sub(u16::from(columns > 1)), ..tile }).collect()
+    let gap = u16::from(columns > 1);
+    (0..count as u16).map(at).map(|tile| Rect { width: tile.width.saturating_sub(gap), ..tile }).collect()
 }

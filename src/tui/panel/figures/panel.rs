@@ -1,6 +1,6 @@
 //! The figures panel: keys, title and drawing.
 
-use super::arrangement::{arrange, picture_area};
+use super::arrangement::{Sizes, arrange, picture_area};
 use super::{caption, chart, scatter};
 use crate::render::Body;
 use crate::tui::action::{comparison, lens_actions, units, views};
@@ -9,7 +9,7 @@ use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
 use crate::tui::panel::spec::{BLANK, Panel, PanelPlace};
 use crate::tui::picture::{PictureStage, Placement, WantedPictures};
-use crate::tui::state::{Pane, State, VisibleFigure};
+use crate::tui::state::{Pane, State, View, VisibleFigure};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{cut, put, row};
 use crate::worker::message::Command;
@@ -18,23 +18,32 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 /// The figures panel.
-pub const PANEL: Panel = Panel {
-    pane: Pane::FIGURES,
-    place: PanelPlace::Center,
-    heading: |state| state.method_row().map(|method| method.title().to_owned()),
-    keys: KEYS,
-    act,
-    title,
-    pictures,
-    draw,
-    ..BLANK
-};
+pub const PANEL: Panel =
+    Panel { pane: Pane::FIGURES, place: PanelPlace::Center, heading, keys: KEYS, act, title, pictures, draw, ..BLANK };
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Choose, "Figures", "choose at the ring, or maximize", "zoom"),
     bind(&[K::Left, K::Char('h')], A::Left, "Figures", "previous view (pan if zoomed)", ""),
     bind(&[K::Right, K::Char('l')], A::Right, "Figures", "next view (pan if zoomed)", ""),
 ];
+
+fn heading(state: &State) -> Option<String> {
+    match &state.gallery.shown {
+        Some(shown) => Some(format!("Gallery {}/{}", shown.complete(), shown.cells.len())),
+        None => state.method_row().map(|method| method.title().to_owned()),
+    }
+}
+
+fn sizes(state: &State) -> Sizes {
+    match &state.gallery.shown {
+        Some(shown) if views::present(state) == Some(View::All) => match shown.methods.len().min(shown.classes.len()) {
+            1 => Sizes::Equal,
+            _ => Sizes::Columns(shown.methods.len()),
+        },
+        None if comparison::compared(state).is_some() => Sizes::Equal,
+        _ => Sizes::FirstLarge,
+    }
+}
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     match action {
@@ -66,7 +75,7 @@ fn open_pointed(state: &mut State) -> Vec<Effect> {
 }
 
 fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> WantedPictures<'_> {
-    let arrangement = arrange(&state.visible.figures, inner, cell, comparison::compared(state).is_some());
+    let arrangement = arrange(&state.visible.figures, inner, cell, sizes(state));
     let place = |(tile, figure): &(Rect, &'_ VisibleFigure)| picture_area(*tile, &figure.figure);
     let pictures = arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1 }).collect();
     let plane = |(area, visible): &(Rect, &VisibleFigure)| match &visible.figure.body {
@@ -82,7 +91,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &Pic
     put(buf, (inner.right() - 1 - width, inner.bottom()), note, width);
     let room = inner.width.saturating_sub(width + 3);
     put(buf, (inner.x + 1, inner.bottom()), tabs(state, theme, usize::from(room)), room);
-    let arrangement = arrange(&state.visible.figures, inner, stage.cell, comparison::compared(state).is_some());
+    let arrangement = arrange(&state.visible.figures, inner, stage.cell, sizes(state));
     for (tile, figure) in &arrangement.pictures {
         draw_picture(buf, *tile, figure, state, theme, stage);
     }
@@ -113,7 +122,7 @@ fn draw_picture(
 
 /// What the method tells, cut to the title.
 fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
-    let Some(method) = state.method_row() else { return Vec::new() };
+    let Some(method) = state.method_row().filter(|_| state.gallery.shown.is_none()) else { return Vec::new() };
     let room = usize::from(area.width).saturating_sub(method.title().chars().count() + 9);
     match cut(method.about().trim_end_matches('.'), room) {
         about if room > 20 => vec![Span::styled(format!(" {about} "), theme.dim)],
@@ -151,6 +160,7 @@ fn freshness(state: &State, theme: &Theme) -> Span<'static> {
     let broke = broke.map(|(_, line, why)| format!("✗ line {line}: {}", cut(why, 60)));
     let begins = state.stepped() && !state.settles() && state.run.frame.as_ref().is_some_and(|f| f.kept == 1);
     match (state.stale(), state.busy.is_some(), &state.fault) {
+        (_, false, _) if state.gallery.shown.is_some() => Span::styled("s saves, Esc closes", theme.focus),
         (_, false, None) if broke.is_some() => Span::styled(broke.unwrap_or_default(), theme.bad),
         (false, false, _) if begins => {
             let key = |action| state.bindings.key_of(action);
