@@ -38,6 +38,7 @@ pub fn app(host_args: &HostArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
     let (config, warnings) = config::read();
     let host = open::host(host_args)?;
     let mut opening = opening(host, question, app)?;
+    opening.host_words = host_args.words();
     opening.notes.extend(warnings);
     let (asker, updates) = worker::start(opening)?;
     let graphics = match app.graphics {
@@ -99,7 +100,8 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     session.opened_as(&asked, picture.size());
     let weights = file_of(question.network.model.as_deref().unwrap_or_default(), question.network.weights.as_deref());
     let no_resize = question.no_resize;
-    Ok(WorkerInit { weights, no_resize, notes, ..WorkerInit::new(host, session, picture, asked, recent()) })
+    let labels = question.network.card.labels.clone();
+    Ok(WorkerInit { weights, labels, no_resize, notes, ..WorkerInit::new(host, session, picture, asked, recent()) })
 }
 
 /// The folders whose model files were opened recently.
@@ -159,7 +161,9 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();
     session.opened_as(&opened.picture, picture.size());
-    let notes = match workspace::go_on(file, &mut session) {
+    let restored = workspace::go_on(file, &mut session);
+    session.set_mixed(opened.mixed);
+    let notes = match restored {
         Ok(false) if opened.under_way => {
             vec!["the last run may have crashed gradscope, so it was not restarted; press r to run it".into()]
         }

@@ -106,6 +106,22 @@ impl CardFlags {
     }
 }
 
+impl HostArgs {
+    /// The arguments that differ from the defaults.
+    pub fn words(&self) -> Vec<String> {
+        let folder =
+            |flag: &str, folder: &Option<PathBuf>| Some([flag.into(), folder.as_ref()?.to_string_lossy().into_owned()]);
+        let text = |flag: &str, text: &str, default| (text != default).then(|| [flag.into(), text.into()]);
+        let pairs = [
+            folder("--plugins", &self.plugins),
+            folder("--models", &self.models),
+            text("--device", &self.device, "cpu"),
+            text("--precision", &self.precision, "f32"),
+        ];
+        pairs.into_iter().flatten().flatten().chain(self.exact.then(|| "--exact".into())).collect()
+    }
+}
+
 impl Args {
     /// Parses the arguments of this process. An app option before a command is an error, because the command would ignore it.
     pub fn of_process() -> Result<Self, clap::Error> {

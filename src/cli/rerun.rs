@@ -119,7 +119,7 @@ fn command(old: &Value) -> Result<(HostArgs, RunArgs)> {
         ),
     }
     let words = old["command"].as_array().context(
-        "it does not record a command, because the app saved it; write results to be repeated with gradscope run --out",
+        "it does not record a command: in the app, a parameter or the script was changed between steps, and no single command repeats that",
     )?;
     let words = words.iter().map(|word| word.as_str().context("its command contains a value that is not a string"));
     let args = Args::of(words.collect::<Result<Vec<_>>>()?).map_err(|why| anyhow!("its command is invalid: {why}"))?;

@@ -61,8 +61,6 @@ pub struct ModelRow {
 pub struct ModelCard {
     /// Name of the architecture.
     pub name: String,
-    /// The command-line options that open the network: `-m` with its name, and `-w` with its weight file if it has one.
-    pub arguments: Vec<(&'static str, String)>,
     /// Name of the network's device, such as `cpu`.
     pub device: String,
     /// Preprocessing and class names, each with the source of the value.

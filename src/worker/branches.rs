@@ -16,6 +16,8 @@ pub(super) struct Origin {
     pub asked: String,
     /// The file from which the model was opened; `None` for the architecture's own weights.
     pub weights: Option<PathBuf>,
+    /// The file of class names given for the network, if any.
+    pub labels: Option<PathBuf>,
 }
 
 /// A branch that is not open: its session, and the origin of its model and picture.

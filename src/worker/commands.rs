@@ -37,7 +37,9 @@ impl Worker {
                 let set = self.session.set(&name, &text);
                 self.tell_method();
                 set?;
-                self.answer(Request::View);
+                // A run that has no steps yet starts anew, so that its start has the new value too.
+                let begins = self.session.method().is_some_and(|m| m.stepped) && self.session.kept() == 1;
+                self.answer(if begins { Request::Run } else { Request::View });
             }
             Command::Target(target) => {
                 match target {
@@ -128,7 +130,7 @@ impl Worker {
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
         self.session.opened_as(&asked, picture.size());
-        self.origin = Origin { picture, asked, weights: file };
+        self.origin = Origin { picture, asked, weights: file, labels: None };
         self.remember_folder();
         self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
         self.tell_model();
@@ -218,7 +220,8 @@ impl Worker {
 
     fn save_all(&mut self, folder: &Path) -> Result<()> {
         let frame = self.shown.as_ref().context("there is nothing to save yet")?;
-        let files = export::write(folder, &self.session, &self.host, frame, export::paint)?;
+        let session = self.with_command(&self.session);
+        let files = export::write(folder, &session, &self.host, frame, export::paint)?;
         self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), words::path(&folder))));
         Ok(())
     }

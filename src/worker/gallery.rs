@@ -115,7 +115,8 @@ impl Worker {
                     self.tell(Update::Progress { what: "results".into(), done, total: self.gallery.len() });
                     let method = result.session.method().map_or("", |method| method.name.as_str());
                     let folder = path.join(names.next(&format!("{method}-{}", result.class)));
-                    export::write(&folder, &result.session, &self.host, &result.frame, export::paint)?;
+                    let session = self.with_command(&result.session);
+                    export::write(&folder, &session, &self.host, &result.frame, export::paint)?;
                 }
                 let sheet = self.gallery_sheet();
                 if !sheet.is_empty() {

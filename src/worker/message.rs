@@ -133,6 +133,13 @@ pub enum Update {
     },
     /// The result of a request, or a preview of the result, with the figures to show.
     Frame(Frame),
+    /// The command that computes what is on the screen.
+    CommandLine {
+        /// The program's name and its arguments.
+        words: Vec<String>,
+        /// Whether the command computes exactly this result: false if, for example, parameters were changed between steps.
+        repeats: bool,
+    },
     /// A gallery has begun; its results follow.
     Gallery {
         /// Titles of the methods, the columns of the gallery.

@@ -5,6 +5,7 @@ pub mod message;
 mod watch;
 mod throttled_observer;
 mod branches;
+mod command_line;
 mod commands;
 mod gallery;
 mod history;
@@ -23,7 +24,7 @@ use crate::script::sandbox::guard::Guard;
 use crate::script::sandbox::stack;
 use crate::script::session::Session;
 use crate::script::session::workspace::{self, Workspace};
-use crate::script::summary::{Frame, MethodRow, ModelCard, Report};
+use crate::script::summary::{Frame, MethodRow, Report};
 use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result, anyhow};
 use autosave::Autosave;
@@ -71,6 +72,10 @@ pub struct WorkerInit {
     pub restored: bool,
     /// Whether the method waits for the user to run it, because it may have crashed the program before.
     pub waits: bool,
+    /// The file of class names given for the network, if any.
+    pub labels: Option<PathBuf>,
+    /// The arguments that set the script folders, the device and the precision.
+    pub host_words: Vec<String>,
     /// Notes to show to the user at the start.
     pub notes: Vec<String>,
     /// Folders whose model files were opened recently.
@@ -80,9 +85,22 @@ pub struct WorkerInit {
 impl WorkerInit {
     /// The state of a worker without a session file.
     pub fn new(host: Host, session: Session, picture: Picture, asked: String, recent: RecentFolders) -> Self {
-        let (weights, session_file, notes) = (None, None, vec![]);
         let (no_resize, restored, waits) = (false, false, false);
-        Self { host, session, picture, asked, weights, no_resize, session_file, restored, waits, notes, recent }
+        Self {
+            host,
+            session,
+            picture,
+            asked,
+            weights: None,
+            no_resize,
+            session_file: None,
+            restored,
+            waits,
+            labels: None,
+            host_words: vec![],
+            notes: vec![],
+            recent,
+        }
     }
 }
 
@@ -175,6 +193,8 @@ struct Worker {
     session: Session,
     origin: Origin,
     no_resize: bool,
+    /// The arguments that set the script folders, the device and the precision.
+    host_words: Vec<String>,
     keeping: Option<Autosave>,
     /// Whether the method waits for the user to run it.
     waits: bool,
@@ -201,7 +221,7 @@ struct Worker {
 impl Worker {
     fn new(opening: WorkerInit, updates: Sender<Update>, asker: &WorkerHandle) -> Result<Self> {
         let WorkerInit { host, mut session, picture, asked, weights, no_resize, session_file, restored, .. } = opening;
-        let WorkerInit { waits, notes, recent, .. } = opening;
+        let WorkerInit { waits, labels, host_words, notes, recent, .. } = opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
         let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;
@@ -226,7 +246,8 @@ impl Worker {
             host,
             architectures,
             session,
-            origin: Origin { picture, asked, weights },
+            origin: Origin { picture, asked, weights, labels },
+            host_words,
             no_resize,
             keeping: keeping.transpose().context("starting the thread that saves the session")?,
             waits,
@@ -327,12 +348,7 @@ impl Worker {
     }
 
     fn tell_model(&self) {
-        let file = self.origin.weights.as_deref();
-        let model = self.session.model();
-        let (name, weights) = again(model.card.opened_by(file), file);
-        let weights = weights.map(|weights| ("-w", weights.to_string_lossy().into_owned()));
-        let arguments = [("-m", name.to_owned())].into_iter().chain(weights).collect();
-        self.tell(Update::Model(ModelCard { arguments, ..card(model) }));
+        self.tell(Update::Model(card(self.session.model())));
     }
 
     /// Compiles all methods anew and lists them.
@@ -433,6 +449,7 @@ impl Worker {
                 frame.notes.iter().for_each(|note| self.tell(Update::Log(note.clone())));
                 self.shown = Some(frame.clone());
                 self.tell(Update::Frame(frame));
+                self.tell_command();
                 self.keep_step(false);
             }
             Err(_) if self.host.guard().is_cancelled() => self.dropped = Some(question),

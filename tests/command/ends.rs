@@ -6,6 +6,7 @@ use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -333,6 +334,41 @@ fn input_that_arrives_at_once_is_read_without_waiting_for_more() {
     app.signal(Signal::TERM);
     app.ended();
     assert_eq!(app.session()["method"], "gradcam");
+}
+
+/// Runs `gradscope rerun` on a result that the app saved.
+fn rerun(result: &Path) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_gradscope")).arg("rerun").arg(result).env("GRADSCOPE_CONFIG", "").output().unwrap()
+}
+
+#[test]
+fn a_saved_result_is_repeated_by_its_command_unless_parameters_changed_between_steps() {
+    let mut app = App::open();
+    app.press(":method pgd\r");
+    app.wait_for_method("pgd");
+    app.press(":set epsilon 3\r..");
+    let saved = app.folder.path().join("same");
+    app.press(&format!(":save {}\r", saved.display()));
+    wait_for_file(&saved.join("result.json"));
+    let out = rerun(&saved);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && said.contains("all numbers are the same"), "{out:?}");
+    app.press(":set epsilon 9\r.");
+    let mixed = app.folder.path().join("mixed");
+    app.press(&format!(":save {}\r", mixed.display()));
+    wait_for_file(&mixed.join("result.json"));
+    let out = rerun(&mixed);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("changed between steps"), "{out:?}");
+    app.press("q");
+    app.ended();
+}
+
+fn wait_for_file(file: &Path) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !file.exists() {
+        assert!(Instant::now() < end, "{} is not written", file.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

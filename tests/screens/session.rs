@@ -132,7 +132,6 @@ fn model() -> Update {
     };
     Update::Model(ModelCard {
         name: "tiny".into(),
-        arguments: vec![("-m", "tiny".into())],
         device: "cpu".into(),
         card: vec![CardRow { name: "mean", value: "0.5".into(), source: "config.json: mean".into() }],
         origins: vec![],

@@ -369,7 +369,6 @@ pub fn card(model: &Model) -> ModelCard {
 pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
-        arguments: vec![("-m", card.opened_by(None).to_owned())],
         device: place_text(graph),
         card: rows(card),
         origins: card.origins(),

@@ -58,7 +58,10 @@ impl Session {
         if self.cx(self.cursor).fooled(&LabeledTrace::logits(host.guard(), &self.model, &x)?)?.contains(&false) {
             return Ok(false);
         }
+        // The steps so far are the same without it.
+        let mixed = self.mixed;
         self.set("stop", "false")?;
+        self.mixed = mixed;
         self.unstopped = true;
         Ok(true)
     }

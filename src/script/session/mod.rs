@@ -64,6 +64,8 @@ pub struct Session {
     agreement: Option<Agreement>,
     /// Whether the steps after the current one were computed with different parameters or a different version of the script.
     outdated: bool,
+    /// Whether the steps were computed with different parameters or versions of the script.
+    mixed: bool,
     /// Whether the parameter `stop` was turned off only to let an attack continue after fooling the network.
     unstopped: bool,
     observer: Arc<dyn Observer>,
@@ -95,6 +97,7 @@ impl Session {
             told: Remarks::default(),
             agreement: None,
             outdated: false,
+            mixed: false,
             unstopped: false,
             observer: Arc::new(NoObserver),
         })
@@ -310,6 +313,7 @@ impl Session {
 
     fn change(&mut self) {
         self.outdated = true;
+        self.mixed |= self.steps.len() > 0 && self.method.as_ref().is_some_and(|m| m.stepped);
         if let Some(step) = self.steps.get_mut(self.cursor) {
             step.done = None;
         }
@@ -329,6 +333,16 @@ impl Session {
     /// Whether the open method can take another step after the current one.
     pub fn can_go_on(&self) -> bool {
         self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
+    }
+
+    /// Whether the steps were computed with different parameters or versions of the script, so that no single run gives them.
+    pub fn mixed(&self) -> bool {
+        self.mixed
+    }
+
+    /// Sets whether the restored steps were computed with different parameters.
+    pub fn set_mixed(&mut self, mixed: bool) {
+        self.mixed = mixed;
     }
 
     /// Whether computing the next step would drop later steps, which were computed with other parameters.
@@ -374,6 +388,7 @@ impl Session {
         self.told = Remarks::default();
         self.agreement = None;
         self.outdated = false;
+        self.mixed = false;
     }
 
     /// The scalars of each step up to and including the current one, as pairs of name and value.

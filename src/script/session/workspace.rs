@@ -50,6 +50,9 @@ pub struct Workspace {
     pub seed: u64,
     /// Name of the data set, if any.
     pub data: Option<String>,
+    /// Whether the steps were computed with different parameters.
+    #[serde(default)]
+    pub mixed: bool,
     /// Whether the result was still being computed when the file was written. That computation may have crashed the program, and
     /// could do so again.
     #[serde(default)]
@@ -82,6 +85,7 @@ impl Workspace {
             set: session.params().changed(),
             seed: session.seed(),
             data: session.data().name().map(String::from),
+            mixed: session.mixed(),
             under_way: false,
         })
     }

@@ -2,7 +2,6 @@
 //! computes what is on the screen.
 
 use crate::render::{self, Body};
-use crate::script::session::Target;
 use crate::tui::effect::Effect;
 use crate::tui::state::{Choice, Item, Pane, Picker, Popup, State, Tone};
 
@@ -12,7 +11,11 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     if let Some(value) = reading(state) {
         items.push(Item::new(&value, "value at the ring", &value));
     }
-    items.push(Item::new(&command_line(state), "command line", "computes what is on the screen, without the app"));
+    let about = match state.command_line.1 {
+        true => "computes what is on the screen, without the app",
+        false => "starts anew: a parameter was changed between steps",
+    };
+    items.push(Item::new(&command_line(state), "command line", about));
     for (title, table) in tables(state) {
         items.push(Item::new(&table, &title, "as tab-separated values"));
     }
@@ -79,25 +82,7 @@ fn saved(state: &State) -> Option<String> {
 
 /// The `gradscope run` command that computes what is on the screen.
 pub fn command_line(state: &State) -> String {
-    let method = state.method.as_ref().map_or("METHOD", |method| &method.name);
-    let mut words = vec!["gradscope".to_owned(), "run".to_owned(), quoted(method)];
-    let mut add = |flag: &str, value: &str| words.extend([flag.to_owned(), quoted(value)]);
-    for (flag, value) in state.model.iter().flat_map(|model| &model.arguments) {
-        add(flag, value);
-    }
-    if let Some(picture) = &state.picture {
-        add("-i", &picture.source);
-    }
-    match &state.target {
-        Some(Target::Class(class)) => add("-t", &class.to_string()),
-        Some(Target::Expression(text)) => add("-t", text),
-        None => {}
-    }
-    state.ablated.iter().for_each(|unit| add("--ablate", unit));
-    for param in state.params().iter().filter(|param| state.value(param) != param.default) {
-        add("--set", &format!("{}={}", param.name, state.value(param)));
-    }
-    words.join(" ")
+    state.command_line.0.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a shell reads it.

@@ -26,6 +26,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Ablated(units) => state.ablated = units,
         Update::Branches { at, count } => branches::open(state, at, count),
         Update::Frame(frame) => return show(state, frame),
+        Update::CommandLine { words, repeats } => state.command_line = (words, repeats),
         Update::Gallery { methods, classes } => {
             state.run.id = next_id(state);
             gallery::begin(state, methods, classes, state.run.id << 8);

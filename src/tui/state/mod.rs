@@ -97,6 +97,8 @@ pub struct State {
     pub ablated: Vec<String>,
     /// The results of the method so far.
     pub run: ShownRun,
+    /// The command that computes what is on the screen, and whether it gives exactly this result.
+    pub command_line: (Vec<String>, bool),
     /// The user's key bindings.
     pub bindings: Bindings,
     /// The branches of the current run.

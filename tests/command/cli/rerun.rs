@@ -103,7 +103,7 @@ fn what_cannot_be_repeated_is_a_usage_error_that_says_why() {
     for (file, why) in [
         ("{}", "it is not a result.json"),
         (r#"{"schema": 99}"#, "version 99 of the schema"),
-        (r#"{"schema": 1, "command": null}"#, "the app saved it"),
+        (r#"{"schema": 1, "command": null}"#, "changed between steps"),
         (r#"{"schema": 1, "command": ["gradscope", "methods"]}"#, "not gradscope run"),
         (r#"{"schema": 1, "command": ["gradscope", "run", "--nonsense"]}"#, "--nonsense"),
     ] {
