@@ -53,6 +53,20 @@ Examples:
   gradscope methods my_rule.rhai
   gradscope methods fgsm --json | jq '.[0].parameters'";
 
+const TEST_EXAMPLES: &str = "\
+Examples:
+  gradscope new test looks                             write looks.rhai, to start from
+  gradscope test looks.rhai -m resnet18 -w last.pth
+  gradscope test looks.rhai --junit report.xml         for CI services
+  gradscope test looks.rhai --update                   write the golden maps anew
+  gradscope test looks.rhai --only star --json | jq .failed";
+
+const BISECT_EXAMPLES: &str = "\
+Examples:
+  gradscope bisect runs --test looks.rhai              weights written by gradscope name their architecture
+  gradscope bisect 'runs/epoch-*.pth' --test looks.rhai -m resnet18
+  gradscope bisect runs --test looks.rhai --log bisect.json    continue after Ctrl-C";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   gradscope config --path                              where the file is, or would be
@@ -195,7 +209,29 @@ pub enum CliCommand {
     Eval(EvalArgs),
     /// Train a small network on a data set
     Train(TrainArgs),
-    /// Create a method from a working template
+    /// Check what a network looks at: run the tests in a file, for CI
+    ///
+    /// A file of tests is a program (see `gradscope exec`) that calls `test(name, options)`. Each test runs a method on a picture, and
+    /// states what is expected of its map, the classes or a data set:
+    ///
+    /// test("the star is recognized by the star", #{ method: "gradcam", input: "made:welcome[0]", target: "star", expect: #{ share: #{
+    /// inside: [64, 40, 128, 128], at_least: 0.6 } } });
+    ///
+    /// The options are those of `run` in programs: method, input, target, set, steps, seed, data, model; `figure` names another figure than
+    /// the first map. `--expectations` lists what can be expected. Paths are relative to the current folder. The exit code is 1 if a test
+    /// fails; its figures are written to --out.
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(TestArgs),
+    /// Find the checkpoint of a training at which tests begin to fail
+    ///
+    /// Tests the first and the last checkpoint, then halves the interval between one that passes and one that fails: for n checkpoints, at
+    /// most log2(n) + 2 are tested. If the tests begin to fail several times, it finds one of these times. The exit code is 1 if the first
+    /// checkpoint fails already or the last one still passes.
+    ///
+    /// `gradscope train --checkpoints RUNS` writes a checkpoint after each epoch.
+    #[command(after_help = BISECT_EXAMPLES)]
+    Bisect(BisectArgs),
+    /// Create a method, or a file of tests, from a working template
     New(NewArgs),
     /// List the functions that scripts can call, or search them
     Api(ApiArgs),
@@ -532,6 +568,9 @@ pub struct TrainArgs {
     /// Write the weights to this file [default: MODEL.safetensors]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write the weights to this folder before the first epoch and after each one, as epoch-0000.safetensors and so on
+    #[arg(long, value_name = "DIR")]
+    pub checkpoints: Option<PathBuf>,
     /// Resume interrupted training with the options it was started with
     #[arg(long)]
     pub resume: bool,
@@ -612,10 +651,62 @@ pub struct TrainArgs {
 }
 
 #[derive(Group, Debug)]
+pub struct TestArgs {
+    /// File of tests
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Folder for the figures of failed tests
+    #[arg(long, value_name = "DIR", default_value = "gradscope-test")]
+    pub out: PathBuf,
+    /// Write a JUnit report to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write golden maps instead of comparing with them
+    #[arg(long)]
+    pub update: bool,
+    /// Run only the tests whose names contain this text; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
+    /// List what tests can expect
+    #[arg(long)]
+    pub expectations: bool,
+    /// Stop after this time (seconds, or 10m, 2h) with exit code 1
+    #[arg(long, value_name = "TIME")]
+    pub time_limit: Option<Deadline>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct BisectArgs {
+    /// Folder of checkpoints, or a pattern of their names in quotes, such as 'runs/epoch-*.pth'; they are ordered by the numbers in their
+    /// names
+    #[arg(value_name = "RUNS", value_hint = ValueHint::AnyPath)]
+    pub runs: PathBuf,
+    /// File of tests, as for `gradscope test`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub test: PathBuf,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Record the outcomes in this file, and skip checkpoints whose outcome is recorded
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Stop after this time (seconds, or 10m, 2h) with exit code 1
+    #[arg(long, value_name = "TIME")]
+    pub time_limit: Option<Deadline>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
 pub struct NewArgs {
-    /// Name of the method: letters, digits, - and _
-    #[arg(value_name = "NAME")]
-    pub name: String,
+    /// Name of the method: letters, digits, - and _; or "test" and the name of a file of tests
+    #[arg(value_name = "NAME", num_args = 1..=2, required = true)]
+    pub names: Vec<String>,
     /// Template: map (heatmap of the gradient), rule (relevance propagation with rules), attack (steps along the gradient)
     #[arg(long, value_name = "KIND", default_value = "map")]
     pub from: Template,

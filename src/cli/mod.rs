@@ -4,17 +4,20 @@
 mod args;
 mod api;
 mod app;
+mod bisect;
 mod card;
 mod check;
 mod check_precision;
 mod completions;
 pub mod config;
 mod config_file;
+mod console;
 mod deadline;
 mod download;
 mod draw;
 mod eval;
 mod exec;
+mod junit;
 mod man;
 mod method_page;
 mod new;
@@ -29,6 +32,7 @@ mod selftest;
 mod still;
 mod stop;
 mod tables;
+mod test;
 mod train;
 mod usage;
 
@@ -85,6 +89,14 @@ fn dispatch(args: Args) -> Result<ExitCode> {
         Some(CliCommand::Train(train)) => {
             still::begin("train");
             train::train(&host, &train)
+        }
+        Some(CliCommand::Test(args)) => {
+            still::begin("test");
+            test::test(&host, &args)
+        }
+        Some(CliCommand::Bisect(args)) => {
+            still::begin("bisect");
+            bisect::bisect(&host, &args)
         }
         Some(CliCommand::New(new)) => new::new(&host, &new),
         Some(CliCommand::Api(api)) => api::api(&host, &api),

@@ -63,7 +63,8 @@ pub fn train(host_args: &HostArgs, args: &TrainArgs) -> Result<ExitCode> {
     };
     out::tell_notes();
     let begun = Instant::now();
-    let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
+    let (checkpoint_file, epochs) = (Some(&*checkpoint), args.checkpoints.as_deref());
+    let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: checkpoint_file, epochs };
     if !learn(&mut course, &stop)? {
         bail!("interrupted; --resume continues from \"{}\"", words::path(&checkpoint));
     }

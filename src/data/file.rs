@@ -31,6 +31,14 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The SHA-256 of a file's contents, in hexadecimal. Errors if the file cannot be read or is larger than `limit` bytes.
+pub fn sha256_of_file(path: &Path, limit: u64) -> Result<String> {
+    let mut hasher = Sha256::new();
+    let reading = || format!("reading \"{}\"", words::path(path));
+    std::io::copy(&mut open(path, limit)?, &mut hasher).with_context(reading)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Opens a regular file of at most `limit` bytes for reading. Every file specified by the user is opened by this function.
 ///
 /// Errors if the path does not exist; if it is a folder, pipe, socket or device; or if the file is larger than `limit`.

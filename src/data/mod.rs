@@ -25,7 +25,7 @@ pub(crate) mod damaged;
 
 pub use dataset::Dataset;
 pub use disk::{create_folder, wait_for_writes, write_whole};
-pub use file::{open, read_text, read_whole, sha256};
+pub use file::{open, read_text, read_whole, sha256, sha256_of_file};
 pub use formats::npy::{npy_bytes, read_npy, write_npy};
 pub use interpolation::Interpolation;
 pub use labels::{Labels, wordnet_id};

@@ -1,4 +1,5 @@
-//! Mathematics that does not involve networks: linear algebra, nearest neighbors, clustering, t-SNE and superpixels.
+//! Mathematics that does not involve networks: linear algebra, nearest neighbors, clustering, t-SNE, superpixels and structural
+//! similarity.
 //!
 //! A set of points is a matrix `(N, D)`, one point per row. The order of summation does not depend on the number of cores, so
 //! results are reproducible.
@@ -6,6 +7,7 @@
 mod lstsq;
 mod pca;
 mod slic;
+mod ssim;
 mod neighbours;
 mod affinity;
 mod fourier;
@@ -22,4 +24,5 @@ pub use neighbours::{Metric, Neighbours, neighbours};
 pub use pca::{Components, leading, pca_lowrank};
 pub use repulsion::Point;
 pub use slic::{grid, slic};
+pub use ssim::ssim;
 pub use tsne::{Descent, Slope, Tsne};

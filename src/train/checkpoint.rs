@@ -76,12 +76,21 @@ impl Trainer {
 
     /// Atomically writes the resulting weights and a description of the training run. Errors if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
+        self.write_with(path, self.result())
+    }
+
+    /// Writes the current weights, for a training that goes on.
+    pub fn write_current(&self, path: &Path) -> Result<()> {
+        self.write_with(path, self.weights())
+    }
+
+    fn write_with(&self, path: &Path, weights: BTreeMap<String, Tensor>) -> Result<()> {
         let state = State { step: 0, best: None, ..self.state() };
         let mut metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
         if self.data.alphabetical && !self.labels.is_empty() {
             metadata.insert(LABELS.to_string(), serde_json::to_string(&self.labels[..])?);
         }
-        write(path, self.result(), Some(metadata))
+        write(path, weights, Some(metadata))
     }
 
     /// Whether a file contains the weights that this training run would produce.

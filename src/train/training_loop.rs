@@ -2,7 +2,7 @@
 
 use super::trainer::BestResult;
 use super::{StepReport, Trainer};
-use crate::data::Dataset;
+use crate::data::{Dataset, create_folder};
 use crate::graph::Graph;
 use crate::model::{Accuracy, Card, Model, evaluate};
 use anyhow::{Context, Result};
@@ -26,6 +26,8 @@ pub struct TrainingLoop<'a> {
     pub test: Option<&'a Dataset>,
     /// The file to which checkpoints are written, from which training can resume.
     pub checkpoint: Option<&'a Path>,
+    /// The folder to which the weights are written before the first epoch and after each one.
+    pub epochs: Option<&'a Path>,
 }
 
 /// Progress of a training run.
@@ -52,6 +54,9 @@ impl TrainingLoop<'_> {
     /// Errors if a training step fails or a checkpoint cannot be written.
     pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
+        if self.trainer.progress().0 == 0 {
+            self.keep_epoch(0)?;
+        }
         while !self.trainer.is_over() {
             let (mut losses, mut ended, mut stopped) = (vec![], None, false);
             let mut batch = |report: &StepReport| {
@@ -64,6 +69,7 @@ impl TrainingLoop<'_> {
             if let Some(StepReport { epoch, epochs, .. }) = ended {
                 let count = self.measure(self.trainer.graph().clone())?;
                 self.trainer.judge(epoch, count);
+                self.keep_epoch(epoch)?;
                 let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
                 stopped |= on(&TrainEvent::Epoch { epoch, epochs, loss, count }).is_break();
                 if let Some(file) = self.checkpoint.filter(|_| self.trainer.best.is_some()) {
@@ -75,6 +81,13 @@ impl TrainingLoop<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Writes the weights after an epoch, numbered from 1, or before the first one.
+    fn keep_epoch(&self, epoch: usize) -> Result<()> {
+        let Some(folder) = self.epochs else { return Ok(()) };
+        create_folder(folder)?;
+        self.trainer.write_current(&folder.join(format!("epoch-{epoch:04}.safetensors")))
     }
 
     /// Tests the network if the run was interrupted right after an epoch, because that epoch's test may not have run.

@@ -1,7 +1,8 @@
 //! The head of a network that computes a target expression.
 
 use super::grammar::{Quantity, Region, TargetExpression, Term};
-use crate::data::{Picture, Preprocess, read_npy, source};
+use super::mask::bright_pixels;
+use crate::data::{read_npy, source};
 use crate::graph::op::{Add, Amax, Constant, Div, Flatten, Mean, Mul, Permute, Pow, Scale, Select, Slice, Sub, Sum};
 use crate::graph::{Builder, NodeId, Scores};
 use crate::model::{Card, Model};
@@ -261,22 +262,14 @@ impl HeadBuilder<'_> {
 
     /// For each position of an `h × w` map, the fraction of a mask's bright pixels that it covers; the fractions sum to 1.
     fn mask(&self, file: &str, (h, w): (usize, usize)) -> Result<Vec<f64>> {
-        let reading = || format!("reading the mask \"{}\"", words::name(file));
         let [_, height, width] = self.of.card.input;
-        let gray = Preprocess { input: [1, height, width], ..self.of.card.preprocess() };
-        let mask = Picture::open(Path::new(file)).and_then(|mask| gray.apply(&mask, false)).with_context(reading)?;
-        ensure!(
-            mask.dims() == [1, 1, height, width],
-            "the mask \"{}\" does not have the input's size",
-            words::name(file)
-        );
+        let bright = bright_pixels(&self.of.card, file, [height, width])?;
         let mut cells = vec![0.0; h * w];
-        for (pixel, _) in numbers(&mask)?.into_iter().enumerate().filter(|(_, value)| *value > 0.5) {
+        for pixel in (0..bright.len()).filter(|pixel| bright[*pixel]) {
             let (y, x) = (pixel / width, pixel % width);
             cells[y * h / height * w + x * w / width] += 1.0;
         }
         let total: f64 = cells.iter().sum();
-        ensure!(total > 0.0, "the mask \"{}\" has no bright pixels; paint the region white", words::name(file));
         Ok(cells.into_iter().map(|cell| cell / total).collect())
     }
 

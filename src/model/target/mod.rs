@@ -5,6 +5,8 @@
 
 mod grammar;
 mod head;
+mod mask;
 
 pub use grammar::{Quantity, Region, TargetExpression, Term, USAGE};
 pub use head::TargetHead;
+pub(crate) use mask::bright_pixels;

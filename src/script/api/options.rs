@@ -25,6 +25,18 @@ impl CallOptions {
         Ok(Self { what, map })
     }
 
+    /// Checks a value that must be a map of options; see [`new`](Self::new).
+    pub(crate) fn of_map(what: &'static str, value: &Dynamic, known: &[&str]) -> Result<Self> {
+        let map = value.read_lock::<Map>().with_context(|| format!("{what} must be a map of {}", known.join(", ")))?;
+        Self::new(what, map.clone(), known)
+    }
+
+    /// The option `key` as a string. Errors if it is absent.
+    pub(crate) fn one_text(&self, key: &str) -> Result<String> {
+        let value = self.raw(key).with_context(|| format!("{} needs `{key}`", self.what))?;
+        text(value).with_context(|| format!("option \"{key}\" of {}", self.what))
+    }
+
     /// The value of an option as converted by `read`, or `default` if the key is absent.
     fn read<T>(&self, key: &str, default: T, read: impl Fn(&Dynamic) -> Result<T>) -> Result<T> {
         match self.map.get(key) {

@@ -1,5 +1,6 @@
 //! Reads the architectures declared by scripts in `models/` and builds their graphs.
 
+pub mod checkpoints;
 mod open_graph;
 pub mod open_model;
 pub mod model_fn;

@@ -4,6 +4,7 @@
 //! `model`, `show` and `save`.
 
 mod run;
+pub mod test;
 mod train;
 
 use super::api::figures;
@@ -15,6 +16,7 @@ use super::folders::ScriptSource;
 use super::host::Host;
 use super::method::context::Observer;
 use super::report::{Texts, raise};
+use crate::model::Model;
 use crate::render::Figure;
 use crate::sync::LockUnpoisoned;
 use anyhow::{Error, Result};
@@ -39,6 +41,8 @@ pub trait Console: Send + Sync {
 struct Setting {
     host: Arc<Host>,
     desk: Arc<dyn Console>,
+    /// The network of runs that name none; `None` for the built-in one.
+    model: Option<Model>,
     /// The first error that occurred while printing, if any.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
@@ -47,27 +51,37 @@ struct Setting {
 ///
 /// Errors if the script fails (including the position), is cancelled, or `desk` cannot print its output.
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
-    let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
-    let read = CompiledLibraries::default();
-    let mut engine = setting.engine(&read);
-    host.guard().begin();
-    let ran = protected(host.guard(), || {
-        let mut scope = Scope::new();
-        scope.push_constant("args", args.iter().map(|a| Dynamic::from(a.clone())).collect::<Array>());
-        let ast = engine.compile_into_self_contained(&scope, &source.text)?;
-        engine.set_default_tag(Dynamic::from(read.captures(&ast, &read.libraries()).constants()));
-        engine.run_ast_with_scope(&mut scope, &ast)
-    });
-    host.guard().notes().iter().for_each(|note| setting.desk.say(note));
-    if let Some(error) = setting.unprinted.lock_unpoisoned().take() {
-        return Err(error);
-    }
-    let libraries = read.libraries();
-    let texts = Texts { name: &source.name, text: &source.text, libraries: &libraries };
-    ran.map_err(|e| report(&engine, &texts, &e, None))
+    Setting::new(host, desk).execute(source, args, |_| {})
 }
 
 impl Setting {
+    fn new(host: Arc<Host>, desk: Arc<dyn Console>) -> Self {
+        Self { host, desk, model: None, unprinted: Arc::default() }
+    }
+
+    /// Runs a program; `register` adds further functions.
+    fn execute(&self, source: &ScriptSource, args: &[String], register: impl FnOnce(&mut Engine)) -> Result<()> {
+        let guard = self.host.guard();
+        let read = CompiledLibraries::default();
+        let mut engine = self.engine(&read);
+        register(&mut engine);
+        guard.begin();
+        let ran = protected(guard, || {
+            let mut scope = Scope::new();
+            scope.push_constant("args", args.iter().map(|a| Dynamic::from(a.clone())).collect::<Array>());
+            let ast = engine.compile_into_self_contained(&scope, &source.text)?;
+            engine.set_default_tag(Dynamic::from(read.captures(&ast, &read.libraries()).constants()));
+            engine.run_ast_with_scope(&mut scope, &ast)
+        });
+        guard.notes().iter().for_each(|note| self.desk.say(note));
+        if let Some(error) = self.unprinted.lock_unpoisoned().take() {
+            return Err(error);
+        }
+        let libraries = read.libraries();
+        let texts = Texts { name: &source.name, text: &source.text, libraries: &libraries };
+        ran.map_err(|e| report(&engine, &texts, &e, None))
+    }
+
     fn engine(&self, read: &CompiledLibraries) -> Engine {
         let guard = self.host.guard();
         let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());

@@ -18,7 +18,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, INT, Map};
 use std::path::PathBuf;
 
-const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", "seed", "out", "no_resize"];
+pub(super) const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", "seed", "out", "no_resize"];
 /// Name of the default network, whose weights are embedded in the binary.
 const OWN_MODEL: &str = "shapes";
 
@@ -27,7 +27,7 @@ impl Setting {
     /// `parameters` holds the effective values of all parameters.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = CallOptions::new("run", map, &OPTIONS)?;
-        let mut session = self.session(method, &options)?;
+        let mut session = self.session(Some(method), &options)?;
         session.watched_by(self.desk.observer());
         let out = options.raw("out").map(text).transpose()?.map(PathBuf::from);
         let mut checkpoint = Checkpoint::new(out.as_deref(), true, &mut session)?;
@@ -41,20 +41,22 @@ impl Setting {
         told(&session, &frame)
     }
 
-    fn session(&self, method: &str, o: &CallOptions) -> Result<Session> {
-        let model = match o.raw("model") {
-            Some(model) => {
+    /// The session of a run, with its method if there is one.
+    pub(super) fn session(&self, method: Option<&str>, o: &CallOptions) -> Result<Session> {
+        let model = match (o.raw("model"), &self.model) {
+            (Some(model), _) => {
                 model.clone().try_cast::<Model>().context("`model` must be a network: model(\"resnet20\")")?
             }
-            None => Architectures::new(self.host.models().clone(), self.host.guard()).open(OWN_MODEL, None)?,
+            (None, Some(model)) => model.clone(),
+            (None, None) => Architectures::new(self.host.models().clone(), self.host.guard()).open(OWN_MODEL, None)?,
         };
         let (name, input) = input(o, &model)?;
-        let method = self.host.method(method)?;
+        let method = method.map(|name| self.host.method(name)).transpose()?;
         let mut session = Session::new(&self.host, model, &name, input)?;
         if let Some(asked) = o.raw("input").and_then(|input| text(input).ok()) {
             session.opened_as(&asked, None);
         }
-        session.open(method);
+        method.into_iter().for_each(|method| session.open(method));
         session.set_seed(o.whole("seed", 0)? as u64);
         if let Some(spec) = o.raw("data").map(text).transpose()? {
             session.set_data(Data::named(&spec));
@@ -68,7 +70,12 @@ impl Setting {
         Ok(session)
     }
 
-    fn to_the_end(&self, session: &mut Session, o: &CallOptions, checkpoint: &mut Checkpoint) -> Result<Frame> {
+    pub(super) fn to_the_end(
+        &self,
+        session: &mut Session,
+        o: &CallOptions,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<Frame> {
         let frame = session.view(&self.host)?;
         let Some(method) = session.method().filter(|m| m.stepped) else {
             ensure!(!o.has("steps"), "`steps`: this method has no steps");

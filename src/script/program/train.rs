@@ -19,10 +19,11 @@ impl Setting {
     /// Trains a network and writes it to the file `out`. If `out` is the result of an identical training run, it is loaded
     /// instead. An interrupted training run is resumed.
     ///
-    /// With `teacher: net`, the network is trained on the predictions of `net` instead of labels. With `count: n`, only the first
+    /// With `checkpoints: folder`, the weights before the first epoch and after each one are written there. With `teacher: net`, the network is trained on the predictions of `net` instead of labels. With `count: n`, only the first
     /// `n` pictures are used.
     pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
-        let known = [&["data", "test", "out", "weights", "teacher", "count"], &training::OPTIONS[..]].concat();
+        let known =
+            [&["data", "test", "out", "weights", "teacher", "count", "checkpoints"], &training::OPTIONS[..]].concat();
         let o = CallOptions::new("train", map, &known)?;
         let word = |key: &str| o.raw(key).map(text).transpose();
         let out = PathBuf::from(word("out")?.unwrap_or_else(|| format!("{name}.safetensors")));
@@ -57,7 +58,14 @@ impl Setting {
             false => trainer,
         };
         let trainer = trainer.to_device(&self.host.guard().options().device)?;
-        let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
+        let checkpoints = word("checkpoints")?.map(PathBuf::from);
+        let mut course = TrainingLoop {
+            trainer,
+            card: &card,
+            test: test.as_ref(),
+            checkpoint: Some(&checkpoint),
+            epochs: checkpoints.as_deref(),
+        };
         self.learn(name, &mut course)?;
         course.trainer.write(&out)?;
         disk::remove(&checkpoint)?;

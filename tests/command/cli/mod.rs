@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 mod card;
 mod config;
+mod looks;
 mod methods;
 mod numbers;
 mod out_folder;
