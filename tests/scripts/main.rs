@@ -38,3 +38,4 @@ mod targets;
 mod walks;
 mod worker;
 mod types;
+mod units;

@@ -11,7 +11,7 @@ use crate::tui::panel::spec::{BLANK, Panel, PanelPlace};
 use crate::tui::picture::{PictureStage, Placement, WantedPictures};
 use crate::tui::state::{Pane, State, VisibleFigure};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{cut, put, row};
+use crate::tui::view::widget::{cut, put};
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -102,13 +102,7 @@ fn draw_picture(
 ) {
     let area = picture_area(tile, &figure.figure);
     let rect = stage.draw(buf, area, &state.lens).unwrap_or(area);
-    let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
-    let below = Rect { y: rect.bottom(), height: tile.height - area.height, ..tile };
-    caption::draw(buf, Rect { x: wide.x, width: wide.width, ..below }, figure, state, theme, stage);
-    let notes = caption::note_lines(&figure.figure, tile);
-    for (line, y) in notes.iter().zip(usize::from(caption::height(tile))..) {
-        row(buf, below, y, Line::styled(line.as_str(), theme.dim), Line::default());
-    }
+    caption::draw(buf, (tile, rect), figure, state, theme, stage);
 }
 
 /// What the method tells, cut to the title.
