@@ -41,7 +41,7 @@ pub fn rows(title: &str, details: &[String], width: usize, rows: usize) -> Vec<C
 }
 
 /// Cuts a title to `width` characters: a single word at its end, and names and sentences in the middle, where they differ least.
-fn shortened(title: &str, width: usize) -> Cow<'_, str> {
+pub fn shortened(title: &str, width: usize) -> Cow<'_, str> {
     let word = title.chars().all(char::is_alphabetic);
     if word { cut(title, width) } else { cut_middle(title, width) }
 }
@@ -65,8 +65,8 @@ pub fn details(visible: &VisibleFigure, shared: bool, with_bar: bool) -> Vec<Str
     let channels = reduction(figure);
     let needed = warning.clone().into_iter().chain(figure.part()).collect::<Vec<_>>().join(", ");
     let most = if with_bar && !channels.is_empty() { &channels } else { &ends };
-    let texts: [&[&String]; 5] =
-        [&[&ends, &channels, &scale], &[&ends, &channels], &[&channels, &scale], &[most], &[&scale]];
+    let texts: [&[&String]; 6] =
+        [&[&ends, &channels, &scale], &[&ends, &channels], &[&channels, &scale], &[most], &[&ends], &[&scale]];
     let text = |parts: &[&String]| {
         let parts = std::iter::once(&needed).chain(parts.iter().copied()).filter(|part| !part.is_empty());
         parts.map(String::as_str).collect::<Vec<_>>().join(", ")

@@ -58,22 +58,26 @@ fn go(state: &mut State, x: i32, y: i32) {
     }
 }
 
-/// Opens the picture of the first point under the mark of a scatter plot.
+/// Opens the picture of the first point under the mark of a scatter plot. The part of the plot that is seen stays.
 fn open_pointed(state: &mut State) -> Vec<Effect> {
-    state.lens.reset();
-    let first = std::mem::take(&mut state.pointed).into_iter().next();
-    first.map_or_else(Vec::new, |(name, _)| ask(Command::Picture(name)))
+    let first = state.pointed.first().map(|(name, _)| name.clone());
+    first.map_or_else(Vec::new, |name| ask(Command::Picture(name)))
 }
 
 fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> WantedPictures<'_> {
     let arrangement = arrange(&state.visible.figures, inner, cell, comparison::compared(state).is_some());
     let place = |(tile, figure): &(Rect, &'_ VisibleFigure)| picture_area(*tile, &figure.figure);
-    let pictures = arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1 }).collect();
-    let plane = |(area, visible): &(Rect, &VisibleFigure)| match &visible.figure.body {
-        Body::Scatter { points } => scatter::plane(chart::below_title(*area), points, state),
+    let pictures =
+        arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1, plot: None }).collect();
+    let plane = |(area, figure): &(Rect, &'_ VisibleFigure)| match &figure.figure.body {
+        Body::Scatter { points } => {
+            let area = scatter::plane(chart::below_title(*area), points, state)?;
+            Some((area, scatter::look(points, state)))
+        }
         _ => None,
     };
-    WantedPictures { pictures, plots: arrangement.others.iter().filter_map(plane).collect() }
+    let plot = |both: &(Rect, _)| plane(both).map(|(area, look)| Placement { area, figure: both.1, plot: Some(look) });
+    WantedPictures { pictures, plots: arrangement.others.iter().filter_map(plot).collect() }
 }
 
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
