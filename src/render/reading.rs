@@ -52,17 +52,23 @@ fn pick(array: &Array, tile: Option<usize>, (x, y): (f32, f32)) -> Option<Readin
     Some(Reading { at, tile, values, unit: None })
 }
 
+impl Reading {
+    /// The values, at most four, in the unit of the figure.
+    pub fn numbers(&self) -> String {
+        let values = &self.values[..self.values.len().min(4)];
+        match &self.unit {
+            Some(unit) => unit.texts(values),
+            None => values.iter().map(|v| brief(*v)).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
 impl std::fmt::Display for Reading {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(tile) = self.tile {
             write!(f, "{tile}: ")?;
         }
-        write!(f, "{},{} =", self.at.0, self.at.1)?;
-        let values = &self.values[..self.values.len().min(4)];
-        match &self.unit {
-            Some(unit) => write!(f, " {}", unit.texts(values)),
-            None => values.iter().try_for_each(|v| write!(f, " {}", brief(*v))),
-        }
+        write!(f, "{},{} = {}", self.at.0, self.at.1, self.numbers())
     }
 }
 

@@ -30,7 +30,7 @@ pub fn draw(
     let notes = note_lines(figure, tile);
     let room = usize::from(area.height).saturating_sub(notes.len());
     let range = range.filter(|range| !range.is_empty() && room > 1);
-    let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
+    let reading = lens.mark.and_then(|mark| render::read(figure, mark));
     let style = match (&reading, warning) {
         (Some(_), _) => theme.focus,
         (None, Some(_)) => theme.bad,
@@ -38,7 +38,8 @@ pub fn draw(
     };
     let words = figure.words();
     let details = match &reading {
-        Some(reading) => vec![reading.clone()],
+        // If the position does not fit, the values are shown without it.
+        Some(reading) => vec![reading.to_string(), reading.numbers()],
         None => caption_text::details(visible, lens.scale == Rescale::Shared, range.is_some()),
     };
     let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };

@@ -15,8 +15,10 @@ const TITLE: usize = 3;
 /// shortest; the first one that fits is chosen. If the longest does not fit beside the title, details get a row of their own.
 pub fn rows(title: &str, details: &[String], width: usize, rows: usize) -> Vec<CaptionRow> {
     let length = |text: &str| text.chars().count();
-    let beside = |details: &&String| {
-        details.is_empty() && length(title) <= width || length(title) + 1 + length(details) <= width
+    let gap = usize::from(!title.is_empty());
+    let beside = |details: &&String| match details.is_empty() {
+        true => length(title) <= width,
+        false => length(title) + gap + length(details) <= width,
     };
     let longest = details.first().map_or("", String::as_str);
     let fitting = details.iter().find(|details| length(details) <= width).or(details.last());
