@@ -1,7 +1,6 @@
 //! What the values of a figure are: their unit, and how the channels of a heatmap become one value per position.
 
-use super::figure::Array;
-use super::text::brief;
+use super::number::brief;
 use crate::words;
 
 /// The unit of a figure's values, and the reduction of its channels. Both apply only to what is shown: raw values are saved as they are.
@@ -79,9 +78,9 @@ impl Unit {
 }
 
 impl Channels {
-    /// Describes the reduction of an array for display: `sum over 3 channels`; `None` if it has only one channel.
-    pub fn reduction(self, values: &Array) -> Option<String> {
-        let [batch @ .., _, _] = &values.shape[..] else { return None };
+    /// Describes the reduction of an array of this shape for display: `sum over 3 channels`; `None` if it has only one channel.
+    pub fn reduction(self, shape: &[usize]) -> Option<String> {
+        let [batch @ .., _, _] = shape else { return None };
         let count: usize = batch.iter().product();
         let what = if batch.len() > 1 && batch[0] > 1 { "maps" } else { "channels" };
         (count > 1).then(|| match self {
@@ -142,11 +141,10 @@ mod tests {
 
     #[test]
     fn a_reduction_is_named_with_its_number_of_channels() {
-        let array = |shape: &[usize]| Array::new(shape.to_vec(), vec![0.0; shape.iter().product()]).unwrap();
-        let text = |shape: &[usize]| Channels::Largest.reduction(&array(shape));
+        let text = |shape: &[usize]| Channels::Largest.reduction(shape);
         assert_eq!(text(&[1, 3, 2, 2]).as_deref(), Some("largest of 3 channels"));
         assert_eq!(text(&[2, 3, 2, 2]).as_deref(), Some("largest of 6 maps"));
-        assert_eq!(Channels::Sum.reduction(&array(&[3, 2, 2])).as_deref(), Some("sum over 3 channels"));
+        assert_eq!(Channels::Sum.reduction(&[3, 2, 2]).as_deref(), Some("sum over 3 channels"));
         assert_eq!([text(&[1, 1, 2, 2]), text(&[2, 2]), text(&[4])], [None, None, None]);
     }
 }

@@ -1,8 +1,8 @@
 //! Reads the values of a figure at one position.
 
 use super::figure::{Array, Body, Figure};
+use super::number::brief;
 use super::quantity::Unit;
-use super::text::brief;
 use super::tile_grid::TileGrid;
 
 /// The values read from a figure at one position.

@@ -1,6 +1,7 @@
 //! Formats figures as text for a terminal of a given width.
 
 use super::figure::{Body, Figure};
+use super::number::brief;
 use super::quantity::Quantity;
 use super::scale::range;
 use crate::words;
@@ -22,7 +23,7 @@ fn measured(figure: &Figure) -> String {
         None => format!("{} to {}", brief(low), brief(high)),
     });
     let reduction = match &figure.body {
-        Body::Map { values, .. } => channels.reduction(values),
+        Body::Map { values, .. } => channels.reduction(&values.shape),
         _ => None,
     };
     let scale = match range(figure) {
@@ -135,18 +136,6 @@ pub fn short(cell: &str) -> String {
             Err(_) => cell.into(),
         },
         _ => words::line(cell).into_owned(),
-    }
-}
-
-/// Formats a number compactly, with about three significant digits.
-pub fn brief(v: f32) -> String {
-    let size = v.abs();
-    match size {
-        _ if v == 0.0 => "0".into(),
-        _ if !(1e-3..1e5).contains(&size) => format!("{v:.2e}"),
-        _ if size >= 100.0 => format!("{v:.0}"),
-        _ if size >= 1.0 => format!("{v:.2}"),
-        _ => format!("{v:.3}"),
     }
 }
 

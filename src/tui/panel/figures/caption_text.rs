@@ -79,7 +79,7 @@ pub fn details(visible: &VisibleFigure, shared: bool, with_bar: bool) -> Vec<Str
 /// How the channels of a map became one value per position; empty if there was only one channel.
 fn reduction(figure: &Figure) -> String {
     match &figure.body {
-        Body::Map { values, .. } => figure.quantity.channels.reduction(values).unwrap_or_default(),
+        Body::Map { values, .. } => figure.quantity.channels.reduction(&values.shape).unwrap_or_default(),
         _ => String::new(),
     }
 }
