@@ -119,6 +119,18 @@ pub fn file(text: &str) -> Option<String> {
     ["folder", "csv"].contains(&scheme.name).then(|| open(spec).ok()?.file(number))?
 }
 
+/// A short name of a picture: of its file if it has one, such as `cat.png` for `folder:pets[7]`, otherwise `picture 7 of cifar10`. Other
+/// names stay as they are, such as `made:digits[7]`.
+pub fn title(text: &str) -> String {
+    let last = |file: String| file.rsplit(['/', '\\']).next().unwrap_or(&file).to_owned();
+    let numbered = || {
+        let (spec, number) = numbered(text)?;
+        let (scheme, _) = scheme(spec).filter(|(scheme, _)| scheme.name != "made")?;
+        Some(format!("picture {number} of {}", scheme.name))
+    };
+    file(text).map(last).or_else(numbered).unwrap_or_else(|| text.to_owned())
+}
+
 /// Splits a picture specification such as `cifar10:FILE[7]` into data set and index; `None` for a file.
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;
@@ -164,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_without_a_file_is_named_by_its_number() {
+        let names = ["cifar10:data/test_batch.bin[15]", "mnist:data[3]", "made:digits[7]", "photos/cat.png"];
+        assert_eq!(
+            names.map(title),
+            ["picture 15 of cifar10", "picture 3 of mnist", "made:digits[7]", "photos/cat.png"]
+        );
+    }
+
+    #[test]
     fn a_path_alone_is_a_data_set_of_the_kind_that_it_looks_like() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
@@ -172,6 +193,7 @@ mod tests {
         assert_eq!(open(path).unwrap().name, format!("folder:{path}"));
         assert_eq!(picture(&format!("{path}[0]")).unwrap().1.shape().unwrap(), [1, 2, 3]);
         assert_eq!(file(&format!("{path}[0]")).as_deref(), Some("a.png"));
+        assert_eq!([format!("{path}[0]"), format!("folder:{path}[0]")].map(|name| title(&name)), ["a.png"; 2]);
         assert!(format!("{:#}", picture(path).unwrap_err()).contains(&format!("as in {path}[0]")));
         std::fs::write(folder.path().join("b.dat"), "x").unwrap();
         assert!(error(&format!("{path}/b.dat")).contains("is not in a known data set format; use one of mnist:DIR"));

@@ -11,13 +11,15 @@ pub(super) fn width(text: &str) -> u32 {
     text.chars().count() as u32 * LETTER
 }
 
-/// Truncates a line to at most `letters` characters. A truncated line ends with `..`.
+/// Shortens a line to at most `letters` characters: `..` replaces its middle, so that names with the same start stay distinct.
 pub(super) fn fitting(line: &str, letters: usize) -> String {
-    if line.chars().count() <= letters {
+    let count = line.chars().count();
+    if count <= letters {
         return line.into();
     }
-    let kept: String = line.chars().take(letters.saturating_sub(2)).collect();
-    if letters > 2 { kept + ".." } else { kept }
+    let Some(kept) = letters.checked_sub(2).filter(|kept| *kept > 0) else { return String::new() };
+    let (start, end) = (kept.div_ceil(2), kept / 2);
+    line.chars().take(start).chain("..".chars()).chain(line.chars().skip(count - end)).collect()
 }
 
 /// Draws a string with its top-left corner at `(x, y)`, clipped to the picture.
@@ -56,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shortened_line_ends_with_dots() {
-        assert_eq!(["abcdef", "abcdefg", "éèêëēě7"].map(|line| fitting(line, 6)), ["abcdef", "abcd..", "éèêë.."]);
+    fn a_shortened_line_keeps_its_start_and_end() {
+        assert_eq!(["abcdef", "abcdefg", "éèêëēě7"].map(|line| fitting(line, 6)), ["abcdef", "ab..fg", "éè..ě7"]);
         assert_eq!((fitting("abc", 2), fitting("abc", 0)), ("".into(), "".into()));
     }
 

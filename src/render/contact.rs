@@ -1,6 +1,6 @@
 //! Contact sheets: several titled figures in one picture.
 
-use super::bitmap_font::{LETTER, width, write};
+use super::bitmap_font::{LETTER, fitting, width, write};
 use super::figure::{Figure, grid};
 use super::overlay::Overlay;
 use super::paint::paint;
@@ -57,7 +57,7 @@ impl ContactSheet {
             let y = i64::from(GAP + head + corner.1 as u32 * cell.1 + (SIDE - image.height()) / 2);
             replace(&mut sheet, image, x, y);
             let below = i64::from(GAP + head + corner.1 as u32 * cell.1 + SIDE + 4);
-            let title: String = title.chars().take((SIDE / LETTER) as usize).collect();
+            let title = fitting(title, (SIDE / LETTER) as usize);
             write(&mut sheet, (i64::from(GAP + corner.0 as u32 * cell.0), below), &title, INK);
         }
         (!painted.is_empty()).then_some(sheet)

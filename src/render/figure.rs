@@ -1,5 +1,6 @@
 //! Figures: the displayable results of a method, with their raw values.
 
+use super::quantity::{Channels, Quantity};
 use anyhow::{Result, ensure};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Figure {
     pub title: String,
     /// What the figure shows, in a few words for the screen; empty to show the title.
     pub caption: String,
+    /// What the values are: their unit, and how channels are reduced.
+    pub quantity: Quantity,
     /// Content of the figure.
     pub body: Body,
 }
@@ -29,7 +32,8 @@ pub struct Figure {
 /// The content of a figure, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    /// A heatmap of shape `(…, H, W)`, usually `(N, C, H, W)`. The leading dimensions are summed for display.
+    /// A heatmap of shape `(…, H, W)`, usually `(N, C, H, W)`. The leading dimensions are reduced for display, as the
+    /// figure's [`Quantity`] says.
     Map {
         /// The raw values.
         values: Array,
@@ -201,7 +205,7 @@ pub struct Series {
 impl Figure {
     /// A figure without a caption.
     pub fn new(title: impl Into<String>, body: Body) -> Self {
-        Self { title: title.into(), caption: String::new(), body }
+        Self { title: title.into(), caption: String::new(), quantity: Quantity::default(), body }
     }
 
     /// The figure without the picture that the heatmap is drawn over.
@@ -242,17 +246,17 @@ impl Array {
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// The array summed over all leading dimensions, of shape `(H, W)`.
-    pub fn plane(&self) -> Self {
+    /// The array with all leading dimensions reduced, of shape `(H, W)`.
+    pub fn plane(&self, channels: Channels) -> Self {
         let [.., h, w] = self.shape[..] else { return self.clone() };
         if self.data.len() == h * w {
             return Self { shape: vec![h, w], ..self.clone() };
         }
-        let mut sum = vec![0f32; h * w];
+        let mut all = vec![0f32; h * w];
         for map in self.data.chunks_exact((h * w).max(1)) {
-            sum.iter_mut().zip(map).for_each(|(s, v)| *s += v);
+            all.iter_mut().zip(map).for_each(|(all, v)| *all = channels.of(*all, *v));
         }
-        Self { shape: vec![h, w], data: sum.into(), exact: None }
+        Self { shape: vec![h, w], data: all.into(), exact: None }
     }
 
     /// Pearson's correlation with another array of the same size; `None` if it is undefined, because either is constant or not finite.
@@ -377,9 +381,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_of_a_map_are_summed() {
+    fn channels_of_a_map_are_summed_or_the_largest_is_taken() {
         let values = Array::new(vec![2, 1, 2], vec![1.0, 2.0, 10.0, 20.0]).unwrap();
-        assert_eq!(values.plane().data[..], [11.0, 22.0]);
+        assert_eq!(values.plane(Channels::Sum).data[..], [11.0, 22.0]);
+        assert_eq!(values.plane(Channels::Largest).data[..], [10.0, 20.0]);
     }
 
     fn array(values: &[f32]) -> Array {

@@ -25,7 +25,7 @@ pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overla
     let Overlay { colors, strength } = overlay.into();
     match &figure.body {
         Body::Map { values, over, .. } => {
-            let (values, range) = (values.plane(), range?);
+            let (values, range) = (values.plane(figure.quantity.channels), range?);
             let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
             Some(match over {
                 _ if is_signal(&values) => {
@@ -91,11 +91,7 @@ mod tests {
 
     fn heatmap(data: Vec<f32>, scale: Scale, over: Option<Array>) -> Figure {
         let values = Array::new(vec![1, 1, 2, 2], data).unwrap();
-        Figure {
-            title: "t".into(),
-            caption: String::new(),
-            body: Body::Map { values, scale, over, note: String::new(), cells: Cells::default() },
-        }
+        Figure::new("t", Body::Map { values, scale, over, note: String::new(), cells: Cells::default() })
     }
 
     #[test]
@@ -131,10 +127,9 @@ mod tests {
     fn grid(count: usize, side: usize, marked: Option<usize>, each: bool, columns: usize) -> Figure {
         let data: Vec<f32> = (0..count * side * side).map(|i| (i / (side * side)) as f32).collect();
         let tiles = Array::new(vec![count, side, side], data).unwrap();
-        Figure {
-            title: "t".into(),
-            caption: String::new(),
-            body: Body::Montage {
+        Figure::new(
+            "t",
+            Body::Montage {
                 tiles,
                 scale: Scale::Range,
                 each,
@@ -146,7 +141,7 @@ mod tests {
                 frames: vec![],
                 cells: Cells::default(),
             },
-        }
+        )
     }
 
     #[test]

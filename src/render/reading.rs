@@ -1,7 +1,8 @@
 //! Reads the values of a figure at one position.
 
 use super::figure::{Array, Body, Figure};
-use super::text::brief;
+use super::number::brief;
+use super::quantity::Unit;
 use super::tile_grid::TileGrid;
 
 /// The values read from a figure at one position.
@@ -11,15 +12,17 @@ pub struct Reading {
     pub at: (usize, usize),
     /// Zero-based index of the tile, if the figure is a montage.
     pub tile: Option<usize>,
-    /// One value per channel. A heatmap has a single channel.
+    /// One raw value per channel. A heatmap has a single channel.
     pub values: Vec<f32>,
+    /// Unit in which the values are shown, if the figure has one.
+    pub unit: Option<Unit>,
 }
 
 /// Reads the values of a figure at a position, given as fractions in `[0, 1)` of its width and height. `None` between the tiles
 /// of a montage and for figures that are not pictures.
 pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
-    match &figure.body {
-        Body::Map { values, .. } => pick(&values.plane(), None, place),
+    let reading = match &figure.body {
+        Body::Map { values, .. } => pick(&values.plane(figure.quantity.channels), None, place),
         Body::Image { pixels } => pick(pixels, None, place),
         Body::Montage { tiles, scale, columns, captions, shown, frames, .. } => {
             let grid =
@@ -28,7 +31,8 @@ pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
             pick(tiles, Some(tile), place)
         }
         _ => None,
-    }
+    };
+    Some(Reading { unit: figure.quantity.unit.clone(), ..reading? })
 }
 
 /// The index of the cell at a position, given as a fraction in `[0, 1)`, of a side that is divided into `count` cells.
@@ -45,7 +49,18 @@ fn pick(array: &Array, tile: Option<usize>, (x, y): (f32, f32)) -> Option<Readin
     };
     let values = array.data.chunks_exact(size.max(1)).nth(tile.unwrap_or(0))?;
     let values = values.chunks_exact((h * w).max(1)).map(|channel| channel[at.1 * w + at.0]).collect();
-    Some(Reading { at, tile, values })
+    Some(Reading { at, tile, values, unit: None })
+}
+
+impl Reading {
+    /// The values, at most four, in the unit of the figure.
+    pub fn numbers(&self) -> String {
+        let values = &self.values[..self.values.len().min(4)];
+        match &self.unit {
+            Some(unit) => unit.texts(values),
+            None => values.iter().map(|v| brief(*v)).collect::<Vec<_>>().join(" "),
+        }
+    }
 }
 
 impl std::fmt::Display for Reading {
@@ -53,27 +68,41 @@ impl std::fmt::Display for Reading {
         if let Some(tile) = self.tile {
             write!(f, "{tile}: ")?;
         }
-        write!(f, "{},{} =", self.at.0, self.at.1)?;
-        self.values.iter().take(4).try_for_each(|v| write!(f, " {}", brief(*v)))
+        write!(f, "{},{} = {}", self.at.0, self.at.1, self.numbers())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::figure::{Cells, Scale};
+    use super::super::quantity::Channels;
     use super::*;
 
     #[test]
     fn a_map_is_read_at_its_own_resolution() {
         let values = Array::new(vec![1, 2, 2], vec![0.0, 0.25, 0.5, 0.75]).unwrap();
-        let figure = Figure {
-            title: "m".into(),
-            caption: String::new(),
-            body: Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() },
-        };
+        let figure = Figure::new(
+            "m",
+            Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() },
+        );
         let reading = read(&figure, (0.9, 0.4)).unwrap();
         assert_eq!((reading.at, reading.values[..].to_vec()), ((1, 0), vec![0.25]));
         assert_eq!(read(&figure, (1.0, 1.0)).unwrap().to_string(), "1,1 = 0.750");
+    }
+
+    #[test]
+    fn values_are_read_in_the_unit_and_the_reduction_of_the_figure() {
+        let values = Array::new(vec![1, 3, 1, 1], [2.0, -8.0, 4.0].map(|v| v / 255.0).to_vec()).unwrap();
+        let body = Body::Map { values, scale: Scale::Range, over: None, note: String::new(), cells: Cells::default() };
+        let mut figure = Figure::new("m", body);
+        figure.quantity.unit = Some(Unit::new("1/255"));
+        let read = |figure: &Figure| read(figure, (0.0, 0.0)).unwrap().to_string();
+        assert_eq!(read(&figure), "0,0 = -2/255");
+        figure.quantity.channels = Channels::Largest;
+        assert_eq!(read(&figure), "0,0 = -8/255");
+        let pixels = Array::new(vec![3, 1, 1], [2.0, -8.0, 4.0].map(|v| v / 255.0).to_vec()).unwrap();
+        figure.body = Body::Image { pixels };
+        assert_eq!(read(&figure), "0,0 = 2 -8 4 /255");
     }
 
     #[test]

@@ -98,11 +98,7 @@ mod tests {
 
     fn map(data: &[f32], scale: Scale) -> Figure {
         let values = Array::new(vec![1, data.len()], data.to_vec()).unwrap();
-        Figure {
-            title: "map".into(),
-            caption: String::new(),
-            body: Body::Map { values, scale, over: None, note: String::new(), cells: Cells::default() },
-        }
+        Figure::new("map", Body::Map { values, scale, over: None, note: String::new(), cells: Cells::default() })
     }
 
     fn ends(wish: Rescale) -> Vec<(f32, f32)> {

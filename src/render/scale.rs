@@ -65,7 +65,7 @@ impl Range {
 /// Color range of a heatmap or montage; `None` for other figures and for montages with separately scaled tiles.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
-        Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),
+        Body::Map { values, scale, .. } => Some(Range::of(&values.plane(figure.quantity.channels).data, *scale)),
         Body::Montage { tiles, scale, each: false, .. } => Some(Range::of(&tiles.data, *scale)),
         _ => None,
     }

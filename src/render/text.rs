@@ -1,11 +1,13 @@
 //! Formats figures as text for a terminal of a given width.
 
 use super::figure::{Body, Figure};
+use super::number::brief;
+use super::quantity::Quantity;
 use super::scale::range;
 use crate::words;
 
-/// Formats the one-line caption of a figure: title, range of the raw values, scale, number of non-finite values, and the note, if
-/// any. Example: `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
+/// Formats the one-line caption of a figure: title, range of the values, scale, reduction of channels, number of non-finite values, and
+/// the note, if any. Example: `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
 pub fn caption(figure: &Figure) -> String {
     let measured = measured(figure);
     match &figure.body {
@@ -15,12 +17,20 @@ pub fn caption(figure: &Figure) -> String {
 }
 
 fn measured(figure: &Figure) -> String {
-    let ends = figure.values().and_then(|v| v.range()).map(|(low, high)| format!("{} to {}", brief(low), brief(high)));
+    let Quantity { unit, channels } = &figure.quantity;
+    let ends = figure.values().and_then(|v| v.range()).map(|(low, high)| match unit {
+        Some(unit) => unit.range(low, high),
+        None => format!("{} to {}", brief(low), brief(high)),
+    });
+    let reduction = match &figure.body {
+        Body::Map { values, .. } => channels.reduction(&values.shape),
+        _ => None,
+    };
     let scale = match range(figure) {
         Some(range) => (!range.is_empty()).then_some(range.chosen),
         None => matches!(figure.body, Body::Montage { .. }).then_some("each tile on its own scale"),
     };
-    let about = [ends, scale.map(String::from), figure.part(), figure.warning()]
+    let about = [ends, scale.map(String::from), reduction, figure.part(), figure.warning()]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
@@ -129,18 +139,6 @@ pub fn short(cell: &str) -> String {
     }
 }
 
-/// Formats a number compactly, with about three significant digits.
-pub fn brief(v: f32) -> String {
-    let size = v.abs();
-    match size {
-        _ if v == 0.0 => "0".into(),
-        _ if !(1e-3..1e5).contains(&size) => format!("{v:.2e}"),
-        _ if size >= 100.0 => format!("{v:.0}"),
-        _ if size >= 1.0 => format!("{v:.2}"),
-        _ => format!("{v:.3}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::figure::{Array, Cells, ClassRow, Scale};
@@ -149,28 +147,18 @@ mod tests {
     #[test]
     fn a_caption_says_range_and_scale() {
         let values = Array::new(vec![1, 2], vec![-0.5, 20.0]).unwrap();
-        let figure = Figure {
-            title: "cam".into(),
-            caption: String::new(),
-            body: Body::Map {
-                values,
-                scale: Scale::Positive,
-                over: None,
-                note: String::new(),
-                cells: Cells::default(),
-            },
-        };
+        let figure = Figure::new(
+            "cam",
+            Body::Map { values, scale: Scale::Positive, over: None, note: String::new(), cells: Cells::default() },
+        );
         assert_eq!(caption(&figure), "cam  -0.500 to 20.00, from zero");
     }
 
     #[test]
     fn classes_are_aligned_in_columns_with_bars() {
         let row = |class, label: &str, probability| ClassRow { class, label: label.into(), probability, logit: 0.0 };
-        let figure = Figure {
-            title: "classes".into(),
-            caption: String::new(),
-            body: Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)], of: 20 },
-        };
+        let figure =
+            Figure::new("classes", Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)], of: 20 });
         let expected = "   3 cat   75.00%  ███████\n  12 dog   25.00%  ██";
         assert_eq!(text(&figure, 28).unwrap(), expected);
         assert_eq!(caption(&figure), "classes  2 of 20");

@@ -56,16 +56,16 @@ const DARK: Colors = Colors {
     bar: rgb(0x6aa9ff),
     raised: rgb(0x262b35),
     curves: [
-        rgb(0xffcc66),
-        rgb(0x5ccfe6),
-        rgb(0xff8fd0),
-        rgb(0x8fd694),
-        rgb(0x6aa9ff),
-        rgb(0xff7b7b),
-        rgb(0xc3a6ff),
-        rgb(0xe8743b),
-        rgb(0xa8b3c4),
-        rgb(0xb8e04a),
+        rgb(0xffd000),
+        rgb(0x52fb9f),
+        rgb(0x846dea),
+        rgb(0xff8913),
+        rgb(0xb2faff),
+        rgb(0xd2509a),
+        rgb(0x15c27e),
+        rgb(0xe286ff),
+        rgb(0xa6783f),
+        rgb(0xc9b9cf),
     ],
 };
 
@@ -82,18 +82,32 @@ const LIGHT: Colors = Colors {
     bar: rgb(0x0960c8),
     raised: rgb(0xe6e9ed),
     curves: [
-        rgb(0x805300),
-        rgb(0x0b6e8a),
-        rgb(0xa6257f),
-        rgb(0x1a7031),
-        rgb(0x0960c8),
-        rgb(0xc11f2a),
-        rgb(0x6b3fc0),
-        rgb(0xb5480f),
-        rgb(0x57606a),
-        rgb(0x4f6b00),
+        rgb(0x8e0742),
+        rgb(0x006dec),
+        rgb(0x097800),
+        rgb(0xa031af),
+        rgb(0x836b82),
+        rgb(0x23029e),
+        rgb(0xda2a48),
+        rgb(0x325176),
+        rgb(0x064400),
+        rgb(0x550565),
     ],
 };
+
+/// Colors of curves and groups on a background that is not known: ten that people with red-green color blindness can tell apart too.
+pub const VIVID: [Color; 10] = [
+    rgb(0xffbe00),
+    rgb(0x00b0c7),
+    rgb(0xff6487),
+    rgb(0x4beda4),
+    rgb(0x8d7bff),
+    rgb(0x765f04),
+    rgb(0xb9ccff),
+    rgb(0xab2e7b),
+    rgb(0x479d00),
+    rgb(0x005ec5),
+];
 
 const fn rgb(code: u32) -> Color {
     Color::Rgb((code >> 16) as u8, (code >> 8) as u8, code as u8)
@@ -119,6 +133,19 @@ impl Palette {
         palette.ok_or_else(|| format!("no theme named \"{name}\"; expected one of {}", known()))
     }
 
+    /// Background, text and group colors of plots that are drawn in pixels.
+    pub fn plot_colors(self) -> ([u8; 3], [u8; 3], Vec<[u8; 3]>) {
+        let bytes = |color: Color| match color {
+            Color::Rgb(r, g, b) => [r, g, b],
+            _ => [128; 3],
+        };
+        let all = |curves: &[Color; 10]| curves.iter().map(|color| bytes(*color)).collect();
+        match self.colors() {
+            Some(own) => (bytes(own.ground), bytes(own.text), all(&own.curves)),
+            None => ([0; 3], [255; 3], all(&VIVID)),
+        }
+    }
+
     /// The colors of the palette; `None` for the terminal's own.
     pub fn colors(self) -> Option<&'static Colors> {
         match self {
@@ -133,13 +160,14 @@ impl Palette {
 mod tests {
     use super::*;
 
+    fn linear(byte: u8) -> f64 {
+        let share = f64::from(byte) / 255.0;
+        if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
+    }
+
     /// Relative luminance, WCAG 2.1.
     fn luminance(color: Color) -> f64 {
         let Color::Rgb(r, g, b) = color else { panic!("palettes are in RGB") };
-        let linear = |byte: u8| {
-            let share = f64::from(byte) / 255.0;
-            if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
-        };
         0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
     }
 
@@ -164,15 +192,43 @@ mod tests {
         }
     }
 
+    /// What people with protanopia and deuteranopia see (Machado et al. 2009), and what others see.
+    const SIGHTS: [[[f64; 3]; 3]; 3] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    ];
+
+    /// The color in OKLab (Ottosson 2020), times 100, as seen with these eyes.
+    fn lab(color: Color, sight: &[[f64; 3]; 3]) -> [f64; 3] {
+        let Color::Rgb(r, g, b) = color else { panic!("palettes are in RGB") };
+        let rgb = [r, g, b].map(linear);
+        let times = |m: &[[f64; 3]; 3], v: [f64; 3]| m.map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum::<f64>());
+        let seen = times(sight, rgb).map(|v| v.clamp(0.0, 1.0));
+        let cones = [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ];
+        let axes = [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ];
+        times(&axes, times(&cones, seen).map(f64::cbrt)).map(|v| 100.0 * v)
+    }
+
     #[test]
-    fn curves_differ_from_one_another() {
-        for palette in Palette::ALL {
-            let Some(colors) = palette.colors() else { continue };
-            for (i, a) in colors.curves.iter().enumerate() {
-                for b in &colors.curves[i + 1..] {
-                    let (Color::Rgb(r, g, b1), Color::Rgb(r2, g2, b2)) = (a, b) else { panic!("palettes are in RGB") };
-                    let apart = u32::from(r.abs_diff(*r2)) + u32::from(g.abs_diff(*g2)) + u32::from(b1.abs_diff(*b2));
-                    assert!(apart >= 60, "{}: {a:?} and {b:?} are {apart} apart", palette.name());
+    fn ten_curves_or_groups_differ_also_for_people_with_red_green_color_blindness() {
+        let own = Palette::ALL.into_iter().filter_map(|palette| Some((palette.name(), palette.colors()?.curves)));
+        for (name, curves) in own.chain([("vivid", VIVID)]) {
+            for (sight, least) in SIGHTS.iter().zip([14.0, 9.0, 9.0]) {
+                let seen = curves.map(|color| lab(color, sight));
+                for (i, a) in seen.iter().enumerate() {
+                    for (j, b) in seen.iter().enumerate().skip(i + 1) {
+                        let apart = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                        assert!(apart >= least, "{name}: {:?} and {:?} are {apart:.1} apart", curves[i], curves[j]);
+                    }
                 }
             }
         }

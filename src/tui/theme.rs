@@ -1,6 +1,6 @@
 //! The theme: a text style for each role on screen, depending on the terminal's color depth.
 
-use super::palette::Palette;
+use super::palette::{Palette, VIVID};
 use ratatui::style::{Color, Modifier, Style};
 
 /// The number of colors supported by the terminal.
@@ -84,18 +84,18 @@ impl Paint {
     }
 }
 
-/// Colors of the curves on a terminal with 24-bit colors and an unknown background: Tableau 10.
-const VIVID: [Color; 10] = [
-    Color::Rgb(0xed, 0xc9, 0x48),
-    Color::Rgb(0x4e, 0x9f, 0xd7),
-    Color::Rgb(0xe1, 0x57, 0x59),
-    Color::Rgb(0x59, 0xa1, 0x4f),
-    Color::Rgb(0xb0, 0x7a, 0xa1),
-    Color::Rgb(0xf2, 0x8e, 0x2b),
-    Color::Rgb(0x76, 0xb7, 0xb2),
-    Color::Rgb(0xff, 0x9d, 0xa7),
-    Color::Rgb(0x9c, 0x75, 0x5f),
-    Color::Rgb(0xba, 0xb0, 0xac),
+/// The colors of [`VIVID`] in the palette of 256 colors.
+const INDEXED: [Color; 10] = [
+    Color::Indexed(214),
+    Color::Indexed(38),
+    Color::Indexed(204),
+    Color::Indexed(85),
+    Color::Indexed(105),
+    Color::Indexed(94),
+    Color::Indexed(153),
+    Color::Indexed(126),
+    Color::Indexed(70),
+    Color::Indexed(26),
 ];
 
 /// Colors of the curves in the terminal's palette.
@@ -145,7 +145,11 @@ impl Theme {
         Self {
             depth,
             ground: plain,
-            curves: if depth == Depth::True { VIVID } else { CURVES },
+            curves: match depth {
+                Depth::True => VIVID,
+                Depth::Indexed => INDEXED,
+                Depth::Sixteen | Depth::None => CURVES,
+            },
             focus: bold(color(Color::Cyan)),
             frame: match depth {
                 Depth::None => plain.add_modifier(Modifier::DIM),

@@ -184,12 +184,12 @@ impl Worker {
         let (name, picture) = source::picture(asked)?;
         let model = self.session.intact().clone();
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
-        self.session.replace(&self.host, model, &name, input)?;
+        let kept = self.session.replace_picture(&self.host, model, &name, input)?;
         self.session.opened_as(asked, picture.size());
         (self.origin.picture, self.origin.asked) = (picture, asked.into());
         self.tell_picture();
         self.tell_method();
-        self.answer(Request::Run);
+        self.answer(if kept { Request::View } else { Request::Run });
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::branches::Branch;
 use super::message::{Command, Update};
 use super::{Request, Worker, letter};
+use crate::data::source;
 use crate::memory::{budget, held};
 use crate::script::session::Target;
 use anyhow::{Context, Result};
@@ -105,7 +106,7 @@ impl Worker {
                 };
                 (name(self.session.current_target().as_ref()), name(target.as_ref()), "target")
             }
-            Command::Picture(name) => (self.session.picture().to_owned(), name.clone(), "picture"),
+            Command::Picture(name) => (source::title(self.session.picture()), source::title(name), "picture"),
             Command::Model { name, .. } => (self.session.model().card.name.clone(), name.clone(), "model"),
             Command::Ablate(units) => {
                 let off = units.clone().unwrap_or_else(|| "all units on".to_owned());

@@ -13,7 +13,7 @@ mod minimal_epsilon;
 mod autosave;
 
 use crate::data::recent_folders::RecentFolders;
-use crate::data::{Picture, notes, wait_for_writes};
+use crate::data::{Picture, notes, source, wait_for_writes};
 use crate::panics::caught;
 use crate::render::Array;
 use crate::script::architecture::open_model::again;
@@ -369,7 +369,7 @@ impl Worker {
         let told = self.pixels().and_then(|pixels| {
             let classes = self.session.classes(&self.host, 10)?;
             let source = self.origin.asked.clone();
-            Ok(Update::Picture { name: self.session.picture().into(), source, pixels, classes })
+            Ok(Update::Picture { name: source::title(self.session.picture()), source, pixels, classes })
         });
         self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
         self.tell(Update::Target(self.session.current_target()));

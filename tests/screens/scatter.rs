@@ -4,10 +4,18 @@ use crate::drawing::screen;
 use crate::session::{asked, happen, map_frame, opened, press, tell};
 use gradscope::render::{Array, Body, Figure, Points};
 use gradscope::script::summary::Frame;
+use gradscope::tui::Depth;
+use gradscope::tui::draw;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Mouse};
+use gradscope::tui::picture::PictureStage;
+use gradscope::tui::picture::driver::cells::IN_LETTERS;
+use gradscope::tui::picture::driver::sixel;
 use gradscope::tui::state::{Pane, State};
+use gradscope::tui::theme::Theme;
 use gradscope::worker::message::{Command, Update};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use std::sync::Arc;
 
 /// Points on a spiral in two groups, for every second picture of a data set.
@@ -50,7 +58,7 @@ fn a_click_selects_the_nearest_point_and_requests_its_picture_once() {
     let other = happen(&mut state, Event::Pointed(Mouse::Drag, 0.95, 0.5));
     assert!(preview(&other).is_some_and(|other| other != name));
     let text = screen(&state);
-    assert!(text.contains("outer, picture ") && text.contains('◎'), "{text}");
+    assert!(text.contains(" of made:digits; press Enter") && text.contains('◎'), "{text}");
 }
 
 #[test]
@@ -65,7 +73,48 @@ fn the_picture_of_a_point_is_shown_and_enter_opens_it() {
     happen(&mut state, Event::Preview(name.clone(), Some(small)));
     assert_ne!(screen(&state), before);
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture(name)]);
-    assert!(state.pointed.is_empty() && state.lens.mark.is_none());
+    assert!(state.lens.mark.is_some(), "the map and its mark stay");
+}
+
+#[test]
+fn the_point_of_the_open_picture_is_marked_and_named() {
+    let mut state = scattered(140, 40);
+    assert!(!screen(&state).contains('◉'));
+    let Update::Picture { pixels, classes, .. } = crate::session::picture() else { panic!("a picture") };
+    let source = "made:digits[500]".to_owned();
+    tell(&mut state, Update::Picture { name: source.clone(), source, pixels, classes });
+    let text = screen(&state);
+    assert!(text.contains('◉') && text.contains("open: picture 500 of made:digits"), "{text}");
+    press(&mut state, "+ + + + + +");
+    assert!(!screen(&state).contains('◉'), "it is not in the visible part");
+}
+
+#[test]
+fn classes_are_named_at_their_points() {
+    let text = screen(&scattered(140, 40));
+    let plot: Vec<_> = text.lines().skip(4).collect();
+    for name in ["inner", "outer"] {
+        assert!(plot.iter().any(|line| line.contains(name)), "{name} is not in the plot:\n{text}");
+    }
+}
+
+#[test]
+fn terminals_with_graphics_show_points_in_pixels() {
+    let state = scattered(140, 40);
+    let mut buf = Buffer::empty(Rect::new(0, 0, 140, 40));
+    let mut stage = PictureStage::still(sixel::DRIVER, Depth::Indexed, (8, 16));
+    draw::frame(&mut buf, &state, &Theme::new(Depth::Indexed), &mut stage);
+    let cells: String = buf.content.iter().map(|cell| cell.symbol()).collect();
+    let dots = |text: &str| text.chars().filter(|c| ('\u{2801}'..='\u{28ff}').contains(c)).count();
+    assert_eq!(dots(&cells), 0, "no braille");
+    assert!(stage.has_more(), "the picture of the plot is sent");
+    let mut sent = Vec::new();
+    stage.emit(&mut sent, usize::MAX).expect("it is written");
+    assert!(sent.len() > 2000 && !stage.has_more());
+    let mut blocks = PictureStage::still(IN_LETTERS, Depth::Indexed, (8, 16));
+    draw::frame(&mut buf, &state, &Theme::new(Depth::Indexed), &mut blocks);
+    let cells: String = buf.content.iter().map(|cell| cell.symbol()).collect();
+    assert!(dots(&cells) > 50 && !blocks.has_more());
 }
 
 #[test]

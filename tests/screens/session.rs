@@ -1,7 +1,7 @@
 //! A session with two test methods, whose worker messages are written by hand.
 
 use gradscope::model::card::CardRow;
-use gradscope::render::{Array, Bar, Body, Cells, ClassRow, Figure, Scale};
+use gradscope::render::{Array, Bar, Body, Cells, Channels, ClassRow, Figure, Quantity, Scale, Unit};
 use gradscope::script::session::Target;
 use gradscope::script::summary::*;
 use gradscope::tui::effect::Effect;
@@ -236,23 +236,19 @@ pub fn map_frame(generation: u64) -> Frame {
 
 /// The frame of `push`: the picture, the perturbation, and the verdict.
 pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
-    let added = (0..256).map(|i| if i % 3 == 0 { 0.02 } else { -0.03 } * step as f32).collect::<Vec<_>>();
-    let added = Array::new(vec![1, 16, 16], added).expect("sizes agree");
+    let added = (0..768)
+        .map(|i| if i % 256 % 3 == 0 { 2.0 } else { -4.0 } / 255.0 * step as f32 / (1 + i / 256) as f32)
+        .collect::<Vec<_>>();
+    let added = Array::new(vec![3, 16, 16], added).expect("sizes agree");
     let figure = |title: &str, body| Figure::new(title, body);
     let fooled = step >= 2;
     let verdict = Body::Badge { text: if fooled { "fooled" } else { "holds" }.into(), good: fooled };
+    let added =
+        Body::Map { values: added, scale: Scale::Symmetric, over: None, note: String::new(), cells: Cells::default() };
+    let quantity = Quantity { unit: Some(Unit::new("1/255")), channels: Channels::Largest };
     let figures = vec![
         figure("adversarial", Body::Image { pixels: pixels(step as f32) }),
-        figure(
-            "perturbation",
-            Body::Map {
-                values: added,
-                scale: Scale::Symmetric,
-                over: None,
-                note: String::new(),
-                cells: Cells::default(),
-            },
-        ),
+        Figure { quantity, ..figure("perturbation", added) },
         figure("norms", Body::Bars { bars: vec![Bar { label: "l2".into(), value: step as f32 }] }),
         figure("classes", Body::Classes { rows: classes(step), of: 4 }),
         figure("verdict", verdict),

@@ -166,7 +166,7 @@ fn sixels_removed_before_a_second_frame_are_overwritten() {
 
 /// Draws one picture in an area.
 fn show(stage: &mut PictureStage, buf: &mut Buffer, area: Rect, figure: &VisibleFigure) {
-    let wanted = WantedPictures { pictures: vec![Placement { area, figure }], plots: vec![] };
+    let wanted = WantedPictures { pictures: vec![Placement { area, figure, plot: None }], plots: vec![] };
     stage.arrange(&wanted, None, &Lens::default());
     stage.draw(buf, area, &Lens::default());
 }

@@ -39,3 +39,4 @@ mod targets;
 mod walks;
 mod worker;
 mod types;
+mod units;

@@ -237,3 +237,35 @@ fn run(cx) {
     let error = crate::common::failure("cx.used(\"kk\", 3); []").message;
     assert!(error.contains("unknown parameter \"kk\""), "{error}");
 }
+
+#[test]
+fn another_picture_keeps_the_steps_of_a_method_that_ignores_it() {
+    let host = host();
+    for (declared, kept) in [(", ignores_picture: true", 4), ("", 0)] {
+        let mut session = session(&host);
+        session.open(method(&host, &WALK.replacen(" };\n", &format!("{declared} }};\n"), 1)));
+        session.run(&host).expect("a start");
+        walk(&mut session, &host, 3);
+        let (model, other) = (session.intact().clone(), (session.input() * 0.5).expect("a picture"));
+        let keeps = session.replace_picture(&host, model, "other", other).expect("it is opened");
+        assert_eq!((keeps, session.kept(), session.picture()), (kept > 0, kept, "other"));
+        if keeps {
+            assert_eq!(session.view(&host).expect("a view").step, 3);
+        }
+    }
+}
+
+#[test]
+fn methods_that_ignore_the_picture_give_the_same_result_for_all() {
+    let host = host();
+    let map = |factor: f64| {
+        let mut session = session(&host);
+        let (model, other) = (session.intact().clone(), (session.input() * factor).expect("a picture"));
+        session.replace(&host, model, "other", other).expect("it is opened");
+        session.open(host.method("tsne").expect("it compiles"));
+        session.run(&host).expect("a start");
+        walk(&mut session, &host, 3)
+    };
+    assert!(host.method("tsne").expect("it compiles").ignores_picture);
+    assert_eq!(map(1.0), map(0.5));
+}

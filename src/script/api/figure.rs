@@ -4,7 +4,7 @@ use super::options::CallOptions;
 use super::{LabeledTrace, number, out};
 use crate::exec::ScoresNotFinite;
 use crate::explain::Relevance;
-use crate::render::{Array as Values, Bar, Body, Cells, ClassRow, Figure, Scale, Series, brief};
+use crate::render::{Array as Values, Bar, Body, Cells, Channels, ClassRow, Figure, Scale, Series, Unit, brief};
 use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Tensor};
@@ -29,6 +29,10 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("table", |columns: Array, rows: Array, title: &str| out(table(&columns, &rows, title)));
     engine.register_fn("text", |text: &str, title: &str| Figure::new(title, Body::Text { text: text.into() }));
     engine.register_fn("caption", |figure: Figure, text: &str| Figure { caption: text.into(), ..figure });
+    engine.register_fn("unit", |figure: Figure, name: &str| shown_in(figure, Unit::new(name)));
+    engine.register_fn("unit", |figure: Figure, name: &str, zero: FLOAT, gain: FLOAT| {
+        shown_in(figure, Unit { zero: zero as f32, gain: gain as f32, ..Unit::new(name) })
+    });
     engine.register_fn("brief", |number: FLOAT| brief(number as f32));
     engine.register_fn("badge", |text: &str, good: bool| Figure::new(text, Body::Badge { text: text.into(), good }));
 }
@@ -46,6 +50,12 @@ pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
         bail!("a method must return a figure, such as heatmap(t, \"title\"), or an array of figures, got {kind}");
     };
     many.into_iter().map(figures).collect::<Result<Vec<_>>>().map(|f| f.concat())
+}
+
+/// The figure with its values shown in a unit.
+fn shown_in(mut figure: Figure, unit: Unit) -> Figure {
+    figure.quantity.unit = Some(unit);
+    figure
 }
 
 /// Copies the shape and the values of a tensor.
@@ -87,7 +97,11 @@ fn scale(options: &Map, default: Scale) -> Result<Scale> {
 }
 
 fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure> {
-    let o = CallOptions::new("a heatmap", options.clone(), &["over", "scale", "note", "grid", "units", "choose"])?;
+    let o = CallOptions::new(
+        "a heatmap",
+        options.clone(),
+        &["over", "scale", "channels", "note", "grid", "units", "choose"],
+    )?;
     ensure!((2..=4).contains(&t.rank()), "a map must have shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
@@ -102,7 +116,12 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
         _ => bail!("`grid` must be [rows, columns]"),
     };
     let cells = cells(&o, grid, grid[0] * grid[1])?;
-    Ok(Figure::new(title, Body::Map { values, scale: scale(options, default)?, over, note, cells }))
+    let mut figure = Figure::new(title, Body::Map { values, scale: scale(options, default)?, over, note, cells });
+    figure.quantity.channels = match o.one_of("channels", &["sum", "largest"])? {
+        "largest" => Channels::Largest,
+        _ => Channels::Sum,
+    };
+    Ok(figure)
 }
 
 /// A heatmap of the relevance at the input, summed over channels and drawn over the input picture.

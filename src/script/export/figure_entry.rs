@@ -22,7 +22,7 @@ pub(super) fn figure(figure: &Figure, files: &Files) -> Value {
         "other": files.other,
         "shape": figure.values().map(|_| shape(figure)),
         "range": range,
-        "unit": unit(&figure.body),
+        "unit": unit(figure),
         "sha256": bytes.map(|bytes| sha256(&bytes)),
         "not_finite": figure.not_finite().0,
         "scale": scale,
@@ -88,9 +88,13 @@ fn kind(body: &Body) -> &'static str {
     }
 }
 
-/// The unit of a figure's values, if it is known for all figures of this kind.
-fn unit(body: &Body) -> Option<&'static str> {
-    match body {
+/// The unit of a figure's raw values, if it is known.
+fn unit(figure: &Figure) -> Option<&str> {
+    match &figure.body {
+        Body::Map { .. } => figure.quantity.unit.as_ref().map(|unit| match unit.name.as_str() {
+            "1/255" => "pixel value from 0 to 1, or difference of these",
+            name => name,
+        }),
         Body::Image { .. } => Some("pixel value from 0 to 1"),
         Body::Classes { .. } => Some("probability"),
         _ => None,

@@ -36,6 +36,8 @@ pub struct Method {
     pub attack: bool,
     /// Whether to use direct convolution even where Winograd transforms are faster, because the method amplifies rounding errors.
     pub exact: bool,
+    /// Whether the result depends only on the network, the parameters and the data set, so that it stays when another picture is opened.
+    pub ignores_picture: bool,
     /// What the method needs besides a network and a picture.
     pub needs: Vec<Need>,
     /// The compiled source code and its origin.
@@ -72,10 +74,12 @@ impl Method {
             let value = plugin.remove(name).map_or(Ok(false), |b| b.as_bool());
             value.map_err(|other| anyhow!("PLUGIN's `{name}` must be true or false, got {other}"))
         };
-        let (batched, exact) = (switch("batched")?, switch("exact")?);
+        let (batched, exact, ignores_picture) = (switch("batched")?, switch("exact")?, switch("ignores_picture")?);
         let attack = switch("attack")? || group == "attack";
         if let Some(wrong) = plugin.keys().next() {
-            bail!("PLUGIN has no field \"{wrong}\"; its fields are group, params, needs, batched, exact, attack");
+            bail!(
+                "PLUGIN has no field \"{wrong}\"; its fields are group, params, needs, batched, exact, attack, ignores_picture"
+            );
         }
         let stepped = form(&ast)?;
         let doc = ast.doc().lines().map(|l| l.trim_start_matches("//!").trim()).collect::<Vec<_>>().join("\n");
@@ -88,6 +92,7 @@ impl Method {
             batched,
             attack,
             exact,
+            ignores_picture,
             needs,
             source: Arc::new(source),
             ast: Arc::new(ast),

@@ -126,6 +126,20 @@ impl Session {
         Ok(())
     }
 
+    /// Opens another picture. The steps of a method that ignores the picture are kept. Returns whether there are such steps.
+    ///
+    /// Errors under the same conditions as [`replace`](Self::replace).
+    pub fn replace_picture(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<bool> {
+        let ignored = self.method.as_ref().is_some_and(|method| method.ignores_picture && method.stepped);
+        let steps = (ignored && self.steps.len() > 0).then(|| (self.steps.clone(), self.cursor, self.told.clone()));
+        self.replace(host, model, picture, input)?;
+        let kept = steps.is_some();
+        if let Some(steps) = steps {
+            (self.steps, self.cursor, self.told) = steps;
+        }
+        Ok(kept)
+    }
+
     /// Sets the observer that receives figures and progress while a method runs.
     pub fn watched_by(&mut self, observer: Arc<dyn Observer>) {
         self.observer = observer;

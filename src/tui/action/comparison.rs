@@ -1,7 +1,7 @@
 //! The comparison of branches: their figures side by side, what differs between them, and how far apart their maps are.
 
 use super::views::{self, present};
-use crate::render::{Array, Body, Cells, Figure, Scale};
+use crate::render::{Array, Body, Cells, Figure, Quantity, Scale};
 use crate::tui::state::{BranchSettings, ShownBranch, State, View};
 use crate::worker::letter;
 
@@ -28,7 +28,7 @@ pub fn figures(state: &State) -> Option<Vec<(Figure, u64)>> {
     let mut all = Vec::new();
     for (at, branch, figure) in &shown {
         let caption = format!("{} {}", letter(*at), short(&branch.settings, &settings));
-        let figure = Figure { title: caption.clone(), caption, body: figure.body.clone() };
+        let figure = Figure { title: caption.clone(), caption, ..figure.clone() };
         all.push((figure, views::id(branch.id, index, false)));
     }
     if let [(_, a, first), (_, b, second)] = &shown[..]
@@ -104,13 +104,14 @@ fn difference(a: &Figure, b: &Figure, between: &str) -> Option<Figure> {
     };
     let caption = if between.is_empty() { "|A − B|".to_owned() } else { format!("|A − B|  {between}") };
     let body = Body::Map { values, scale: Scale::Positive, over: None, note, cells: Cells::default() };
-    Some(Figure { title: "difference".into(), caption, body })
+    let quantity = if a.quantity == b.quantity { a.quantity.clone() } else { Quantity::default() };
+    Some(Figure { caption, quantity, ..Figure::new("difference", body) })
 }
 
-/// The values of a map or a picture, summed over its leading dimensions: `(H, W)`.
+/// The values of a map or a picture, with its leading dimensions reduced: `(H, W)`.
 fn plane(figure: &Figure) -> Option<Array> {
     match &figure.body {
-        Body::Map { values, .. } | Body::Image { pixels: values } => Some(values.plane()),
+        Body::Map { values, .. } | Body::Image { pixels: values } => Some(values.plane(figure.quantity.channels)),
         _ => None,
     }
 }

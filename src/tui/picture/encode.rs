@@ -2,8 +2,8 @@
 
 use super::driver::{Driver, PicturePart};
 use super::fit::fit;
-use crate::render::{self, Body, Figure, Range};
-use crate::tui::state::Lens;
+use crate::render::{self, Body, Figure, PointPlot, Points, Range};
+use crate::tui::state::{Lens, ScatterView};
 use crate::tui::terminal::bounds::PIXELS;
 use image::{Rgb, RgbImage};
 use ratatui::layout::Rect;
@@ -19,6 +19,8 @@ pub struct PictureKey {
     pub id: u64,
     /// The lens through which the figure is seen.
     pub lens: Lens,
+    /// Hash of how a scatter plot is drawn; 0 for other figures.
+    pub plot: u64,
 }
 
 /// A request to encode a picture.
@@ -32,6 +34,8 @@ pub struct EncodeJob {
     pub figure: Figure,
     /// Color range of the figure, if it has one.
     pub range: Option<Range>,
+    /// How the points of a scatter plot are drawn; `None` for other figures.
+    pub plot: Option<PointPlot>,
     /// Columns and rows of the picture's area.
     pub area: (u16, u16),
     /// Width and height of a cell in pixels.
@@ -81,6 +85,9 @@ fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
 /// Paints and encodes the picture of a job; `None` if the figure cannot be drawn as a picture.
 pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
+    if let (Some(plot), Body::Scatter { points }) = (&job.plot, &job.figure.body) {
+        return Some(plotted(job, plot, points));
+    }
     let signed = job.colorless && job.range.is_some_and(|range| range.symmetric);
     let painted = match &job.figure.body {
         // Colors of a picture below the map would be taken for signs.
@@ -91,6 +98,22 @@ pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let pixels = pixels(image.dimensions(), job.area, job.cell);
     let sized = job.driver.sized(&image, pixels).map(|sized| job.driver.encode(&marked(sized, lens), job.cell));
     Some(EncodedPicture { key: job.key, area: job.area, image, signed, sent: sized.map(Arc::new) })
+}
+
+/// Draws and encodes a scatter plot in the pixels of its area.
+fn plotted(job: &EncodeJob, plot: &PointPlot, points: &Points) -> EncodedPicture {
+    let (view, lens) = (ScatterView::new(points), &job.key.lens);
+    let size = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).clamp(1, PIXELS);
+    let plot = PointPlot {
+        size: (size(job.area.0, job.cell.0), size(job.area.1, job.cell.1)),
+        letter: (job.cell.0.into(), job.cell.1.into()),
+        lasso: plot.lasso.iter().map(|place| lens.in_view(*place)).collect(),
+        near: lens.mark.and_then(|mark| view.nearest(mark)),
+        ..plot.clone()
+    };
+    let image = Arc::new(plot.paint(points, |i| view.place_in(i, lens)));
+    let sized = job.driver.sized(&image, image.dimensions()).map(|sized| job.driver.encode(&sized, job.cell));
+    EncodedPicture { key: job.key, area: job.area, image, signed: false, sent: sized.map(Arc::new) }
 }
 
 /// Draws a ring around the lens's mark, dark and light so that it is visible on any background.

@@ -9,22 +9,26 @@ use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
 use super::encode::{self, EncodeJob, EncodedPicture, PictureKey};
 use super::fit::{fit, ring};
+use crate::render::PointPlot;
 use crate::tui::state::{Lens, VisibleFigure};
 use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::sync::mpsc::Sender;
 
 /// A figure and its screen area.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Placement<'a> {
     /// The area of the screen.
     pub area: Rect,
     /// The figure to draw.
     pub figure: &'a VisibleFigure,
+    /// How the points of a scatter plot are drawn; `None` for other figures.
+    pub plot: Option<PointPlot>,
 }
 
 /// The pictures to show in a frame.
@@ -32,8 +36,8 @@ pub struct Placement<'a> {
 pub struct WantedPictures<'a> {
     /// The pictures and their areas.
     pub pictures: Vec<Placement<'a>>,
-    /// Areas of plots, which receive mouse events like pictures.
-    pub plots: Vec<Rect>,
+    /// Plots, which receive mouse events like pictures. They are drawn as pictures only by drivers with a graphics protocol.
+    pub plots: Vec<Placement<'a>>,
 }
 
 /// The pictures on screen and their pending commands.
@@ -114,12 +118,14 @@ impl PictureStage {
     /// Arranges the pictures of a frame and requests those not yet encoded. `cover` is the area of a pop-up over the pictures.
     pub fn arrange(&mut self, wanted: &WantedPictures<'_>, cover: Option<Rect>, lens: &Lens) {
         self.cover = cover;
-        self.plots.clone_from(&wanted.plots);
+        self.plots = wanted.plots.iter().map(|plot| plot.area).collect();
         self.slots.iter_mut().for_each(|slot| (slot.area, slot.wanted, slot.placed) = (None, None, None));
         if matches!(self.driver.standing(), Standing::Nowhere) {
             return;
         }
-        for (index, placement) in wanted.pictures.iter().filter(|p| !p.area.is_empty()).enumerate() {
+        let graphics = matches!(self.driver.standing(), Standing::Placeholders | Standing::Overlay);
+        let plots = wanted.plots.iter().filter(|_| graphics);
+        for (index, placement) in wanted.pictures.iter().chain(plots).filter(|p| !p.area.is_empty()).enumerate() {
             if self.slots.len() == index {
                 self.slots.push(Slot::default());
             }
@@ -165,6 +171,17 @@ impl PictureStage {
             ring(buf, rect, place);
         }
         Some(rect)
+    }
+
+    /// Whether the picture arranged in `area` is drawn with a graphics protocol in this frame.
+    pub fn draws(&self, area: Rect) -> bool {
+        let Some(slot) = self.slots.iter().find(|slot| slot.area == Some(area)) else { return false };
+        let shown = slot.shown.map(|(rect, _)| rect);
+        match self.driver.standing() {
+            Standing::Overlay => slot.wanted.is_some(),
+            Standing::Placeholders => slot.wanted.is_some() && shown == slot.wanted,
+            Standing::Cells(_) | Standing::Nowhere => false,
+        }
     }
 
     /// Draws a picture as cells, scaled to fit, even if the driver uses a protocol. Used for thumbnails, which change quickly.
@@ -255,7 +272,8 @@ impl PictureStage {
 
     fn request(&mut self, index: usize, placement: &Placement<'_>, lens: &Lens) {
         let area = (placement.area.width, placement.area.height);
-        let key = PictureKey { id: placement.figure.id, lens: *lens };
+        let plot = placement.plot.as_ref().map_or(0, hash);
+        let key = PictureKey { id: placement.figure.id, lens: *lens, plot };
         let asked = Some((key, area));
         if self.slots[index].asked == asked {
             return;
@@ -266,7 +284,9 @@ impl PictureStage {
             Standing::Cells(blocks) => blocks == Blocks::Letters || self.depth == Depth::None,
             _ => false,
         };
-        let job = EncodeJob { slot: index, key, figure, range, area, cell: self.cell, driver: self.driver, colorless };
+        let plot = placement.plot.clone();
+        let job =
+            EncodeJob { slot: index, key, figure, range, plot, area, cell: self.cell, driver: self.driver, colorless };
         match &self.jobs {
             Some(jobs) => drop(jobs.send(job)),
             None => self.slots[index].painted = encode::paint(&job),
@@ -334,6 +354,14 @@ impl PictureStage {
         }
         Ok(arrived)
     }
+}
+
+/// A hash of how a scatter plot is drawn.
+fn hash(plot: &PointPlot) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&plot.colors, plot.ground, plot.ink, plot.open).hash(&mut hasher);
+    plot.lasso.iter().for_each(|(x, y)| (x.to_bits(), y.to_bits()).hash(&mut hasher));
+    hasher.finish()
 }
 
 impl Slot {

@@ -79,10 +79,16 @@ impl Lens {
         (of(self.center.0, x), of(self.center.1, y))
     }
 
+    /// Converts a position in the picture to a position relative to the visible part, both as fractions; outside `[0, 1)` if it is not
+    /// visible.
+    pub fn in_view(&self, (x, y): (f32, f32)) -> (f32, f32) {
+        let of = |center: f32, place: f32| (place - center) * self.zoom + 0.5;
+        (of(self.center.0, x), of(self.center.1, y))
+    }
+
     /// Converts a position in the picture to a position in the visible part, both as fractions; `None` if it is not visible.
     pub fn seen(&self, (x, y): (f32, f32)) -> Option<(f32, f32)> {
-        let of = |center: f32, place: f32| (place - center) * self.zoom + 0.5;
-        let (x, y) = (of(self.center.0, x), of(self.center.1, y));
+        let (x, y) = self.in_view((x, y));
         ((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y)).then_some((x, y))
     }
 

@@ -33,6 +33,11 @@ impl<'a> ScatterView<'a> {
         (part(self.x, x), 1.0 - part(self.y, y))
     }
 
+    /// Position of a point in the visible part, as fractions of its width and height; outside `[0, 1)` if it is not visible.
+    pub fn place_in(&self, i: usize, lens: &Lens) -> (f32, f32) {
+        lens.in_view(self.place(i))
+    }
+
     /// The coordinates at a position in the plot, given as fractions of the plot's width and height.
     pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
         let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);

@@ -1,61 +1,92 @@
-//! Captions below pictures: title, scale or a value read from the picture, colorbar and note.
+//! Draws captions below pictures: title, scale or a value read from the picture, colorbar and note.
 
-use crate::render::{self, Body, Figure, Rescale};
+use super::caption_text;
+use crate::render::{self, Figure, Range, Rescale};
 use crate::tui::picture::PictureStage;
 use crate::tui::picture::blocks::{self, Blocks};
-use crate::tui::state::{State, VisibleFigure, shape};
+use crate::tui::state::{State, VisibleFigure};
 use crate::tui::theme::{Depth, Theme};
 use crate::tui::view::format::brief;
-use crate::tui::view::widget::{cut, row};
+use crate::tui::view::widget::row;
 use image::RgbImage;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-/// Draws the caption of a picture without its note: the title and the size or scale and, below, the colorbar if it fits.
-pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
+/// Draws the caption of the picture in `rect`, in the rest of its tile: the title with details or the value at the mark, then the colorbar
+/// and the note, as far as they fit.
+pub fn draw(
+    buf: &mut Buffer,
+    (tile, rect): (Rect, Rect),
+    visible: &VisibleFigure,
+    state: &State,
+    theme: &Theme,
+    stage: &PictureStage,
+) {
     let VisibleFigure { figure, range, warning, .. } = visible;
     let lens = &state.lens;
-    let about = match (range, &figure.body) {
-        (Some(_), _) if lens.scale == Rescale::Shared => "shared scale".to_owned(),
-        (Some(range), _) => range.chosen.to_owned(),
-        (None, Body::Montage { .. }) => "scaled per tile".to_owned(),
-        (None, Body::Image { pixels }) => shape(&pixels.shape),
-        _ => String::new(),
+    let left = if rect.width >= 26.min(tile.width) { rect } else { tile };
+    let area = Rect { y: rect.bottom(), height: tile.bottom().saturating_sub(rect.bottom()), ..left };
+    let notes = note_lines(figure, tile);
+    let room = usize::from(area.height).saturating_sub(notes.len());
+    let range = range.filter(|range| !range.is_empty() && room > 1);
+    let reading = lens.mark.and_then(|mark| render::read(figure, mark));
+    let style = match (&reading, warning) {
+        (Some(_), _) => theme.focus,
+        (None, Some(_)) => theme.bad,
+        (None, None) => theme.dim,
     };
-    let part: Vec<_> = warning.clone().into_iter().chain(figure.part()).collect();
-    let part = (!part.is_empty()).then(|| part.join(", "));
-    let about = part.iter().cloned().chain(Some(about)).collect::<Vec<_>>().join(", ");
-    let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
-    let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
-    let read = reading.is_some();
-    let about = format!("{zoom}{}", reading.unwrap_or(about));
     let words = figure.words();
-    let (room, letters) = (usize::from(area.width), words.chars().count());
-    let fits = |about: &str| letters + 1 + about.chars().count() <= room;
-    let (title, about) = match part {
-        _ if fits(&about) => (words.clone().into_owned(), about),
-        _ if read => (String::new(), about),
-        // A warning about missing parts or non-finite values takes precedence.
-        Some(part) if fits(&part) => (words.clone().into_owned(), part),
-        Some(part) => (cut(&words, room.saturating_sub(part.chars().count() + 1)).into_owned(), part),
-        None => (cut(&words, room).into_owned(), String::new()),
+    let details = match &reading {
+        // If the position does not fit, the values are shown without it.
+        Some(reading) => vec![reading.to_string(), reading.numbers()],
+        None => caption_text::details(visible, lens.scale == Rescale::Shared, range.is_some()),
     };
-    let style = if read {
-        theme.focus
-    } else if warning.is_some() {
-        theme.bad
-    } else {
-        theme.dim
+    let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
+    let details: Vec<_> = details.into_iter().map(|text| format!("{zoom}{text}")).collect();
+    let rows = room - usize::from(range.is_some());
+    let fits = |title: &str| {
+        title.chars().count() + 1 + details.first().map_or(0, |text| text.chars().count()) <= usize::from(area.width)
     };
-    row(buf, area, 0, Line::styled(title, theme.strong), Line::styled(about, style));
-    let Some(range) = range.filter(|range| area.height > 1 && !range.is_empty()) else { return };
-    let (low, high) = (format!("{} ", brief(f64::from(range.low))), format!(" {}", brief(f64::from(range.high))));
-    row(buf, area, 1, Line::raw(low.as_str()), Line::raw(high.as_str()));
+    let title = if reading.is_some() && rows < 2 && !fits(&words) { "" } else { &*words };
+    let lines = caption_text::rows(title, &details, area.width.into(), rows);
+    for (y, (left, right)) in lines.iter().enumerate() {
+        let (left, right) = (Line::styled(left.as_str(), theme.strong), Line::styled(right.as_str(), style));
+        if left.width() > 0 { row(buf, area, y, left, right) } else { row(buf, area, y, right, left) }
+    }
+    let mut y = lines.len();
+    if let Some(range) = range {
+        let bar = Rect { y: area.y + y as u16, height: 1, ..area };
+        draw_bar(buf, bar, figure, range, state, stage);
+        y += 1;
+    }
+    for (note, y) in notes.iter().zip(y..) {
+        row(
+            buf,
+            Rect { x: tile.x, width: tile.width, ..area },
+            y,
+            Line::styled(note.as_str(), theme.dim),
+            Line::default(),
+        );
+    }
+}
+
+/// Draws the colorbar between the ends of its range.
+fn draw_bar(buf: &mut Buffer, area: Rect, figure: &Figure, range: Range, state: &State, stage: &PictureStage) {
+    let end = |value: f32| match &figure.quantity.unit {
+        Some(unit) => unit.text(value),
+        None => brief(f64::from(value)),
+    };
+    let (low, high) = (format!("{} ", end(range.low)), format!(" {}", end(range.high)));
+    if low.chars().count() + high.chars().count() > usize::from(area.width) {
+        let ends = figure.quantity.unit.as_ref().map(|unit| unit.range(range.low, range.high));
+        return row(buf, area, 0, Line::raw(ends.unwrap_or(format!("{}to{high}", low))), Line::default());
+    }
+    row(buf, area, 0, Line::raw(low.as_str()), Line::raw(high.as_str()));
     let taken = (low.chars().count(), high.chars().count());
     let width = usize::from(area.width).saturating_sub(taken.0 + taken.1) as u16;
-    let bar = Rect::new(area.x + taken.0 as u16, area.y + 1, width, 1);
-    let colors = render::colorbar(figure, range, lens.overlay.colors, 64);
+    let bar = Rect { x: area.x + taken.0 as u16, width, ..area };
+    let colors = render::colorbar(figure, range, state.lens.overlay.colors, 64);
     let ramp = RgbImage::from_fn(colors.len() as u32, 1, |x, _| colors[x as usize]);
     match stage.depth {
         Depth::None if range.symmetric => blocks::signs(buf, bar, &ramp),
@@ -72,33 +103,7 @@ pub fn height(tile: Rect) -> u16 {
     }
 }
 
-/// The note of a heatmap, wrapped to the width of its tile; empty if there is no note or the tile is small.
+/// The lines of the note of a heatmap; none if its tile is small.
 pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
-    match &figure.body {
-        Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),
-        _ => vec![],
-    }
-}
-
-/// Wraps a string to at most `most` lines of `width` characters. A truncated string ends with an ellipsis.
-fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![];
-    // Keeps a percent sign on the same line as its number.
-    let text = text.replace(" %", "\u{a0}%");
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    if lines.len() > most {
-        lines.truncate(most);
-        if let Some(last) = lines.last_mut() {
-            last.push('…');
-        }
-    }
-    lines
+    if tile.height >= 14 { caption_text::note(figure, tile.width.into()) } else { vec![] }
 }

@@ -1,5 +1,6 @@
 //! Draws titled charts and texts.
 
+use super::caption_text::shortened;
 use super::{scatter, table};
 use crate::render::{self, Bar, Body, Series};
 use crate::tui::picture::PictureStage;
@@ -16,7 +17,10 @@ use ratatui::text::{Line, Span};
 pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let figure = &visible.figure;
     let warning = Line::styled(visible.warning.clone().unwrap_or_default(), theme.bad);
-    row(buf, area, 0, Line::styled(figure.words(), theme.strong), warning);
+    let words = figure.words();
+    let taken = if warning.width() > 0 { warning.width() + 1 } else { 0 };
+    let title = shortened(&words, usize::from(area.width).saturating_sub(taken));
+    row(buf, area, 0, Line::styled(title, theme.strong), warning);
     let area = below_title(area);
     if area.is_empty() {
         return;

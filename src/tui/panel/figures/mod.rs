@@ -2,6 +2,7 @@
 
 mod arrangement;
 mod caption;
+mod caption_text;
 mod chart;
 mod panel;
 mod scatter;

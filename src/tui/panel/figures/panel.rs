@@ -11,7 +11,7 @@ use crate::tui::panel::spec::{BLANK, Panel, PanelPlace};
 use crate::tui::picture::{PictureStage, Placement, WantedPictures};
 use crate::tui::state::{Pane, State, View, VisibleFigure};
 use crate::tui::theme::Theme;
-use crate::tui::view::widget::{cut, put, row};
+use crate::tui::view::widget::{cut, put};
 use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -67,22 +67,26 @@ fn go(state: &mut State, x: i32, y: i32) {
     }
 }
 
-/// Opens the picture of the first point under the mark of a scatter plot.
+/// Opens the picture of the first point under the mark of a scatter plot. The part of the plot that is seen stays.
 fn open_pointed(state: &mut State) -> Vec<Effect> {
-    state.lens.reset();
-    let first = std::mem::take(&mut state.pointed).into_iter().next();
-    first.map_or_else(Vec::new, |(name, _)| ask(Command::Picture(name)))
+    let first = state.pointed.first().map(|(name, _)| name.clone());
+    first.map_or_else(Vec::new, |name| ask(Command::Picture(name)))
 }
 
 fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> WantedPictures<'_> {
     let arrangement = arrange(&state.visible.figures, inner, cell, sizes(state));
     let place = |(tile, figure): &(Rect, &'_ VisibleFigure)| picture_area(*tile, &figure.figure);
-    let pictures = arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1 }).collect();
-    let plane = |(area, visible): &(Rect, &VisibleFigure)| match &visible.figure.body {
-        Body::Scatter { points } => scatter::plane(chart::below_title(*area), points, state),
+    let pictures =
+        arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1, plot: None }).collect();
+    let plane = |(area, figure): &(Rect, &'_ VisibleFigure)| match &figure.figure.body {
+        Body::Scatter { points } => {
+            let area = scatter::plane(chart::below_title(*area), points, state)?;
+            Some((area, scatter::look(points, state)))
+        }
         _ => None,
     };
-    WantedPictures { pictures, plots: arrangement.others.iter().filter_map(plane).collect() }
+    let plot = |both: &(Rect, _)| plane(both).map(|(area, look)| Placement { area, figure: both.1, plot: Some(look) });
+    WantedPictures { pictures, plots: arrangement.others.iter().filter_map(plot).collect() }
 }
 
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
@@ -111,13 +115,7 @@ fn draw_picture(
 ) {
     let area = picture_area(tile, &figure.figure);
     let rect = stage.draw(buf, area, &state.lens).unwrap_or(area);
-    let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
-    let below = Rect { y: rect.bottom(), height: tile.height - area.height, ..tile };
-    caption::draw(buf, Rect { x: wide.x, width: wide.width, ..below }, figure, state, theme, stage);
-    let notes = caption::note_lines(&figure.figure, tile);
-    for (line, y) in notes.iter().zip(usize::from(caption::height(tile))..) {
-        row(buf, below, y, Line::styled(line.as_str(), theme.dim), Line::default());
-    }
+    caption::draw(buf, (tile, rect), figure, state, theme, stage);
 }
 
 /// What the method tells, cut to the title.
