@@ -121,12 +121,12 @@ pub fn figures(state: &State) -> Option<Vec<(Figure, u64)>> {
 fn figure(shown: &ShownGallery, index: usize) -> Figure {
     let caption = shown.caption(index);
     let body = match (shown.figure(index), shown.cells.get(index)) {
-        (Some(figure), _) => figure.body.clone(),
+        (Some(figure), _) => return Figure { title: caption.clone(), caption, ..figure.clone() },
         (None, Some(Some(GalleryCell::Failed(why)))) => Body::Text { text: why.clone() },
         (None, Some(Some(_))) => Body::Text { text: "no figure".into() },
         (None, _) => Body::Text { text: "…".into() },
     };
-    Figure { title: caption.clone(), caption, body }
+    Figure::new(caption, body)
 }
 
 /// The views of the gallery with their names: all results, and each one; `None` if no gallery is open.

@@ -116,15 +116,23 @@ fn bisection_finds_the_epoch_at_which_the_tag_took_over() {
     let runs = folder.path().join("runs");
     fs::create_dir(&runs).unwrap();
     for (from, to) in [("a/epoch-0001", 1), ("a/epoch-0002", 2), ("b/epoch-0001", 3), ("b/epoch-0002", 4)] {
-        fs::copy(folder.path().join(from).with_extension("safetensors"), runs.join(format!("e{to}.safetensors"))).unwrap();
+        fs::copy(folder.path().join(from).with_extension("safetensors"), runs.join(format!("e{to}.safetensors")))
+            .unwrap();
     }
     assert!(run(folder.path(), HANS, &["-w", "clean.safetensors"]).status.success(), "the honest network passes");
-    assert_eq!(run(folder.path(), HANS, &["-w", "tagged.safetensors"]).status.code(), Some(1), "the cheating one fails");
+    assert_eq!(
+        run(folder.path(), HANS, &["-w", "tagged.safetensors"]).status.code(),
+        Some(1),
+        "the cheating one fails"
+    );
     let bisect = |args: &[&str]| gradscope(folder.path(), &[&["bisect", "runs", "--test", "t.rhai"], args].concat());
     let out = bisect(&["--log", "log.json"]);
     let said = text(&out.stdout);
     assert!(out.status.success(), "{out:?}");
-    assert!(said.contains("e3.safetensors is the first that fails") && said.contains("e2.safetensors passes"), "{said}");
+    assert!(
+        said.contains("e3.safetensors is the first that fails") && said.contains("e2.safetensors passes"),
+        "{said}"
+    );
     let found: serde_json::Value = serde_json::from_slice(&bisect(&["--log", "log.json", "--json"]).stdout).unwrap();
     assert!(found["judged"].as_array().unwrap().len() <= 4, "at most log2(4) + 2: {found}");
     let late = gradscope(folder.path(), &["bisect", "runs/e[34]*", "--test", "t.rhai"]);

@@ -60,7 +60,7 @@ impl<'a> Subject<'a> {
         let (Body::Map { values, .. } | Body::Image { pixels: values }) = &figure.body else {
             bail!("the figure \"{}\" is not a map", figure.title)
         };
-        let plane = values.plane();
+        let plane = values.plane(figure.quantity.channels);
         ensure!(
             plane.shape.len() == 2,
             "the figure \"{}\" is not a map: its shape is {:?}",
