@@ -33,7 +33,7 @@ fn check(subject: &Subject, value: &Dynamic) -> Result<Vec<Verdict>> {
         (options.one_text("file")?, if bounds.is_empty() { vec![("cosine", COSINE)] } else { bounds })
     };
     let (path, map) = (Path::new(&file), subject.map()?);
-    if subject.plan.update {
+    if subject.update {
         path.parent().filter(|folder| *folder != Path::new("")).map_or(Ok(()), create_folder)?;
         write_npy(path, &map.shape, &map.data)?;
         let measured = format!("wrote {}", words::path(&path));

@@ -165,7 +165,7 @@ fn judged(setting: &Setting, plan: &TestPlan, map: Map, figures: &mut Vec<Figure
     let wanted = CallOptions::new("expect", wanted, &names)?;
     let checks: Vec<_> = EXPECTATIONS.iter().filter_map(|spec| Some((spec, wanted.raw(spec.name)?))).collect();
     ensure!(!checks.is_empty(), "`expect` is empty; available: {}", names.join(", "));
-    let subject = Subject::new(setting, plan, &options)?;
+    let subject = Subject::new(setting, plan.update, &options)?;
     figures.extend(subject.figures().iter().cloned());
     let judge = |(spec, value): (&ExpectationSpec, _)| (spec.check)(&subject, value).with_context(|| spec.name);
     Ok(checks.into_iter().map(judge).collect::<Result<Vec<_>>>()?.concat())

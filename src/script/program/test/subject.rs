@@ -1,6 +1,5 @@
 //! What a test is about: a network, a picture, and the result of a method.
 
-use super::TestPlan;
 use crate::render::{Array, Body, ClassRow, Figure};
 use crate::script::api::options::{CallOptions, text};
 use crate::script::program::Setting;
@@ -14,8 +13,8 @@ use std::path::Path;
 pub(super) struct Subject<'a> {
     /// The functions of the test's file.
     pub setting: &'a Setting,
-    /// How tests are run.
-    pub plan: &'a TestPlan,
+    /// Whether golden maps are written instead of compared with.
+    pub update: bool,
     /// The network, the picture and the method.
     pub session: Session,
     /// The result of the method; `None` if the test names no method.
@@ -26,7 +25,7 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// Opens the network and the picture, and runs the method to its end if there is one.
-    pub fn new(setting: &'a Setting, plan: &'a TestPlan, options: &CallOptions) -> Result<Self> {
+    pub fn new(setting: &'a Setting, update: bool, options: &CallOptions) -> Result<Self> {
         let method = options.raw("method").map(text).transpose()?;
         let mut session = setting.session(method.as_deref(), options)?;
         session.watched_by(setting.desk.observer());
@@ -35,7 +34,7 @@ impl<'a> Subject<'a> {
             setting.to_the_end(&mut session, options, &mut checkpoint)
         });
         let figure = options.raw("figure").map(text).transpose()?;
-        Ok(Self { setting, plan, frame: frame.transpose()?, session, figure })
+        Ok(Self { setting, update, frame: frame.transpose()?, session, figure })
     }
 
     /// The figures of the method; empty if there is none.
