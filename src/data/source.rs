@@ -80,6 +80,11 @@ pub fn open(spec: &str) -> Result<Dataset> {
     (scheme.open)(place).with_context(|| format!("opening the data set \"{}:{place}\"", scheme.name))
 }
 
+/// Name of the format that a file or folder seems to have, such as `npz`; `None` if it is not a data set. Every folder counts as one.
+pub fn looks_like(path: &Path) -> Option<&'static str> {
+    SCHEMES.iter().find(|scheme| (scheme.fits)(path)).map(|scheme| scheme.name)
+}
+
 /// The specification of the training set: appends `#train` for data sets that have a training set, unless `spec` already selects a
 /// split.
 pub fn to_learn_from(spec: &str) -> String {

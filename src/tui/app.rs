@@ -4,6 +4,7 @@
 use super::draw;
 use super::effect::{Effect, editor, find_models, find_pictures};
 use super::event::Event;
+use super::files;
 use super::picture::{EncodedPicture, PictureStage};
 use super::state::State;
 use super::terminal::bandwidth::Bandwidth;
@@ -172,7 +173,20 @@ impl<F: Fn(Command)> App<F> {
     fn carry_out(&mut self, effect: Effect) -> Result<Flow> {
         match effect {
             Effect::Ask(command) => (self.ask)(at_home(command)),
-            Effect::Complete(path) => return self.follow(Event::Completions(editor::completions(&path))),
+            Effect::Complete { text, also, insert } => self.aside(move || {
+                let offers = also.into_iter().chain(editor::completions(&text)).collect();
+                Event::Completions { text, offers, insert }
+            }),
+            Effect::ReadFolder(goal, folder) => {
+                self.aside(move || Event::Folder(files::read(&goal, &folder)));
+            }
+            Effect::FileAbout(goal, value) => {
+                let ticket = files::ticket();
+                self.aside(move || {
+                    let about = files::about_if_newest(ticket, &goal, &value);
+                    Event::FileAbout(value, about)
+                });
+            }
             Effect::FindPictures(folder) => {
                 self.aside(move || Event::Pictures(find_pictures::find(folder.as_deref())));
             }
@@ -304,6 +318,8 @@ fn at_home(command: Command) -> Command {
         Command::Picture(name) if name.starts_with("~/") => {
             Command::Picture(editor::home(&name).to_string_lossy().into_owned())
         }
+        Command::Data(spec) => Command::Data(editor::home(&spec).to_string_lossy().into_owned()),
+        Command::Weights(file) => Command::Weights(path(&file)),
         Command::Save(folder) => Command::Save(path(&folder)),
         Command::Model { name, weights } => {
             let name = editor::home(&name).to_string_lossy().into_owned();

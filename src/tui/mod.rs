@@ -6,6 +6,7 @@
 
 pub mod palette;
 pub mod theme;
+pub mod files;
 pub mod event;
 pub mod effect;
 pub mod keymap;

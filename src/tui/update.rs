@@ -1,6 +1,6 @@
 //! Applies events to the state and returns the resulting effects. The state is not modified anywhere else.
 
-use super::action::{model_picker, picture_picker, pointed, request, steps, visible, worker_updates};
+use super::action::{file_browser, model_picker, picture_picker, pointed, request, steps, visible, worker_updates};
 use super::effect::Effect;
 use super::event::Event;
 use super::keymap::Action;
@@ -19,6 +19,7 @@ pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
     effects.extend(pass_time(state));
     visible::refresh(state);
     effects.extend(picture_picker::follow_cursor(state));
+    effects.extend(file_browser::follow_cursor(state));
     effects.extend(pointed::follow_mark(state));
     state.asked += questions(&effects);
     settle(state);
@@ -36,11 +37,13 @@ fn apply(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Resize(columns, rows) => state.size = (columns, rows),
         Event::Rate(bytes) => state.rate = bytes,
         Event::Tick => {}
-        Event::Completions(offers) => {
+        Event::Completions { text, offers, insert } => {
             if let Some(Popup::Prompt(prompt)) = &mut state.popup {
-                prompt.complete(offers);
+                prompt.found(&text, offers, insert);
             }
         }
+        Event::Folder(folder) => file_browser::listed(state, folder),
+        Event::FileAbout(value, about) => file_browser::described(state, &value, about),
         Event::Pictures(names) => picture_picker::found(state, &names),
         Event::ModelFiles(files) => model_picker::found(state, &files),
         Event::Preview(name, image) => picture_picker::preview(state, &name, image),
@@ -90,6 +93,9 @@ fn settle(state: &mut State) {
     if let Some(Popup::Picker(picker)) = &mut state.popup {
         let height = popup::picker_rows(state.size, picker);
         picker.list.fit(picker.hits.len(), height);
+    }
+    if let Some(Popup::Files(browser)) = &mut state.popup {
+        browser.list.fit(browser.hits.len(), popup::file_rows(state.size));
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Request, Worker};
 use crate::data::loading::reporting;
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
+use crate::hub::is_hub_name;
 use crate::interrupt;
 use crate::model::card::CardValues;
 use crate::model::{Ablation, Model};
@@ -14,12 +15,14 @@ use crate::render::{Colormap, ContactSheet};
 use crate::script::architecture::open_model::file_of;
 use crate::script::export::{self, film, sheet};
 use crate::script::host::reference::reference;
+use crate::script::method::data::Data;
+use crate::script::method::needs::Need;
 use crate::script::session::Target;
 use crate::script::session::workspace;
 use crate::script::summary::Frame;
 use crate::words;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,6 +34,8 @@ impl Worker {
     pub(super) fn change(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Model { name, weights } => self.change_model(&name, weights.as_deref())?,
+            Command::Weights(file) => self.change_weights(&file)?,
+            Command::Data(spec) => self.change_data(&spec)?,
             Command::Picture(name) => self.open_picture(&name)?,
             Command::Method(name) => self.open_method(&name)?,
             Command::Set(name, text) => {
@@ -106,7 +111,25 @@ impl Worker {
 
     /// Opens another network. If that fails or is cancelled, the current network and its result are kept.
     fn change_model(&mut self, name: &str, weights: Option<&Path>) -> Result<()> {
-        let Err(error) = self.open_model(name, weights, &CardValues::default()) else { return Ok(()) };
+        let opened = self.open_model(name, weights, &CardValues::default());
+        self.unless_opened(opened)
+    }
+
+    /// Loads other weights. If that fails or is cancelled, the current network and its result are kept.
+    fn change_weights(&mut self, file: &Path) -> Result<()> {
+        let opened = self.open_weights(file);
+        self.unless_opened(opened)
+    }
+
+    /// Opens another data set. If that fails or is cancelled, the current data set and result are kept.
+    fn change_data(&mut self, spec: &str) -> Result<()> {
+        let opened = self.open_data(spec);
+        self.unless_opened(opened)
+    }
+
+    /// If opening a file failed, shows the result of the current network again.
+    fn unless_opened(&mut self, opened: Result<()>) -> Result<()> {
+        let Err(error) = opened else { return Ok(()) };
         match (self.dropped.take(), self.shown.clone()) {
             (Some(question), _) => self.answer(question),
             (None, Some(frame)) => {
@@ -125,7 +148,22 @@ impl Worker {
     /// Opens a network, with the card values set by flags.
     pub(super) fn open_model(&mut self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<()> {
         self.begin();
-        let (file, model) = (file_of(name, weights), self.read_model(name, weights, flags)?);
+        let file = weights.unwrap_or(Path::new(name));
+        let model = self.read_file(file, || self.architectures.open_with(name, weights, flags))?;
+        self.use_model(model, file_of(name, weights))
+    }
+
+    /// Loads weights into the architecture that they match, which is the open one if they match several.
+    fn open_weights(&mut self, file: &Path) -> Result<()> {
+        self.begin();
+        let open = &self.session.model().card.name;
+        let model = self.read_file(file, || self.architectures.tell_for(open, file))?;
+        let hub = file.to_str().is_some_and(is_hub_name);
+        self.use_model(model, Some(file.into()).filter(|_| !hub))
+    }
+
+    /// Shows a network that was opened from `file`; `None` for an architecture's own weights.
+    fn use_model(&mut self, model: Model, file: Option<PathBuf>) -> Result<()> {
         let (asked, (name, picture)) = self.picture_for(&model)?;
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
@@ -141,9 +179,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads a network and reports progress; a request to stop opening cancels it.
-    fn read_model(&self, name: &str, weights: Option<&Path>, flags: &CardValues) -> Result<Model> {
-        let file = weights.unwrap_or(Path::new(name)).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    /// Reads something from a file and reports progress; a request to stop opening cancels it.
+    fn read_file<T>(&self, file: &Path, open: impl FnOnce() -> Result<T>) -> Result<T> {
+        let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.tell(Update::Progress { what: format!("opening {file}"), done: 0, total: 0 });
         let (guard, stops, updates) = (self.host.guard().clone(), self.stops, self.updates.clone());
         let probe = Arc::new(move || (guard.stops() > stops).then(|| "cancelled".to_owned()));
@@ -151,8 +189,8 @@ impl Worker {
             let (done, total) = ((done / MEGABYTE) as usize, (total / MEGABYTE) as usize);
             drop(updates.send(Update::Progress { what: "MB read".into(), done, total }));
         });
-        let open = || reporting(report, || self.architectures.open_with(name, weights, flags));
-        caught(|| interrupt::within(probe, open)).unwrap_or_else(|panic| bail!("internal error: {panic}"))
+        caught(|| interrupt::within(probe, || reporting(report, open)))
+            .unwrap_or_else(|panic| bail!("internal error: {panic}"))
     }
 
     /// Remembers the folder of the file from which the network was opened.
@@ -190,6 +228,20 @@ impl Worker {
         self.tell_picture();
         self.tell_method();
         self.answer(if kept { Request::View } else { Request::Run });
+        Ok(())
+    }
+
+    /// Opens a data set. A method that needs one runs again; others show their result again.
+    fn open_data(&mut self, spec: &str) -> Result<()> {
+        self.begin();
+        let data = Data::named(spec);
+        let set = self.read_file(Path::new(spec), || data.get())?;
+        self.session.set_data(data);
+        let labels = if set.labelled { format!(", {} classes", set.class_count()) } else { ", no labels".into() };
+        self.tell(Update::Said(format!("data set {}: {} pictures{labels}", words::name(&set.name), set.len())));
+        self.tell_methods();
+        let needed = self.session.method().is_some_and(|method| method.needs.contains(&Need::Data));
+        self.answer(if needed { Request::Run } else { Request::View });
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::{Request, Worker, letter};
 use crate::data::source;
 use crate::memory::{budget, held};
 use crate::script::session::Target;
+use crate::words;
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,11 @@ impl Worker {
                 (name(self.session.current_target().as_ref()), name(target.as_ref()), "target")
             }
             Command::Picture(name) => (source::title(self.session.picture()), source::title(name), "picture"),
+            Command::Data(spec) => (self.session.data().name().unwrap_or("none").to_owned(), spec.clone(), "data set"),
+            Command::Weights(file) => {
+                let old = self.origin.weights.as_deref().map_or_else(|| "the built-in ones".into(), words::path);
+                (old, words::path(file), "weights")
+            }
             Command::Model { name, .. } => (self.session.model().card.name.clone(), name.clone(), "model"),
             Command::Ablate(units) => {
                 let off = units.clone().unwrap_or_else(|| "all units on".to_owned());

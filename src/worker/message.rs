@@ -19,6 +19,10 @@ pub enum Command {
         /// The weight file; `None` for the architecture's own weights.
         weights: Option<PathBuf>,
     },
+    /// Load the weights in a file into the architecture that they match, which is the open one if they match several.
+    Weights(PathBuf),
+    /// Open a data set, such as `mnist:DIR`, `DIR` or `made:shapes`.
+    Data(String),
     /// Open a picture, which is a file or a picture of a data set such as `made:shapes[3]`.
     Picture(String),
     /// Open the method with this name and run it; a stepped method shows step 0.

@@ -140,7 +140,7 @@ impl WorkerHandle {
         if ends || (command.asks() && command != Command::Step) {
             self.guard.cancel();
         }
-        if ends || matches!(command, Command::Model { .. }) {
+        if ends || matches!(command, Command::Model { .. } | Command::Weights(_) | Command::Data(_)) {
             self.guard.stop_opening();
         }
         // The worker exits only when the program ends.

@@ -129,6 +129,7 @@ fn long_names_end_with_an_ellipsis_on_every_screen() {
             }),
         ));
     }
+    screens.push(("files".into(), Box::new(|c, r| crate::files::of_long_names(c, r, &long()))));
     for (columns, rows) in [(140, 40), (80, 24), (60, 20), (200, 60)] {
         for (name, state) in &screens {
             let state = state(columns, rows);

@@ -47,7 +47,7 @@ fn failed(columns: u16, rows: u16) -> State {
 const SIZES: [(u16, u16); 3] = [(140, 40), (80, 24), (60, 20)];
 
 /// Compares a state with its snapshots in every size, and in the largest size also its styles.
-fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
+pub fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
     for (columns, rows) in SIZES {
         insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), screen(&state(columns, rows)));
     }

@@ -307,9 +307,10 @@ fn tab_completes_commands_and_requests_paths() {
     write(&mut state, "cat");
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(Target::Class(2)))]);
     press(&mut state, "o");
-    write(&mut state, "pho");
-    assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
-    happen(&mut state, Event::Completions(vec!["photos/".into()]));
+    let wanted = |insert| Effect::Complete { text: "pho".into(), also: vec![], insert };
+    assert_eq!(write(&mut state, "pho").last(), Some(&wanted(false)), "files are looked for while typing");
+    assert_eq!(press(&mut state, "Tab"), [wanted(true)]);
+    happen(&mut state, Event::Completions { text: "pho".into(), offers: vec!["photos/".into()], insert: true });
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
     assert_eq!(prompt.text(), "open photos/");
 }

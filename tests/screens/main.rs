@@ -3,6 +3,7 @@
 
 mod cut;
 mod drawing;
+mod files;
 mod journeys;
 mod keys;
 mod lens;

@@ -652,3 +652,49 @@ fn a_step_after_success_switches_stop_off_and_says_so() {
     assert_eq!(desk.next(stop), "true", "after a restart it stops again");
     assert_eq!(desk.frame().step, 0);
 }
+
+#[test]
+fn an_opened_data_set_reaches_the_method_and_the_list_of_methods() {
+    let text = "const PLUGIN = #{ group: \"test\", needs: [\"data\"] };\nfn run(cx) { text(`${cx.data.len()} pictures`, \"n\") }";
+    let desk = Desk::new("counts", text);
+    let unmet = |desk: &Desk| {
+        desk.next(|u| match u {
+            Update::Methods(rows) => Some(rows.iter().find(|row| row.name == "counts")?.unmet),
+            _ => None,
+        })
+    };
+    assert_eq!(unmet(&desk), Some("needs a data set"));
+    assert!(desk.failure().contains("needs a data set"));
+    desk.ask(Command::Data("made:moons".into()));
+    let said = desk.next(|u| if let Update::Said(line) = u { Some(line.clone()) } else { None });
+    assert!(said.starts_with("data set made:moons: ") && said.ends_with(", 2 classes"), "{said}");
+    assert_eq!(unmet(&desk), None);
+    let counted = desk.words();
+    assert!(counted.ends_with(" pictures"), "{counted}");
+    desk.ask(Command::Data("no/such/folder".into()));
+    assert_eq!(desk.words(), counted, "the old data set stays");
+    assert!(desk.failure().contains("no data set \"no/such/folder\""));
+    desk.ask(Command::Undo);
+    assert_eq!(unmet(&desk), Some("needs a data set"), "the list follows undo");
+}
+
+#[test]
+fn weights_open_in_the_architecture_that_they_match() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    let name = |desk: &Desk| desk.next(|u| if let Update::Model(card) = u { Some(card.name.clone()) } else { None });
+    let folder = tempfile::tempdir().unwrap();
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let own = architectures.open("shapes", None).unwrap().graph.weights();
+    let file = folder.path().join("mine.safetensors");
+    candle_core::safetensors::save(&own.into_iter().collect(), &file).unwrap();
+    for _ in 0..2 {
+        desk.ask(Command::Weights(file.clone()));
+        assert_eq!(name(&desk), "shapes");
+        desk.frame();
+    }
+    let damaged = folder.path().join("damaged.pth");
+    fs::write(&damaged, "no weights").unwrap();
+    desk.ask(Command::Weights(damaged));
+    assert!(desk.failure().contains("the file is text"));
+}

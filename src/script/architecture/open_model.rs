@@ -91,7 +91,7 @@ impl Architectures {
             let file = found.file.to_string_lossy();
             match GRAPHS.iter().any(|end| file.ends_with(end)) {
                 true => self.open_graph(&found.file, flags),
-                false => self.tell_titled(&found.file, Some(&found.title), flags),
+                false => self.tell_titled(&found.file, Some(&found.title), None, flags),
             }
         })
     }
@@ -139,17 +139,32 @@ impl Architectures {
         match path.to_str() {
             Some(hub) if is_hub_name(hub) => self.open_hub(hub, flags),
             Some(graph) if is_graph_file(graph) => self.open_graph(path, flags),
-            _ => self.tell_titled(path, None, flags),
+            _ => self.tell_titled(path, None, None, flags),
         }
     }
 
-    /// Like [`tell_with`](Self::tell_with), for a network whose name differs from the name of its file.
-    fn tell_titled(&self, path: &Path, title: Option<&str>, flags: &CardValues) -> Result<Model> {
+    /// Like [`tell`](Self::tell), but among equally good matches prefers the architecture `open`, whatever the file's name.
+    pub fn tell_for(&self, open: &str, path: &Path) -> Result<Model> {
+        match path.to_str() {
+            Some(name) if is_hub_name(name) || is_graph_file(name) => self.tell(path),
+            _ => self.tell_titled(path, None, Some(open), &CardValues::default()),
+        }
+    }
+
+    /// Like [`tell_with`](Self::tell_with), for a network whose name differs from the name of its file, and with a preferred
+    /// architecture.
+    fn tell_titled(
+        &self,
+        path: &Path,
+        title: Option<&str>,
+        preferred: Option<&str>,
+        flags: &CardValues,
+    ) -> Result<Model> {
         let (path, key) = split(path);
         let archive = weights::open(&path)?;
         refuse_output(flags)?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let title = Title { name: title.unwrap_or(&stem), timm: timm_architecture(&path) };
+        let title = Title { name: title.unwrap_or(&stem), timm: timm_architecture(&path), preferred };
         let count = most_tensors(&archive);
         ensure!(
             count <= MANY,
@@ -329,6 +344,8 @@ struct Title<'a> {
     name: &'a str,
     /// The architecture named in timm's `config.json`.
     timm: Option<String>,
+    /// The architecture to prefer, if any.
+    preferred: Option<&'a str>,
 }
 
 impl Title<'_> {
@@ -336,8 +353,9 @@ impl Title<'_> {
     fn likeness(&self, name: &str) -> usize {
         let own = name.strip_prefix("timm_");
         match &self.timm {
-            Some(timm) if own == Some(timm) => usize::MAX,
-            Some(timm) if name == timm => usize::MAX - 1,
+            _ if self.preferred == Some(name) => usize::MAX,
+            Some(timm) if own == Some(timm) => usize::MAX - 1,
+            Some(timm) if name == timm => usize::MAX - 2,
             _ if self.name.contains(name) => name.len(),
             _ => 0,
         }
@@ -459,7 +477,7 @@ mod tests {
     #[test]
     fn among_equal_architectures_the_one_that_timm_names_is_chosen_and_else_the_one_in_the_title() {
         let chosen = |name, timm: Option<&str>, among: &[&'static str]| {
-            let title = Title { name, timm: timm.map(String::from) };
+            let title = Title { name, timm: timm.map(String::from), preferred: None };
             among.iter().copied().max_by_key(|name| title.likeness(name)).unwrap()
         };
         let tf = ["tf_efficientnet_b0", "timm_efficientnet_b0"];

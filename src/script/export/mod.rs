@@ -4,7 +4,7 @@
 //! figures, and a [`film`] shows the steps of a run.
 
 mod csv;
-mod date;
+pub mod date;
 mod figure_entry;
 pub mod film;
 mod format;

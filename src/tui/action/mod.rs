@@ -3,6 +3,7 @@
 pub mod branches;
 pub mod comparison;
 pub mod copy;
+pub mod file_browser;
 pub mod filter;
 pub mod gallery;
 pub mod lens_actions;

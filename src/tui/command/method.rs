@@ -2,7 +2,7 @@
 
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::script::summary::ParamKind;
-use crate::tui::action::request;
+use crate::tui::action::{file_browser, request};
 use crate::tui::effect::ask;
 use crate::tui::state::State;
 use crate::worker::message::Command;
@@ -12,7 +12,7 @@ pub const SET: CommandSpec = CommandSpec {
     name: "set",
     alias: None,
     arguments: "NAME VALUE",
-    summary: "set a parameter",
+    summary: "set a parameter; without a value, choose a file if it is one",
     complete: &[Complete::Names(parameters), Complete::Values(values)],
     execute: |state, rest| {
         let (name, value) = rest.split_once([' ', '=']).unwrap_or((rest, ""));
@@ -21,7 +21,13 @@ pub const SET: CommandSpec = CommandSpec {
         if !known.contains(&name) {
             return Err(format!("no parameter named \"{name}\"; expected one of {}", known.join(", ")).into());
         }
-        Ok(request::set(state, name, value.trim().to_owned()))
+        // `set NAME=` means no value.
+        let asks = value.trim().is_empty() && !rest.contains('=');
+        let goal = state.params().iter().find(|param| param.name == name).and_then(file_browser::goal_of);
+        Ok(match goal.filter(|_| asks) {
+            Some(goal) => file_browser::open(state, goal),
+            None => request::set(state, name, value.trim().to_owned()),
+        })
     },
 };
 
@@ -92,12 +98,13 @@ pub(super) fn layers_and_modules(state: &State, kinds: &[String]) -> Vec<String>
     state.layers_of(kinds).into_iter().chain(modules).collect()
 }
 
-/// The possible values of a parameter, if they are names.
-fn values(state: &State, param: &str) -> Vec<String> {
-    match state.params().iter().find(|p| p.name == param).map(|p| &p.kind) {
+/// The possible values of a parameter, if they are names; `None` if they are files.
+fn values(state: &State, param: &str) -> Option<Vec<String>> {
+    Some(match state.params().iter().find(|p| p.name == param).map(|p| &p.kind) {
+        Some(ParamKind::Array | ParamKind::Pictures) => return None,
         Some(ParamKind::Layer(kinds)) => layers_and_modules(state, kinds),
         Some(ParamKind::Choice(choices)) => choices.clone(),
         Some(ParamKind::Switch) => vec!["true".into(), "false".into()],
         _ => Vec::new(),
-    }
+    })
 }

@@ -4,6 +4,7 @@
 
 mod branch;
 mod display;
+mod files;
 mod method;
 mod network;
 mod session;
@@ -20,6 +21,8 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &network::MODEL,
     &network::CARD,
     &network::OPEN,
+    &files::DATA,
+    &files::WEIGHTS,
     &network::TARGET,
     &network::ABLATE,
     &method::METHOD,
@@ -57,26 +60,32 @@ pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     })
 }
 
-/// How to complete the last word of a line, depending on the command and the word's position; `None` if it has no completions.
-pub fn completion(line: &str) -> Option<Complete> {
+/// How to complete the end of a line, depending on the command and the position, and the byte at which what is completed begins;
+/// `None` if there are no completions.
+pub fn completion(line: &str) -> Option<(Complete, usize)> {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, arguments @ ..] = words.as_slice() else { return None };
-    let Some(last) = arguments.len().checked_sub(1) else { return Some(Complete::Names(names)) };
+    let Some(last) = arguments.len().checked_sub(1) else { return Some((Complete::Names(names), 0)) };
     let complete = COMMANDS.iter().find(|command| command.is(name))?.complete;
     // A path may contain spaces, and an expression has several words.
-    let open = |c: &&Complete| matches!(c, Complete::Path | Complete::Words(_));
-    complete.get(last).or(complete.last().filter(open)).copied()
+    let open = |c: &&Complete| matches!(c, Complete::Path(_) | Complete::Words(_) | Complete::Values(_));
+    let found = *complete.get(last).or(complete.last().filter(open))?;
+    let argument = match found {
+        Complete::Path(_) | Complete::Values(_) => last.min(complete.len() - 1),
+        _ => last,
+    };
+    let start = line.match_indices(' ').nth(argument).map_or(0, |(at, _)| at + 1);
+    Some((found, start))
 }
 
-/// The names that start with the last word of a line.
-pub fn offers(line: &str, names: Vec<String>) -> Vec<String> {
-    let last = line.rsplit(' ').next().unwrap_or("");
-    names.into_iter().filter(|name| name.starts_with(last)).collect()
+/// The names that start with `text`.
+pub fn offers(text: &str, names: Vec<String>) -> Vec<String> {
+    names.into_iter().filter(|name| name.starts_with(text)).collect()
 }
 
-/// The second-to-last word of a line, or an empty string.
-pub fn before_last(line: &str) -> &str {
-    line.rsplit(' ').nth(1).unwrap_or("")
+/// The word of a line before the byte `start`, where another word begins, or an empty string.
+pub fn before(line: &str, start: usize) -> &str {
+    line.get(..start).and_then(|line| line.split(' ').nth_back(1)).unwrap_or("")
 }
 
 fn names(_: &State) -> Vec<String> {
@@ -87,6 +96,7 @@ fn names(_: &State) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::script::summary::{MethodCard, ParamKind, ParamRow};
+    use crate::tui::files::FileGoal;
     use crate::worker::message::Command;
 
     #[test]
@@ -119,6 +129,11 @@ mod tests {
             ("open a picture.png", Effect::Ask(Command::Picture("a picture.png".into()))),
             ("target", Effect::Ask(Command::Target(None))),
             ("25", Effect::Ask(Command::Seek(25))),
+            ("data made:shapes", Effect::Ask(Command::Data("made:shapes".into()))),
+            ("weights a b.pth", Effect::Ask(Command::Weights("a b.pth".into()))),
+            ("data", Effect::ReadFolder(FileGoal::Data, ".".into())),
+            ("weights", Effect::ReadFolder(FileGoal::Weights, ".".into())),
+            ("open", Effect::ReadFolder(FileGoal::Picture, ".".into())),
             (" quit ", Effect::Quit),
             ("q", Effect::Quit),
         ];
@@ -130,20 +145,26 @@ mod tests {
     #[test]
     fn a_line_that_cannot_run_says_what_would_have_worked() {
         assert!(run("sett a 1").unwrap_err().contains("expected one of set, model"));
-        assert_eq!(run("open").unwrap_err(), "\"open\" expects PICTURE");
+        assert_eq!(run("save").unwrap_err(), "\"save\" expects PATH");
         assert_eq!(run("session a/b").unwrap_err(), "\"session\" expects NAME");
         assert!(run("set epsilon 8").unwrap_err().starts_with("no parameter named \"epsilon\""));
     }
 
     #[test]
     fn each_word_completes_as_its_argument() {
-        let is_path = |line| matches!(completion(line), Some(Complete::Path));
-        assert!(["open ph", "open a b", "save ", "model tiny we"].into_iter().all(is_path));
-        let is_name = |line| matches!(completion(line), Some(Complete::Names(_)));
+        let path = |line: &'static str| match completion(line) {
+            Some((Complete::Path(_), start)) => &line[start..],
+            _ => "no path",
+        };
+        let lines = ["open ph", "open a b", "save ", "model tiny we", "model tiny a b", "data d", "weights w"];
+        assert_eq!(lines.map(path), ["ph", "a b", "", "we", "a b", "d", "w"], "a path may contain spaces");
+        let how = |line| completion(line).map(|(how, _)| how);
+        let is_name = |line| matches!(how(line), Some(Complete::Names(_)));
         assert!(["", "op", "model ti", "set st", "compare c"].into_iter().all(is_name));
-        assert!(matches!(completion("set strength 1"), Some(Complete::Values(_))));
-        let is_word = |line| matches!(completion(line), Some(Complete::Words(_)));
+        assert!(matches!(completion("set strength 1"), Some((Complete::Values(_), 13))));
+        assert_eq!(before("set strength 1", 13), "strength");
+        let is_word = |line| matches!(how(line), Some(Complete::Words(_)));
         assert!(["target c", "target cat - d", "target person @ "].into_iter().all(is_word));
-        assert!(["set strength 1 2", "fork ", "nothing "].into_iter().all(|line| completion(line).is_none()));
+        assert!(["fork ", "nothing "].into_iter().all(|line| completion(line).is_none()));
     }
 }

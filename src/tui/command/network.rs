@@ -6,7 +6,9 @@ use crate::model::card::CardRow;
 use crate::model::target::TargetExpression;
 use crate::render::cell;
 use crate::script::session::Target;
+use crate::tui::action::file_browser;
 use crate::tui::effect::ask;
+use crate::tui::files::FileGoal;
 use crate::tui::state::{Fuzzy, State, Tone};
 use crate::worker::message::Command;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ pub const MODEL: CommandSpec = CommandSpec {
     alias: None,
     arguments: "NAME [WEIGHTS]",
     summary: "open a model",
-    complete: &[Complete::Names(models), Complete::Path],
+    complete: &[Complete::Names(models), Complete::Path(|_| Vec::new())],
     execute: |_, rest| {
         let (name, weights) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let weights = (!weights.is_empty()).then(|| PathBuf::from(weights.trim()));
@@ -46,10 +48,13 @@ pub const CARD: CommandSpec = CommandSpec {
 pub const OPEN: CommandSpec = CommandSpec {
     name: "open",
     alias: None,
-    arguments: "PICTURE",
-    summary: "open a picture",
-    complete: &[Complete::Path],
-    execute: |_, rest| Ok(ask(Command::Picture(required(rest)?))),
+    arguments: "[PICTURE]",
+    summary: "open a picture; without a name, choose a file",
+    complete: &[Complete::Path(|_| Vec::new())],
+    execute: |state, rest| match rest {
+        "" => Ok(file_browser::open(state, FileGoal::Picture)),
+        picture => Ok(ask(Command::Picture(picture.to_owned()))),
+    },
 };
 
 /// The command `target TARGET`.

@@ -11,7 +11,7 @@ pub const SAVE: CommandSpec = CommandSpec {
     alias: None,
     arguments: "PATH",
     summary: "save to a folder, a sheet.png or a film.gif",
-    complete: &[Complete::Path],
+    complete: &[Complete::Path(|_| Vec::new())],
     execute: |state, rest| {
         let path = required(rest)?.into();
         Ok(ask(if state.gallery.shown.is_some() { Command::SaveGallery(path) } else { Command::Save(path) }))

@@ -25,12 +25,12 @@ pub struct CommandSpec {
 pub enum Complete {
     /// The argument is one of the names returned by this function.
     Names(fn(&State) -> Vec<String>),
-    /// The argument is one of the values returned by this function for the previous argument.
-    Values(fn(&State, &str) -> Vec<String>),
+    /// The argument is one of the values returned by this function for the previous argument, or a path if it returns `None`.
+    Values(fn(&State, &str) -> Option<Vec<String>>),
     /// The argument is an expression of any number of words, each one of the names returned by this function.
     Words(fn(&State) -> Vec<String>),
-    /// The argument is a file path, which extends to the end of the line.
-    Path,
+    /// The argument is a file path, or one of the names returned by this function. It extends to the end of the line.
+    Path(fn(&State) -> Vec<String>),
 }
 
 /// Why a command did not run.

@@ -4,6 +4,7 @@ mod key;
 
 pub use key::Key;
 
+use crate::tui::files::{FileAbout, Folder};
 use crate::worker::message::Update;
 use image::RgbImage;
 use std::sync::Arc;
@@ -27,8 +28,19 @@ pub enum Event {
     Worker(Box<Update>),
     /// Time has passed without other events.
     Tick,
-    /// Completions for the typed path are available.
-    Completions(Vec<String>),
+    /// The files whose paths start with a typed text were found.
+    Completions {
+        /// The typed text.
+        text: String,
+        /// The paths and names that complete it.
+        offers: Vec<String>,
+        /// Whether to insert what they have in common, rather than only to list them.
+        insert: bool,
+    },
+    /// A folder was read for the file browser.
+    Folder(Folder),
+    /// What a row of the file browser is was found out; `None` if another row was requested in the meantime.
+    FileAbout(String, Option<FileAbout>),
     /// The search for pictures found these files.
     Pictures(Vec<String>),
     /// The search for models found these files, each with its path and its size in bytes.

@@ -3,7 +3,7 @@
 use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::render::short;
 use crate::script::summary::{ParamKind, ParamRow};
-use crate::tui::action::{parameters, pickers};
+use crate::tui::action::{file_browser, parameters, pickers};
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
@@ -57,6 +57,9 @@ fn enter_value(state: &mut State) -> Vec<Effect> {
     let Some(param) = state.param_under_cursor().cloned() else { return Vec::new() };
     match param.kind {
         ParamKind::Switch => parameters::change(state, 1),
+        ParamKind::Array | ParamKind::Pictures => {
+            file_browser::goal_of(&param).map_or_else(Vec::new, |goal| file_browser::open(state, goal))
+        }
         ParamKind::Choice(_) | ParamKind::Class | ParamKind::Layer(_) => pickers::open_values(state, &param),
         _ => {
             let line = format!("set {} {}", param.name, state.value(&param));

@@ -1,6 +1,6 @@
 //! The help, which lists all keys and commands.
 
-use super::{picker, prompt};
+use super::{file_browser, picker, prompt};
 use crate::tui::command::COMMANDS;
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row};
@@ -82,7 +82,11 @@ fn lines(state: &State, theme: &Theme) -> Vec<Line<'static>> {
     let others = PANELS.iter().filter(|panel| panel.pane != state.focus);
     let rows = panel::keys(focused, state).into_iter().chain(panel::keys_everywhere(state));
     let rows = rows.chain(others.flat_map(|panel| panel::keys(panel, state)));
-    let rows = rows.chain((picker::LAYER.keys)(state)).chain((prompt::LAYER.keys)(state)).chain(keys(state));
+    let rows = rows
+        .chain((picker::LAYER.keys)(state))
+        .chain((file_browser::LAYER.keys)(state))
+        .chain((prompt::LAYER.keys)(state))
+        .chain(keys(state));
     let mut lines = Vec::new();
     let mut section = "";
     for bound in rows.filter(|bound| !bound.keys.is_empty()) {

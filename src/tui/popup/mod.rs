@@ -1,11 +1,13 @@
 //! Pop-ups: the layers above the panels, one file per pop-up.
 #![allow(clippy::disallowed_methods)]
 
+mod file_browser;
 mod help;
 pub mod palette;
 mod picker;
 mod prompt;
 
+pub use file_browser::rows as file_rows;
 pub use picker::rows as picker_rows;
 
 use super::layer::Layer;
@@ -21,6 +23,7 @@ pub fn layer(state: &State) -> Option<Layer> {
     state.popup.as_ref().map(|popup| match popup {
         Popup::Help(_) => help::LAYER,
         Popup::Picker(_) => picker::LAYER,
+        Popup::Files(_) => file_browser::LAYER,
         Popup::Prompt(_) => prompt::LAYER,
     })
 }
@@ -30,6 +33,7 @@ pub fn area(state: &State) -> Option<Rect> {
     state.popup.as_ref().map(|popup| match popup {
         Popup::Help(_) => help::area(state.size),
         Popup::Picker(picker) => picker::area(state.size, picker),
+        Popup::Files(_) => file_browser::area(state.size),
         Popup::Prompt(prompt) => prompt::area(state.size, prompt),
     })
 }
@@ -42,6 +46,7 @@ pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &PictureStage
     match state.popup.as_ref()? {
         Popup::Help(row) => help::draw(buf, area, *row, state, theme),
         Popup::Picker(picker) => return Some(picker::draw(buf, area, picker, theme, stage)),
+        Popup::Files(browser) => return Some(file_browser::draw(buf, area, browser, theme, stage)),
         Popup::Prompt(prompt) => return Some(prompt::draw(buf, area, prompt, theme)),
     }
     None

@@ -4,7 +4,7 @@
 
 use crate::script::session::Target;
 use crate::tui::action::{request, units};
-use crate::tui::command::COMMANDS;
+use crate::tui::command::{COMMANDS, execute};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::keymap::{Action, EVERYWHERE};
 use crate::tui::panel::PANELS;
@@ -67,6 +67,8 @@ pub fn take(state: &mut State, entry: String) -> Vec<Effect> {
         "class" => ask(Command::Target(value.parse().ok().map(Target::Class))),
         "model" => ask(Command::Model { name: value.to_owned(), weights: None }),
         "picture" => ask(Command::Picture(value.to_owned())),
+        // Commands that choose a file do so at once.
+        _ if ["data", "weights", "open"].contains(&value) => execute(state, value).unwrap_or_default(),
         _ => prompt(state, format!("{value} ")),
     }
 }

@@ -35,6 +35,9 @@ const KEYS: &[Binding] = &[
     bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In the prompt", "cancel", "cancel"),
 ];
 
+/// Maximum number of rows for completions.
+const OFFERS: usize = 8;
+
 fn keys(state: &State) -> Vec<Bound> {
     KEYS.iter().map(|row| state.bindings.popup(row)).collect()
 }
@@ -83,8 +86,11 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     }
 }
 
-/// Applies the text of a filter prompt as it is typed.
+/// Applies the text of a filter prompt as it is typed. Finds the files that complete a path as it is typed.
 fn changed(state: &mut State) -> Vec<Effect> {
+    if let Some(line) = open(state).filter(|prompt| !prompt.filter).map(|prompt| prompt.text().to_owned()) {
+        return files(state, &line, false).into_iter().collect();
+    }
     if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text().to_owned()) {
         narrow(state, &text);
     }
@@ -134,28 +140,50 @@ fn accept(state: &mut State) -> Vec<Effect> {
 /// Completes the last word of the line: names immediately, paths via an effect that searches for files.
 fn complete(state: &mut State) -> Vec<Effect> {
     let Some(line) = open(state).map(|prompt| prompt.text().to_owned()) else { return Vec::new() };
-    let offers = match command::completion(&line) {
-        Some(Complete::Path) => return vec![Effect::Complete(line.rsplit(' ').next().unwrap_or("").to_owned())],
-        Some(Complete::Names(names) | Complete::Words(names)) => command::offers(&line, names(state)),
-        Some(Complete::Values(values)) => command::offers(&line, values(state, command::before_last(&line))),
-        None => Vec::new(),
+    let Some((how, start)) = command::completion(&line) else { return Vec::new() };
+    if let Some(files) = files(state, &line, true) {
+        return vec![files];
+    }
+    let names = match how {
+        Complete::Names(names) | Complete::Words(names) | Complete::Path(names) => names(state),
+        Complete::Values(values) => values(state, command::before(&line, start)).unwrap_or_default(),
     };
+    let offers = command::offers(line.get(start..).unwrap_or(""), names);
     if let Some(prompt) = open(state) {
-        prompt.complete(offers);
+        prompt.complete(start, offers);
     }
     changed(state)
 }
 
+/// The effect that finds the files that complete the line; `None` if the line does not end with a path.
+fn files(state: &State, line: &str, insert: bool) -> Option<Effect> {
+    let (how, start) = command::completion(line)?;
+    let names = match how {
+        Complete::Path(names) => names(state),
+        Complete::Values(values) if values(state, command::before(line, start)).is_none() => Vec::new(),
+        _ => return None,
+    };
+    let text = line.get(start..)?.to_owned();
+    Some(Effect::Complete { also: command::offers(&text, names), text, insert })
+}
+
 /// Area of the prompt and its completions, at the bottom of the screen.
 pub fn area((width, height): (u16, u16), prompt: &Prompt) -> Rect {
-    let offers = prompt.offers.len().min(8) as u16;
+    let offers = prompt.offers.len().min(OFFERS) as u16;
     let lines = offers + u16::from(prompt.wrong.is_some());
     Rect::new(0, height.saturating_sub(1 + lines), width, 1 + lines)
 }
 
 /// Draws the prompt and returns the position of the text cursor.
 pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Position {
-    for (y, offer) in prompt.offers.iter().take(usize::from(area.height - 1)).enumerate() {
+    let room = usize::from(area.height - 1 - u16::from(prompt.wrong.is_some() && area.height > 1));
+    let more = prompt.offers.len() > room && room > 0;
+    let shown = room - usize::from(more);
+    if more {
+        let more = format!("  … {} more", prompt.offers.len() - shown);
+        put(buf, (area.x, area.y + shown as u16), Line::styled(more, theme.dim), area.width);
+    }
+    for (y, offer) in prompt.offers.iter().take(shown).enumerate() {
         put(buf, (area.x, area.y + y as u16), Line::raw(format!("  {offer}")), area.width);
     }
     let y = area.bottom() - 1;

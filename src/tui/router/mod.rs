@@ -73,8 +73,9 @@ fn offer(state: &mut State, to: impl Fn(&Layer, &mut State) -> Handled) -> Vec<E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::files::FileGoal;
     use crate::tui::panel::{self, PANELS};
-    use crate::tui::state::{Choice, Pane, Picker, Popup, Prompt};
+    use crate::tui::state::{Choice, FileBrowser, Pane, Picker, Popup, Prompt};
 
     fn everywhere_and(pane: Pane) -> Vec<Bound> {
         keys(&State { focus: pane, ..State::default() })
@@ -83,7 +84,8 @@ mod tests {
     /// The keys of each panel, including global keys, and of each pop-up.
     fn all() -> impl Iterator<Item = Vec<Bound>> {
         let picker = Picker::new(Choice::Model, "model", vec![], "");
-        let popups = [Popup::Help(0), Popup::Picker(picker), Popup::Prompt(Prompt::default())];
+        let files = FileBrowser::new(FileGoal::Data, ".".into());
+        let popups = [Popup::Files(files), Popup::Help(0), Popup::Picker(picker), Popup::Prompt(Prompt::default())];
         let popups = popups.map(|popup| keys(&State { popup: Some(popup), ..State::default() }));
         PANELS.iter().map(|panel| everywhere_and(panel.pane)).chain(popups)
     }

@@ -2,6 +2,7 @@
 
 mod branches;
 mod error_pane;
+mod file_browser;
 mod fuzzy;
 mod gallery;
 mod layer_tree;
@@ -20,6 +21,7 @@ mod view;
 
 pub use branches::{BranchSettings, Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
+pub use file_browser::FileBrowser;
 pub use fuzzy::Fuzzy;
 pub use gallery::{Gallery, ShownGallery, toggle};
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
@@ -79,6 +81,8 @@ pub struct State {
     pub models: Vec<ModelRow>,
     /// Folders with recently opened model files, most recent first.
     pub recent_folders: Vec<PathBuf>,
+    /// The folder in which the file browser was last; `None` before it was opened.
+    pub folder: Option<PathBuf>,
     /// The open model.
     pub model: Option<ModelCard>,
     /// The layers of the open model.

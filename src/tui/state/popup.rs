@@ -1,5 +1,6 @@
 //! Pop-ups over the panels.
 
+use super::file_browser::FileBrowser;
 use super::picker::Picker;
 use super::prompt::Prompt;
 
@@ -10,6 +11,8 @@ pub enum Popup {
     Help(usize),
     /// A selection list.
     Picker(Picker),
+    /// The file browser.
+    Files(FileBrowser),
     /// A line for typing a command or filter.
     Prompt(Prompt),
 }

@@ -14,6 +14,8 @@ pub struct Prompt {
     pub input: Input,
     /// Possible completions of the last word of the line.
     pub offers: Vec<String>,
+    /// The byte of the line at which the text begins that the offers complete.
+    offered_at: usize,
     /// The error of the last attempt to run the command.
     pub wrong: Option<String>,
     /// Position in the history, counted backward; 0 for a new line.
@@ -70,16 +72,31 @@ impl Prompt {
         *self = Self { back, ..Self::command(line) };
     }
 
-    /// Completes the last word to the longest common prefix of the candidates, listing them if there are several.
-    pub fn complete(&mut self, offers: Vec<String>) {
+    /// Completes `text`, the end of the line, with the files that were found; without `insert`, only lists them. Does nothing if the
+    /// line has changed since.
+    pub fn found(&mut self, text: &str, offers: Vec<String>, insert: bool) {
+        let Some(start) = self.text().len().checked_sub(text.len()).filter(|_| self.text().ends_with(text)) else {
+            return;
+        };
+        match insert {
+            true => self.complete(start, offers),
+            // What is already typed completely is no offer.
+            false => {
+                self.offers = offers.into_iter().filter(|offer| offer != text).collect();
+                self.offered_at = start;
+            }
+        }
+    }
+
+    /// Completes the last word, which begins at byte `start`, to the longest common prefix of the candidates, listing them if there are several.
+    pub fn complete(&mut self, start: usize, offers: Vec<String>) {
         let Some(common) = common_start(&offers) else {
             self.offers.clear();
             return;
         };
         let mut text = self.text().to_owned();
-        let kept = text.rfind(' ').map_or(0, |at| at + 1);
-        if common.len() > text.len() - kept {
-            text.replace_range(kept.., &common);
+        if text.get(start..).is_some_and(|word| common.len() > word.len()) {
+            text.replace_range(start.., &common);
         }
         if let [only] = offers.as_slice()
             && !only.ends_with('/')
@@ -90,10 +107,13 @@ impl Prompt {
         self.input = Input::new(text);
         self.changed();
         self.offers = if offers.len() > 1 { offers } else { Vec::new() };
+        self.offered_at = start;
     }
 
+    /// Keeps the offers that still complete the line, until others arrive.
     fn changed(&mut self) {
-        self.offers.clear();
+        let text = self.input.value().get(self.offered_at..);
+        self.offers.retain(|offer| text.is_some_and(|text| offer.starts_with(text) && offer != text));
         self.wrong = None;
     }
 }
@@ -181,9 +201,24 @@ mod tests {
     #[test]
     fn tab_completes_the_common_prefix() {
         let mut prompt = Prompt::command("open ph");
-        prompt.complete(vec!["photos/dog.png".into(), "photos/duck.png".into()]);
+        prompt.complete(5, vec!["photos/dog.png".into(), "photos/duck.png".into()]);
         assert_eq!((prompt.text(), prompt.offers.len()), ("open photos/d", 2));
-        prompt.complete(vec!["photos/dog.png".into()]);
+        prompt.complete(5, vec!["photos/dog.png".into()]);
         assert_eq!(prompt.text(), "open photos/dog.png ");
+    }
+
+    #[test]
+    fn files_are_offered_while_typing_unless_the_line_has_changed() {
+        let mut prompt = Prompt::command("open a ph");
+        let offers = || vec!["a photo.png".to_owned(), "a phone.png".to_owned()];
+        prompt.found("a ph", offers(), false);
+        assert_eq!((prompt.text(), prompt.offers.len()), ("open a ph", 2));
+        prompt.found("a ph", offers(), true);
+        assert_eq!(prompt.text(), "open a pho");
+        prompt.insert("t");
+        assert_eq!(prompt.offers, ["a photo.png"], "offers that still fit stay");
+        prompt.insert("x");
+        prompt.found("a pho", offers(), false);
+        assert!(prompt.offers.is_empty());
     }
 }

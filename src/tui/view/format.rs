@@ -26,7 +26,27 @@ pub fn millis(millis: f64) -> String {
     }
 }
 
+/// Formats a file size: `45 MB`.
+pub fn bytes(bytes: u64) -> String {
+    match bytes as f64 {
+        b if b < 1e3 => format!("{b} B"),
+        b if b < 1e6 => format!("{:.0} kB", b / 1e3),
+        b if b < 1e9 => format!("{:.0} MB", b / 1e6),
+        b => format!("{:.1} GB", b / 1e9),
+    }
+}
+
 /// Formats a duration as minutes and seconds: 62 seconds as `1:02`.
 pub fn clock(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!([12, 45_100, 97_800_000, 1_420_000_000].map(bytes), ["12 B", "45 kB", "98 MB", "1.4 GB"]);
+    }
 }
