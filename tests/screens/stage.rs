@@ -3,7 +3,7 @@
 use crate::session::*;
 use gradscope::render::{Array, Body, Colormap, Figure};
 use gradscope::tui::picture::driver::{cells, kitty, sixel};
-use gradscope::tui::picture::{PictureStage, Placement, WantedPictures};
+use gradscope::tui::picture::{PictureStage, Placement, WantedPictures, start};
 use gradscope::tui::state::{Lens, State, VisibleFigure};
 use gradscope::tui::theme::Theme;
 use gradscope::tui::{Depth, draw};
@@ -216,4 +216,57 @@ fn only_changed_cells_are_written() {
     };
     assert_eq!(dot(9).diff(&dot(9)).len(), 0);
     assert_eq!(dot(9).diff(&dot(44)).len(), 2, "where the dot was, and where it is");
+}
+
+/// A picture of one color, to be placed in this column of tiles.
+fn tile(id: u64, column: u16) -> (VisibleFigure, Rect) {
+    let pixels = Array::new(vec![3, 8, 8], vec![0.1 * id as f32 % 1.0; 192]).expect("the shape fits");
+    (VisibleFigure::new(Figure::new("tile", Body::Image { pixels }), id), Rect::new(column * 4, 0, 3, 2))
+}
+
+fn arrange(stage: &mut PictureStage, tiles: &[(VisibleFigure, Rect)]) {
+    let pictures = tiles.iter().map(|(figure, area)| Placement { area: *area, figure, plot: None }).collect();
+    stage.arrange(&WantedPictures { pictures, plots: vec![] }, None, &Lens::default());
+}
+
+#[test]
+fn another_arrangement_never_shows_a_picture_above_the_caption_of_another() {
+    let (jobs, requests) = std::sync::mpsc::channel();
+    let (done, encoded) = std::sync::mpsc::channel();
+    let encoder = start(move |slot, painted| drop(done.send((slot, painted)))).expect("a thread starts");
+    let mut stage = PictureStage::new(cells::HALVES, Depth::True, (8, 16), jobs);
+    let encode = |stage: &mut PictureStage| {
+        while let Ok(job) = requests.try_recv() {
+            encoder.send(job).expect("the encoder runs");
+            let (slot, painted) = encoded.recv().expect("it is a picture");
+            stage.take(slot, painted);
+        }
+    };
+    let drawn = |stage: &PictureStage, area: Rect| {
+        stage.draw(&mut Buffer::empty(Rect::new(0, 0, 200, 10)), area, &Lens::default()).is_some()
+    };
+    arrange(&mut stage, &[tile(1, 0), tile(2, 1)]);
+    encode(&mut stage);
+    arrange(&mut stage, &[tile(3, 0), tile(4, 1)]);
+    assert!(drawn(&stage, tile(3, 0).1), "the previous step stands until the next is encoded");
+    encode(&mut stage);
+    arrange(&mut stage, &[tile(3, 0), tile(5, 1), tile(4, 2)]);
+    assert!(drawn(&stage, tile(3, 0).1), "what stays is drawn");
+    assert!(!drawn(&stage, tile(5, 1).1) && !drawn(&stage, tile(4, 2).1), "others wait for their pictures");
+    encode(&mut stage);
+    arrange(&mut stage, &[tile(3, 0), tile(5, 1), tile(4, 2)]);
+    assert!(drawn(&stage, tile(5, 1).1) && drawn(&stage, tile(4, 2).1));
+}
+
+#[test]
+fn every_picture_of_a_gallery_has_its_own_id() {
+    let mut stage = classic();
+    let tiles: Vec<_> = (0..40).map(|at| tile(100 + u64::from(at), at)).collect();
+    arrange(&mut stage, &tiles);
+    let mut sent = Vec::new();
+    stage.emit(&mut sent, usize::MAX).expect("memory takes all");
+    let sent = String::from_utf8(sent).expect("pictures are sent as text");
+    let ids: std::collections::BTreeSet<_> =
+        sent.split("i=").skip(1).filter_map(|rest| rest.split([',', ';']).next()).collect();
+    assert_eq!(ids.len(), 40, "{ids:?}");
 }

@@ -50,6 +50,8 @@ pub struct PictureStage {
     /// Cell size in pixels.
     pub cell: (u16, u16),
     slots: Vec<Slot>,
+    /// The number of pictures in the previous frame.
+    count: usize,
     plots: Vec<Rect>,
     cover: Option<Rect>,
     jobs: Option<Sender<EncodeJob>>,
@@ -90,12 +92,12 @@ struct Piece {
     ends: Option<(Rect, PictureKey)>,
 }
 
-/// Number of picture IDs used by the app.
-const IDS: u32 = 32;
+/// Number of picture IDs used by the app, two for each picture of a large gallery.
+const IDS: u32 = 512;
 
 /// A 24-bit picture ID, distinct from those of other processes in the same terminal.
 fn id(number: u32) -> u32 {
-    (std::process::id() % 0x7_ffff + 1) * IDS + number % IDS
+    (std::process::id() % 0x7fff + 1) * IDS + number % IDS
 }
 
 /// ID of the picture in a slot. Each slot alternates between two IDs.
@@ -112,7 +114,7 @@ impl PictureStage {
     /// Creates a stage that encodes its pictures synchronously, for tests.
     pub fn still(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16)) -> Self {
         let (slots, queue) = (Vec::new(), VecDeque::new());
-        Self { driver, depth, cell, slots, plots: vec![], cover: None, jobs: None, queue, sweep: 0 }
+        Self { driver, depth, cell, slots, count: 0, plots: vec![], cover: None, jobs: None, queue, sweep: 0 }
     }
 
     /// Arranges the pictures of a frame and requests those not yet encoded. `cover` is the area of a pop-up over the pictures.
@@ -125,10 +127,16 @@ impl PictureStage {
         }
         let graphics = matches!(self.driver.standing(), Standing::Placeholders | Standing::Overlay);
         let plots = wanted.plots.iter().filter(|_| graphics);
-        for (index, placement) in wanted.pictures.iter().chain(plots).filter(|p| !p.area.is_empty()).enumerate() {
+        let placements: Vec<_> = wanted.pictures.iter().chain(plots).filter(|p| !p.area.is_empty()).collect();
+        let rearranged = placements.len() != std::mem::replace(&mut self.count, placements.len());
+        for (index, placement) in placements.into_iter().enumerate() {
             if self.slots.len() == index {
                 self.slots.push(Slot::default());
             }
+            // In the same arrangement, the previous step's picture stands until the new one is encoded. In another one, it would stand
+            // above another figure's caption.
+            let painted = &mut self.slots[index].painted;
+            painted.take_if(|painted| rearranged && painted.key.id != placement.figure.id);
             self.request(index, placement, lens);
             self.place(index, placement.area);
         }
@@ -267,7 +275,8 @@ impl PictureStage {
 
     /// The bytes that remove all pictures from the terminal.
     pub fn removal(&self) -> Vec<u8> {
-        (id(0)..id(0) + IDS).flat_map(|id| self.driver.removal(id)).collect()
+        let used = (self.slots.len() as u32 * 2).min(IDS);
+        (id(0)..id(0) + used).flat_map(|id| self.driver.removal(id)).collect()
     }
 
     fn request(&mut self, index: usize, placement: &Placement<'_>, lens: &Lens) {
