@@ -84,7 +84,7 @@ fn a_file_browser_with_a_data_set() {
         let mut state = browsing(columns, rows);
         press(&mut state, "j");
         press(&mut state, "k");
-        assert_eq!(under(&state), "./", "a folder with files may be the data set itself");
+        assert_eq!(under(&state), "./", "a folder that fits is the first choice");
         press(&mut state, "j");
         happen(&mut state, described());
         state

@@ -4,6 +4,7 @@
 mod cut;
 mod drawing;
 mod files;
+mod help;
 mod journeys;
 mod keys;
 mod lens;

@@ -81,9 +81,12 @@ fn contents(goal: &FileGoal, path: &Path, value: &str, facts: &Metadata) -> Resu
     }
     let small = facts.len() <= LARGE;
     let array = matches!(goal, FileGoal::Array(_)) && value.ends_with(".npy");
-    match source::looks_like(path) {
+    let kind = source::looks_like(path);
+    // CIFAR's files end like weights.
+    let other = *goal != FileGoal::Data || kind.is_none();
+    match kind {
         _ if is_graph_file(value) => Ok(lines(["a network: graph and weights".into()])),
-        _ if is_weight_file(value) => tensors(path),
+        _ if other && is_weight_file(value) => tensors(path),
         _ if array && small => of_array(path),
         _ if is_picture(path) && small => picture(path),
         Some(kind) if small || ["webdataset", "parquet"].contains(&kind) => data_set(value),
@@ -111,7 +114,8 @@ fn folder(goal: &FileGoal, path: &Path, value: &str) -> Result<FileAbout> {
     let mut left = MANY;
     let (folders, files) = counted(path, DEPTH, &mut left);
     let more = if left == 0 { "more than " } else { "" };
-    let count = format!("a folder: {more}{} and {}", number(files, "file"), number(folders, "folder"));
+    let inner = if folders > 0 { format!(" in {}", number(folders + 1, "folder")) } else { String::new() };
+    let count = format!("a folder: {more}{}{inner}", number(files, "file"));
     if *goal != FileGoal::Data || files == 0 || left == 0 {
         return Ok(lines([count]));
     }

@@ -1,12 +1,17 @@
 //! Reads a folder: suitable files first, then folders, then all other files.
 
 use super::goal::FileGoal;
-use crate::data::synthetic;
+use crate::data::formats::folder::is_picture;
+use crate::data::{source, synthetic};
 use crate::words;
 use std::path::{Path, PathBuf};
 
 /// Maximum number of entries to list.
 const MOST: usize = 5000;
+
+/// Number of subfolders, and of entries of each, that are looked at to find out whether a folder is a data set.
+const FIRST: usize = 4;
+const FEW: usize = 1000;
 
 /// A folder that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +76,6 @@ pub fn read(goal: &FileGoal, folder: &Path) -> Folder {
             return Folder { path, rows, left_out: 0, wrong: Some(wrong) };
         }
     };
-    if let (FileGoal::Data, Some(whole)) = (goal, path.to_str()) {
-        rows.push(FileRow { fits: true, ..row(whole, "./", FileRowKind::Whole) });
-    }
     let (mut left_out, before) = (0, rows.len());
     for entry in found.flatten() {
         match listed(goal, &entry.path()).filter(|_| rows.len() < before + MOST) {
@@ -82,12 +84,28 @@ pub fn read(goal: &FileGoal, folder: &Path) -> Folder {
         }
     }
     if *goal == FileGoal::Data {
+        let fits = is_data_set(&path, &rows);
+        rows.extend(path.to_str().map(|whole| FileRow { fits, ..row(whole, "./", FileRowKind::Whole) }));
         let drawn = synthetic::NAMES.map(|name| format!("made:{name}"));
         rows.extend(drawn.map(|name| FileRow { fits: true, ..row(&name, &name, FileRowKind::Drawn) }));
     }
     let rank = |row: &FileRow| (row.kind == FileRowKind::File && !row.fits, row.kind);
     rows.sort_by_cached_key(|row| (rank(row), row.name.to_lowercase()));
     Folder { path, rows, left_out, wrong: None }
+}
+
+/// Whether a folder with these rows seems to be a data set as a whole: it is in a known format, or there are pictures in it or in each
+/// of its first subfolders.
+fn is_data_set(path: &Path, rows: &[FileRow]) -> bool {
+    let is_folder = |row: &&FileRow| row.kind == FileRowKind::Folder && !row.name.starts_with('.');
+    let mut folders = rows.iter().filter(is_folder).take(FIRST).map(|row| Path::new(&row.value)).peekable();
+    let holds_picture = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.take(FEW).any(|entry| is_picture(&entry.path()))
+    };
+    let in_known_format = source::looks_like(path).is_some_and(|format| format != "folder");
+    let pictures = rows.iter().any(|row| row.kind == FileRowKind::File && is_picture(Path::new(&row.value)));
+    in_known_format || pictures || (folders.peek().is_some() && folders.all(holds_picture))
 }
 
 fn row(value: &str, name: &str, kind: FileRowKind) -> FileRow {
@@ -126,6 +144,14 @@ mod tests {
         assert_eq!(names(&of(FileGoal::Weights)), ["../", "A.onnx", "b.pth", "aaa/", "cat.png", "notes.txt", "x.npy"]);
         assert_eq!(names(&of(FileGoal::Array("given".into())))[..3], ["../", "x.npy", "aaa/"]);
         assert_eq!(of(FileGoal::Picture).rows[1].bytes, 5);
+        let data = of(FileGoal::Data);
+        assert!(data.rows[1].fits, "a folder with a picture may be a data set");
+        for name in ["cat.png", "x.npy"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        assert!(!of(FileGoal::Data).rows[1].fits);
+        std::fs::write(folder.path().join("aaa/cat.png"), "").unwrap();
+        assert!(of(FileGoal::Data).rows[1].fits, "and so may one whose subfolders hold pictures");
         let data = of(FileGoal::Data);
         assert_eq!(names(&data)[..4], ["../", "./", "aaa/", "made:digits"]);
         assert!(data.rows.iter().filter(|row| row.name.ends_with(".txt")).all(|row| !row.fits));

@@ -145,7 +145,7 @@ fn draw_list(buf: &mut Buffer, list: Rect, browser: &FileBrowser, theme: &Theme)
         let note = note(file);
         let room = usize::from(list.width).saturating_sub(note.chars().count() + 2);
         let style = match file.kind {
-            FileRowKind::File if !file.fits => theme.dim,
+            FileRowKind::File | FileRowKind::Whole if !file.fits => theme.dim,
             FileRowKind::Folder | FileRowKind::Parent => Style::new(),
             _ => theme.strong,
         };

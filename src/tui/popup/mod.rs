@@ -3,6 +3,7 @@
 
 mod file_browser;
 mod help;
+mod help_text;
 pub mod palette;
 mod picker;
 mod prompt;
@@ -44,7 +45,7 @@ pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &PictureStage
     Clear.render(area, buf);
     buf.set_style(area, theme.ground);
     match state.popup.as_ref()? {
-        Popup::Help(row) => help::draw(buf, area, *row, state, theme),
+        Popup::Help(help) => help::draw(buf, area, help, state, theme),
         Popup::Picker(picker) => return Some(picker::draw(buf, area, picker, theme, stage)),
         Popup::Files(browser) => return Some(file_browser::draw(buf, area, browser, theme, stage)),
         Popup::Prompt(prompt) => return Some(prompt::draw(buf, area, prompt, theme)),

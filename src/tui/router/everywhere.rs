@@ -11,7 +11,7 @@ use crate::tui::layer::{Handled, Layer};
 use crate::tui::layout;
 use crate::tui::panel::{self, search};
 use crate::tui::popup::palette;
-use crate::tui::state::{Pane, Popup, Prompt, State};
+use crate::tui::state::{Help, Pane, Popup, Prompt, State};
 use crate::tui::view::scrubber;
 use crate::worker::message::Command;
 
@@ -83,7 +83,7 @@ fn act(state: &mut State, action: Action) -> Handled {
         Action::PickLayer => pickers::open_layers(state),
         Action::PickPicture => picture_picker::open(state),
         Action::Reference => picture_picker::open_reference(state),
-        Action::Help => open(state, Popup::Help(0)),
+        Action::Help => open(state, Popup::Help(Help::default())),
         Action::Save => prompt(state, "save gradscope-out"),
         Action::OpenPicture => prompt(state, "open "),
         Action::CommandLine => prompt(state, ""),

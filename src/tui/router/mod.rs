@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::tui::files::FileGoal;
     use crate::tui::panel::{self, PANELS};
-    use crate::tui::state::{Choice, FileBrowser, Pane, Picker, Popup, Prompt};
+    use crate::tui::state::{Choice, FileBrowser, Help, Pane, Picker, Popup, Prompt};
 
     fn everywhere_and(pane: Pane) -> Vec<Bound> {
         keys(&State { focus: pane, ..State::default() })
@@ -85,7 +85,12 @@ mod tests {
     fn all() -> impl Iterator<Item = Vec<Bound>> {
         let picker = Picker::new(Choice::Model, "model", vec![], "");
         let files = FileBrowser::new(FileGoal::Data, ".".into());
-        let popups = [Popup::Files(files), Popup::Help(0), Popup::Picker(picker), Popup::Prompt(Prompt::default())];
+        let popups = [
+            Popup::Files(files),
+            Popup::Help(Help::default()),
+            Popup::Picker(picker),
+            Popup::Prompt(Prompt::default()),
+        ];
         let popups = popups.map(|popup| keys(&State { popup: Some(popup), ..State::default() }));
         PANELS.iter().map(|panel| everywhere_and(panel.pane)).chain(popups)
     }

@@ -72,10 +72,9 @@ impl FileBrowser {
         self.list.go(left.unwrap_or_else(|| if self.query.is_none() { self.first() } else { 0 }));
     }
 
-    /// The first row besides those for the parent and, unless it holds files, the folder as a whole.
+    /// The first row besides those for the parent and, unless it fits, the folder as a whole.
     fn first(&self) -> usize {
-        let holds_files = self.rows.iter().any(|row| row.kind == FileRowKind::File);
-        let own = |row: &FileRow| row.kind == FileRowKind::Parent || (row.kind == FileRowKind::Whole && !holds_files);
+        let own = |row: &FileRow| row.kind == FileRowKind::Parent || (row.kind == FileRowKind::Whole && !row.fits);
         self.rows.iter().position(|row| !own(row)).unwrap_or(0)
     }
 
