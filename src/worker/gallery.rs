@@ -1,6 +1,7 @@
 //! The gallery: several methods for several classes, each run to its end.
 
 use super::Worker;
+use super::gallery_result::GalleryResult;
 use super::message::{GalleryCell, Update};
 use crate::data::create_folder;
 use crate::render::{Colormap, ContactSheet, Figure};
@@ -21,14 +22,6 @@ const BUDGET: Duration = Duration::from_secs(10);
 const MOST: usize = 200;
 /// File name of the contact sheet in an exported gallery.
 const SHEET: &str = "gallery.png";
-
-/// A result of the gallery.
-pub(super) struct GalleryResult {
-    session: Session,
-    frame: Frame,
-    title: String,
-    class: String,
-}
 
 impl Worker {
     /// Runs each method for each class, and sends each result when it is complete. The open method keeps its parameters; the others have
