@@ -171,7 +171,8 @@ mod tests {
             // Rows beside each other interleave, so only the letters are compared.
             let mut kept: Vec<_> = letters(&text(&lines)).chars().collect();
             let mut wanted: Vec<_> = whole.chars().collect();
-            (kept.sort_unstable(), wanted.sort_unstable());
+            kept.sort_unstable();
+            wanted.sort_unstable();
             assert!(kept == wanted, "letters are missing at {width}");
         }
     }
