@@ -6,6 +6,7 @@ use super::stop::{GRACE, StopFlag};
 use super::usage::usage;
 use super::{deadline, open, out};
 use crate::data::{read_text, sha256, sha256_of_file, write_whole};
+use crate::panics::decoding;
 use crate::script::architecture::checkpoints;
 use crate::script::folders::ScriptSource;
 use crate::script::host::Host;
@@ -179,5 +180,6 @@ impl Search<'_> {
 fn read_log(file: Option<&Path>) -> Result<Log> {
     let Some(file) = file.filter(|file| file.exists()) else { return Ok(Log::new()) };
     let reading = || format!("reading the log \"{}\"; remove it to start over", words::path(&file));
-    serde_json::from_str(&read_text(file, LOG_BYTES)?).with_context(reading)
+    let text = read_text(file, LOG_BYTES)?;
+    decoding("JSON", || serde_json::from_str(&text)).with_context(reading)
 }
