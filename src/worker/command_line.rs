@@ -13,9 +13,7 @@ impl Worker {
     /// The command that computes the result of `session`, whose network and picture are those of the open branch; `None` if no method is
     /// open, or if no single command computes it.
     pub(super) fn command_line(&self, session: &Session) -> Option<CommandLine> {
-        let labels = session.model().card.flags().labels.is_some();
-        let exact = !session.mixed() && (!labels || self.origin.labels.is_some());
-        let words = self.words(session).filter(|_| exact)?;
+        let words = self.words(session).filter(|_| self.repeats(session))?;
         Some(CommandLine { words, folder: std::env::current_dir().ok() })
     }
 
@@ -29,8 +27,13 @@ impl Worker {
     /// Tells the app which command computes what is on the screen.
     pub(super) fn tell_command(&self) {
         let Some(words) = self.words(&self.session) else { return };
-        let repeats = self.command_line(&self.session).is_some();
-        self.tell(Update::CommandLine { words, repeats });
+        self.tell(Update::CommandLine { words, repeats: self.repeats(&self.session) });
+    }
+
+    /// Whether a single command computes exactly the result of `session`.
+    fn repeats(&self, session: &Session) -> bool {
+        let labels = session.model().card.flags().labels.is_some();
+        !session.mixed() && (!labels || self.origin.labels.is_some())
     }
 
     fn words(&self, session: &Session) -> Option<Vec<String>> {
